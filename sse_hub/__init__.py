@@ -1,0 +1,30 @@
+"""sse-hub: a hub for Server-Sent Events on aiohttp. The map of this folder; imports point up the list only.
+
+core, without I/O:
+    events.py       events, ids, names, patterns, framing
+    log.py          the retained events of every channel; cursors and floors
+    hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
+ports and adapters:
+    stores/         what makes events durable and gives them ids
+    settings.py     one table of flags, variables, defaults
+    metrics.py      Prometheus, and the figures of the host
+HTTP:
+    state.py        the keys under which the application holds what its parts share
+    problems.py     errors as application/problem+json
+    requests.py     query parameters, bodies, Accept: what a request says, checked
+    cors.py         which pages may read the answers
+    stream.py       every event stream: an aiohttp-sse response with a cursor
+    publish.py      the two POSTs, batches, idempotency
+    pages.py        page, assets, channels, history, health, metrics
+program:
+    demo.py         the demonstration feed, a publisher like any other
+
+`sse_server.py`, beside this folder, puts them together.
+"""
+
+__version__ = "0.1.0"
+
+from .events import Draft, Event, EventId, Subscription
+from .hub import Hub, Statistics
+
+__all__ = ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]

@@ -1,0 +1,243 @@
+"""Events, their ids, the names they go by, and the bytes they become.
+
+Framing follows WHATWG HTML, section 9.2.5 and 9.2.6: whatever data is published, a conforming parser reads it back, with every line break
+(CR, LF or CRLF) as LF. An event is encoded once, when its bytes are first needed, and the bytes are shared by everyone it goes to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+__all__ = [
+    "RESERVED_TYPES",
+    "Draft",
+    "Event",
+    "EventId",
+    "Subscription",
+    "check_channel",
+    "check_pattern",
+    "check_type",
+    "chunk",
+    "frame",
+    "timestamp",
+]
+
+RESERVED_TYPES = frozenset({"connected", "live", "lost", "closing"})
+"""Event types that only the hub itself sends."""
+
+_NAME = re.compile(r"[^\x00-\x20\x7f-\x9f\s/,*?]{1,128}")
+_PATTERN = re.compile(r"[^\x00-\x20\x7f-\x9f\s/,?]{1,128}")
+_TYPE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,128}")
+_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")  # not str.splitlines(), which breaks at eight more characters (9.2.5)
+
+
+class EventId(NamedTuple):
+    """The id of an event, which is also the cursor of a subscriber that has it.
+
+    Ids compare as pairs of integers, never as text, and print in the form of a Redis stream id.
+    """
+
+    ms: int
+    """Unix time in milliseconds at which the event was accepted, or later if the clock went backwards."""
+    sequence: int
+    """Tells the events of one millisecond apart."""
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> EventId:
+        """Read an id from text.
+
+        :raises ValueError: if the text is not `<unix milliseconds>-<sequence>`.
+        """
+        match = _ID.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no event id; an id looks like 1763949600123-0")
+        return cls(int(match[1]), int(match[2]))
+
+    def following(self, now_ms: int) -> EventId:
+        """The next id to give out at `now_ms`: never smaller than this one, whatever the clock does."""
+        return EventId(now_ms, 0) if now_ms > self.ms else EventId(self.ms, self.sequence + 1)
+
+    def preceding(self) -> EventId:
+        """An id below this one and above every id that was given out before it."""
+        return EventId(self.ms, self.sequence - 1) if self.sequence else EventId(self.ms - 1, 2**63 - 1)
+
+
+class Draft(NamedTuple):
+    """What somebody wants published. The store makes an event of it."""
+
+    channel: str
+    type: str
+    data: str
+    ephemeral: bool = False
+
+    def accepted(self, id: EventId) -> Event:
+        """The event that it becomes at this id; an ephemeral one takes only the time from it."""
+        return Event(None if self.ephemeral else id, self.channel, self.type, self.data, id.ms)
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """One thing published. Unchanging once it is made; only its encodings are filled in when first asked for."""
+
+    id: EventId | None
+    """None for an ephemeral event: it is never logged and moves no cursor."""
+    channel: str
+    type: str
+    data: str
+    ms: int
+    """Unix time in milliseconds at which the event was accepted."""
+    _frame: bytes | None = field(default=None, init=False, repr=False)
+    _envelope: bytes | None = field(default=None, init=False, repr=False)
+
+    @property
+    def frame(self) -> bytes:
+        """The event as it stands on the wire."""
+        if self._frame is None:
+            self._frame = frame(self.data, id=self.id, type=None if self.type == "message" else self.type)
+        return self._frame
+
+    @property
+    def envelope(self) -> bytes:
+        """The event on the wire as a `message` whose data is the whole event as JSON (contract, `envelope=1`)."""
+        if self._envelope is None:
+            self._envelope = frame(json.dumps(self.as_json(), ensure_ascii=False), id=self.id)
+        return self._envelope
+
+    def as_json(self) -> dict[str, str | None]:
+        """The event as the envelope and the history show it."""
+        return {
+            "id": None if self.id is None else str(self.id),
+            "channel": self.channel,
+            "event": self.type,
+            "data": self.data,
+            "timestamp": timestamp(self.ms),
+        }
+
+
+def timestamp(ms: int) -> str:
+    """Unix milliseconds as ISO 8601 in UTC, to the millisecond: `2026-11-24T02:00:00.123Z`."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def frame(data: str, *, id: EventId | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
+    """Encode one event for the wire (WHATWG HTML 9.2.5).
+
+    `type` must hold no line break; everything that is published has passed `check_type`.
+    """
+    lines = [] if retry_ms is None else [f"retry: {retry_ms}"]
+    if id is not None:
+        lines.append(f"id: {id.ms}-{id.sequence}")
+    if type is not None:
+        lines.append(f"event: {type}")
+    if "\n" in data or "\r" in data:
+        lines.extend(f"data: {line}" for line in _LINE_BREAK.split(data))
+    else:
+        lines.append(f"data: {data}")
+    # A lone surrogate can come in by JSON ("\\ud800") and has no UTF-8: it goes out as a question mark.
+    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
+
+
+def chunk(data: bytes) -> bytes:
+    """Wrap bytes as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def check_channel(name: str) -> str:
+    """Return the channel name.
+
+    :raises ValueError: if it is none by the contract, section 1.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"{name[:140]!r} is no channel name: 1 to 128 characters are allowed, without control characters, white space, "
+            "'/', ',', '*' or '?'; for example sensors.kitchen"
+        )
+    return name
+
+
+def check_pattern(pattern: str) -> str:
+    """Return the channel name or pattern.
+
+    :raises ValueError: if it is neither by the contract, section 1.
+    """
+    if _PATTERN.fullmatch(pattern) is None:
+        raise ValueError(
+            f"{pattern[:140]!r} is neither a channel name nor a pattern: 1 to 128 characters are allowed, without control characters, "
+            "white space, '/', ',' or '?', where '*' stands for any run of characters; for example sensors.*"
+        )
+    return pattern
+
+
+def check_type(type: str) -> str:
+    """Return the event type that somebody may publish.
+
+    :raises ValueError: if it has a forbidden length or character, or is one of the hub's own.
+    """
+    if _TYPE.fullmatch(type) is None:
+        raise ValueError(f"{type[:140]!r} is no event name: 1 to 128 characters are allowed, none of them a control character")
+    if type in RESERVED_TYPES:
+        raise ValueError(f"the event name {type!r} is the hub's own; choose another")
+    return type
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a subscriber wants, and in which form. Subscribers with equal subscriptions share every byte."""
+
+    names: frozenset[str]
+    """Channels and patterns."""
+    types: frozenset[str] = frozenset()
+    """Only these event types; empty for all."""
+    envelope: bool = False
+    chunked: bool = True
+    """Whether the bytes go out in chunks, as HTTP/1.1 needs and HTTP/1.0 does not know."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it names channels only, no patterns."""
+        return not any("*" in name for name in self.names)
+
+    def covers(self, channel: str) -> bool:
+        """Whether the channel is among those subscribed to."""
+        return channel in self.names or any("*" in name and matches(name, channel) for name in self.names)
+
+    def wants(self, event: Event) -> bool:
+        """Whether an event of a covered channel passes the type filter."""
+        return not self.types or event.type in self.types
+
+    def encode(self, event: Event) -> bytes:
+        """A wanted event's frame in this subscription's form."""
+        return event.envelope if self.envelope else event.frame
+
+    def wrap(self, frames: Sequence[bytes]) -> bytes:
+        """Frames as the bytes that go to the transport."""
+        data = b"".join(frames)
+        return chunk(data) if self.chunked and data else data
+
+
+def matches(pattern: str, channel: str) -> bool:
+    """Whether `*` in the pattern can stand for what the channel has in its place.
+
+    Linear in the channel's length for each part of the pattern: a regular expression of many `.*` would take hours on `aaaa…`.
+    """
+    first, *parts = pattern.split("*")
+    last = parts.pop()
+    if len(channel) < len(first) + len(last) or not channel.startswith(first) or not channel.endswith(last):
+        return False
+    position, end = len(first), len(channel) - len(last)
+    for part in parts:  # the leftmost fit of each part leaves the most room for the next
+        position = channel.find(part, position, end)
+        if position < 0:
+            return False
+        position += len(part)
+    return True
