@@ -1,0 +1,199 @@
+"""The log: the last events of every channel, where a cursor stands in them, and what is gone.
+
+Each channel keeps its events in id order, bounded by count, age and bytes. Its *floor* is the id of the newest event that it no longer has;
+at first, the id at which the hub began. A cursor at or above the floor can be served without loss, one below it has lost events.
+
+Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor is found without a look
+at the channels that have been quiet since. Nothing here reads a clock: time is an argument.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from heapq import heappop, heappush, merge
+from operator import attrgetter
+
+from .events import Event, EventId, Subscription
+
+__all__ = ["Channel", "Log"]
+
+_by_id = attrgetter("id")
+
+
+class Channel:
+    """The retained events of one channel, oldest first."""
+
+    __slots__ = ("_events", "_first", "active_ms", "floor", "last", "name", "retained_bytes")
+
+    def __init__(self, name: str, floor: EventId) -> None:
+        self.name = name
+        self.floor = floor
+        """Id of the newest event that is gone."""
+        self.last = floor
+        """Id of the newest event that ever was here."""
+        self.active_ms = floor.ms
+        """Unix time in milliseconds of the last event, ephemeral ones included."""
+        self.retained_bytes = 0
+        self._events: list[Event | None] = []
+        self._first = 0  # events before this index are gone; the list is cut when half of it is
+
+    def __len__(self) -> int:
+        return len(self._events) - self._first
+
+    def append(self, event: Event) -> None:
+        assert event.id is not None
+        assert event.id > self.last
+        self._events.append(event)
+        self.last = event.id
+        self.retained_bytes += len(event.data)
+
+    def drop_oldest(self) -> None:
+        """Let the oldest event go; the floor rises to its id."""
+        event = self._events[self._first]
+        assert event is not None
+        assert event.id is not None
+        self._events[self._first] = None
+        self._first += 1
+        self.floor = event.id
+        self.retained_bytes -= len(event.data)
+        if self._first * 2 > len(self._events):  # a move of n/2 after n/2 drops: constant per event
+            del self._events[: self._first]
+            self._first = 0
+
+    @property
+    def oldest(self) -> Event | None:
+        return self._events[self._first] if len(self) else None
+
+    def after(self, cursor: EventId) -> Iterator[Event]:
+        """Events with an id above the cursor, oldest first. To be used up before the log changes."""
+        if cursor >= self.last:
+            return iter(())
+        start = bisect_right(self._events, cursor, lo=self._first, key=_by_id)
+        return (self._at(index) for index in range(start, len(self._events)))
+
+    def backwards(self) -> Iterator[Event]:
+        """Events newest first. To be used up before the log changes."""
+        return (self._at(index) for index in range(len(self._events) - 1, self._first - 1, -1))
+
+    def _at(self, index: int) -> Event:
+        event = self._events[index]
+        assert event is not None
+        return event
+
+
+class Log:
+    """The retained events of all channels, in one order of ids.
+
+    :param origin: the id at which this hub begins; nothing before it is known.
+    :param history: events retained for each channel.
+    :param history_age: seconds for which an event is retained.
+    :param history_bytes: characters of data retained for each channel; the newest event stays, whatever its size.
+    """
+
+    def __init__(self, origin: EventId, *, history: int = 1000, history_age: float = 3600, history_bytes: int = 64 << 20) -> None:
+        self.head = origin
+        """Id of the newest event of all."""
+        self._floor = origin  # of channels that are not there: never used, or forgotten since
+        self._history = history
+        self._history_age_ms = history_age * 1000
+        self._history_bytes = history_bytes
+        self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
+        self._due: list[tuple[int, str]] = []  # a heap: for every channel once, a time before which nothing in it can expire
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self._channels.values())
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def get(self, name: str) -> Channel | None:
+        """The channel of that name, if the log has it."""
+        return self._channels.get(name)
+
+    def append(self, event: Event) -> Channel:
+        """Put an event at the end of its channel, or only note its channel if it is ephemeral.
+
+        What exceeds the channel's bounds goes.
+        """
+        channel = self._channels.get(event.channel)
+        if channel is None:
+            channel = self._channels[event.channel] = Channel(event.channel, self._floor)
+            heappush(self._due, (event.ms, event.channel))
+        channel.active_ms = event.ms
+        if event.id is not None:
+            channel.append(event)
+            self.head = event.id
+            self._channels.move_to_end(event.channel)
+            self._trim(channel, event.ms)
+        return channel
+
+    def expire(self, now_ms: int) -> list[Channel]:
+        """Let go what has become too old; return the channels that were looked at.
+
+        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels ever used.
+        """
+        horizon_ms = now_ms - self._history_age_ms
+        due = []
+        while self._due and self._due[0][0] <= horizon_ms:
+            channel = self._channels[heappop(self._due)[1]]
+            due.append(channel)
+            self._trim(channel, now_ms)
+            if channel.oldest is None and channel.active_ms <= horizon_ms:
+                self._floor = max(self._floor, channel.floor)
+                del self._channels[channel.name]
+            else:
+                heappush(self._due, (channel.active_ms if channel.oldest is None else channel.oldest.ms, channel.name))
+        return due
+
+    def floor(self, subscription: Subscription) -> EventId:
+        """The id below which a cursor has lost events of this subscription.
+
+        Walks the channels of a pattern: the hub asks once for each group and follows the changes from there.
+        """
+        return max((channel.floor for channel in self._covered(subscription)), default=self._floor)
+
+    def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
+        """Events of the subscription's channels above the cursor, by id. To be used up before the log changes."""
+        runs = [channel.after(cursor) for channel in self._covered(subscription, cursor)]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+
+    def start(self, subscription: Subscription, floor: EventId) -> EventId:
+        """The cursor after which every retained event of the subscription comes."""
+        oldest = min((e.id for c in self._covered(subscription) if (e := c.oldest) is not None and e.id), default=None)
+        return floor if oldest is None or floor < oldest else oldest.preceding()
+
+    def back(self, subscription: Subscription, floor: EventId, count: int) -> EventId:
+        """The cursor after which the last `count` wanted events of the subscription come, or all if there are fewer."""
+        runs = [channel.backwards() for channel in self._covered(subscription)]
+        found = 0
+        for event in merge(*runs, key=_by_id, reverse=True):
+            if found == count:
+                assert event.id is not None
+                return event.id
+            found += subscription.wants(event)
+        return self.start(subscription, floor)
+
+    def _trim(self, channel: Channel, now_ms: int) -> None:
+        horizon = now_ms - self._history_age_ms
+        while (oldest := channel.oldest) is not None and (
+            len(channel) > self._history
+            or oldest.ms <= horizon
+            or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
+        ):
+            channel.drop_oldest()
+
+    def _covered(self, subscription: Subscription, cursor: EventId | None = None) -> Iterator[Channel]:
+        """The subscription's channels, with a cursor only those that have an event above it."""
+        if subscription.exact:
+            for name in subscription.names:
+                channel = self._channels.get(name)
+                if channel is not None and (cursor is None or channel.last > cursor):
+                    yield channel
+            return
+        for channel in reversed(self._channels.values()):
+            if cursor is not None and channel.last <= cursor:
+                return  # and so have all before it
+            if subscription.covers(channel.name):
+                yield channel
