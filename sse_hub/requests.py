@@ -1,0 +1,72 @@
+"""What a request says: its query parameters, its body, what it accepts. Everything is checked here, once."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from .problems import Problem
+
+__all__ = ["flag", "number", "quality", "read_body"]
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is 1 or 0.
+
+    :raises Problem: 400 if it is anything else.
+    """
+    value = request.query.get(name, "0")
+    if value not in {"0", "1"}:
+        raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes 1 or 0.")
+    return value == "1"
+
+
+def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
+    """A query parameter that is a whole number, None where it is absent.
+
+    :raises Problem: 400 if it is anything else, or out of bounds.
+    """
+    value = request.query.get(name)
+    if value is None:
+        return None
+    # 18 digits: more are no sensible number, and int() of a very long string is an attack
+    if not (value.isascii() and value.isdigit() and len(value) <= 18) or not minimum <= int(value) <= (maximum or int(value)):
+        bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes a whole number {bounds}.")
+    return int(value)
+
+
+def quality(accept: str, media_type: str) -> float:
+    """How much a client with this `Accept` wants the media type, 0 to 1 (RFC 9110, section 12.5.1). The most specific range rules."""
+    kind = media_type.partition("/")[0]
+    found: dict[str, float] = {}
+    for item in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in item.split(";"))
+        weight = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
+        try:
+            found[media_range] = max(found.get(media_range, 0.0), min(float(weight), 1.0))
+        except ValueError:
+            continue
+    return next((found[r] for r in (media_type, f"{kind}/*", "*/*") if r in found), 0.0)
+
+
+async def read_body(request: web.Request, max_bytes: int) -> str:
+    """The body as text.
+
+    Read by hand, because the limit of aiohttp's `read()` is that of whatever application this one is mounted in.
+
+    :raises Problem: 413 if it is too large, 400 if it is not UTF-8 or breaks off.
+    """
+    too_large = Problem(413, f"The body is larger than the {max_bytes} bytes that this server accepts (--max-body).")
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async for data in request.content.iter_any():
+            body += data
+            if len(body) > max_bytes:
+                raise too_large
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Encode binary data, for example as base64.") from None
+    except web.RequestPayloadError as error:
+        raise Problem(400, f"The body cannot be read: {error}") from None
