@@ -178,14 +178,15 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def check_type(type: str) -> str:
-    """Return the event type that somebody may publish.
+def check_type(type: str, *, reserved: bool = False) -> str:
+    """Return the event type.
 
+    :param reserved: whether it may be one of the hub's own, which nobody may publish but anybody may name.
     :raises ValueError: if it has a forbidden length or character, or is one of the hub's own.
     """
     if _TYPE.fullmatch(type) is None:
         raise ValueError(f"{type[:140]!r} is no event name: 1 to 128 characters are allowed, none of them a control character")
-    if type in RESERVED_TYPES:
+    if type in RESERVED_TYPES and not reserved:
         raise ValueError(f"the event name {type!r} is the hub's own; choose another")
     return type
 

@@ -63,8 +63,8 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
         if error.status < 400:
             raise
         allow = error.headers.get("Allow", "")
-        about = _ABOUT.get(error.status, error.reason)
-        detail = about.format(path=request.path, method=request.method, allow=allow)
+        about = _ABOUT.get(error.status)
+        detail = about.format(path=request.path, method=request.method, allow=allow) if about else error.reason
         return Problem(error.status, detail, {"Allow": allow} if allow else None).response()
     except (ConnectionError, web.GracefulExit):
         raise

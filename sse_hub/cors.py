@@ -1,0 +1,53 @@
+"""Which pages may read the answers: CORS (WHATWG Fetch, section 3.2), and `OPTIONS` on every path."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from .state import METRICS, SETTINGS
+
+__all__ = ["complete_answer", "preflight"]
+
+_REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
+
+
+@web.middleware
+async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer `OPTIONS` for every path that exists, with what is possible there."""
+    refusal = request.match_info.http_exception
+    if request.method != "OPTIONS" or not isinstance(refusal, web.HTTPMethodNotAllowed):
+        return await handler(request)
+    methods = ", ".join(sorted({*refusal.allowed_methods, "OPTIONS"}))
+    return web.Response(
+        status=204,
+        headers={
+            "Allow": methods,
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+            "Access-Control-Max-Age": _PREFLIGHT_AGE,
+        },
+    )
+
+
+async def complete_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Add to every answer what all have in common, and count it. A signal handler for `on_response_prepare`."""
+    app = request.match_info.apps[-1]
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    _allow_origin(app[SETTINGS].cors_origin, request, response)
+    resource = request.match_info.route.resource
+    app[METRICS].count_answer(resource.canonical if resource else "none", request.method, response.status)
+
+
+def _allow_origin(allowed: tuple[str, ...], request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    headers["Access-Control-Expose-Headers"] = "Retry-After"
+    if "*" in allowed:
+        headers["Access-Control-Allow-Origin"] = "*"
+        return
+    headers.add("Vary", "Origin")  # a cache must not give one origin's answer to another
+    origin = request.headers.get("Origin")
+    if origin in allowed:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Allow-Credentials"] = "true"

@@ -1,0 +1,146 @@
+"""Figures: Prometheus for whoever scrapes, and the values of the `metrics` channel.
+
+The hub counts for itself; Prometheus reads its statistics when it scrapes. Nothing here carries a label whose values a client can invent, because
+each new value would cost memory for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    exposition,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .hub import Statistics
+
+__all__ = ["Metrics"]
+
+# 50 µs to 2.5 s: from one turn of an idle event loop to a disk that hesitates.
+_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+_GAUGES = {
+    "sse_subscribers": ("Event streams that are open.", "subscribers"),
+    "sse_subscribers_behind": ("Open event streams that are being fed from the log at their own pace.", "behind"),
+    "sse_channels": ("Channels that the log knows.", "channels"),
+    "sse_events_retained": ("Events in the log.", "retained"),
+}
+_COUNTERS = {
+    "sse_events_published": ("Events accepted, ephemeral ones included.", "published"),
+    "sse_events_delivered": ("Events handed to subscribers.", "delivered"),
+    "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
+    "sse_losses": ("Times that a subscriber was told that events after its cursor are gone.", "lost"),
+}
+
+
+class _HubCollector(Collector):
+    """The hub's statistics as Prometheus wants them."""
+
+    def __init__(self, statistics: Callable[[], Statistics]) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._statistics()
+        for name, (about, attribute) in _GAUGES.items():
+            yield GaugeMetricFamily(name, about, value=getattr(statistics, attribute))
+        for name, (about, attribute) in _COUNTERS.items():
+            yield CounterMetricFamily(name, about, value=getattr(statistics, attribute))
+
+
+class Metrics:
+    """What this server has done, and how its host is.
+
+    :param statistics: gives the hub's figures.
+    :param node: name of this node.
+    """
+
+    def __init__(self, statistics: Callable[[], Statistics], node: str) -> None:
+        self.registry = CollectorRegistry()
+        """Prometheus' registry: one for each application, so that two in a process do not meet."""
+        self._statistics = statistics
+        self._node = node
+        self._requests = self._errors = 0
+        self._answered = Counter(
+            "sse_http_requests", "Requests answered, by route, method and status.", ["route", "method", "status"], registry=self.registry
+        )
+        self.publish_seconds = Histogram(
+            "sse_publish_seconds", "Time from a publish's arrival to its answer.", buckets=_BUCKETS, registry=self.registry
+        )
+        self.delivery_seconds = Histogram(
+            "sse_delivery_seconds",
+            "Time from the first event of a turn of the event loop to the moment when every live subscriber has been handed it.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        for collector in (_HubCollector(statistics), GCCollector(registry=None), PlatformCollector(registry=None)):
+            self.registry.register(collector)
+        ProcessCollector(registry=self.registry)
+        psutil.cpu_percent(None)  # the first call has nothing to compare with and says 0
+        self._previous = self._totals()
+
+    def count_answer(self, route: str, method: str, status: int) -> None:
+        """Count an answer; event streams count when they begin."""
+        self._requests += 1
+        self._errors += status >= 400
+        self._answered.labels(route, method if method in _METHODS else "other", status).inc()
+
+    def timed(self, flush: Callable[[], None]) -> Callable[[], None]:
+        """The flush, which notes how long after this call it was done."""
+        begun = time.perf_counter()
+
+        def measured() -> None:
+            flush()
+            self.delivery_seconds.observe(time.perf_counter() - begun)
+
+        return measured
+
+    def figures(self) -> dict[str, float | int | str]:
+        """The data of a `metrics` event (contract, section 3). Rates are means since the previous call."""
+        before, after = self._previous, self._totals()
+        self._previous = after
+        seconds = max(after["seconds"] - before["seconds"], 1e-3)
+        risen = {name: after[name] - before[name] for name in after}
+        memory = psutil.virtual_memory()
+        return {
+            "cpu_percent": psutil.cpu_percent(None),
+            "memory_percent": memory.percent,
+            "memory_used_bytes": memory.used,
+            # A counter of the kernel falls when an interface goes away.
+            "network_received_bytes_per_second": round(max(risen["received"], 0) / seconds, 1),
+            "network_sent_bytes_per_second": round(max(risen["sent"], 0) / seconds, 1),
+            "requests_per_second": round(risen["requests"] / seconds, 2),
+            "error_rate": round(risen["errors"] / risen["requests"], 4) if risen["requests"] else 0.0,
+            "subscribers": self._statistics().subscribers,
+            "events_per_second": round(risen["published"] / seconds, 2),
+            "deliveries_per_second": round(risen["delivered"] / seconds, 2),
+            "node": self._node,
+        }
+
+    def _totals(self) -> dict[str, float]:
+        statistics = self._statistics()
+        network = psutil.net_io_counters()  # None where there is no interface at all, as in some sandboxes
+        return {
+            "seconds": time.monotonic(),
+            "received": network.bytes_recv if network else 0,
+            "sent": network.bytes_sent if network else 0,
+            "requests": self._requests,
+            "errors": self._errors,
+            "published": statistics.published,
+            "delivered": statistics.delivered,
+        }
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Everything in Prometheus' own format or in OpenMetrics, whichever the `Accept` header wants, and its content type."""
+        encoder, content_type = exposition.choose_encoder(accept)
+        return encoder(self.registry), content_type

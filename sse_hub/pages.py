@@ -1,0 +1,112 @@
+"""What can be read at once: the page and its assets, channels, history, health, and the figures for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from aiohttp import web
+
+from . import __version__
+from .events import EventId, check_channel
+from .problems import Problem
+from .requests import number, quality
+from .state import HUB, METRICS, SETTINGS, STREAMS
+from .stream import open_stream
+
+__all__ = ["WEB", "channels", "health", "history", "metrics", "page", "revalidate"]
+
+_inside = Path(__file__).parent / "web"
+WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"
+"""The page's folder: inside the package in a wheel, beside it in a checkout."""
+
+_STARTED = time.monotonic()
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+HISTORY_LIMIT = 1000
+
+
+async def page(request: web.Request) -> web.FileResponse:
+    """`GET /`."""
+    return web.FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+
+
+async def revalidate(request: web.Request, response: web.StreamResponse) -> None:
+    """Have the page and its assets asked for again, which their ETag answers in a few bytes. A signal handler for `on_response_prepare`."""
+    if isinstance(response, web.FileResponse):
+        response.headers.setdefault("Cache-Control", "no-cache")
+
+
+async def channels(request: web.Request) -> web.Response:
+    """`GET /api/channels`."""
+    hub = request.app[HUB]
+    answer = []
+    for name in sorted(hub.channels()):
+        channel = hub.log.get(name)
+        oldest = None if channel is None else channel.oldest
+        answer.append(
+            {
+                "name": name,
+                "subscribers": hub.subscribers(name),
+                "events": 0 if channel is None else len(channel),
+                "first": None if oldest is None else str(oldest.id),
+                "last": None if channel is None or oldest is None else str(channel.last),
+            }
+        )
+    return _json({"channels": answer})
+
+
+async def history(request: web.Request) -> web.Response:
+    """`GET /api/channels/{channel}/events`: from the oldest, or from the one after `after`; `lost` says that there were some between."""
+    try:
+        name = check_channel(request.match_info["channel"])
+    except ValueError as error:
+        raise Problem(400, f"The path cannot be used: {error}.") from None
+    try:
+        after = EventId.parse(request.query["after"]) if "after" in request.query else None
+    except ValueError as error:
+        raise Problem(400, f"The parameter after cannot be used: {error}.") from None
+    limit = number(request, "limit", minimum=1, maximum=HISTORY_LIMIT) or 100
+    channel = request.app[HUB].log.get(name)
+    events = []
+    if channel is not None:
+        for event in channel.after(after or channel.floor):
+            if len(events) == limit:
+                break
+            events.append(event.as_json())
+    lost = after is not None and channel is not None and after < channel.floor
+    return _json({"channel": name, "events": events, "lost": lost})
+
+
+async def health(request: web.Request) -> web.Response:
+    """`GET /health`."""
+    statistics = request.app[HUB].statistics()
+    draining = request.app[STREAMS].draining
+    answer = {
+        "status": "draining" if draining else "ok",
+        "version": __version__,
+        "uptime": round(time.monotonic() - _STARTED, 3),
+        "subscribers": statistics.subscribers,
+        "channels": statistics.channels,
+        "store": request.app[SETTINGS].store,
+    }
+    if draining:
+        answer["reason"] = "The server is ending."
+    return _json(answer, status=503 if draining else 200)
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """`GET /metrics`: Prometheus' exposition for whoever prefers it, else the event stream of the channel `metrics`."""
+    accept = request.headers.get("Accept", "text/event-stream")
+    exposition = max(quality(accept, "text/plain"), quality(accept, "application/openmetrics-text"))
+    if exposition <= quality(accept, "text/event-stream"):
+        return await open_stream(request, ["metrics"])
+    body, content_type = request.app[METRICS].exposition(accept)
+    return web.Response(body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"})
+
+
+def _json(answer: object, status: int = 200) -> web.Response:
+    return web.json_response(answer, status=status, headers={"Cache-Control": "no-store"})
