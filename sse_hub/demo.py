@@ -1,18 +1,18 @@
-"""The demonstration feed: a publisher like any other. Without this file the hub would lack nothing but something to look at."""
+"""The demonstration feed: a publisher like any other. Without this file the hub would lack nothing but something to
+look at."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from .events import timestamp
+from .events import compact_json, timestamp
 from .hub import Hub
 from .metrics import Metrics
 from .state import HUB, METRICS, SETTINGS
@@ -32,9 +32,14 @@ _MESSAGES = (
     "Build passed",
     "A train arrived on time",
 )
-_SPECIAL = ("milestone", "🎉 That was number {sequence}")
+_SPECIAL = ("special", "🎉 That was number {sequence}")
 _SPECIAL_EVERY = 10
-_SENSORS = (("temperature", "°C", 21.0, 2.5), ("humidity", "%", 48.0, 9.0), ("pressure", "hPa", 1013.0, 6.0), ("light", "lx", 420.0, 180.0))
+_SENSORS = (
+    ("temperature", "°C", 21.0, 2.5),
+    ("humidity", "%", 48.0, 9.0),
+    ("pressure", "hPa", 1013.0, 6.0),
+    ("light", "lx", 420.0, 180.0),
+)
 _NOTIFICATIONS = (
     ("info", "Deployment", "Version {sequence} is being rolled out"),
     ("success", "Deployment", "Version {sequence} is live"),
@@ -49,33 +54,32 @@ class _Feed:
     def __init__(self, hub: Hub, metrics: Metrics) -> None:
         self._hub = hub
         self._metrics = metrics
-        self._began = time.monotonic()
 
     async def message(self, sequence: int) -> None:
         special = sequence % _SPECIAL_EVERY == 0
         type, text = _SPECIAL if special else ("message", random.choice(_MESSAGES))
-        await self._publish("main", type, sequence=sequence, message=text.format(sequence=sequence))
+        await self._publish("main", type, {"sequence": sequence, "message": text.format(sequence=sequence)})
 
     async def sensor(self, sequence: int) -> None:
         name, unit, mean, swing = _SENSORS[sequence % len(_SENSORS)]
         value = round(mean + swing * math.sin(time.time() / 60) + random.gauss(0, swing / 10), 1)
-        await self._publish("main", "sensor", sensor=name, value=value, unit=unit, simulated=True)
+        await self._publish("main", "sensor", {"sensor": name, "value": value, "unit": unit, "simulated": True})
 
     async def heartbeat(self, _: int) -> None:
-        uptime = round(time.monotonic() - self._began, 3)
-        await self._publish("main", "heartbeat", ephemeral=True, uptime=uptime, subscribers=self._hub.statistics().subscribers)
+        uptime = round(self._metrics.uptime, 3)
+        subscribers = self._hub.statistics().subscribers
+        await self._publish("main", "heartbeat", {"uptime": uptime, "subscribers": subscribers}, ephemeral=True)
 
     async def notification(self, sequence: int) -> None:
         level, title, text = random.choice(_NOTIFICATIONS)
-        await self._publish(
-            "main", "notification", level=level, title=title, message=text.format(sequence=sequence, percent=random.randint(70, 95))
-        )
+        message = text.format(sequence=sequence, percent=random.randint(70, 95))
+        await self._publish("main", "notification", {"level": level, "title": title, "message": message})
 
     async def metrics(self, _: int) -> None:
-        await self._publish("metrics", "metrics", **self._metrics.figures())
+        await self._publish("metrics", "metrics", self._metrics.figures())
 
-    async def _publish(self, channel: str, type: str, *, ephemeral: bool = False, **data: object) -> None:
-        text = json.dumps({**data, "timestamp": timestamp(time.time_ns() // 1_000_000)}, ensure_ascii=False)
+    async def _publish(self, channel: str, type: str, data: Mapping[str, object], *, ephemeral: bool = False) -> None:
+        text = compact_json({**data, "timestamp": timestamp(time.time_ns() // 1_000_000)})
         await self._hub.publish(text, channel=channel, event=type, ephemeral=ephemeral)
 
 

@@ -1,7 +1,8 @@
 """Events, their ids, the names they go by, and the bytes they become.
 
-Framing follows WHATWG HTML, section 9.2.5 and 9.2.6: whatever data is published, a conforming parser reads it back, with every line break
-(CR, LF or CRLF) as LF. An event is encoded once, when its bytes are first needed, and the bytes are shared by everyone it goes to.
+Framing follows WHATWG HTML, section 9.2.5 and 9.2.6: whatever data is published, a conforming parser reads it back,
+with every line break (CR, LF or CRLF) as LF. An event is encoded once, when its bytes are first needed, and the bytes
+are shared by everyone it goes to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "check_pattern",
     "check_type",
     "chunk",
+    "compact_json",
     "frame",
     "timestamp",
 ]
@@ -30,9 +32,10 @@ __all__ = [
 RESERVED_TYPES = frozenset({"connected", "live", "lost", "closing"})
 """Event types that only the hub itself sends."""
 
-_NAME = re.compile(r"[^\x00-\x20\x7f-\x9f\s/,*?]{1,128}")
-_PATTERN = re.compile(r"[^\x00-\x20\x7f-\x9f\s/,?]{1,128}")
-_TYPE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,128}")
+# Surrogates, which JSON can bring ("\\ud800"), have no UTF-8.
+_NAME = re.compile(r"[^\x00-\x20\x7f-\x9f\ud800-\udfff\s/,*?]{1,128}")
+_PATTERN = re.compile(r"[^\x00-\x20\x7f-\x9f\ud800-\udfff\s/,?]{1,128}")
+_TYPE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]{1,128}")
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")  # not str.splitlines(), which breaks at eight more characters (9.2.5)
 
@@ -109,7 +112,7 @@ class Event:
     def envelope(self) -> bytes:
         """The event on the wire as a `message` whose data is the whole event as JSON (contract, `envelope=1`)."""
         if self._envelope is None:
-            self._envelope = frame(json.dumps(self.as_json(), ensure_ascii=False), id=self.id)
+            self._envelope = frame(compact_json(self.as_json()), id=self.id)
         return self._envelope
 
     def as_json(self) -> dict[str, str | None]:
@@ -127,6 +130,11 @@ def timestamp(ms: int) -> str:
     """Unix milliseconds as ISO 8601 in UTC, to the millisecond: `2026-11-24T02:00:00.123Z`."""
     moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compact_json(value: object) -> str:
+    """A value as JSON on one line, without spaces, in the characters that it has."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def frame(data: str, *, id: EventId | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
@@ -159,8 +167,8 @@ def check_channel(name: str) -> str:
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(
-            f"{name[:140]!r} is no channel name: 1 to 128 characters are allowed, without control characters, white space, "
-            "'/', ',', '*' or '?'; for example sensors.kitchen"
+            f"{name[:140]!r} is no channel name: 1 to 128 characters are allowed, without control characters, "
+            "white space, '/', ',', '*' or '?'; for example sensors.kitchen"
         )
     return name
 
@@ -172,8 +180,8 @@ def check_pattern(pattern: str) -> str:
     """
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError(
-            f"{pattern[:140]!r} is neither a channel name nor a pattern: 1 to 128 characters are allowed, without control characters, "
-            "white space, '/', ',' or '?', where '*' stands for any run of characters; for example sensors.*"
+            f"{pattern[:140]!r} is neither a channel name nor a pattern: 1 to 128 characters are allowed, "
+            "without control characters, white space, '/', ',' or '?', where '*' stands for any run of characters; for example sensors.*"
         )
     return pattern
 
@@ -185,7 +193,9 @@ def check_type(type: str, *, reserved: bool = False) -> str:
     :raises ValueError: if it has a forbidden length or character, or is one of the hub's own.
     """
     if _TYPE.fullmatch(type) is None:
-        raise ValueError(f"{type[:140]!r} is no event name: 1 to 128 characters are allowed, none of them a control character")
+        raise ValueError(
+            f"{type[:140]!r} is no event name: 1 to 128 characters are allowed, none of them a control character"
+        )
     if type in RESERVED_TYPES and not reserved:
         raise ValueError(f"the event name {type!r} is the hub's own; choose another")
     return type
@@ -229,7 +239,8 @@ class Subscription:
 def matches(pattern: str, channel: str) -> bool:
     """Whether `*` in the pattern can stand for what the channel has in its place.
 
-    Linear in the channel's length for each part of the pattern: a regular expression of many `.*` would take hours on `aaaa…`.
+    Linear in the channel's length for each part of the pattern: a regular expression of many `.*` would take hours on
+    `aaaa…`.
     """
     first, *parts = pattern.split("*")
     last = parts.pop()

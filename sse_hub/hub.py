@@ -1,51 +1,56 @@
 """The hub: who is subscribed, and how the log's bytes reach them. Theory of operation.
 
-A subscriber has no queue. The log is the queue, and the subscriber's cursor is its place in it. It is in one of two states:
+A subscriber has no queue. The log is the queue, and the subscriber's cursor is its place in it. It is in one of two
+states:
 
 LIVE
-    It has everything up to the log's head but what its group holds for this turn. Each flush hands it its group's bytes by a plain call, which
-    says whether its connection can take more.
+    It has everything up to the log's head but what its group holds for this turn. Each flush hands it its group's bytes
+    by a plain call, which says whether its connection can take more.
 BEHIND
-    A flush hands it nothing. Its owner calls `advance` whenever its connection can take more: that writes the next page after its cursor and, when
-    nothing is left, makes it LIVE *in the same call*, so that nothing can be published between the last page and the first flush.
+    A flush hands it nothing. Its owner calls `advance` whenever its connection can take more: that writes the next page
+    after its cursor and, when nothing is left, makes it LIVE *in the same call*, so that nothing can be published
+    between the last page and the first flush.
 
-A first connection with a cursor, one that wants a replay, a stalled telephone and a gap behind another node are all BEHIND. A flush whose bytes
-fill a connection makes its subscriber BEHIND; the bytes were taken, so its cursor is the head of that moment.
+A first connection with a cursor, one that wants a replay, a stalled telephone and a gap behind another node are all
+BEHIND. A flush whose bytes fill a connection makes its subscriber BEHIND; the bytes were taken, so its cursor is the
+head of that moment.
 
-Subscribers with equal subscriptions form a *group*. What is published goes into each group concerned, and once a turn of the event loop `flush` joins a
-group's frames and hands the same bytes to all of it. A joiner has read the log up to its head; what the group still holds of that is flushed to
-the others first, so that the joiner does not get it twice.
+Subscribers with equal subscriptions form a *group*. What is published goes into each group concerned, and once a turn
+of the event loop `flush` joins a group's frames and hands the same bytes to all of it. A joiner has read the log up to
+its head; what the group still holds of that is flushed to the others first, so that the joiner does not get it twice.
 
-A cursor below the group's floor has lost events. The loss is told once: `Subscriber._told` is the floor up to which it has been.
+A cursor below the group's floor has lost events. The loss is told once: `Subscriber._told` is the floor up to which it
+has been.
 
 There is no I/O here and no clock; `schedule` is what the event loop calls `call_soon`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from .events import Draft, Event, EventId, Subscription, check_channel, check_type, frame
+from .events import Draft, Event, EventId, Subscription, check_channel, check_type, compact_json, frame
 from .log import Log
 
 __all__ = ["Connection", "Hub", "State", "Statistics", "Store", "Subscriber"]
 
 PAGE_BYTES = 64 << 10
-"""A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow connection holds two at most,
-and one event."""
+"""A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow
+connection holds two at most, and one event."""
 PAGE_EVENTS = 1000
-"""Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less than a millisecond."""
+"""Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less
+than a millisecond."""
 
 
 class Connection(Protocol):
     """What a subscriber's bytes are written to."""
 
     def take(self, data: bytes) -> bool:
-        """Send the bytes without waiting; say whether it can take more at once. After False it calls `advance` when it can."""
+        """Send the bytes without waiting; say whether it can take more at once. After False it calls `advance` when it
+        can."""
 
 
 class Store(Protocol):
@@ -135,7 +140,7 @@ class Subscriber:
         if self.replayed is not None:
             self.replayed += count
             if caught_up:
-                frames.append(frame(json.dumps({"replayed": self.replayed}), type="live"))
+                frames.append(frame(compact_json({"replayed": self.replayed}), type="live"))
                 self.replayed = None
         data = self._group.subscription.wrap(frames)
         self._handed_bytes += len(data)
@@ -172,7 +177,7 @@ class Subscriber:
         self._told = floor
         self._hub.count_lost()
         # No id: a client that is cut off here still has the old cursor, and is told of the loss again.
-        return [frame(json.dumps({"after": str(self.cursor), "next": str(resumes)}), type="lost")]
+        return [frame(compact_json({"after": str(self.cursor), "next": str(resumes)}), type="lost")]
 
 
 class Hub:
@@ -194,7 +199,9 @@ class Hub:
         self._subscribers: dict[Subscriber, None] = {}
         self._published = self._delivered = self._delivered_bytes = self._lost = 0
 
-    async def publish(self, data: str, *, channel: str = "main", event: str = "message", ephemeral: bool = False) -> EventId | None:
+    async def publish(
+        self, data: str, *, channel: str = "main", event: str = "message", ephemeral: bool = False
+    ) -> EventId | None:
         """Publish an event; return its id once the store has it, None if it is ephemeral.
 
         :raises ValueError: if the channel or the event type may not be used.
@@ -218,7 +225,9 @@ class Hub:
             channel = self.log.append(event)
             groups = self._routes.get(event.channel)
             if groups is None:
-                groups = self._routes[event.channel] = [g for g in self._groups.values() if g.subscription.covers(event.channel)]
+                groups = self._routes[event.channel] = [
+                    g for g in self._groups.values() if g.subscription.covers(event.channel)
+                ]
             for group in groups:
                 group.floor = max(group.floor, channel.floor)
                 group.add(event)

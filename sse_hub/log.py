@@ -1,10 +1,11 @@
 """The log: the last events of every channel, where a cursor stands in them, and what is gone.
 
-Each channel keeps its events in id order, bounded by count, age and bytes. Its *floor* is the id of the newest event that it no longer has;
-at first, the id at which the hub began. A cursor at or above the floor can be served without loss, one below it has lost events.
+Each channel keeps its events in id order, bounded by count, age and bytes. Its *floor* is the id of the newest event
+that it no longer has; at first, the id at which the hub began. A cursor at or above the floor can be served without
+loss, one below it has lost events.
 
-Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor is found without a look
-at the channels that have been quiet since. Nothing here reads a clock: time is an argument.
+Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor
+is found without a look at the channels that have been quiet since. Nothing here reads a clock: time is an argument.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class Log:
     :param history_bytes: characters of data retained for each channel; the newest event stays, whatever its size.
     """
 
-    def __init__(self, origin: EventId, *, history: int = 1000, history_age: float = 3600, history_bytes: int = 64 << 20) -> None:
+    def __init__(
+        self, origin: EventId, *, history: int = 1000, history_age: float = 3600, history_bytes: int = 64 << 20
+    ) -> None:
         self.head = origin
         """Id of the newest event of all."""
         self._floor = origin  # of channels that are not there: never used, or forgotten since
@@ -100,7 +103,9 @@ class Log:
         self._history_age_ms = history_age * 1000
         self._history_bytes = history_bytes
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
-        self._due: list[tuple[int, str]] = []  # a heap: for every channel once, a time before which nothing in it can expire
+        self._due: list[
+            tuple[int, str]
+        ] = []  # a heap: for every channel once, a time before which nothing in it can expire
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self._channels.values())
@@ -132,7 +137,8 @@ class Log:
     def expire(self, now_ms: int) -> list[Channel]:
         """Let go what has become too old; return the channels that were looked at.
 
-        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels ever used.
+        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
+        ever used.
         """
         horizon_ms = now_ms - self._history_age_ms
         due = []

@@ -1,7 +1,7 @@
 """Figures: Prometheus for whoever scrapes, and the values of the `metrics` channel.
 
-The hub counts for itself; Prometheus reads its statistics when it scrapes. Nothing here carries a label whose values a client can invent, because
-each new value would cost memory for ever.
+The hub counts for itself; Prometheus reads its statistics when it scrapes. Nothing here carries a label whose values a
+client can invent, because each new value would cost memory for ever.
 """
 
 from __future__ import annotations
@@ -70,24 +70,36 @@ class Metrics:
         """Prometheus' registry: one for each application, so that two in a process do not meet."""
         self._statistics = statistics
         self._node = node
+        self._began = time.monotonic()
         self._requests = self._errors = 0
         self._answered = Counter(
-            "sse_http_requests", "Requests answered, by route, method and status.", ["route", "method", "status"], registry=self.registry
+            "sse_http_requests",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
         )
         self.publish_seconds = Histogram(
-            "sse_publish_seconds", "Time from a publish's arrival to its answer.", buckets=_BUCKETS, registry=self.registry
-        )
-        self.delivery_seconds = Histogram(
-            "sse_delivery_seconds",
-            "Time from the first event of a turn of the event loop to the moment when every live subscriber has been handed it.",
+            "sse_publish_seconds",
+            "Time from a publish's arrival to its answer.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        for collector in (_HubCollector(statistics), GCCollector(registry=None), PlatformCollector(registry=None)):
-            self.registry.register(collector)
-        ProcessCollector(registry=self.registry)
+        self.delivery_seconds = Histogram(
+            "sse_delivery_seconds",
+            "Time from the first event of a turn of the event loop until every live subscriber has been handed it.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.registry.register(_HubCollector(statistics))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
         psutil.cpu_percent(None)  # the first call has nothing to compare with and says 0
         self._previous = self._totals()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since this server was made."""
+        return time.monotonic() - self._began
 
     def count_answer(self, route: str, method: str, status: int) -> None:
         """Count an answer; event streams count when they begin."""
@@ -141,6 +153,7 @@ class Metrics:
         }
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Everything in Prometheus' own format or in OpenMetrics, whichever the `Accept` header wants, and its content type."""
+        """Everything in Prometheus' own format or in OpenMetrics, whichever the `Accept` header wants, and its content
+        type."""
         encoder, content_type = exposition.choose_encoder(accept)
         return encoder(self.registry), content_type

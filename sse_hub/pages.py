@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from aiohttp import web
@@ -20,10 +19,9 @@ _inside = Path(__file__).parent / "web"
 WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"
 """The page's folder: inside the package in a wheel, beside it in a checkout."""
 
-_STARTED = time.monotonic()
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
 HISTORY_LIMIT = 1000
@@ -35,7 +33,8 @@ async def page(request: web.Request) -> web.FileResponse:
 
 
 async def revalidate(request: web.Request, response: web.StreamResponse) -> None:
-    """Have the page and its assets asked for again, which their ETag answers in a few bytes. A signal handler for `on_response_prepare`."""
+    """Have the page and its assets asked for again, which their ETag answers in a few bytes. A signal handler for
+    `on_response_prepare`."""
     if isinstance(response, web.FileResponse):
         response.headers.setdefault("Cache-Control", "no-cache")
 
@@ -60,7 +59,8 @@ async def channels(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.Response:
-    """`GET /api/channels/{channel}/events`: from the oldest, or from the one after `after`; `lost` says that there were some between."""
+    """`GET /api/channels/{channel}/events`: from the oldest, or from the one after `after`; `lost` says that there were
+    some between."""
     try:
         name = check_channel(request.match_info["channel"])
     except ValueError as error:
@@ -71,7 +71,7 @@ async def history(request: web.Request) -> web.Response:
         raise Problem(400, f"The parameter after cannot be used: {error}.") from None
     limit = number(request, "limit", minimum=1, maximum=HISTORY_LIMIT) or 100
     channel = request.app[HUB].log.get(name)
-    events = []
+    events: list[dict[str, str | None]] = []
     if channel is not None:
         for event in channel.after(after or channel.floor):
             if len(events) == limit:
@@ -88,7 +88,7 @@ async def health(request: web.Request) -> web.Response:
     answer = {
         "status": "draining" if draining else "ok",
         "version": __version__,
-        "uptime": round(time.monotonic() - _STARTED, 3),
+        "uptime": round(request.app[METRICS].uptime, 3),
         "subscribers": statistics.subscribers,
         "channels": statistics.channels,
         "store": request.app[SETTINGS].store,
@@ -105,7 +105,9 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     if exposition <= quality(accept, "text/event-stream"):
         return await open_stream(request, ["metrics"])
     body, content_type = request.app[METRICS].exposition(accept)
-    return web.Response(body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"})
+    return web.Response(
+        body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}
+    )
 
 
 def _json(answer: object, status: int = 200) -> web.Response:

@@ -3,8 +3,8 @@
 Problem              an answer that says what was wrong and what would be right; it holds its status, detail and headers
   (no subclasses: a client tells problems apart by status)
 
-`problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without any detail of
-the code, whatever nobody expected.
+`problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without
+any detail of the code, whatever nobody expected.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Problem(Exception):
 
     def response(self) -> web.Response:
         """The problem document as an answer."""
-        return web.Response(status=self.status, text=str(self), content_type="application/problem+json", headers=self.headers)
+        return web.Response(
+            status=self.status, text=str(self), content_type="application/problem+json", headers=self.headers
+        )
 
 
 @web.middleware

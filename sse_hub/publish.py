@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import NamedTuple, NoReturn
 
 from aiohttp import web
 
-from .events import Draft, Event, check_channel, check_type, timestamp
+from .events import Draft, Event, check_channel, check_type, compact_json, timestamp
 from .hub import Hub
 from .problems import Problem
 from .requests import flag, read_body
@@ -23,7 +24,8 @@ __all__ = ["Answers", "broadcast", "publish"]
 _KEY_LENGTH = 256
 _KEY_AGE = 600.0
 _KEYS = 10_000
-"""Answers kept at once, about 5 MB of them. Whoever publishes more than 16 events a second with a key each is protected for less than ten minutes."""
+"""Answers kept at once, about 5 MB of them. Whoever publishes more than 16 events a second with a key each is protected
+for less than ten minutes."""
 _BROADCAST_KEYS = ("message", "timestamp", "event", "channel")
 
 
@@ -33,19 +35,21 @@ class _Answer(NamedTuple):
 
 
 class Answers:
-    """The answers to publishes that carried an `Idempotency-Key`. One that failed is not kept: trying again is then what the client should do."""
+    """The answers to publishes that carried an `Idempotency-Key`. One that failed is not kept: trying again is then
+    what the client should do."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()  # oldest first
 
-    async def once(self, path: str, key: str, publish: Callable[[], Awaitable[str]]) -> str:
-        """The answer to the first publish with this key on this path; a second one that comes meanwhile waits for it."""
+    async def once(self, path: str, key: str, publish: Callable[[], Coroutine[None, None, str]]) -> str:
+        """The answer to the first publish with this key on this path; a second one that comes meanwhile waits for
+        it."""
         now = time.monotonic()
         self._forget(now)
         answer = self._answers.get((path, key))
         if answer is None:
-            # A task of its own: when the first client leaves, its publish is done nevertheless, and the second gets the answer.
-            answer = _Answer(now + _KEY_AGE, asyncio.ensure_future(publish()))  # type: ignore[arg-type]
+            # A task of its own: when the first client leaves, its publish is done nevertheless.
+            answer = _Answer(now + _KEY_AGE, asyncio.create_task(publish()))
             self._answers[path, key] = answer
             answer.task.add_done_callback(lambda task: self._drop_failure(path, key, task))
         return await asyncio.shield(answer.task)
@@ -65,14 +69,18 @@ class Answers:
 async def broadcast(request: web.Request) -> web.Response:
     """`POST /api/broadcast`: publish a JSON message to one channel or several."""
     if request.content_type != "application/json":
-        raise Problem(415, f"The Content-Type is {request.content_type}; this takes application/json. With curl: --json '{{\"message\": \"Hello\"}}'")
+        raise Problem(
+            415,
+            f"The Content-Type is {request.content_type}; this takes application/json. "
+            """With curl: --json '{"message": "Hello"}'""",
+        )
     body = await read_body(request, request.app[SETTINGS].max_body)
     drafts, several = _read_broadcast(body)
 
     async def act() -> str:
         events = await _publish(request, drafts)
         answers = [_told(request.app[HUB], event) for event in events]
-        return json.dumps(answers if several else answers[0], ensure_ascii=False)
+        return compact_json(answers if several else answers[0])
 
     return await _answer(request, act)
 
@@ -98,7 +106,7 @@ async def publish(request: web.Request) -> web.Response:
         if batch:
             ids = [answer.pop("id"), _id(events[-1])]
             answer = {"ids": ids, "count": len(events), **answer}
-        return json.dumps(answer, ensure_ascii=False)
+        return compact_json(answer)
 
     return await _answer(request, act)
 
@@ -114,15 +122,22 @@ def _id(event: Event) -> str | None:
 
 def _told(hub: Hub, event: Event) -> dict[str, object]:
     """What a publisher is told of its event."""
-    return {"id": _id(event), "channel": event.channel, "event": event.type, "subscribers": hub.subscribers(event.channel)}
+    return {
+        "id": _id(event),
+        "channel": event.channel,
+        "event": event.type,
+        "subscribers": hub.subscribers(event.channel),
+    }
 
 
-async def _answer(request: web.Request, act: Callable[[], Awaitable[str]]) -> web.Response:
+async def _answer(request: web.Request, act: Callable[[], Coroutine[None, None, str]]) -> web.Response:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         text = await act()
     elif not 1 <= len(key) <= _KEY_LENGTH:
-        raise Problem(400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one.")
+        raise Problem(
+            400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
+        )
     else:
         text = await request.app[ANSWERS].once(request.path, key, act)
     return web.Response(text=text, content_type="application/json")
@@ -133,25 +148,33 @@ def _read_broadcast(body: str) -> tuple[list[Draft], bool]:
     message = _read_object(body)
     unknown = [key for key in message if key not in _BROADCAST_KEYS]
     if unknown:
-        raise Problem(400, f"There is no key {unknown[0][:40]!r} in a broadcast; it takes message, and if wanted timestamp, event, channel.")
+        raise Problem(
+            400,
+            f"There is no key {unknown[0][:40]!r} in a broadcast; it takes {', '.join(_BROADCAST_KEYS)}.",
+        )
     if "message" not in message:
         raise Problem(400, 'The key message is missing; the least is {"message": "Hello"}.')
     channels = message.get("channel", "main")
     several = isinstance(channels, list)
-    names = channels if isinstance(channels, list) else [channels]
+    listed: Sequence[object] = channels if isinstance(channels, list) else [channels]
+    names = [name for name in dict.fromkeys(map(_text, listed)) if name is not None]
     type = message.get("event", "message")
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names or None in map(_text, listed):
         raise Problem(400, "The key channel takes a channel name or a list of at least one.")
     if not isinstance(type, str):
         raise Problem(400, 'The key event takes an event name, such as "notification".')
     try:
-        names = [check_channel(name) for name in dict.fromkeys(names)]
+        names = [check_channel(name) for name in names]
         check_type(type)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
     data = {"message": message["message"], "timestamp": _moment(message)}
-    text = json.dumps(data, ensure_ascii=False)
+    text = compact_json(data)
     return [Draft(name, type, text) for name in names], several
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _read_object(body: str) -> dict[str, object]:
@@ -171,13 +194,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _moment(message: dict[str, object]) -> object:
-    moment = message.get("timestamp")
     if "timestamp" not in message:
         return timestamp(time.time_ns() // 1_000_000)
-    try:
-        if not isinstance(moment, str):
-            raise ValueError
-        datetime.fromisoformat(moment)
-    except ValueError:
-        raise Problem(400, f"The key timestamp is {str(moment)[:40]!r}; it takes ISO 8601 such as 2026-11-24T12:00:00Z.") from None
-    return moment
+    moment = message["timestamp"]
+    with contextlib.suppress(ValueError):
+        if isinstance(moment, str) and datetime.fromisoformat(moment):
+            return moment
+    raise Problem(400, f"The key timestamp is {str(moment)[:40]!r}; it takes ISO 8601 such as 2026-11-24T12:00:00Z.")

@@ -29,14 +29,17 @@ def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | 
     if value is None:
         return None
     # 18 digits: more are no sensible number, and int() of a very long string is an attack
-    if not (value.isascii() and value.isdigit() and len(value) <= 18) or not minimum <= int(value) <= (maximum or int(value)):
+    if not (value.isascii() and value.isdigit() and len(value) <= 18) or not minimum <= int(value) <= (
+        maximum or int(value)
+    ):
         bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes a whole number {bounds}.")
     return int(value)
 
 
 def quality(accept: str, media_type: str) -> float:
-    """How much a client with this `Accept` wants the media type, 0 to 1 (RFC 9110, section 12.5.1). The most specific range rules."""
+    """How much a client with this `Accept` wants the media type, 0 to 1 (RFC 9110, section 12.5.1). The most specific
+    range rules."""
     kind = media_type.partition("/")[0]
     found: dict[str, float] = {}
     for item in accept.split(","):
@@ -67,6 +70,9 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
                 raise too_large
         return body.decode()
     except UnicodeDecodeError as error:
-        raise Problem(400, f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Encode binary data, for example as base64.") from None
+        raise Problem(
+            400,
+            f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Send binary data as base64.",
+        ) from None
     except web.RequestPayloadError as error:
         raise Problem(400, f"The body cannot be read: {error}") from None

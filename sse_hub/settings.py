@@ -1,10 +1,12 @@
-"""The settings: one table of flag, variable, default, unit and help. The command line, `--help` and the README are made from it."""
+"""The settings: one table of flag, variable, default, unit and help. The command line, `--help` and the README are made
+from it."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
@@ -15,7 +17,9 @@ __all__ = ["Settings", "table"]
 
 
 def _whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    bounds = f"a whole number of at least {minimum}" if maximum is None else f"a whole number from {minimum} to {maximum}"
+    bounds = (
+        f"a whole number of at least {minimum}" if maximum is None else f"a whole number from {minimum} to {maximum}"
+    )
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not minimum <= int(text) <= (maximum or int(text)):
@@ -71,15 +75,23 @@ def _setting(default: object, read: Callable[[str], object], unit: str, help: st
 class Settings:
     """What can be set. Durations are seconds but where the name or the table says otherwise."""
 
-    host: str = _setting("127.0.0.1", _text, "address", "address to listen at; 0.0.0.0 is every IPv4 address of this machine")
+    host: str = _setting(
+        "127.0.0.1", _text, "address", "address to listen at; 0.0.0.0 is every IPv4 address of this machine"
+    )
     port: int = _setting(8000, _whole(0, 65535), "port", "port to listen at; 0 takes a free one")
     store: str = _setting("memory", _choice("memory"), "", "where events are kept: memory (they go with the process)")
     history: int = _setting(1000, _whole(0), "events", "events retained for each channel, for replay and resuming")
     history_age: float = _setting(3600.0, _seconds, "s", "time for which an event is retained")
-    history_bytes: int = _setting(64 << 20, _whole(1), "bytes", "data retained for each channel; its newest event always stays")
+    history_bytes: int = _setting(
+        64 << 20, _whole(1), "bytes", "data retained for each channel; its newest event always stays"
+    )
     max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
-    max_subscribers: int = _setting(10_000, _whole(1), "", "subscribers served at once; a further one is asked to come back")
-    retry: int = _setting(3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 %% of this")
+    max_subscribers: int = _setting(
+        10_000, _whole(1), "", "subscribers served at once; a further one is asked to come back"
+    )
+    retry: int = _setting(
+        3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 %% of this"
+    )
     ping: float = _setting(15.0, _seconds, "s", "time between two comment pings on a connection")
     send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts nothing for so long is aborted")
     drain: float = _setting(10.0, _seconds, "s", "time in which all streams end after SIGTERM or SIGINT")
@@ -101,7 +113,8 @@ class Settings:
     def read(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         """Settings from the command line and, where a flag is not given, from the environment.
 
-        :raises SystemExit: with status 2 and one line on stderr if a value cannot be used; with 0 after `--help` and `--version`.
+        :raises SystemExit: with status 2 and one line on stderr if a value cannot be used; with 0 after `--help` and
+            `--version`.
         """
         given = vars(_parser().parse_args(arguments))
         values: dict[str, object] = {}
@@ -147,7 +160,8 @@ class Row:
 def table() -> list[Row]:
     """All settings, in the order of `--help`."""
     return [
-        Row(f.name, f.default, f.metadata["read"], f.metadata["unit"], f.metadata["help"]) for f in dataclasses.fields(Settings)
+        Row(f.name, f.default, f.metadata["read"], f.metadata["unit"], f.metadata["help"])
+        for f in dataclasses.fields(Settings)
     ]
 
 
@@ -157,27 +171,25 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(message: str) -> NoReturn:
-    raise SystemExit(_usage_error(message))
-
-
-def _usage_error(message: str) -> int:
-    import sys
-
     print(f"sse-server: {message}", file=sys.stderr)
-    return 2
+    raise SystemExit(2)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sse-server",
         description="The Server-Sent Events hub: open the printed address in a browser, or read it with: curl -N http://127.0.0.1:8000/stream",
-        epilog="Each flag has an environment variable: SSE_ and its name, so --history-age is SSE_HISTORY_AGE. A flag wins.",
+        epilog="Each flag has an environment variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sse-hub {__version__}")
     for row in table():
-        default = f" ({row.shown_default}{' ' + row.unit if row.unit not in ('', 'address', 'port') else ''})" if row.default != "" else ""
+        default = (
+            f" ({row.shown_default}{' ' + row.unit if row.unit not in ('', 'address', 'port') else ''})"
+            if row.default != ""
+            else ""
+        )
         if isinstance(row.default, bool):
             parser.add_argument(row.flag, dest=row.name, action="store_const", const="1", help=row.help)
         else:

@@ -1,19 +1,19 @@
 """Every event stream: an aiohttp-sse response that the hub writes to, and the registry of those that are open.
 
-aiohttp-sse gives headers, comment pings and the kernel's timeout. Its `send()` formats for one client, so only `connected` goes out that way of
-writing; everything after it is bytes that the hub made once for a whole group, ready-framed, straight to the transport. A response is a
-`hub.Connection`: `take` is called by the hub in every flush and must not wait. A handler is its owner: it calls `advance` while there is something to
-catch up with, and sleeps while there is not.
+aiohttp-sse gives headers, comment pings and the kernel's timeout. Its `send()` formats for one client, so only
+`connected` goes out that way of writing; everything after it is bytes that the hub made once for a whole group,
+ready-framed, straight to the transport. A response is a `hub.Connection`: `take` is called by the hub in every flush
+and must not wait. A handler is its owner: it calls `advance` while there is something to catch up with, and sleeps
+while there is not.
 
-Deadlines are the loop's, not the writer's: `Streams.sweep` looks every second at who accepts nothing, because a task that waits for a frozen client is as
-frozen as the client.
+Deadlines are the loop's, not the writer's: `Streams.sweep` looks every second at who accepts nothing, because a task
+that waits for a frozen client is as frozen as the client.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 import time
@@ -22,7 +22,17 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
-from .events import EventId, Subscription, check_channel, check_pattern, check_type, chunk, frame, timestamp
+from .events import (
+    EventId,
+    Subscription,
+    check_channel,
+    check_pattern,
+    check_type,
+    chunk,
+    compact_json,
+    frame,
+    timestamp,
+)
 from .hub import Hub, Subscriber
 from .problems import Problem
 from .requests import flag, number, quality
@@ -173,7 +183,12 @@ class Streams:
         }
         try:
             await stream.write(
-                frame(json.dumps(connected, ensure_ascii=False), id=subscriber.cursor, type="connected", retry_ms=self._retry_ms())
+                frame(
+                    compact_json(connected),
+                    id=subscriber.cursor,
+                    type="connected",
+                    retry_ms=self._retry_ms(),
+                )
             )
             await stream.follow(subscriber)
         finally:
@@ -186,23 +201,29 @@ class Streams:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
 
     def _passing(self, reason: str) -> web.Response:
-        """A state that will pass, said so that a browser comes back: by any status but 200 it never would (WHATWG HTML 9.2.3)."""
+        """A state that will pass, said so that a browser comes back: by any status but 200 it never would (WHATWG HTML
+        9.2.3)."""
         retry_ms = self._retry_ms()
         problem = Problem(503, f"{reason} Come back in {retry_ms / 1000:.1f} s.")
         return web.Response(
             body=frame(str(problem), type="error", retry_ms=retry_ms),
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-cache, no-transform",
+                "X-Accel-Buffering": "no",
+            },
         )
 
     async def sweep(self) -> None:
-        """Until cancelled, let old events go, end streams whose client has left, and abort those that accept nothing."""
+        """Until cancelled, let old events go, end streams whose client has left, and abort those that accept
+        nothing."""
         while True:
             await asyncio.sleep(min(1.0, self._settings.send_timeout / 4))
             self._hub.expire(time.time_ns() // 1_000_000)
             now = time.monotonic()
             for stream, subscriber in list(self._open.items()):
-                # aiohttp cancels a handler whose client has left only if its server was made with handler_cancellation=True;
-                # an application that this one is embedded in may not have been.
+                # aiohttp cancels a handler whose client has left only if its server was made with
+                # handler_cancellation=True; that of an application that embeds this one may not have been.
                 if stream.left():
                     if stream.is_connected():
                         stream.stop_streaming()
@@ -210,8 +231,9 @@ class Streams:
                     logger.info("aborting a connection that accepted nothing for %g s", self._settings.send_timeout)
                     stream.abort()
 
-    async def drain(self, timeout: float) -> None:
-        """Tell every subscriber to come back later, and end all streams; abort those that do not take it within `timeout` seconds."""
+    async def drain(self, limit: float) -> None:
+        """Tell every subscriber to come back later, and end all streams; abort those that do not take it within
+        `limit` seconds."""
         self.draining = True
         for stream, subscriber in list(self._open.items()):
             self._hub.settle(subscriber)
@@ -220,7 +242,7 @@ class Streams:
         if not self._open:
             return
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(limit):
                 await self._all_closed.wait()
         except TimeoutError:
             for stream in list(self._open):
@@ -230,7 +252,10 @@ class Streams:
 def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
     accept = request.headers.get("Accept")
     if accept is not None and not quality(accept, "text/event-stream"):
-        raise Problem(406, f"This is an event stream, but the Accept header is {accept[:80]!r}; it should contain text/event-stream.")
+        raise Problem(
+            406,
+            f"This is an event stream, but the Accept header is {accept[:80]!r}; it should contain text/event-stream.",
+        )
     try:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
     except ValueError as error:

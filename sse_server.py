@@ -1,0 +1,185 @@
+"""The Server-Sent Events hub as a program, `python sse_server.py`, and as an aiohttp application, `create_app()`.
+
+This is the table of contents: every route, middleware and background task is named here, and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from sse_hub import cors, demo, pages, publish, stream
+from sse_hub.events import EventId
+from sse_hub.hub import Hub
+from sse_hub.log import Log
+from sse_hub.metrics import Metrics
+from sse_hub.problems import problem_documents
+from sse_hub.settings import Settings
+from sse_hub.state import ANSWERS, HUB, METRICS, SETTINGS, STREAMS
+from sse_hub.stores.memory import MemoryStore
+
+__all__ = ["HUB", "Settings", "create_app", "main"]
+
+BACKLOG = 4096
+"""Connections that the kernel completes before we accept them. With aiohttp's 128, a thousand clients that come at once
+wait for seconds."""
+
+logger = logging.getLogger("sse_hub")
+
+
+def create_app(settings: Settings | None = None) -> web.Application:
+    """The hub as an aiohttp application, to be run, or mounted in another by `add_subapp`. Its hub is `app[HUB]`.
+
+    :param settings: by default those of the `SSE_*` variables.
+    """
+    settings = Settings.read([], os.environ) if settings is None else settings
+    app = web.Application(
+        middlewares=[problem_documents, cors.preflight],
+        client_max_size=settings.max_body,
+    )
+    origin = EventId(_clock(), 0)
+    log = Log(origin, history=settings.history, history_age=settings.history_age, history_bytes=settings.history_bytes)
+    hub = Hub(log, _soon(app))
+    hub.store = MemoryStore(origin, hub.deliver, _clock)
+
+    app[SETTINGS] = settings
+    app[HUB] = hub
+    app[METRICS] = Metrics(hub.statistics, settings.node_name)
+    app[STREAMS] = stream.Streams(hub, settings)
+    app[ANSWERS] = publish.Answers()
+
+    app.add_routes(
+        [
+            web.get("/", pages.page),
+            web.static("/web", pages.WEB),
+            web.get("/stream", stream.follow_channels, allow_head=False),
+            web.get("/realtime/{channel}", stream.follow_channel, allow_head=False),
+            web.post("/realtime/{channel}", publish.publish),
+            web.get("/metrics", pages.metrics, allow_head=False),
+            web.post("/api/broadcast", publish.broadcast),
+            web.get("/api/channels", pages.channels),
+            web.get("/api/channels/{channel}/events", pages.history),
+            web.get("/health", pages.health),
+        ]
+    )
+    app.on_response_prepare.extend([cors.complete_answer, pages.revalidate])
+    app.cleanup_ctx.extend([stream.sweeping, demo.demonstration])
+    app.on_shutdown.append(_drain)
+    return app
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _soon(app: web.Application) -> Callable[[Callable[[], None]], object]:
+    """Call a flush once a turn of the event loop, and time it."""
+    return lambda flush: asyncio.get_running_loop().call_soon(app[METRICS].timed(flush))
+
+
+async def _drain(app: web.Application) -> None:
+    # The rest of the time is for publishes that are still being answered: see `_serve`.
+    await app[STREAMS].drain(app[SETTINGS].drain * 0.8)
+
+
+async def _serve(app: web.Application, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end well. A second signal ends at once."""
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,  # a handler whose client has left must not wait for the next event
+        access_log=logging.getLogger("aiohttp.access") if settings.access_log else None,
+        access_log_format='%a "%r" %s %b bytes %Tf s',
+        shutdown_timeout=settings.drain * 0.2,
+    )
+    await runner.setup()
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        ending.set()
+
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+        await site.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        print(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", file=sys.stderr, flush=True)
+        await ending.wait()
+        logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
+    finally:
+        await runner.cleanup()
+
+
+def _address(runner: web.AppRunner, settings: Settings) -> str:
+    """The URL of the page, as somebody at this machine can open it."""
+    host, port = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host), runner.addresses[0][1]  # noqa: S104
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+class _WithoutMalformedRequests(logging.Filter):
+    """Keeps aiohttp from logging a traceback for every port scanner that speaks no HTTP; it answers them with 400."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or type(error).__module__ != "aiohttp.http_exceptions"
+
+
+def _raise_file_limit() -> None:
+    """Allow as many descriptors as the system lets us: each subscriber is one, and the default of 1,024 is soon used
+    up."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop  # type: ignore[no-any-return, unused-ignore]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to end; return the exit status.
+
+    :param arguments: the command line without the program's name; by default that of this process.
+    """
+    settings = Settings.read(sys.argv[1:] if arguments is None else arguments, os.environ)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
+    _raise_file_limit()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(create_app(settings), settings))
+    except OSError as error:
+        print(f"sse-server: {_about(error, settings)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _about(error: OSError, settings: Settings) -> str:
+    if error.errno == errno.EADDRINUSE:
+        other = settings.port + 1 if settings.port < 65535 else 8001
+        return f"port {settings.port} of {settings.host} is in use; try another: --port {other}"
+    if error.errno == errno.EACCES:
+        return f"port {settings.port} may not be used by this user; try one from 1024 up: --port 8000"
+    return f"cannot listen at {settings.host} port {settings.port}: {error.strerror or error}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
