@@ -181,7 +181,8 @@ def check_pattern(pattern: str) -> str:
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError(
             f"{pattern[:140]!r} is neither a channel name nor a pattern: 1 to 128 characters are allowed, "
-            "without control characters, white space, '/', ',' or '?', where '*' stands for any run of characters; for example sensors.*"
+            "without control characters, white space, '/', ',' or '?', "
+            "where '*' stands for any run of characters; for example sensors.*"
         )
     return pattern
 

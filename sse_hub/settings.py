@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sse-server",
         description="The Server-Sent Events hub: open the printed address in a browser, or read it with: curl -N http://127.0.0.1:8000/stream",
-        epilog="Each flag has an environment variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins.",
+        epilog="Each flag has a variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
