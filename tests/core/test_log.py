@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from sse_hub.events import Draft, Event, EventId, Subscription
+from sse_hub.log import Log
+
+ORIGIN = EventId(1000, 0)
+
+
+def event(ms: int, channel: str = "main", data: str = "x", *, ephemeral: bool = False) -> Event:
+    return Draft(channel, "message", data, ephemeral).accepted(EventId(ms, 0))
+
+
+def log_of(*events: Event, history: int = 1000, history_age: float = 3600, history_bytes: int = 1 << 20) -> Log:
+    log = Log(ORIGIN, history=history, history_age=history_age, history_bytes=history_bytes)
+    for each in events:
+        log.append(each)
+    return log
+
+
+def to(*names: str) -> Subscription:
+    return Subscription(frozenset(names))
+
+
+def times(log: Log, subscription: Subscription, cursor: EventId = ORIGIN) -> list[int]:
+    return [each.ms for each in log.after(subscription, cursor)]
+
+
+def test_a_channel_retains_no_more_events_than_history_says() -> None:
+    log = log_of(*(event(ms) for ms in range(2000, 2010)), history=3)
+    assert times(log, to("main")) == [2007, 2008, 2009]
+
+
+def test_a_channel_retains_no_event_older_than_history_age() -> None:
+    log = log_of(event(2000), event(2500), event(3000), history_age=1)
+    assert times(log, to("main")) == [2500, 3000]
+
+
+def test_a_channel_retains_no_more_data_than_history_bytes_but_always_its_newest_event() -> None:
+    log = log_of(event(2000, data="x" * 6), event(2001, data="x" * 6), history_bytes=10)
+    assert times(log, to("main")) == [2001]
+    log.append(event(2002, data="x" * 99))
+    assert times(log, to("main")) == [2002]
+
+
+def test_with_a_history_of_none_nothing_is_retained_and_the_floor_is_the_head() -> None:
+    log = log_of(event(2000), history=0)
+    assert times(log, to("main")) == []
+    assert log.floor(to("main")) == log.head == EventId(2000, 0)
+
+
+def test_the_floor_is_the_id_of_the_newest_event_that_is_gone() -> None:
+    log = log_of(event(2000), event(2001), event(2002), history=1)
+    assert log.floor(to("main")) == EventId(2001, 0)
+
+
+def test_the_floor_of_a_channel_never_used_is_where_the_hub_began() -> None:
+    assert log_of(event(2000)).floor(to("quiet")) == ORIGIN
+
+
+def test_the_floor_of_several_channels_is_the_highest() -> None:
+    log = log_of(event(2000, "a"), event(2001, "a"), event(2002, "b"), event(2003, "b"), history=1)
+    assert log.floor(to("a", "b")) == log.floor(to("*")) == EventId(2002, 0)
+
+
+def test_what_comes_after_a_cursor_is_found_whether_or_not_the_cursor_is_an_event() -> None:
+    log = log_of(event(2000), event(2002), event(2004))
+    assert times(log, to("main"), EventId(2002, 0)) == times(log, to("main"), EventId(2003, 7)) == [2004]
+    assert times(log, to("main"), EventId(2004, 0)) == []
+
+
+def test_several_channels_are_read_in_one_order_of_ids() -> None:
+    log = log_of(event(2000, "a"), event(2001, "b"), event(2002, "a"), event(2003, "c"), event(2004, "b"))
+    assert times(log, to("a", "b")) == [2000, 2001, 2002, 2004]
+    assert times(log, to("*")) == [2000, 2001, 2002, 2003, 2004]
+
+
+def test_an_ephemeral_event_is_not_retained_and_moves_nothing() -> None:
+    log = log_of(event(2000), event(2001, ephemeral=True))
+    assert times(log, to("main")) == [2000]
+    assert log.head == EventId(2000, 0)
+
+
+def test_events_expire_without_anything_being_published() -> None:
+    log = log_of(event(2000), event(2500), history_age=1)
+    assert [channel.name for channel in log.expire(3100)] == ["main"]
+    assert times(log, to("main")) == [2500]
+    assert log.floor(to("main")) == EventId(2000, 0)
+
+
+def test_a_channel_that_is_empty_and_quiet_is_forgotten_but_not_what_was_lost_with_it() -> None:
+    log = log_of(event(2000), history_age=1)
+    log.expire(9000)
+    assert len(log) == 0
+    assert log.floor(to("main")) == EventId(2000, 0)
+
+
+def test_a_channel_with_ephemeral_events_only_is_kept_while_it_is_in_use() -> None:
+    log = log_of(event(2000, ephemeral=True), history_age=1)
+    log.append(event(2900, ephemeral=True))
+    log.expire(3500)
+    assert len(log) == 1
+    log.expire(4000)
+    assert len(log) == 0
+
+
+def test_the_start_is_the_cursor_after_which_every_retained_event_comes() -> None:
+    log = log_of(*(event(ms) for ms in range(2000, 2005)), history=3)
+    assert times(log, to("main"), log.start(to("main"), log.floor(to("main")))) == [2002, 2003, 2004]
+
+
+def test_the_start_lies_before_the_oldest_event_of_every_channel() -> None:
+    log = log_of(event(2000, "a"), event(2001, "b"), event(2002, "b"), event(2003, "b"), history=2)
+    assert times(log, to("*"), log.start(to("*"), log.floor(to("*")))) == [2000, 2002, 2003]
+
+
+def test_going_back_counts_wanted_events_over_all_channels() -> None:
+    log = log_of(*(event(2000 + i, "ab"[i % 2]) for i in range(6)))
+    assert times(log, to("*"), log.back(to("*"), ORIGIN, 2)) == [2004, 2005]
+    assert times(log, to("a"), log.back(to("a"), ORIGIN, 2)) == [2002, 2004]
+
+
+def test_going_back_further_than_the_log_reaches_goes_to_its_start() -> None:
+    log = log_of(event(2000), event(2001))
+    assert times(log, to("main"), log.back(to("main"), ORIGIN, 99)) == [2000, 2001]
+
+
+def test_the_list_of_a_channel_does_not_grow_with_the_events_that_are_gone() -> None:
+    log = log_of(*(event(ms) for ms in range(2000, 12_000)), history=10)
+    channel = log.get("main")
+    assert channel is not None
+    assert len(channel._events) <= 22
+    assert channel.retained_bytes == 10
