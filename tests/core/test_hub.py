@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from wire import Received, parse
+
+from sse_hub.events import Draft, EventId, Subscription
+from sse_hub.hub import Hub, State, Subscriber
+from sse_hub.log import Log
+from sse_hub.stores.memory import MemoryStore
+
+ORIGIN = EventId(1000, 0)
+
+
+class Connection:
+    """Keeps what it is given; refuses more when it is told to."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.can_take = True
+
+    def take(self, data: bytes) -> bool:
+        self.written.append(data)
+        return self.can_take
+
+    @property
+    def received(self) -> list[Received]:
+        return parse(b"".join(self.written))
+
+    @property
+    def data(self) -> list[str]:
+        return [event.data for event in self.received if event.type == "message"]
+
+
+class Rig:
+    """A hub with a clock and a loop that a test turns by hand."""
+
+    def __init__(self, **bounds: int) -> None:
+        self.now_ms = 2000
+        self.turns: list[Callable[[], None]] = []
+        self.hub = Hub(Log(ORIGIN, **bounds), self.turns.append)
+        self.hub.store = MemoryStore(ORIGIN, self.hub.deliver, lambda: self.now_ms)
+
+    def publish(self, *data: str, channel: str = "main", type: str = "message", ephemeral: bool = False) -> None:
+        self.now_ms += 1
+        asyncio.run(self.hub.publish_all([Draft(channel, type, each, ephemeral) for each in data]))
+
+    def turn(self) -> None:
+        while self.turns:
+            self.turns.pop()()
+
+    def subscribe(
+        self,
+        *names: str,
+        types: Sequence[str] = (),
+        envelope: bool = False,
+        cursor: EventId | None = None,
+        replay: int | None = None,
+        resume: bool = False,
+        live: bool = True,
+    ) -> tuple[Connection, Subscriber]:
+        connection = Connection()
+        subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False)
+        subscriber = self.hub.subscribe(subscription, connection, cursor=cursor, replay=replay, resume=resume)
+        while live and subscriber.advance():
+            pass
+        return connection, subscriber
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_a_live_subscriber_gets_what_is_published_once_a_turn_in_one_write(rig: Rig) -> None:
+    connection, _ = rig.subscribe()
+    rig.publish("a")
+    rig.publish("b", "c")
+    assert connection.written == []
+    rig.turn()
+    assert len(connection.written) == 1
+    assert connection.data == ["a", "b", "c"]
+
+
+def test_subscribers_of_one_group_are_handed_the_very_same_bytes(rig: Rig) -> None:
+    (one, _), (other, _) = rig.subscribe(), rig.subscribe()
+    rig.publish("a")
+    rig.turn()
+    assert one.written[0] is other.written[0]
+
+
+def test_a_turn_with_much_data_is_flushed_early_so_that_its_memory_is_bounded(rig: Rig) -> None:
+    connection, _ = rig.subscribe()
+    rig.publish("x" * 70_000)
+    assert len(connection.written) == 1
+
+
+def test_the_type_filter_lets_only_those_types_through(rig: Rig) -> None:
+    connection, _ = rig.subscribe(types=["b"])
+    rig.publish("no", type="a")
+    rig.publish("yes", type="b")
+    rig.turn()
+    assert [event.data for event in connection.received] == ["yes"]
+
+
+def test_an_envelope_subscriber_gets_every_type_as_a_message(rig: Rig) -> None:
+    connection, _ = rig.subscribe("*", envelope=True)
+    rig.publish("x", channel="c", type="t")
+    rig.turn()
+    assert [(e.type, e.json()["event"], e.json()["channel"]) for e in connection.received] == [("message", "t", "c")]
+
+
+def test_a_replay_begins_that_many_events_back_and_ends_with_live(rig: Rig) -> None:
+    rig.publish("a", "b", "c")
+    connection, _ = rig.subscribe(replay=2)
+    assert [(e.type, e.data) for e in connection.received] == [
+        ("message", "b"),
+        ("message", "c"),
+        ("live", '{"replayed":2}'),
+    ]
+
+
+def test_live_is_told_only_where_a_replay_was_asked_for(rig: Rig) -> None:
+    rig.publish("a")
+    assert rig.subscribe()[0].received == []
+    assert [e.type for e in rig.subscribe(replay=0)[0].received] == ["live"]
+
+
+def test_live_and_lost_carry_no_id_so_that_they_move_no_cursor(rig: Rig) -> None:
+    rig.publish("a")
+    connection, _ = rig.subscribe(replay=0)
+    assert b"id:" not in b"".join(connection.written)
+
+
+def test_a_cursor_is_continued_after(rig: Rig) -> None:
+    rig.publish("a", "b")
+    connection, subscriber = rig.subscribe(cursor=EventId(2001, 0))
+    assert connection.data == ["b"]
+    assert (subscriber.resumed, subscriber.lost) == (True, False)
+
+
+@pytest.mark.parametrize("cursor", [EventId(1, 0), EventId(9999, 0), None])
+def test_a_cursor_that_is_outdated_or_unknown_is_lost_and_starts_at_the_oldest_event(cursor: EventId | None) -> None:
+    rig = Rig(history=2)
+    rig.publish("a", "b", "c")
+    connection, subscriber = rig.subscribe(cursor=cursor, resume=True)
+    assert (subscriber.resumed, subscriber.lost) == (False, True)
+    assert connection.data == ["b", "c"]
+
+
+def test_nothing_is_written_to_a_subscriber_that_is_behind(rig: Rig) -> None:
+    connection, subscriber = rig.subscribe()
+    connection.can_take = False
+    rig.publish("a")
+    rig.turn()
+    assert subscriber.state is State.BEHIND
+    rig.publish("b")
+    rig.turn()
+    assert connection.data == ["a"]
+
+
+def test_a_subscriber_that_can_take_again_is_fed_from_the_log_without_gap_or_duplicate(rig: Rig) -> None:
+    connection, subscriber = rig.subscribe()
+    connection.can_take = False
+    rig.publish("a")
+    rig.turn()
+    rig.publish("b", "c")
+    connection.can_take = True
+    assert not subscriber.advance()
+    rig.turn()
+    rig.publish("d")
+    rig.turn()
+    assert connection.data == ["a", "b", "c", "d"]
+
+
+def test_a_joiner_does_not_get_twice_what_its_group_still_holds_for_this_turn(rig: Rig) -> None:
+    first, _ = rig.subscribe()
+    rig.publish("a")
+    second, _ = rig.subscribe(replay=1)
+    rig.publish("b")
+    rig.turn()
+    assert first.data == second.data == ["a", "b"]
+
+
+@pytest.mark.parametrize("moment", range(5))
+def test_what_is_published_during_a_replay_arrives_once_and_in_order(moment: int) -> None:
+    rig = Rig()
+    rig.publish(*(f"{n}" + "x" * 30_000 for n in range(8)))
+    connection, subscriber = rig.subscribe(replay=8, live=False)
+    for step in range(6):
+        if step == moment:
+            rig.publish("during")
+        subscriber.advance()
+        rig.turn()
+    rig.publish("after")
+    rig.turn()
+    assert [data.rstrip("x") for data in connection.data] == [*map(str, range(8)), "during", "after"]
+
+
+def test_a_subscriber_whose_events_have_gone_meanwhile_is_told_and_goes_on_from_there() -> None:
+    rig = Rig(history=2)
+    connection, subscriber = rig.subscribe()
+    connection.can_take = False
+    rig.publish("a")
+    rig.turn()
+    rig.publish("b", "c", "d")
+    connection.can_take = True
+    subscriber.advance()
+    assert [(e.type, e.data) for e in connection.received] == [
+        ("message", "a"),
+        ("lost", '{"after":"2001-0","next":"2002-1"}'),
+        ("message", "c"),
+        ("message", "d"),
+    ]
+
+
+def test_a_loss_by_age_without_publishes_is_told_as_well() -> None:
+    rig = Rig(history_age=1)
+    connection, subscriber = rig.subscribe()
+    connection.can_take = False
+    rig.publish("a")
+    rig.turn()
+    rig.publish("b")
+    rig.hub.expire(9000)
+    connection.can_take = True
+    subscriber.advance()
+    assert [e.type for e in connection.received] == ["message", "lost"]
+
+
+def test_who_has_left_gets_nothing_more_and_may_leave_twice(rig: Rig) -> None:
+    connection, subscriber = rig.subscribe()
+    rig.publish("a")
+    rig.hub.unsubscribe(subscriber)
+    rig.hub.unsubscribe(subscriber)
+    rig.turn()
+    assert connection.written == []
+    assert not subscriber.advance()
+    assert rig.hub.statistics().subscribers == 0
+
+
+def test_settling_hands_over_what_is_held_so_that_a_farewell_comes_after_it(rig: Rig) -> None:
+    connection, subscriber = rig.subscribe()
+    rig.publish("a")
+    rig.hub.settle(subscriber)
+    assert connection.data == ["a"]
+
+
+def test_an_ephemeral_event_goes_to_whoever_is_live_and_to_nobody_later(rig: Rig) -> None:
+    connection, _ = rig.subscribe()
+    rig.publish("now", ephemeral=True)
+    rig.turn()
+    assert connection.data == ["now"]
+    assert rig.subscribe(replay=5)[0].data == []
+
+
+def test_subscribers_of_a_channel_are_counted_by_name_and_by_pattern(rig: Rig) -> None:
+    rig.subscribe("a")
+    rig.subscribe("*")
+    rig.subscribe("b")
+    assert rig.hub.subscribers("a") == 2
+    assert sorted(rig.hub.channels()) == ["a", "b"]
+
+
+def test_a_group_made_after_its_channel_was_routed_gets_its_events(rig: Rig) -> None:
+    rig.subscribe("a")
+    rig.publish("x", channel="a")
+    later, _ = rig.subscribe("*")
+    rig.publish("y", channel="a")
+    rig.turn()
+    assert later.data == ["y"]
+
+
+def test_an_invalid_draft_publishes_none_of_its_batch(rig: Rig) -> None:
+    with pytest.raises(ValueError, match="the hub's own"):
+        asyncio.run(rig.hub.publish_all([Draft("main", "message", "a"), Draft("main", "live", "b")]))
+    assert rig.hub.statistics().published == 0
+
+
+def test_the_statistics_count_what_was_handed_over(rig: Rig) -> None:
+    rig.subscribe()
+    rig.subscribe()
+    rig.publish("a", "b")
+    rig.turn()
+    statistics = rig.hub.statistics()
+    assert (statistics.published, statistics.delivered, statistics.retained) == (2, 4, 2)
+    assert statistics.subscribers == 2
+    assert statistics.behind == 0
+
+
+def test_handed_bytes_follow_a_subscriber_through_its_states(rig: Rig) -> None:
+    rig.publish("a")
+    rig.subscribe()
+    connection, subscriber = rig.subscribe(replay=1)
+    rig.publish("b")
+    rig.turn()
+    connection.can_take = False
+    rig.publish("c")
+    rig.turn()
+    assert subscriber.handed_bytes == len(b"".join(connection.written))
+
+
+class EveryHistory(RuleBasedStateMachine):
+    """Whatever happens, everybody gets what it asked for once and in order, but for what it is told is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rig = Rig(history=4)
+        self.published: list[tuple[EventId, str, str]] = []
+        self.readers: list[tuple[Connection, Subscriber, tuple[str, ...], EventId]] = []
+
+    @rule(channel=st.sampled_from("abc"), count=st.integers(1, 3), back=st.integers(-5, 5))
+    def publish(self, channel: str, count: int, back: int) -> None:
+        self.rig.now_ms += back
+        drafts = [Draft(channel, "message", str(len(self.published) + n)) for n in range(count)]
+        for event in asyncio.run(self.rig.hub.publish_all(drafts)):
+            assert event.id is not None
+            self.published.append((event.id, channel, event.data))
+
+    @rule()
+    def turn(self) -> None:
+        self.rig.turn()
+
+    @rule(names=st.sampled_from([("a",), ("a", "b"), ("*",), ("c*",)]), back=st.one_of(st.none(), st.integers(0, 9)))
+    def subscribe(self, names: tuple[str, ...], back: int | None) -> None:
+        cursor = self.published[-back - 1][0] if back is not None and back < len(self.published) else None
+        connection, subscriber = self.rig.subscribe(*names, cursor=cursor, live=False)
+        if not subscriber.lost:
+            self.readers.append((connection, subscriber, names, subscriber.cursor))
+
+    @rule(which=st.integers(0, 99), can_take=st.booleans())
+    def advance(self, which: int, can_take: bool) -> None:
+        if self.readers:
+            connection, subscriber, *_ = self.readers[which % len(self.readers)]
+            connection.can_take = can_take
+            subscriber.advance()
+
+    @rule(which=st.integers(0, 99))
+    def leave(self, which: int) -> None:
+        if self.readers:
+            self.rig.hub.unsubscribe(self.readers[which % len(self.readers)][1])
+
+    @invariant()
+    def each_has_a_prefix_of_what_it_asked_for(self) -> None:
+        for reader in self.readers:
+            self.check(reader, whole=False)
+
+    def teardown(self) -> None:
+        for reader in self.readers:
+            reader[0].can_take = True
+            while reader[1].advance():
+                pass
+        self.rig.turn()
+        for reader in self.readers:
+            self.check(reader, whole=reader[1].state is State.LIVE)
+
+    def check(self, reader: tuple[Connection, Subscriber, tuple[str, ...], EventId], whole: bool) -> None:
+        connection, _, names, start = reader
+        covers = Subscription(frozenset(names)).covers
+        due = [(id, data) for id, channel, data in self.published if id > start and covers(channel)]
+        for event in connection.received:
+            if event.type == "lost":
+                told = event.json()
+                due = [(id, data) for id, data in due if id >= EventId.parse(told["next"])]
+            else:
+                id, data = due.pop(0)
+                assert (event.id, event.data) == (str(id), data)
+        assert not (whole and due)
+
+
+EveryHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestEveryHistory = EveryHistory.TestCase
