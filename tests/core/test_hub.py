@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,16 @@ from sse_hub.log import Log
 from sse_hub.stores.memory import MemoryStore
 
 ORIGIN = EventId(1000, 0)
+Result = TypeVar("Result")
+
+
+def done(publish: Coroutine[None, None, Result]) -> Result:
+    """The result of a coroutine that does not wait: the memory store needs no event loop."""
+    try:
+        publish.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise AssertionError("it waited")
 
 
 class Connection:
@@ -48,7 +58,7 @@ class Rig:
 
     def publish(self, *data: str, channel: str = "main", type: str = "message", ephemeral: bool = False) -> None:
         self.now_ms += 1
-        asyncio.run(self.hub.publish_all([Draft(channel, type, each, ephemeral) for each in data]))
+        done(self.hub.publish_all([Draft(channel, type, each, ephemeral) for each in data]))
 
     def turn(self) -> None:
         while self.turns:
@@ -277,7 +287,7 @@ def test_a_group_made_after_its_channel_was_routed_gets_its_events(rig: Rig) -> 
 
 def test_an_invalid_draft_publishes_none_of_its_batch(rig: Rig) -> None:
     with pytest.raises(ValueError, match="the hub's own"):
-        asyncio.run(rig.hub.publish_all([Draft("main", "message", "a"), Draft("main", "live", "b")]))
+        done(rig.hub.publish_all([Draft("main", "message", "a"), Draft("main", "live", "b")]))
     assert rig.hub.statistics().published == 0
 
 
@@ -317,7 +327,7 @@ class EveryHistory(RuleBasedStateMachine):
     def publish(self, channel: str, count: int, back: int) -> None:
         self.rig.now_ms += back
         drafts = [Draft(channel, "message", str(len(self.published) + n)) for n in range(count)]
-        for event in asyncio.run(self.rig.hub.publish_all(drafts)):
+        for event in done(self.rig.hub.publish_all(drafts)):
             assert event.id is not None
             self.published.append((event.id, channel, event.data))
 
@@ -362,15 +372,20 @@ class EveryHistory(RuleBasedStateMachine):
         connection, _, names, start = reader
         covers = Subscription(frozenset(names)).covers
         due = [(id, data) for id, channel, data in self.published if id > start and covers(channel)]
+        floor = self.rig.hub.log.floor(Subscription(frozenset(names)))
+        told = False
         for event in connection.received:
+            if event.type == "live":
+                continue
             if event.type == "lost":
-                told = event.json()
-                due = [(id, data) for id, data in due if id >= EventId.parse(told["next"])]
-            else:
-                id, data = due.pop(0)
-                assert (event.id, event.data) == (str(id), data)
-        assert not (whole and due)
+                told = True
+                continue
+            while told and due and due[0][0] <= floor and str(due[0][0]) != event.id:
+                due.pop(0)
+            id, data = due.pop(0)
+            assert (event.id, event.data) == (str(id), data)
+        assert not whole or not [id for id, _ in due if id > floor or not told]
 
 
-EveryHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+EveryHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestEveryHistory = EveryHistory.TestCase
