@@ -94,12 +94,13 @@ class EventStream(EventSourceResponse):
         assert self._payload_writer is not None
         while self.is_connected():
             if subscriber.advance():
-                await self._payload_writer.drain()
                 await asyncio.sleep(0)  # a client as fast as this must not keep the others waiting
             else:
                 # No await since `advance` made it LIVE: the flush that fills the transport finds this future.
                 self._wake = asyncio.get_running_loop().create_future()
                 await self._wake
+            # Before the next `advance`, which would make a full transport LIVE again if there is nothing to write.
+            await self._payload_writer.drain()
 
     def end(self, farewell: bytes) -> None:
         """Write last bytes and stop streaming."""

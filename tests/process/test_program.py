@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import aiohttp
+import psutil
+import pytest
+from conftest import PATIENCE, Program, Stream
+
+import sse_hub
+
+Start = Callable[..., Program]
+
+
+def read(url: str, data: bytes | None = None) -> bytes:
+    with urllib.request.urlopen(url, data, timeout=PATIENCE) as response:
+        body: bytes = response.read()
+        return body
+
+
+def test_one_line_at_the_start_tells_the_url_of_the_page(program: Start) -> None:
+    running = program()
+    assert running.first_line.startswith("sse-hub is at http://127.0.0.1:")
+    assert b"<title>sse-hub</title>" in read(running.url + "/")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_every_stream_well_and_the_status_is_0(program: Start, how: signal.Signals) -> None:
+    running = program("--no-demo")
+    async with aiohttp.ClientSession() as client:
+        streams = [Stream(await client.get(running.url + "/stream")) for _ in range(5)]
+        for stream in streams:
+            await stream.until("connected")
+        running.process.send_signal(how)
+        for stream in streams:
+            assert [event.type for event in await stream.rest()] == ["closing"]
+        assert len({stream.parser.retry_ms for stream in streams}) > 1
+    status, said = await asyncio.to_thread(running.wait)
+    assert status == 0
+    assert "Traceback" not in said
+
+
+async def open_streams(port: int, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Streams whose `connected` has arrived, all asked for at once."""
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"event: connected")
+        return reader, writer
+
+    async with asyncio.timeout(30):
+        return await asyncio.gather(*(connect() for _ in range(count)))
+
+
+async def close(streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    for _, writer in streams:
+        writer.close()
+    for _, writer in streams:
+        await writer.wait_closed()
+
+
+async def test_hundreds_of_streams_and_some_frozen_ones_end_within_the_drain_time(program: Start) -> None:
+    running = program("--no-demo", "--drain", "3")
+    streams = await open_streams(running.port, 300)
+    frozen = []
+    for _ in range(5):
+        client = socket.create_connection(("127.0.0.1", running.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        frozen.append(client)
+    drains = [asyncio.create_task(reader.read()) for reader, _ in streams]
+    for _ in range(20):
+        await asyncio.to_thread(read, running.url + "/realtime/main", b"x" * 1_000_000)
+    running.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        endings = await asyncio.gather(*drains)
+        status, said = await asyncio.to_thread(running.wait)
+    assert all(b"event: closing" in ending for ending in endings)
+    assert (status, "Traceback" in said) == (0, False)
+    await close(streams)
+    for client in frozen:
+        client.close()
+
+
+async def test_a_second_signal_ends_at_once(program: Start) -> None:
+    running = program("--no-demo", "--drain", "60")
+    client = socket.create_connection(("127.0.0.1", running.port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    for _ in range(20):
+        await asyncio.to_thread(read, running.url + "/realtime/main", b"x" * 1_000_000)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.stderr is not None
+    while "ending" not in await asyncio.to_thread(running.process.stderr.readline):
+        assert running.process.poll() is None
+    running.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(running.process.wait, PATIENCE) == -signal.SIGTERM
+    client.close()
+
+
+def test_a_port_in_use_is_one_line_that_proposes_another(program: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        second = program("--port", str(port))
+        status, said = second.wait()
+    assert status == 1
+    assert f"--port {port + 1}" in second.first_line
+    assert said == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--port", "http"], {}, "--port is 'http'"),
+        (["--ping", "0"], {}, "--ping is '0'"),
+        (["--history", "-1"], {}, "--history"),
+        (["--colour", "red"], {}, "--colour"),
+        (["--store", "redis"], {}, "one of memory"),
+        (["--cors-origin", "example.org"], {}, "https://example.org"),
+        ([], {"SSE_RETRY": "soon"}, "SSE_RETRY is 'soon'"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_status_2(
+    program: Start, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    running = program(*arguments, **environment)
+    status, rest = running.wait()
+    assert (status, rest) == (2, "")
+    assert said in running.first_line
+
+
+def test_a_flag_wins_over_its_variable(program: Start) -> None:
+    running = program("--max-body", "3", SSE_MAX_BODY="9", SSE_NO_DEMO="1")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        read(running.url + "/realtime/c", b"1234")
+    refusal.value.close()
+    assert refusal.value.code == 413
+    assert json.loads(read(running.url + "/health"))["channels"] == 0
+
+
+def test_the_version_is_printed(capfd: pytest.CaptureFixture[str], program: Start) -> None:
+    assert program("--version").wait()[0] == 0
+    assert capfd.readouterr().out == f"sse-hub {sse_hub.__version__}\n"
+
+
+async def test_a_thousand_clients_at_once_are_all_served(program: Start) -> None:
+    running = program("--no-demo")
+    streams = await open_streams(running.port, 1000)
+    assert json.loads(await asyncio.to_thread(read, running.url + "/health"))["subscribers"] == 1000
+    await close(streams)
+
+
+@pytest.mark.timeout(120)
+async def test_five_thousand_connects_and_disconnects_leave_nothing_behind(program: Start) -> None:
+    running = program("--no-demo")
+    server = psutil.Process(running.process.pid)
+
+    async def come_and_go(times: int) -> tuple[int, int]:
+        for _ in range(times):
+            await close(await open_streams(running.port, 250))
+        async with asyncio.timeout(PATIENCE):
+            while json.loads(await asyncio.to_thread(read, running.url + "/health"))["subscribers"]:
+                pass
+        return server.num_fds(), server.memory_info().rss
+
+    files_before, bytes_before = await come_and_go(4)
+    files, resident_bytes = await come_and_go(16)
+    assert files <= files_before + 2
+    assert resident_bytes < bytes_before + (8 << 20)
+
+
+def test_a_port_scanner_leaves_no_traceback_in_the_log(program: Start) -> None:
+    running = program("--no-demo")
+    with socket.create_connection(("127.0.0.1", running.port)) as scanner:
+        scanner.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
+        scanner.recv(100)
+    status, said = running.end()
+    assert (status, "Traceback" in said) == (0, False)
