@@ -66,18 +66,26 @@ async def close(streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
         await writer.wait_closed()
 
 
+def frozen_client(running: Program) -> socket.socket:
+    """A client that asks for the channel `big` and never reads it."""
+    client = socket.create_connection(("127.0.0.1", running.port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(b"GET /realtime/big HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client
+
+
+def fill(running: Program) -> None:
+    """Publish more to the channel `big` than the kernel buffers for anybody."""
+    for _ in range(10):
+        read(running.url + "/realtime/big", b"x" * 1_000_000)
+
+
 async def test_hundreds_of_streams_and_some_frozen_ones_end_within_the_drain_time(program: Start) -> None:
     running = program("--no-demo", "--drain", "3")
     streams = await open_streams(running.port, 300)
-    frozen = []
-    for _ in range(5):
-        client = socket.create_connection(("127.0.0.1", running.port))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        frozen.append(client)
+    frozen = [frozen_client(running) for _ in range(5)]
     drains = [asyncio.create_task(reader.read()) for reader, _ in streams]
-    for _ in range(20):
-        await asyncio.to_thread(read, running.url + "/realtime/main", b"x" * 1_000_000)
+    await asyncio.to_thread(fill, running)
     running.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         endings = await asyncio.gather(*drains)
@@ -91,11 +99,8 @@ async def test_hundreds_of_streams_and_some_frozen_ones_end_within_the_drain_tim
 
 async def test_a_second_signal_ends_at_once(program: Start) -> None:
     running = program("--no-demo", "--drain", "60")
-    client = socket.create_connection(("127.0.0.1", running.port))
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-    for _ in range(20):
-        await asyncio.to_thread(read, running.url + "/realtime/main", b"x" * 1_000_000)
+    client = frozen_client(running)
+    await asyncio.to_thread(fill, running)
     running.process.send_signal(signal.SIGTERM)
     assert running.process.stderr is not None
     while "ending" not in await asyncio.to_thread(running.process.stderr.readline):
