@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,8 @@ def test_a_channel_name_may_have_any_character_that_is_not_excluded(name: str) -
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x" * 129, "a b", "a\nb", "a\x00", "a\x7f", "a\x85", "a\u2028b", "a\u3000b", "a/b", "a,b", "a?", "\ud800"]
+    "name",
+    ["", "x" * 129, "a b", "a\nb", "a\x00", "a\x7f", "a\x85", "a\u2028b", "a\u3000b", "a/b", "a,b", "a?", "\ud800"],
 )
 def test_a_channel_name_with_an_excluded_character_or_length_is_refused(name: str) -> None:
     for check in (check_channel, check_pattern):
@@ -88,7 +90,9 @@ def test_the_hubs_own_event_names_may_be_named_but_not_published(type: str) -> N
 @given(st.text("ab.*", max_size=8), st.text("ab.", max_size=12))
 def test_an_asterisk_stands_for_any_run_of_characters(pattern: str, channel: str) -> None:
     oracle = re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), channel) is not None
-    assert matches(f"{pattern}*", channel + "z") == (re.fullmatch(re.escape(pattern).replace(r"\*", ".*") + ".*", channel + "z") is not None)
+    assert matches(f"{pattern}*", channel + "z") == (
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*") + ".*", channel + "z") is not None
+    )
     if "*" in pattern:
         assert matches(pattern, channel) == oracle
 
@@ -109,7 +113,7 @@ def test_any_split_of_the_bytes_is_read_back_alike(data: str, cuts: list[int]) -
     whole = frame(data, id=EventId(1, 2), type="t") + frame("after")
     parser = Parser()
     edges = [0, *sorted(cuts), len(whole)]
-    pieces = [event for a, b in zip(edges, edges[1:], strict=False) for event in parser.feed(whole[a:b])]
+    pieces = [event for a, b in pairwise(edges) for event in parser.feed(whole[a:b])]
     assert pieces == parse(whole)
 
 

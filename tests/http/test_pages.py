@@ -25,7 +25,9 @@ async def test_the_page_runs_no_script_but_its_own(server: Server) -> None:
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/web/../setup.cfg", "/web/%2e%2e/setup.cfg", "/web/..%2fsetup.cfg", "/web//etc/passwd", "/web/"])
+@pytest.mark.parametrize(
+    "path", ["/web/../setup.cfg", "/web/%2e%2e/setup.cfg", "/web/..%2fsetup.cfg", "/web//etc/passwd", "/web/"]
+)
 async def test_no_path_escapes_the_folder_of_the_page(server: Server, path: str) -> None:
     answer = await server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.split()[1] in {b"403", b"404"}
@@ -127,7 +129,7 @@ async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> 
         "heartbeat": {"uptime", "subscribers", "timestamp"},
     }
     async with serving(no_demo=False) as server, server.stream("/stream?replay=9") as stream:
-        seen = {}
+        seen: dict[str, set[str]] = {}
         while seen.keys() < fields.keys():
             event = await stream.next()
             if event.type in fields:
@@ -158,7 +160,9 @@ async def test_a_path_that_is_not_there_is_a_404_problem_even_with_braces_in_it(
     assert response.content_type == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/", "/web/page.js", "/stream", "/realtime/c", "/metrics", "/api/broadcast", "/api/channels", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/", "/web/page.js", "/stream", "/realtime/c", "/metrics", "/api/broadcast", "/api/channels", "/health"]
+)
 async def test_every_path_answers_a_preflight(server: Server, path: str) -> None:
     response, _ = await server.ask("OPTIONS", path, headers={"Origin": "https://a.example"})
     assert response.status == 204
@@ -177,7 +181,13 @@ async def test_only_named_origins_may_read_answers() -> None:
 
 @pytest.mark.parametrize(
     "request_line",
-    [b"GET /stream?channel=%ff%fe HTTP/1.1", b"GET /realtime/%ED%A0%80 HTTP/1.1", b"GET /%00 HTTP/1.1", b"GET / HTTP/9.9", b"\x16\x03\x01"],
+    [
+        b"GET /stream?channel=%ff%fe HTTP/1.1",
+        b"GET /realtime/%ED%A0%80 HTTP/1.1",
+        b"GET /%00 HTTP/1.1",
+        b"GET / HTTP/9.9",
+        b"\x16\x03\x01",
+    ],
 )
 async def test_a_hostile_request_never_makes_a_500(server: Server, request_line: bytes) -> None:
     answer = await server.raw(request_line + b"\r\nHost: x\r\nAccept: nothing/at-all\r\nConnection: close\r\n\r\n")

@@ -91,7 +91,8 @@ async def test_a_batch_publishes_every_line_that_is_not_empty(server: Server) ->
 
 
 async def test_a_batch_that_breaks_off_publishes_nothing(server: Server) -> None:
-    head = b"POST /realtime/c HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 99\r\n\r\na\nb\n"
+    head = b"POST /realtime/c HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+    head += b"Content-Length: 99\r\n\r\na\nb\n"
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(head)
     await writer.drain()

@@ -313,5 +313,3 @@ async def test_a_foreign_client_reads_the_stream(server: Server) -> None:
         async for event in source:
             if event.data == "x":
                 break
-
-

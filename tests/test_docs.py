@@ -1,0 +1,61 @@
+"""What README and map say is what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sse_hub
+from sse_hub.settings import Row, Settings, table
+from sse_server import create_app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
+def test_the_readme_lists_every_flag_with_its_variable_and_default(row: Row) -> None:
+    listed = re.findall(r"^\| `(--[a-z-]+)` \| `(SSE_[A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE)
+    mine = [each for each in listed if each[0] == row.flag]
+    assert len(mine) == 1
+    assert mine[0][1] == row.variable
+    assert mine[0][2].startswith(row.shown_default)
+
+
+def test_the_readme_lists_no_flag_that_is_not_there() -> None:
+    flags = {row.flag for row in table()}
+    assert set(re.findall(r"^\| `(--[a-z-]+)`", README, re.MULTILINE)) == flags
+
+
+def test_the_readme_lists_every_route() -> None:
+    routes = {
+        f"{route.method} {route.resource.canonical}"
+        for route in create_app(Settings(no_demo=True)).router.routes()
+        if route.method != "HEAD" and route.resource is not None
+    }
+    for route in routes - {"GET /web"}:
+        assert f"`{route}`" in README
+
+
+def test_help_names_every_flag_with_its_default() -> None:
+    run = subprocess.run(
+        [sys.executable, "sse_server.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    text = " ".join(run.stdout.split())
+    for row in table():
+        assert row.flag in text
+        assert row.shown_default in text or row.shown_default == "off"
+
+
+def test_the_map_names_every_module() -> None:
+    assert sse_hub.__doc__ is not None
+    for path in (ROOT / "sse_hub").glob("*.py"):
+        assert path.name == "__init__.py" or path.name in sse_hub.__doc__
+
+
+def test_the_public_names_are_these() -> None:
+    assert sse_hub.__all__ == ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]
