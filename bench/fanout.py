@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 
 from load import FanOut, Latency, Subscribers, measure_fan_out, measure_latency
 from servers import Server, gathered, hub, pin_load
@@ -237,10 +238,9 @@ def _figure(row: Row, value: float | None) -> str:
 
 def _loop_name() -> str:
     try:
-        import uvloop
-    except ImportError:
+        return f"uvloop {metadata.version('uvloop')}"
+    except metadata.PackageNotFoundError:
         return "asyncio"
-    return f"uvloop {uvloop.__version__}"
 
 
 def _raise_file_limit() -> None:
