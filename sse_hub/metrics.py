@@ -86,7 +86,7 @@ class Metrics:
         )
         self.delivery_seconds = Histogram(
             "sse_delivery_seconds",
-            "Time from the first event of a turn of the event loop until every live subscriber has been handed it.",
+            "Time from when a flush was due until those whose turn it was, 64 subscribers or so, were handed theirs.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
