@@ -3,6 +3,7 @@
 core, without I/O:
     events.py       events, ids, names, patterns, framing
     log.py          the retained events of every channel; cursors and floors
+    statistics.py   what a hub says about itself
     hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
 ports and adapters:
     stores/         what makes events durable and gives them ids
@@ -25,6 +26,7 @@ program:
 __version__ = "0.1.0"
 
 from .events import Draft, Event, EventId, Subscription
-from .hub import Hub, Statistics
+from .hub import Hub
+from .statistics import Statistics
 
 __all__ = ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]

@@ -30,14 +30,14 @@ There is no I/O here and no clock; `schedule` is what the event loop calls `call
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from .events import Draft, Event, EventId, Subscription, check_channel, check_type, compact_json, frame
 from .log import Log
+from .statistics import Statistics
 
-__all__ = ["Connection", "Hub", "State", "Statistics", "Store", "Subscriber"]
+__all__ = ["Connection", "Hub", "State", "Store", "Subscriber"]
 
 PAGE_BYTES = 64 << 10
 """A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow
@@ -69,23 +69,6 @@ class State(Enum):
     LIVE = "live"
     BEHIND = "behind"
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What the hub has done since it began, and how it stands."""
-
-    subscribers: int
-    behind: int
-    channels: int
-    retained: int
-    """Events in the log."""
-    published: int
-    delivered: int
-    """Events handed to connections."""
-    delivered_bytes: int
-    lost: int
-    """Times that a subscriber was told of a loss."""
 
 
 class Group:

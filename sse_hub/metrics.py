@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .hub import Statistics
+from .statistics import Statistics
 
 __all__ = ["Metrics"]
 

@@ -11,7 +11,6 @@ from .events import EventId, check_channel
 from .problems import Problem
 from .requests import number, quality
 from .state import HUB, METRICS, SETTINGS, STREAMS
-from .stream import open_stream
 
 __all__ = ["WEB", "channels", "health", "history", "metrics", "page", "revalidate"]
 
@@ -103,7 +102,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     accept = request.headers.get("Accept", "text/event-stream")
     exposition = max(quality(accept, "text/plain"), quality(accept, "application/openmetrics-text"))
     if exposition <= quality(accept, "text/event-stream"):
-        return await open_stream(request, ["metrics"])
+        return await request.app[STREAMS].serve(request, ["metrics"])
     body, content_type = request.app[METRICS].exposition(accept)
     return web.Response(
         body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import time
@@ -39,7 +40,7 @@ from .requests import flag, number, quality
 from .settings import Settings
 from .state import STREAMS
 
-__all__ = ["EventStream", "Streams", "follow_channel", "follow_channels", "open_stream", "sweeping"]
+__all__ = ["EventStream", "Streams", "follow_channel", "follow_channels", "sweeping"]
 
 logger = logging.getLogger("sse_hub")
 
@@ -64,6 +65,7 @@ class EventStream(EventSourceResponse):
         :raises ConnectionError: if the client has left already.
         """
         await self.prepare(request)
+        self.headers.clear()  # they are sent; a stream that lasts for days need not keep 1 kB of them
         if request.transport is None:
             raise ConnectionResetError("the client has left")
         self._transport = request.transport
@@ -176,27 +178,23 @@ class Streams:
         subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume)
         self._open[stream] = subscriber
         self._all_closed.clear()
-        connected = {
-            "channels": list(dict.fromkeys(names)),
-            "resumed": subscriber.resumed,
-            "lost": subscriber.lost,
-            "timestamp": timestamp(time.time_ns() // 1_000_000),
-        }
         try:
-            await stream.write(
-                frame(
-                    compact_json(connected),
-                    id=subscriber.cursor,
-                    type="connected",
-                    retry_ms=self._retry_ms(),
-                )
-            )
+            await stream.write(self._connected(subscriber, names))
             await stream.follow(subscriber)
         finally:
             self._hub.unsubscribe(subscriber)
             del self._open[stream]
             if not self._open:
                 self._all_closed.set()
+
+    def _connected(self, subscriber: Subscriber, names: Sequence[str]) -> bytes:
+        notice = {
+            "channels": list(dict.fromkeys(names)),
+            "resumed": subscriber.resumed,
+            "lost": subscriber.lost,
+            "timestamp": timestamp(time.time_ns() // 1_000_000),
+        }
+        return frame(compact_json(notice), id=subscriber.cursor, type="connected", retry_ms=self._retry_ms())
 
     def _retry_ms(self) -> int:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
@@ -261,7 +259,13 @@ def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
-    return Subscription(frozenset(names), types, flag(request, "envelope"), request.version >= HttpVersion11)
+    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), request.version >= HttpVersion11))
+
+
+@functools.lru_cache(1024)
+def _shared(subscription: Subscription) -> Subscription:
+    """The same object for subscriptions that are equal: 0.7 kB less a subscriber."""
+    return subscription
 
 
 def _cursor(request: web.Request) -> tuple[bool, EventId | None]:
@@ -275,18 +279,13 @@ def _cursor(request: web.Request) -> tuple[bool, EventId | None]:
         return True, None
 
 
-async def open_stream(request: web.Request, names: Sequence[str]) -> web.StreamResponse:
-    """Answer with the event stream of these channels, which have been checked."""
-    return await request.app[STREAMS].serve(request, names)
-
-
 async def follow_channels(request: web.Request) -> web.StreamResponse:
     """`GET /stream`."""
     try:
         names = [check_pattern(name) for name in request.query.getall("channel", ["main"])]
     except ValueError as error:
         raise Problem(400, f"The parameter channel cannot be used: {error}. Repeat it for several channels.") from None
-    return await open_stream(request, names)
+    return await request.app[STREAMS].serve(request, names)
 
 
 async def follow_channel(request: web.Request) -> web.StreamResponse:
@@ -295,7 +294,7 @@ async def follow_channel(request: web.Request) -> web.StreamResponse:
         name = check_channel(request.match_info["channel"])
     except ValueError as error:
         raise Problem(400, f"The path cannot be used: {error}. Patterns go to /stream?channel=…") from None
-    return await open_stream(request, [name])
+    return await request.app[STREAMS].serve(request, [name])
 
 
 async def sweeping(app: web.Application) -> AsyncIterator[None]:
