@@ -119,6 +119,9 @@ _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
 _LINGER = 0.05
 _ANSWER_TIMEOUT = 30.0
+_LOOK = 1.0
+"""Seconds between two looks at whether the connection is there: aiohttp 3.14 closes one on which a chunk is malformed
+without waking whoever reads."""
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
 logger = logging.getLogger("sse_client")
@@ -487,7 +490,9 @@ class EventSource:
                     await self._attempt()
                 except _Passing as passing:
                     await self._pause(passing)
-                except (aiohttp.InvalidURL, aiohttp.TooManyRedirects) as error:
+                except SSEError:  # some are OSErrors, too
+                    raise
+                except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
                     raise SSEError(f"{self._url} cannot be connected to: {error or type(error).__name__}") from error
                 except (aiohttp.ClientError, OSError) as error:
                     await self._pause(_Passing(str(error) or type(error).__name__))
@@ -562,7 +567,7 @@ class EventSource:
         """Wait for bytes and queue the events in them; when there is none to come, close the connection."""
         assert self._response is not None
         try:
-            data = await self._within(self._idle_timeout, self._response.content.readany())
+            data = await self._read(self._response)
             self._events.extend(self._parser.feed(data))
             reason = "" if data else "the server ended the stream"
         except EventTooLarge:
@@ -583,6 +588,25 @@ class EventSource:
             except GaveUp:
                 await self._fail()
                 raise
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The next bytes, none at the end of the stream.
+
+        :raises _Passing: if nothing comes for `idle_timeout`.
+        """
+        quiet = 0.0
+        while True:
+            seconds = _LOOK if self._idle_timeout is None else min(_LOOK, self._idle_timeout - quiet)
+            try:
+                return await self._within(seconds, response.content.readany())
+            except _Passing:
+                quiet += seconds
+                if self._ready_state == READY_STATE_CLOSED:
+                    raise
+            if response.connection is not None and response.connection.transport is None:
+                raise _Passing("the connection broke")
+            if self._idle_timeout is not None and quiet >= self._idle_timeout:
+                raise _Passing(f"nothing came for {self._idle_timeout:g} s")
 
     async def _pause(self, passing: _Passing) -> None:
         """Wait before the next attempt: the time that the server told, then more with each failure in a row, at

@@ -15,7 +15,7 @@ CHUNKS = st.lists(st.sampled_from([b"data", b":", b" ", b"\n", b"\r", b"id", b"e
 
 
 def read(parser: EventParser, *chunks: bytes) -> list[tuple[str, str, str]]:
-    return [tuple(event) for chunk in chunks for event in parser.feed(chunk)]
+    return [(event.type, event.data, event.last_event_id) for chunk in chunks for event in parser.feed(chunk)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -83,18 +83,16 @@ def test_a_parser_can_begin_with_the_id_of_an_earlier_stream() -> None:
 @pytest.mark.parametrize("stream", [b"data: 123456789\n\n", b"data: 1234\ndata: 5678\n\n", b": " + b"x" * 30 + b"\n\n"])
 def test_an_event_or_line_over_the_limit_is_an_error_however_it_is_split(stream: bytes) -> None:
     for size in (1, 2, 5, len(stream)):
-        parser = EventParser(max_event_bytes=8)
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
         with pytest.raises(EventTooLarge, match="larger than 8 bytes"):
-            for at in range(0, len(stream), size):
-                parser.feed(stream[at : at + size])
+            read(EventParser(max_event_bytes=8), *chunks)
 
 
 @pytest.mark.parametrize("stream", [b"data: 12345678\n\n", b"data:12345678\n\n", b"data: 123\ndata: 4567\n\n"])
 def test_an_event_of_just_the_limit_is_read_however_it_is_split(stream: bytes) -> None:
     for size in (1, 2, 5, len(stream)):
-        parser = EventParser(max_event_bytes=8)
-        chunks = (stream[at : at + size] for at in range(0, len(stream), size))
-        assert len(read(parser, *chunks)) == 1
+        chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+        assert len(read(EventParser(max_event_bytes=8), *chunks)) == 1
 
 
 def test_a_million_empty_lines_of_data_are_over_the_limit() -> None:
