@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import sse_client
 import sse_hub
 from sse_hub.settings import Row, Settings, table
 from sse_server import create_app
@@ -55,6 +59,41 @@ def test_the_map_names_every_module() -> None:
     assert sse_hub.__doc__ is not None
     for path in (ROOT / "sse_hub").glob("*.py"):
         assert path.name == "__init__.py" or path.name in sse_hub.__doc__
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_python_in_a_document_compiles_and_imports_what_is_there(document: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module in {"sse_client", "sse_server", "sse_hub"}:
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+def test_the_clients_document_names_every_error_and_option() -> None:
+    text = (ROOT / "docs" / "client.md").read_text()
+    errors = {name for name in sse_client.__all__ if issubclass_of_error(getattr(sse_client, name))}
+    options = set(inspect.signature(sse_client.EventSource).parameters) - {"url", "kwargs"}
+    for name in errors | options:
+        assert f"`{name}`" in text
+
+
+def issubclass_of_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, sse_client.SSEError)
+
+
+def test_the_clients_public_names_are_sorted_and_there() -> None:
+    assert sorted(sse_client.__all__) == sorted(set(sse_client.__all__))
+    assert all(hasattr(sse_client, name) for name in sse_client.__all__)
+
+
+def test_the_client_imports_nothing_of_ours_but_the_command_line() -> None:
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse((ROOT / "sse_client.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sse_")
+    }
+    assert imported == {"sse_hub.console"}
 
 
 def test_the_public_names_are_these() -> None:
