@@ -1,0 +1,77 @@
+"""`sse-client check`: what works, what does not, and what stands between."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rich.table import Table
+from rich.text import Text
+
+from sse_client import SSEClient
+
+from .display import console, harmless
+from .probes import PROBES, Finding, Probe, Status, watch_quiet_stream
+
+__all__ = ["check"]
+
+_SIGNS = {
+    Status.OK: ("✓", "green"),
+    Status.WARNING: ("!", "yellow"),
+    Status.FAILED: ("✗", "bold red"),
+    Status.SKIPPED: ("-", "dim"),
+}
+
+
+async def check(url: str, token: str | None, idle: float = 20.0) -> int:
+    """Try everything, print what was found; return 1 if something failed, else 0.
+
+    :param idle: seconds for which a quiet stream is watched.
+    """
+    findings: list[Finding] = []
+    async with SSEClient(url, token=token, idle_timeout=None) as client:
+        probe = Probe(url.rstrip("/"), token, client, idle)
+        console.print(f"Checking {harmless(url)}", style="dim")
+        async with probe:
+            quiet = asyncio.create_task(watch_quiet_stream(probe))
+            try:
+                for act in PROBES:
+                    findings.append(await act(probe))
+                    _print(findings[-1])
+                    if findings[-1].fatal:
+                        break
+                else:
+                    if not quiet.done():
+                        console.print(f"  … watching a quiet stream for {idle:g} s", style="dim")
+                    findings.append(await quiet)
+                    _print(findings[-1])
+            finally:
+                quiet.cancel()
+                await asyncio.gather(quiet, return_exceptions=True)
+    _advise(findings)
+    return 1 if any(finding.status is Status.FAILED for finding in findings) else 0
+
+
+def _print(finding: Finding) -> None:
+    sign, style = _SIGNS[finding.status]
+    grid = Table.grid(padding=(0, 2))
+    for width in (1, 18, 9):
+        grid.add_column(min_width=width)
+    grid.add_column(overflow="fold")
+    took = "" if finding.seconds is None else f"{finding.seconds * 1000:6.0f} ms"
+    grid.add_row(Text(sign, style), finding.name, Text(took, "dim"), Text(harmless(finding.said)))
+    console.print(grid)
+
+
+def _advise(findings: list[Finding]) -> None:
+    failed = sum(finding.status is Status.FAILED for finding in findings)
+    warned = sum(finding.status is Status.WARNING for finding in findings)
+    for finding in findings:
+        if finding.means:
+            console.print()
+            console.print(Text(finding.name, "bold"))
+            console.print(Text(f"  {finding.means}"))
+            for line in finding.mend:
+                console.print(Text(f"    {line}", "cyan"))
+    console.print()
+    words = f"{len(findings) - failed - warned} well, {warned} to look at, {failed} failed"
+    console.print(words, style="bold red" if failed else "bold green")

@@ -1,0 +1,293 @@
+"""The commands and their flags."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sse_client import DEFAULT_URL, Event, Published, SSEClient, Stream
+from sse_hub import __version__
+
+from . import check as checking
+from . import menu
+from .cursor import CursorFile
+from .display import as_json, channel_table, console, event_line, harmless, stderr
+from .figures import follow_figures
+from .running import run_command
+from .source import lines
+
+__all__ = ["cli"]
+
+T = TypeVar("T")
+TIMEOUT = 124
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="sse-client", message="%(prog)s %(version)s")
+@click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="Where the hub is (SSE_URL).")
+@click.option("--token", envvar="SSE_TOKEN", help="Bearer token; better the variable SSE_TOKEN.")
+@click.option("--auto", is_flag=True, help="Check the hub, as the command check does.")
+@click.pass_context
+def cli(context: click.Context, url: str, token: str | None, auto: bool) -> int:
+    """Follow and publish events of an SSE hub. Without a command, a terminal gets a menu."""
+    context.obj = (url, token)
+    if auto:
+        return _run(checking.check(url, token))
+    if context.invoked_subcommand is None:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            menu.run(url, token)
+        else:
+            click.echo(context.get_help())
+    return 0
+
+
+def _client(context: click.Context) -> SSEClient:
+    url, token = context.obj
+    return SSEClient(url, token=token)
+
+
+@cli.command()
+@click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
+@click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
+@click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
+@click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
+@click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Remember in this file which event came last, and go on after it.",
+)
+@click.pass_context
+def listen(
+    context: click.Context,
+    channels: tuple[str, ...],
+    form: str | None,
+    types: tuple[str, ...],
+    replay: int | None,
+    count: int | None,
+    timeout: float | None,
+    cursor_file: Path | None,
+) -> int:
+    """Show the events of channels and patterns (main, if none is named) as they come."""
+    cursor = CursorFile(cursor_file)
+
+    async def follow() -> None:
+        async with _client(context) as client:
+            events = client.stream(*channels, events=types, replay=replay, last_event_id=cursor.read())
+            async for event in _first(events, count):
+                _show(event, form)
+                cursor.write(events.last_event_id)
+
+    try:
+        _run(_within(timeout, follow()))
+    except TimeoutError:
+        return TIMEOUT if count else 0
+    return 0
+
+
+async def _within(seconds: float | None, coroutine: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.timeout(seconds):
+        await coroutine
+
+
+async def _first(events: Stream, count: int | None) -> AsyncIterator[Event]:
+    """So many events, or all."""
+    left = count
+    async for event in events:
+        yield event
+        if left is not None:
+            left -= 1
+            if not left:
+                return
+
+
+def _show(event: Event, form: str | None) -> None:
+    if form == "json":
+        print(as_json(event))
+    elif form == "data":
+        print(event.data)
+    else:
+        console.print(event_line(event))
+
+
+@cli.command()
+@click.pass_context
+def metrics(context: click.Context) -> None:
+    """Show the figures of the hub and its host as they change."""
+
+    async def follow() -> None:
+        async with _client(context) as client:
+            await follow_figures(client)
+
+    _run(follow())
+
+
+@cli.command()
+@click.argument("channel")
+@click.argument("data", nargs=-1, metavar="DATA...|-")
+@click.option("--event", default="message", show_default=True, metavar="TYPE", help="Type of the events.")
+@click.option("--ephemeral", is_flag=True, help="Only for whoever is connected now; not retained.")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Try for so long to have each request acknowledged.",
+)
+@click.pass_context
+def publish(
+    context: click.Context, channel: str, data: tuple[str, ...], event: str, ephemeral: bool, deadline: float
+) -> None:
+    """Publish each DATA as an event; with -, each line of standard input as it comes:
+
+    tail -f app.log | sse-client publish logs -
+    """
+    if not data:
+        raise click.UsageError("what should be published? Give it as DATA, or - for the lines of standard input")
+    options: dict[str, Any] = {"channel": channel, "event": event, "ephemeral": ephemeral, "deadline": deadline}
+
+    async def act() -> None:
+        async with _client(context) as client:
+            if data == ("-",):
+                await _publish_lines(client, options)
+                return
+            for each in data:
+                published = await client.publish(each, **options)
+                print(f"{published.id or 'ephemeral'} to {published.subscribers} subscribers")
+
+    _run(act())
+
+
+async def _publish_lines(client: SSEClient, options: dict[str, Any]) -> None:
+    began = time.monotonic()
+    count = 0
+
+    def told(published: Published) -> None:
+        nonlocal count
+        count += published.count
+        if stderr.is_terminal:
+            rate = count / max(time.monotonic() - began, 1e-3)
+            stderr.print(f"{count} published, {rate:.0f}/s", end="\r")
+
+    try:
+        await client.publish_many(lines(), **options, on_batch=told)
+    finally:
+        seconds = time.monotonic() - began
+        stderr.print(f"{count} published in {seconds:.1f} s, {count / max(seconds, 1e-3):.0f}/s")
+
+
+@cli.command()
+@click.pass_context
+def channels(context: click.Context) -> None:
+    """List the channels."""
+
+    async def act() -> None:
+        async with _client(context) as client:
+            console.print(channel_table(await client.channels()))
+
+    _run(act())
+
+
+@cli.command()
+@click.argument("channel", default="main")
+@click.option("--after", default="", metavar="ID", help="Only events after this one.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N", help="At most so many."
+)
+@click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
+@click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
+@click.pass_context
+def history(context: click.Context, channel: str, after: str, limit: int, form: str | None) -> None:
+    """Show the retained events of a channel (main, if none is named), oldest first."""
+
+    async def act() -> None:
+        async with _client(context) as client:
+            retained = await client.history(channel, after=after, limit=limit)
+        if retained.lost:
+            stderr.print(f"sse-client: events after {harmless(after)} are gone; these are the oldest there are")
+        for event in retained.events:
+            _show(event, form)
+
+    _run(act())
+
+
+@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
+@click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("--keep-going", is_flag=True, help="Go on when the command fails.")
+@click.option(
+    "--cursor-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Remember in this file which event was dealt with last, and go on after it.",
+)
+@click.argument("channel")
+@click.argument("command", nargs=-1, required=True)
+@click.pass_context
+def run(
+    context: click.Context,
+    types: tuple[str, ...],
+    replay: int | None,
+    count: int | None,
+    keep_going: bool,
+    cursor_file: Path | None,
+    channel: str,
+    command: tuple[str, ...],
+) -> int:
+    """Run COMMAND for each event of a channel or pattern, one after the other: sse-client run orders -- ./handle.sh
+
+    The data is its standard input; SSE_CHANNEL, SSE_EVENT and SSE_ID are in its environment.
+    """
+    cursor = CursorFile(cursor_file)
+    arguments = command[1:] if command[0] == "--" else command
+    if not arguments:
+        raise click.UsageError("which command? sse-client run CHANNEL -- COMMAND")
+
+    async def follow() -> int:
+        async with _client(context) as client:
+            events = client.stream(channel, events=types, replay=replay, last_event_id=cursor.read())
+            async for event in _first(events, count):
+                status = await run_command(arguments, event)
+                if status:
+                    stderr.print(f"sse-client: {harmless(arguments[0])} ended with {status} for {event.last_event_id}")
+                    if not keep_going:
+                        return 1
+                cursor.write(events.last_event_id)
+        return 0
+
+    return _run(follow())
+
+
+@cli.command()
+@click.argument("url", required=False)
+@click.option(
+    "--idle",
+    type=click.FloatRange(0, min_open=True),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to watch a quiet stream.",
+)
+@click.pass_context
+def check(context: click.Context, url: str | None, idle: float) -> int:
+    """Check a hub and what stands between: buffering, compression, timeouts, CORS, resuming."""
+    given, token = context.obj
+    with suppress(asyncio.CancelledError):
+        return _run(checking.check(url or given, token, idle))
+    return 130

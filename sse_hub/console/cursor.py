@@ -1,0 +1,40 @@
+"""The file that remembers where a listener was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+__all__ = ["CursorFile"]
+
+
+class CursorFile:
+    """The id of the last event that was dealt with.
+
+    :param path: of the file, which need not be there yet; None to remember nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def read(self) -> str:
+        """The id, empty where there is none yet.
+
+        :raises click.ClickException: if the file holds something else.
+        """
+        if self._path is None or not self._path.exists():
+            return ""
+        text = self._path.read_text(encoding="utf-8").strip()
+        if len(text) > 128 or not text.isprintable():
+            raise click.ClickException(f"{self._path} does not hold the id of an event; remove it to begin anew")
+        return text
+
+    def write(self, id: str) -> None:
+        """Remember this id. A crash leaves the old file or the new one, never half of it."""
+        if self._path is None or not id:
+            return
+        fresh = self._path.with_name(self._path.name + ".new")
+        fresh.write_text(id + "\n", encoding="utf-8")
+        os.replace(fresh, self._path)

@@ -1,0 +1,70 @@
+"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sse_client import Channel, Event
+
+__all__ = ["STYLES", "as_json", "channel_table", "console", "event_line", "harmless", "stderr"]
+
+STYLES = {
+    "message": "bold",
+    "sensor": "cyan",
+    "heartbeat": "dim",
+    "notification": "yellow",
+    "special": "magenta",
+    "metrics": "blue",
+    "error": "bold red",
+    "lost": "bold red",
+}
+
+console = Console(highlight=False, soft_wrap=True)
+stderr = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def harmless(text: str) -> str:
+    """Text whose control characters are shown, not obeyed: an event could otherwise repaint the terminal, or type
+    into it."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)
+
+
+def event_line(event: Event, *, channel: bool = True) -> Text:
+    """An event for a person."""
+    moment = event.timestamp.astimezone().strftime("%H:%M:%S") if event.timestamp else "        "
+    line = Text(moment, "dim")
+    if channel:
+        line.append(f"  {harmless(event.channel):<12}", "green")
+    line.append(f"  {harmless(event.type):<13}", STYLES.get(event.type, "bold"))
+    return line.append(" " + harmless(event.data).replace("\n", "\n" + " " * 10))
+
+
+def as_json(event: Event) -> str:
+    """An event as one line of JSON, in the form of the envelope."""
+    return json.dumps(
+        {
+            "id": event.last_event_id or None,
+            "channel": event.channel,
+            "event": event.type,
+            "data": event.data,
+            "timestamp": event.timestamp.isoformat() if event.timestamp else None,
+        },
+        ensure_ascii=False,
+    )
+
+
+def channel_table(channels: Iterable[Channel]) -> Table:
+    """The channels of a hub."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("channel", style="green")
+    table.add_column("subscribers", justify="right")
+    table.add_column("events", justify="right")
+    table.add_column("last id", style="dim")
+    for channel in channels:
+        table.add_row(harmless(channel.name), str(channel.subscribers), str(channel.events), channel.last or "")
+    return table

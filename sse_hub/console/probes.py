@@ -1,0 +1,379 @@
+"""The single checks. Each says what it saw, how long that took, and, where it is not as it should be, what that means
+and which line of configuration mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+import aiohttp
+
+from sse_client import EventParser, Parsed, SSEClient, SSEError
+
+__all__ = ["PROBES", "Finding", "Probe", "Status", "watch_quiet_stream"]
+
+_PATIENCE = 5.0
+_HELD_BACK = 1.0
+"""Seconds after which an event counts as held back: 50 times what a hub on another continent takes."""
+
+
+class Status(Enum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check has found."""
+
+    name: str
+    status: Status
+    said: str
+    seconds: float | None = None
+    means: str = ""
+    mend: tuple[str, ...] = ()
+    fatal: bool = False
+    """Whether the other checks make no sense any more."""
+
+
+class RawStream:
+    """An event stream with its headers and comments, which the client library hides."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.bytes = b""
+        """Everything that came."""
+        self._parser = EventParser()
+        self._events: list[Parsed] = []
+
+    async def read(self) -> bool:
+        """Wait for more; whether there is any."""
+        data = await self.response.content.readany()
+        self.bytes += data
+        self._events.extend(self._parser.feed(data))
+        return bool(data)
+
+    async def until(self, data: str | None = None, type: str | None = None) -> Parsed | None:
+        """The next event with this data or of this type; None if the stream ends or 5 s pass."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    while self._events:
+                        event = self._events.pop(0)
+                        if data in (None, event.data) and type in (None, event.type):
+                            return event
+                    if not await self.read():
+                        return None
+        except (TimeoutError, aiohttp.ClientError):
+            return None
+
+
+class Probe:
+    """What the checks work with.
+
+    :param idle: seconds for which a quiet stream is watched.
+    """
+
+    def __init__(self, url: str, token: str | None, client: SSEClient, idle: float) -> None:
+        self.url = url
+        self.client = client
+        self.idle = idle
+        self.channel = f"check-{uuid.uuid4().hex[:12]}"
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE)
+        self.session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, auto_decompress=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.session.close()
+
+    @asynccontextmanager
+    async def stream(self, path: str, **headers: str) -> AsyncIterator[RawStream]:
+        """An event stream, whatever its answer is.
+
+        :raises TimeoutError: if there is no answer within 5 s.
+        """
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with asyncio.timeout(_PATIENCE):
+            response = await self.session.get(
+                self.url + path, headers={"Accept": "text/event-stream", "Accept-Encoding": "identity", **named}
+            )
+        async with response:
+            yield RawStream(response)
+
+
+def _failed(
+    name: str, error: BaseException | str, *, fatal: bool = False, means: str = "", mend: tuple[str, ...] = ()
+) -> Finding:
+    said = error if isinstance(error, str) else str(error) or type(error).__name__
+    return Finding(name, Status.FAILED, said, means=means, mend=mend, fatal=fatal)
+
+
+async def health(probe: Probe) -> Finding:
+    began = time.monotonic()
+    name = "health"
+    try:
+        async with asyncio.timeout(_PATIENCE), probe.session.get(probe.url + "/health") as response:
+            took = time.monotonic() - began
+            if response.status == 404:
+                return Finding(name, Status.WARNING, "there is no /health: this may be another server", took)
+            answer = await response.json(content_type=None)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(
+            name,
+            error,
+            fatal=True,
+            means="Nobody answers there.",
+            mend=("python sse_server.py", "sse-client --url http://HOST:PORT check"),
+        )
+    except ValueError:
+        return Finding(name, Status.WARNING, "the answer is no JSON: this may be another server", took)
+    status = answer.get("status") if isinstance(answer, dict) else None
+    if status == "ok":
+        return Finding(
+            name, Status.OK, f"sse-hub {answer.get('version')}, {answer.get('subscribers')} subscribers", took
+        )
+    return Finding(
+        name, Status.FAILED, f"status is {status!r}: {answer.get('reason', '')}" if status else "no status", took
+    )
+
+
+async def _first_event(probe: Probe, name: str, path: str, type: str | None) -> Finding:
+    began = time.monotonic()
+    try:
+        async with probe.stream(path) as stream:
+            response = stream.response
+            if response.status != 200 or response.content_type != "text/event-stream":
+                said = f"{response.status} {response.content_type}"
+                return _failed(name, said, means="A browser gives up for ever on anything but 200 text/event-stream.")
+            event = await stream.until(type=type)
+            took = time.monotonic() - began
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    if event is None:
+        return _failed(name, f"nothing came within {_PATIENCE:g} s", means=_BUFFERED, mend=_UNBUFFER)
+    return Finding(name, Status.OK, f"first event: {event.type or 'message'}", took)
+
+
+async def main_stream(probe: Probe) -> Finding:
+    return await _first_event(probe, "main stream", "/stream", "connected")
+
+
+async def metrics(probe: Probe) -> Finding:
+    found = await _first_event(probe, "metrics", "/metrics", "metrics")
+    if found.status is Status.FAILED and "nothing came" in found.said:
+        return Finding("metrics", Status.SKIPPED, "the stream is there, but brings no figures (--no-demo?)")
+    return found
+
+
+async def custom_channel(probe: Probe) -> Finding:
+    return await _round_trip(probe, "custom channel", f"/realtime/{probe.channel}", broadcast=False)
+
+
+async def broadcast(probe: Probe) -> Finding:
+    return await _round_trip(probe, "broadcast", f"/stream?channel={probe.channel}", broadcast=True)
+
+
+async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) -> Finding:
+    try:
+        async with probe.stream(path) as stream:
+            if await stream.until(type="connected") is None:
+                return _failed(name, "the stream says nothing", means=_BUFFERED, mend=_UNBUFFER)
+            began = time.monotonic()
+            if broadcast:
+                published = (await probe.client.broadcast("check", channel=probe.channel, deadline=_PATIENCE))[0]
+            else:
+                published = await probe.client.publish("check", channel=probe.channel, deadline=_PATIENCE)
+            event = await stream.until(type="")
+            took = time.monotonic() - began
+    except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    if event is None or event.last_event_id != published.id:
+        return _failed(name, "what was published did not arrive", means=_BUFFERED, mend=_UNBUFFER)
+    return Finding(name, Status.OK, "published and received", took)
+
+
+_BUFFERED = "Something between you and the server collects events and passes them on together, or not at all."
+_UNBUFFER = (
+    "nginx:       proxy_buffering off;  proxy_http_version 1.1;  proxy_read_timeout 1h;",
+    "Apache:      SetEnv proxy-sendchunked 1 (and no mod_deflate for text/event-stream)",
+    "any service: the answer needs X-Accel-Buffering: no and Cache-Control: no-transform",
+)
+
+
+async def buffering(probe: Probe) -> Finding:
+    """Publishes one event after the other, each only when the one before has come: who waits for more has to be
+    waited for."""
+    name = "buffering"
+    delays = []
+    try:
+        async with probe.stream(f"/realtime/{probe.channel}") as stream:
+            await stream.until(type="connected")
+            for number in range(5):
+                began = time.monotonic()
+                await probe.client.publish(f"buffering {number}", channel=probe.channel, deadline=_PATIENCE)
+                if await stream.until(data=f"buffering {number}") is None:
+                    return _failed(name, f"event {number + 1} of 5 is held back", means=_BUFFERED, mend=_UNBUFFER)
+                delays.append(time.monotonic() - began)
+    except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    slowest = max(delays)
+    if slowest > _HELD_BACK:
+        said = f"an event took {slowest:.1f} s, the quickest {min(delays) * 1000:.0f} ms"
+        return Finding(name, Status.WARNING, said, slowest, _BUFFERED, _UNBUFFER)
+    return Finding(name, Status.OK, "each event came by itself", slowest)
+
+
+async def compression(probe: Probe) -> Finding:
+    name = "compression"
+    try:
+        async with probe.stream(f"/realtime/{probe.channel}", Accept_Encoding="gzip, deflate") as stream:
+            coding = stream.response.headers.get("Content-Encoding", "identity")
+            await stream.until(type="connected")
+            began = time.monotonic()
+            await probe.client.publish("compression", channel=probe.channel, deadline=_PATIENCE)
+            event = await stream.until(data="compression")
+            took = time.monotonic() - began
+    except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    if event is None:
+        means = "Something compresses the stream and does not pass on what it has when an event is complete."
+        mend = (
+            "nginx:   gzip off;  in the location of the streams",
+            "Apache:  SetEnv no-gzip 1",
+            "Caddy:   no encode for text/event-stream",
+        )
+        return _failed(name, f"an event is held back with Content-Encoding: {coding}", means=means, mend=mend)
+    return Finding(name, Status.OK, "none" if coding == "identity" else f"{coding}, flushed with each event", took)
+
+
+async def headers(probe: Probe) -> Finding:
+    name = "headers"
+    try:
+        async with probe.stream("/stream") as stream:
+            control = stream.response.headers.get("Cache-Control", "")
+            accel = stream.response.headers.get("X-Accel-Buffering", "")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    missing = [] if "no-transform" in control else ["Cache-Control: no-transform"]
+    if "no-cache" not in control and "no-store" not in control:
+        missing.append("Cache-Control: no-cache")
+    if accel != "no":
+        missing.append("X-Accel-Buffering: no (a proxy may have used it up, which is fine)")
+    if not missing:
+        return Finding(name, Status.OK, "proxies are told to pass everything on at once, unchanged")
+    if missing == ["X-Accel-Buffering: no (a proxy may have used it up, which is fine)"]:
+        return Finding(name, Status.OK, "no X-Accel-Buffering; a proxy has used it up, or it is another server")
+    means = "Proxies and caches on the way may compress, collect or keep what they should pass on."
+    return Finding(name, Status.WARNING, "missing: " + ", ".join(missing), means=means, mend=_UNBUFFER[2:])
+
+
+async def cors(probe: Probe) -> Finding:
+    name = "CORS"
+    origin = "https://example.org"
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async with probe.session.options(probe.url + "/api/broadcast", headers=asked) as response:
+                allowed = response.headers.get("Access-Control-Allow-Origin")
+                status = response.status
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    if status < 300 and allowed in {"*", origin}:
+        return Finding(name, Status.OK, f"pages of any origin may publish ({allowed})")
+    if status < 300:
+        return Finding(name, Status.OK, f"pages of {origin} may not publish; this is a choice (--cors-origin)")
+    means = "Pages of another origin cannot publish: the browser's question before it (OPTIONS) is refused."
+    return Finding(
+        name, Status.WARNING, f"OPTIONS is answered {status}", means=means, mend=("pass OPTIONS on to the hub",)
+    )
+
+
+async def resuming(probe: Probe) -> Finding:
+    name = "resume"
+    try:
+        first = await probe.client.publish("resume 1", channel=probe.channel, deadline=_PATIENCE)
+        await probe.client.publish("resume 2", channel=probe.channel, deadline=_PATIENCE)
+        began = time.monotonic()
+        async with probe.stream(f"/realtime/{probe.channel}", Last_Event_ID=first.id or "") as stream:
+            event = await stream.until(data="resume 2")
+            took = time.monotonic() - began
+    except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+    if event is None:
+        means = "A client that was cut off loses what came meanwhile."
+        mend = (
+            "let the header Last-Event-ID through",
+            "more than one process needs a store that all share: --store redis://…",
+        )
+        return _failed(name, "what came after Last-Event-ID was not sent", means=means, mend=mend)
+    return Finding(name, Status.OK, "what was missed came after a reconnect", took)
+
+
+async def watch_quiet_stream(probe: Probe) -> Finding:
+    """Whether a stream on which nothing happens stays open, and how often it says that it is there."""
+    name = "quiet stream"
+    began = time.monotonic()
+    comments: list[float] = []
+    ended = False
+    try:
+        async with probe.stream(f"/realtime/{probe.channel}-quiet") as stream:
+            while not ended and (left := began + probe.idle - time.monotonic()) > 0:
+                before = stream.bytes.count(b"\n:") + stream.bytes.startswith(b":")
+                try:
+                    async with asyncio.timeout(left):
+                        ended = not await stream.read()
+                except TimeoutError:
+                    break
+                if stream.bytes.count(b"\n:") + stream.bytes.startswith(b":") > before:
+                    comments.append(time.monotonic() - began)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        ended = True
+    lasted = time.monotonic() - began
+    if ended:
+        means = "Something ends connections on which nothing comes for a while."
+        mend = (
+            "python sse_server.py --ping 5",
+            "nginx:    proxy_read_timeout 1h;",
+            "balancers: an idle timeout above that of --ping",
+        )
+        return Finding(name, Status.FAILED, f"it was cut after {lasted:.1f} s", lasted, means, mend)
+    if not comments:
+        means = "Without pings, neither end notices that the other has gone, and idle connections are cut on the way."
+        return Finding(
+            name,
+            Status.WARNING,
+            f"no ping within {probe.idle:g} s",
+            means=means,
+            mend=("python sse_server.py --ping 15",),
+        )
+    return Finding(name, Status.OK, f"open for {lasted:.0f} s, first ping after {comments[0]:.1f} s")
+
+
+PROBES: tuple[Callable[[Probe], Awaitable[Finding]], ...] = (
+    health,
+    main_stream,
+    metrics,
+    custom_channel,
+    broadcast,
+    buffering,
+    compression,
+    headers,
+    cors,
+    resuming,
+)
+"""In the order in which they run; the quiet stream is watched meanwhile."""

@@ -1,0 +1,40 @@
+"""Standard input, line by line, without holding up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator
+from typing import TextIO
+
+__all__ = ["lines"]
+
+_WAITING = 1000
+"""Lines read ahead. The thread waits when the hub takes no more, and so does whoever writes into the pipe."""
+
+
+async def lines(stream: TextIO | None = None) -> AsyncIterator[str]:
+    """The lines of a stream without their ends, each as soon as it is there.
+
+    :param stream: standard input by default.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[str | None] = asyncio.Queue()
+    room = threading.Semaphore(_WAITING)
+    source = sys.stdin if stream is None else stream
+
+    def read() -> None:
+        try:
+            for line in source:
+                room.acquire()
+                loop.call_soon_threadsafe(queue.put_nowait, line.rstrip("\r\n"))
+            loop.call_soon_threadsafe(queue.put_nowait, None)
+        except (RuntimeError, ValueError, OSError):
+            return  # the loop has ended, or the stream was closed: nobody waits for more
+
+    # A daemon: a thread that waits for a terminal cannot be told to stop.
+    threading.Thread(target=read, name="lines", daemon=True).start()
+    while (line := await queue.get()) is not None:
+        room.release()
+        yield line
