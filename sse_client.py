@@ -30,6 +30,7 @@ import functools
 import inspect
 import json
 import logging
+import os
 import random
 import re
 import sys
@@ -349,6 +350,13 @@ async def _problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
     return problem if isinstance(problem, dict) else {}
 
 
+def _reason(error: Exception) -> str:
+    """What went wrong with a connection, in a few words."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"cannot connect to {error.host}:{error.port}: {os.strerror(error.os_error.errno)}"
+    return str(error) or type(error).__name__
+
+
 def _seconds(value: timedelta | float) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
@@ -495,7 +503,7 @@ class EventSource:
                 except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
                     raise SSEError(f"{self._url} cannot be connected to: {error or type(error).__name__}") from error
                 except (aiohttp.ClientError, OSError) as error:
-                    await self._pause(_Passing(str(error) or type(error).__name__))
+                    await self._pause(_Passing(_reason(error)))
         except SSEError:
             await self._fail()
             raise
@@ -576,7 +584,7 @@ class EventSource:
         except _Passing as passing:
             reason = str(passing)
         except (aiohttp.ClientError, OSError) as error:
-            reason = f"the connection broke: {error or type(error).__name__}"
+            reason = f"the connection broke: {_reason(error)}"
         if self._events:
             self._failures = 0
         elif not reason:
@@ -1100,7 +1108,7 @@ class SSEClient:
             except (aiohttp.ClientError, OSError) as error:
                 if isinstance(error, SSEError):
                     raise
-                raise _Passing(str(error) or type(error).__name__) from error
+                raise _Passing(_reason(error)) from error
         raise AssertionError("the second answer was returned or raised")
 
 

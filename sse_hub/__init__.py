@@ -19,6 +19,7 @@ HTTP:
     pages.py        page, assets, channels, history, health, metrics
 program:
     demo.py         the demonstration feed, a publisher like any other
+    console/        the command line of the client; uses `sse_client` and nothing of the above
 
 `sse_server.py`, beside this folder, puts them together.
 """

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sse_hub"
+CONSOLE = [
+    f"console.{name}"
+    for name in ("display", "source", "cursor", "running", "figures", "probes", "check", "menu", "commands", "main")
+]
 ORDER = [
     "events",
     "log",
@@ -24,6 +28,7 @@ ORDER = [
     "publish",
     "pages",
     "demo",
+    *CONSOLE,
 ]
 
 
@@ -44,10 +49,13 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
         if isinstance(node, ast.Import):
             others.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
-            ours.add(node.module or "")
+            folder = path.relative_to(PACKAGE).parts[:-1]
+            package = folder[: len(folder) - node.level + 1]
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            ours.update(".".join([*package, module]) for module in modules)
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").partition(".")[0])
-    return ours - {""}, others
+    return ours - {"__version__"}, others
 
 
 def path_of(module: str) -> Path:

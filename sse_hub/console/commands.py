@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -27,10 +28,16 @@ __all__ = ["cli"]
 
 T = TypeVar("T")
 TIMEOUT = 124
+BROKEN_PIPE = 141
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(coroutine)
+    try:
+        return asyncio.run(coroutine)
+    except BrokenPipeError:
+        # What is left in the buffer has nowhere to go; without this, Python complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(BROKEN_PIPE) from None
 
 
 @click.group(
@@ -227,7 +234,7 @@ def history(context: click.Context, channel: str, after: str, limit: int, form: 
     _run(act())
 
 
-@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@cli.command()
 @click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
@@ -255,17 +262,14 @@ def run(
     The data is its standard input; SSE_CHANNEL, SSE_EVENT and SSE_ID are in its environment.
     """
     cursor = CursorFile(cursor_file)
-    arguments = command[1:] if command[0] == "--" else command
-    if not arguments:
-        raise click.UsageError("which command? sse-client run CHANNEL -- COMMAND")
 
     async def follow() -> int:
         async with _client(context) as client:
             events = client.stream(channel, events=types, replay=replay, last_event_id=cursor.read())
             async for event in _first(events, count):
-                status = await run_command(arguments, event)
+                status = await run_command(command, event)
                 if status:
-                    stderr.print(f"sse-client: {harmless(arguments[0])} ended with {status} for {event.last_event_id}")
+                    stderr.print(f"sse-client: {harmless(command[0])} ended with {status} for {event.last_event_id}")
                     if not keep_going:
                         return 1
                 cursor.write(events.last_event_id)

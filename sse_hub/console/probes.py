@@ -19,6 +19,7 @@ from sse_client import EventParser, Parsed, SSEClient, SSEError
 __all__ = ["PROBES", "Finding", "Probe", "Status", "watch_quiet_stream"]
 
 _PATIENCE = 5.0
+_PING = 15.0
 _HELD_BACK = 1.0
 """Seconds after which an event counts as held back: 50 times what a hub on another continent takes."""
 
@@ -115,7 +116,11 @@ class Probe:
 def _failed(
     name: str, error: BaseException | str, *, fatal: bool = False, means: str = "", mend: tuple[str, ...] = ()
 ) -> Finding:
-    said = error if isinstance(error, str) else str(error) or type(error).__name__
+    said = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        said = f"no answer within {_PATIENCE:g} s"
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        said = f"nobody answers at {error.host}:{error.port}"
     return Finding(name, Status.FAILED, said, means=means, mend=mend, fatal=fatal)
 
 
@@ -158,8 +163,10 @@ async def _first_event(probe: Probe, name: str, path: str, type: str | None) -> 
                 return _failed(name, said, means="A browser gives up for ever on anything but 200 text/event-stream.")
             event = await stream.until(type=type)
             took = time.monotonic() - began
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+    except TimeoutError as error:
+        return _failed(name, error, means=_BUFFERED, mend=_UNBUFFER, fatal=True)
+    except (aiohttp.ClientError, OSError) as error:
+        return _failed(name, error, fatal=True)
     if event is None:
         return _failed(name, f"nothing came within {_PATIENCE:g} s", means=_BUFFERED, mend=_UNBUFFER)
     return Finding(name, Status.OK, f"first event: {event.type or 'message'}", took)
@@ -352,6 +359,8 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
             "balancers: an idle timeout above that of --ping",
         )
         return Finding(name, Status.FAILED, f"it was cut after {lasted:.1f} s", lasted, means, mend)
+    if not comments and probe.idle <= _PING:
+        return Finding(name, Status.SKIPPED, f"open for {lasted:.0f} s; pings come later (--idle 20 sees them)")
     if not comments:
         means = "Without pings, neither end notices that the other has gone, and idle connections are cut on the way."
         return Finding(

@@ -1,0 +1,169 @@
+"""The check, at a hub and at servers between that do what proxies do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import ROOT, Server, serving
+from scripted import scripted, status
+
+from sse_hub.console.figures import sparkline
+
+
+async def checked(url: str, *flags: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "sse_client.py"),
+        "check",
+        url,
+        *(flags or ("--idle", "0.5")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "150"},
+    )
+    out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode()
+
+
+def signs(out: str) -> dict[str, str]:
+    """The sign of each check."""
+    return {match[2].strip(): match[1] for match in re.finditer(r"^([✓!✗-])  (.{18})", out, re.MULTILINE)}
+
+
+async def test_a_hub_that_is_well_passes_everything() -> None:
+    async with serving(no_demo=False, ping=0.2) as server:
+        code, out = await checked(server.url, "--idle", "1")
+    assert set(signs(out).values()) == {"✓"}
+    assert len(signs(out)) == 11
+    assert "11 well, 0 to look at, 0 failed" in out
+    assert code == 0
+
+
+async def test_nobody_is_one_failure_that_says_what_to_do(unused_tcp_port: int) -> None:
+    code, out = await checked(f"http://127.0.0.1:{unused_tcp_port}")
+    assert code == 1
+    assert signs(out) == {"health": "✗"}
+    assert "python sse_server.py" in out
+
+
+async def test_a_draining_hub_fails_its_health() -> None:
+    draining = status(
+        503, "Content-Type: application/json\r\n", '{"status":"draining","reason":"The server is ending."}'
+    )
+    async with scripted(draining, *[status(404)] * 40) as server:
+        code, out = await checked(server.url)
+    assert code == 1
+    assert "status is 'draining': The server is ending." in out
+
+
+class Proxy:
+    """Stands between: it collects the bytes of answers, cuts idle connections, changes answers, or refuses a method."""
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        hold_bytes: int = 0,
+        idle: float | None = None,
+        change: Callable[[bytes], bytes] = bytes,
+        refuse: bytes = b"OPTIONS is not refused",
+    ) -> None:
+        self._port = port
+        self._hold_bytes = hold_bytes
+        self._idle = idle
+        self._change = change
+        self._refuse = refuse
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection."""
+        request = await reader.readuntil(b"\r\n\r\n")
+        if request.startswith(self._refuse):
+            writer.write(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
+        upstream, up = await asyncio.open_connection("127.0.0.1", self._port)
+        up.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        back = asyncio.create_task(self._answer(upstream, writer, b"text/event-stream" in request))
+        back.add_done_callback(lambda _: writer.close())
+        while data := await reader.read(65536):
+            up.write(data)
+        back.cancel()
+        await asyncio.wait([back])
+        up.close()
+
+    async def _answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: bool) -> None:
+        held = b""
+        while True:
+            try:
+                data = await asyncio.wait_for(upstream.read(65536), self._idle)
+            except TimeoutError:
+                return
+            held += self._change(data)
+            if not data or not stream or len(held) >= self._hold_bytes:
+                writer.write(held)
+                held = b""
+            if not data:
+                return
+
+
+@pytest.mark.timeout(120)
+async def test_a_proxy_that_holds_events_back_is_found(server: Server) -> None:
+    async with Proxy(server.port, hold_bytes=100_000) as url:
+        code, out = await checked(url)
+    assert code == 1
+    assert signs(out)["main stream"] == "✗"
+    assert "proxy_buffering off" in out
+
+
+async def test_a_proxy_that_cuts_quiet_streams_is_found(server: Server) -> None:
+    async with Proxy(server.port, idle=0.4) as url:
+        code, out = await checked(url, "--idle", "2")
+    assert code == 1
+    assert signs(out)["quiet stream"] == "✗"
+    assert re.search(r"it was cut after 0\.[4-9] s", out)
+    assert "proxy_read_timeout" in out
+
+
+async def test_headers_that_a_proxy_has_taken_away_are_found() -> None:
+    async with (
+        serving(no_demo=False) as server,
+        Proxy(server.port, change=lambda data: data.replace(b", no-transform", b"")) as url,
+    ):
+        code, out = await checked(url)
+    assert signs(out)["headers"] == "!"
+    assert "missing: Cache-Control: no-transform" in out
+    assert code == 0
+
+
+async def test_a_proxy_that_refuses_preflights_is_found() -> None:
+    async with serving(no_demo=False) as server, Proxy(server.port, refuse=b"OPTIONS") as url:
+        _, out = await checked(url)
+    assert signs(out)["CORS"] == "!"
+    assert "OPTIONS is answered 405" in out
+
+
+async def test_a_hub_that_forgets_at_once_cannot_resume() -> None:
+    async with serving(history=0) as server:
+        code, out = await checked(server.url)
+    assert signs(out)["resume"] == "✗"
+    assert code == 1
+
+
+def test_a_line_of_blocks_has_the_largest_value_at_full_height() -> None:
+    assert sparkline([0, 1, 2, 4]) == "▁▂▄█"
+    assert sparkline([0, 0]) == "▁▁"
+    assert sparkline([]) == ""
