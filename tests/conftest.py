@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 from wire import Parser, Received
 
 from sse_hub import Hub
@@ -25,6 +26,15 @@ from sse_server import HUB, create_app
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 10.0  # seconds after which an event that should have come has not
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Stream:
@@ -181,3 +191,34 @@ def chromium() -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return path
+
+
+@pytest.fixture
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """One person's browser, in whose tabs an error on the console fails the test."""
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # A refused request and a connection that was cut are logged by the browser itself, whatever the page does.
+        if message.type == "error" and "ERR_" not in message.text and "Failed to load resource" not in message.text:
+            errors.append(message.text)
+
+    context = await browser.new_context(locale="en-GB", accept_downloads=True)
+    context.on("console", note)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    yield context
+    await context.close()
+    assert errors == []
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()

@@ -1,83 +1,63 @@
-// The page at "/": follows channels, shows their events as they come, and publishes.
-// Whatever arrives is shown by textContent: a script in a message is text.
+// The page: one connection to the hub, and the parts that show what it brings. What comes from outside becomes text,
+// never markup.
 
-const SHOWN = 500; // rows; older ones leave, so that a tab left open for days does not grow
+import * as behind from "./behind.js";
+import { csv, ndjson, save } from "./files.js";
+import * as figures from "./figures.js";
+import { EventLog } from "./log.js";
+import * as publish from "./publish.js";
+import { connect } from "./sse.js";
+import * as streams from "./streams.js";
+import { choose, view } from "./view.js";
+import { browserLanguage, speak } from "./words.js";
 
-const state = document.querySelector("#state");
-const events = document.querySelector("#events");
-const row = document.querySelector("#event").content.firstElementChild;
-const answer = document.querySelector("#answer");
-const followed = document.querySelector("#follow");
-const published = document.querySelector("#publish");
+const OFFERED_MS = 5000;
 
-let source = null;
+const theme = document.querySelector("#theme");
+const language = document.querySelector("#language");
 
-function show(name, words) {
-  state.dataset.state = name;
-  state.textContent = words;
+function dress() {
+  document.documentElement.dataset.theme = view.theme;
+  theme.value = view.theme;
 }
 
-function add({ channel, event, data, timestamp }) {
-  const item = row.cloneNode(true);
-  item.dataset.type = event;
-  item.querySelector("time").dateTime = timestamp;
-  item.querySelector("time").textContent = new Date(timestamp).toLocaleTimeString();
-  item.querySelector(".channel").textContent = channel;
-  item.querySelector(".type").textContent = event;
-  item.querySelector(".data").textContent = data;
-  events.prepend(item);
-  while (events.childElementCount > SHOWN) events.lastElementChild.remove();
-}
-
-function note(event, data) {
-  add({ channel: "–", event, data, timestamp: new Date().toISOString() });
-}
-
-// With envelope=1 every event has the type "message", so types that nobody knew beforehand arrive as well.
-function follow(channels) {
-  source?.close();
-  show("connecting", "connecting");
-  const query = new URLSearchParams({ envelope: "1" });
-  for (const channel of channels) query.append("channel", channel);
-  source = new EventSource(`stream?${query}`);
-  source.addEventListener("connected", ({ data }) => {
-    const { channels, lost } = JSON.parse(data);
-    show("live", `live: ${channels.join(", ")}`);
-    if (lost) note("lost", "Events between the last one here and the oldest retained are gone.");
-  });
-  source.addEventListener("lost", ({ data }) => note("lost", data));
-  source.addEventListener("closing", () => show("waiting", "the server is ending; reconnecting"));
-  source.addEventListener("message", ({ data }) => add(JSON.parse(data)));
-  source.addEventListener("error", ({ data, target }) => {
-    if (data !== undefined) note("error", data); // the server's own event, not a broken connection
-    else if (target.readyState === EventSource.CLOSED) show("closed", "refused by the server");
-    else show("waiting", "connection lost; reconnecting");
-  });
-}
-
-followed.addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  follow(followed.elements.channels.value.split(/[\s,]+/).filter(Boolean));
-});
-
-document.querySelector("#disconnect").addEventListener("click", () => {
-  source?.close();
-  show("closed", "disconnected");
-});
-
-published.addEventListener("submit", async (submit) => {
-  submit.preventDefault();
-  const body = JSON.stringify(Object.fromEntries(new FormData(published)));
-  const headers = { "Content-Type": "application/json" };
+/** Offer the channels that exist wherever one can be named. */
+async function offer() {
+  if (document.hidden) return;
   try {
-    const response = await fetch("api/broadcast", { method: "POST", headers, body });
-    const said = await response.json();
-    answer.dataset.state = response.ok ? "published" : "refused";
-    answer.textContent = response.ok ? `${said.id} went to ${said.subscribers} subscribers` : said.detail;
-  } catch (error) {
-    answer.dataset.state = "refused";
-    answer.textContent = `The server cannot be reached: ${error.message}`;
+    const { channels } = await (await fetch("api/channels")).json();
+    const names = channels.slice(0, 500).map(({ name }) => name);
+    const list = document.querySelector("#channels");
+    if ([...list.options].map(({ value }) => value).join() !== names.join()) {
+      list.replaceChildren(...names.map((name) => new Option(name, name)));
+    }
+  } catch {
+    // the streams say that the server is away
   }
+}
+
+dress();
+language.value = view.language || browserLanguage();
+speak(language.value);
+theme.addEventListener("input", () => {
+  choose({ theme: theme.value });
+  dress();
+});
+language.addEventListener("input", () => {
+  choose({ language: language.value });
+  speak(language.value);
 });
 
-follow(["main"]);
+const hub = connect(".");
+const log = new EventLog();
+document.querySelector("#save-ndjson").addEventListener("click", () => {
+  save("events.ndjson", "application/x-ndjson", ndjson(log.matching));
+});
+document.querySelector("#save-csv").addEventListener("click", () => save("events.csv", "text/csv", csv(log.matching)));
+
+streams.begin(hub, log);
+figures.begin(hub);
+publish.begin();
+behind.begin();
+offer();
+setInterval(offer, OFFERED_MS);

@@ -1,0 +1,202 @@
+"""One connection for all tabs of a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from conftest import PATIENCE, Server
+from playwright.async_api import BrowserContext, Page, expect
+
+FOLLOW = """
+async ([base, channels]) => {
+  const { connect } = await import(base + "/web/sse.js");
+  window.hub = connect(base + "/");
+  window.got = [];
+  window.states = [];
+  const listener = { event: (event) => got.push(event.data), state: (state) => states.push(state.name) };
+  window.following = hub.follow(channels, listener);
+}
+"""
+LIVE = 'window.states.at(-1) === "live"'
+
+
+async def tab(context: BrowserContext, server: Server, *channels: str) -> Page:
+    """A tab that follows channels with the library alone, without the page around it."""
+    page = await context.new_page()
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(FOLLOW, [server.url, list(channels or ("main",))])
+    await page.wait_for_function(LIVE)
+    return page
+
+
+async def got(page: Page, *data: str) -> None:
+    """Wait until exactly this has come to a tab."""
+    expected: Any = list(data)
+    await page.wait_for_function("expected => got.length >= expected.length", arg=expected)
+    assert await page.evaluate("got") == expected
+
+
+async def connections(server: Server, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while server.hub.statistics().subscribers != count:
+            await asyncio.sleep(0.02)
+
+
+async def test_eight_tabs_share_one_connection_and_all_get_everything(context: BrowserContext, server: Server) -> None:
+    tabs = [await tab(context, server) for _ in range(8)]
+    await connections(server, 1)
+    for n in range(20):
+        await server.hub.publish(str(n))
+    for page in tabs:
+        await got(page, *(str(n) for n in range(20)))
+    assert [await page.evaluate("hub.leads") for page in tabs].count(True) == 1
+
+
+async def test_when_the_leading_tab_is_closed_another_goes_on_without_loss(
+    context: BrowserContext, server: Server
+) -> None:
+    tabs = [await tab(context, server) for _ in range(3)]
+    await server.hub.publish("before")
+    for page in tabs:
+        await got(page, "before")
+    leader = [await page.evaluate("hub.leads") for page in tabs].index(True)
+    await tabs.pop(leader).close()
+    await server.hub.publish("meanwhile")
+    for page in tabs:
+        await got(page, "before", "meanwhile")
+    await connections(server, 1)
+    await server.hub.publish("after")
+    for page in tabs:
+        await got(page, "before", "meanwhile", "after")
+
+
+async def test_tabs_get_the_channels_that_they_follow_and_no_others(context: BrowserContext, server: Server) -> None:
+    first, second = await tab(context, server, "a"), await tab(context, server, "b.*")
+    await connections(server, 1)
+    await server.hub.publish("1", channel="a")
+    await server.hub.publish("2", channel="b.c")
+    await server.hub.publish("3", channel="c")
+    await got(first, "1")
+    await got(second, "2")
+
+
+async def test_a_channel_that_is_added_costs_no_event_of_the_others(context: BrowserContext, server: Server) -> None:
+    page = await tab(context, server, "a")
+    publishing = asyncio.create_task(_publish(server, 200))
+    await tab(context, server, "b")
+    await publishing
+    await got(page, *(str(n) for n in range(200)))
+
+
+async def _publish(server: Server, count: int) -> None:
+    for n in range(count):
+        await server.hub.publish(str(n), channel="a")
+        await asyncio.sleep(0.005)
+
+
+async def test_a_following_can_begin_in_the_past_and_after_a_cursor(page: Page, server: Server) -> None:
+    ids = [await server.hub.publish(data) for data in "abc"]
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(FOLLOW, [server.url, ["other"]])
+    script = """from => {
+      const mine = (window.got = []);
+      hub.follow(["main"], { event: (event) => mine.push(event.data) }, from);
+    }"""
+    await page.evaluate(script, {"replay": 2})
+    await got(page, "b", "c")
+    await page.evaluate(script, {"after": str(ids[0])})
+    await got(page, "b", "c")
+    await server.hub.publish("d")
+    await got(page, "b", "c", "d")
+
+
+async def test_a_tab_that_keeps_to_itself_has_a_connection_of_its_own(context: BrowserContext, server: Server) -> None:
+    await tab(context, server)
+    page = await context.new_page()
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(
+        """async base => {
+             const { connect } = await import(base + "/web/sse.js");
+             connect(base + "/", { shared: false }).follow(["main"], {});
+           }""",
+        server.url,
+    )
+    await connections(server, 2)
+
+
+async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(
+        """async base => {
+             const { connect } = await import(base + "/web/sse.js");
+             connect(base + "/", { token: async () => "secret" }).follow(["main"], {});
+           }""",
+        server.url,
+    )
+    await connections(server, 1)
+    assert any("token=secret" in url for url in asked)
+
+
+async def test_the_end_of_a_hub_ends_its_connection(context: BrowserContext, server: Server) -> None:
+    page = await tab(context, server)
+    await connections(server, 1)
+    await page.evaluate("hub.close()")
+    await connections(server, 0)
+
+
+async def test_eight_pages_share_one_connection(context: BrowserContext, server: Server) -> None:
+    pages = [await context.new_page() for _ in range(8)]
+    for page in pages:
+        await page.goto(f"{server.url}/#streams=main")
+    for page in pages:
+        await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")
+    await connections(server, 1)
+
+
+async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_them(page: Page, server: Server) -> None:
+    await page.goto(server.url + "/web/icon.svg")
+    said = await page.evaluate(
+        """async base => {
+             const { covers, isAfter } = await import(base + "/web/sse.js");
+             return [isAfter("10-0", "9-0"), isAfter("9-10", "9-9"), isAfter("9-9", "9-9"), isAfter("1-0", null),
+                     covers("a.*", "a.b.c"), covers("a.*", "a"), covers("*", "x"), covers("a*b*c", "abc"),
+                     covers("a*bc*c", "abc"), covers("ab", "ab"), covers("a*a", "a")];
+           }""",
+        server.url,
+    )
+    assert said == [True, True, False, True, True, False, True, True, False, True, False]
+
+
+async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: Page, server: Server) -> None:
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(FOLLOW, [server.url, ["main"]])
+    await page.evaluate(
+        """() => {
+             window.refused = null;
+             hub.follow(["no/channel"], { state: ({ name, reason }) => { if (name === "closed") refused = reason; } });
+           }"""
+    )
+    await page.wait_for_function("refused !== null")
+    assert "is neither a channel name nor a pattern" in await page.evaluate("refused")
+    await page.wait_for_function(LIVE)
+    await server.hub.publish("a")
+    await got(page, "a")
+
+
+async def test_nothing_is_missed_between_the_past_and_the_shared_connection(page: Page, server: Server) -> None:
+    await server.hub.publish("first", channel="a")
+    publishing = asyncio.create_task(_publish(server, 300))
+    await page.goto(server.url + "/web/icon.svg")
+    await page.evaluate(
+        """async base => {
+             const { connect } = await import(base + "/web/sse.js");
+             window.got = [];
+             connect(base + "/").follow(["a"], { event: (event) => got.push(event.data) }, { replay: 1000 });
+           }""",
+        server.url,
+    )
+    await publishing
+    await got(page, "first", *(str(n) for n in range(300)))
