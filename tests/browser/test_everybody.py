@@ -78,7 +78,7 @@ async def test_everything_that_can_be_used_has_a_name(page: Page, server: Server
 async def test_the_page_has_landmarks_and_one_heading_a_section(page: Page, server: Server) -> None:
     await page.goto(server.url)
     for role in ("banner", "main", "search", "complementary"):
-        await expect(page.get_by_role(role)).to_have_count(1)  # type: ignore[arg-type]
+        await expect(page.get_by_role(role)).to_have_count(1)
     for name in ("Streams", "Figures", "Publish", "Events"):
         await expect(page.get_by_role("region", name=name)).to_have_count(1)
 
