@@ -3,7 +3,10 @@
 core, without I/O:
     events.py       events, ids, names, patterns, framing
     log.py          the retained events of every channel; cursors and floors
+    replay.py       pages of bytes that all share who catch up
     statistics.py   what a hub says about itself
+    ports.py        what the hub needs of others: connections, stores, and what only some stores can do
+    subscriber.py   a subscriber's place in the log, and its group
     hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
 ports and adapters:
     stores/         what makes events durable and gives them ids

@@ -11,7 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "sse_hub"
 ORDER = [
     "events",
     "log",
+    "replay",
     "statistics",
+    "ports",
+    "subscriber",
     "hub",
     "stores.memory",
     "settings",
@@ -65,7 +68,7 @@ def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
     assert ours <= set(ORDER[: ORDER.index(module)])
 
 
-@pytest.mark.parametrize("module", ["events", "log", "statistics", "hub"])
+@pytest.mark.parametrize("module", ["events", "log", "replay", "statistics", "ports", "subscriber", "hub"])
 def test_the_core_does_no_io(module: str) -> None:
     _, others = imports(path_of(module))
     assert not others & {"asyncio", "aiohttp", "aiohttp_sse", "logging", "time", "socket", "os"}
