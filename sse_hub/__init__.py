@@ -17,6 +17,8 @@ HTTP:
     problems.py     errors as application/problem+json
     requests.py     query parameters, bodies, Accept: what a request says, checked
     cors.py         which pages may read the answers
+    catchup.py      turns and pages for those who are behind
+    nodes.py        the store's life with the application, and what nodes that share one tell each other
     stream.py       every event stream: an aiohttp-sse response with a cursor
     publish.py      the two POSTs, batches, idempotency
     pages.py        page, assets, channels, history, health, metrics

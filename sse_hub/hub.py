@@ -125,9 +125,9 @@ class Hub:
         self._published += len(events)
         self._flush_soon()
 
-    def restart(self, origin: EventId, events: Sequence[Event] = ()) -> None:
-        """Begin at this id with these events, which come after it. What the log had is gone; whoever follows it already
-        is told that something may be lost."""
+    def restart(self, origin: EventId, events: Sequence[Event] = (), head: EventId = _NEVER) -> None:
+        """Begin at this id with these events, which come after it, and at `head` if even the last ones are gone. What
+        the log had is gone, too; whoever follows it already is told that something may be lost."""
         for groups in self._groups.values():
             for group in groups:
                 self._tell_lost(group, origin)
@@ -136,6 +136,7 @@ class Hub:
         self._pages = Pages()
         self.deliver(events)
         self._published -= len(events)
+        self.log.head = max(self.log.head, head)
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
         """Note that events of these channels, up to these ids, are gone before the hub got them."""
@@ -299,6 +300,11 @@ class Hub:
         """How many subscribers follow the channel."""
         groups = self._routes.get(channel)
         return sum(group.members for group in (self._concerned(channel) if groups is None else groups))
+
+    def subscriptions(self) -> Iterator[tuple[Subscription, int]]:
+        """What is subscribed to, and by how many."""
+        for subscription, groups in self._groups.items():
+            yield subscription, sum(group.members for group in groups)
 
     def channels(self) -> Iterator[str]:
         """Names of the channels that have events or subscribers by name."""

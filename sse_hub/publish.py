@@ -14,10 +14,9 @@ from typing import NamedTuple, NoReturn
 from aiohttp import web
 
 from .events import Draft, Event, check_channel, check_type, compact_json, timestamp
-from .hub import Hub
 from .problems import Problem
 from .requests import flag, read_body
-from .state import ANSWERS, HUB, METRICS, SETTINGS
+from .state import ANSWERS, HUB, METRICS, NODES, SETTINGS
 
 __all__ = ["Answers", "broadcast", "publish"]
 
@@ -79,7 +78,7 @@ async def broadcast(request: web.Request) -> web.Response:
 
     async def act() -> str:
         events = await _publish(request, drafts)
-        answers = [_told(request.app[HUB], event) for event in events]
+        answers = [_told(request, event) for event in events]
         return compact_json(answers if several else answers[0])
 
     return await _answer(request, act)
@@ -102,7 +101,7 @@ async def publish(request: web.Request) -> web.Response:
 
     async def act() -> str:
         events = await _publish(request, drafts)
-        answer = _told(request.app[HUB], events[0])
+        answer = _told(request, events[0])
         if batch:
             ids = [answer.pop("id"), _id(events[-1])]
             answer = {"ids": ids, "count": len(events), **answer}
@@ -120,13 +119,13 @@ def _id(event: Event) -> str | None:
     return None if event.id is None else str(event.id)
 
 
-def _told(hub: Hub, event: Event) -> dict[str, object]:
+def _told(request: web.Request, event: Event) -> dict[str, object]:
     """What a publisher is told of its event."""
     return {
         "id": _id(event),
         "channel": event.channel,
         "event": event.type,
-        "subscribers": hub.subscribers(event.channel),
+        "subscribers": request.app[NODES].subscribers(event.channel),
     }
 
 

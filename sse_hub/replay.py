@@ -36,9 +36,18 @@ class Stretch(NamedTuple):
     data: bytes
     full: bool = False
     """Whether it ends because it is large enough, not because there is no more."""
+    floor: EventId = EventId(0, 0)
+    """Id of the newest event of its channels that was gone when it was read from a store."""
 
     @classmethod
-    def of(cls, subscription: Subscription, events: Iterable[Event], after: EventId, end: EventId) -> Stretch:
+    def of(
+        cls,
+        subscription: Subscription,
+        events: Iterable[Event],
+        after: EventId,
+        end: EventId,
+        floor: EventId = EventId(0, 0),  # noqa: B008 - a value, never changed
+    ) -> Stretch:
         """Encode events that come after a cursor, up to the size of a page; `end` is where they lead to if that
         suffices for all."""
         frames: list[bytes] = []
@@ -47,7 +56,7 @@ class Stretch(NamedTuple):
         size = looked_at = 0
         for event in events:
             if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
-                return cls(reached, first, len(frames), subscription.wrap(frames), full=True)
+                return cls(reached, first, len(frames), subscription.wrap(frames), True, floor)
             assert event.id is not None
             if event.id > end:
                 break
@@ -57,7 +66,7 @@ class Stretch(NamedTuple):
             if subscription.wants(event):
                 frames.append(subscription.encode(event))
                 size += len(frames[-1])
-        return cls(max(reached, end), first, len(frames), subscription.wrap(frames))
+        return cls(max(reached, end), first, len(frames), subscription.wrap(frames), False, floor)
 
 
 class Pages:

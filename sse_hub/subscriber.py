@@ -98,13 +98,10 @@ class Subscriber:
             self._hub.join(self)
         return self.state is State.BEHIND
 
-    def feed(self, after: EventId, stretch: Stretch, floor: EventId) -> None:
-        """Write a page of the store, which begins at `after`.
-
-        :param floor: id of the newest event of the subscription that the store no longer has.
-        """
+    def feed(self, after: EventId, stretch: Stretch) -> None:
+        """Write a page of the store, which begins at `after`."""
         if self.state is State.BEHIND and self.cursor == after:
-            self._hand(self._notice_loss(floor, stretch.first or stretch.reached), stretch, caught_up=False)
+            self._hand(self._notice_loss(stretch.floor, stretch.first or stretch.reached), stretch, caught_up=False)
 
     def _hand(self, notice: bytes, stretch: Stretch, *, caught_up: bool) -> bool:
         """Write a page and move the cursor to its end; say whether the connection can take more."""

@@ -17,12 +17,18 @@ ORDER = [
     "subscriber",
     "hub",
     "stores.memory",
+    "stores.batches",
+    "stores.database",
+    "stores.sqlite",
     "settings",
+    "stores.choice",
     "metrics",
     "state",
     "problems",
     "requests",
     "cors",
+    "catchup",
+    "nodes",
     "stream",
     "publish",
     "pages",
@@ -47,7 +53,8 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
         if isinstance(node, ast.Import):
             others.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
-            ours.add(node.module or "")
+            folder = path.relative_to(PACKAGE).parts[:-1]
+            ours.add(".".join([*folder[: len(folder) - node.level + 1], node.module or ""]))
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").partition(".")[0])
     return ours - {""}, others
