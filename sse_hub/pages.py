@@ -106,7 +106,7 @@ async def health(request: web.Request) -> web.Response:
         "uptime": round(request.app[METRICS].uptime, 3),
         "subscribers": statistics.subscribers,
         "channels": statistics.channels,
-        "store": request.app[SETTINGS].store_kind,
+        "store": request.app[SETTINGS].address.kind,
     }
     if draining:
         answer["reason"] = "The server is ending."

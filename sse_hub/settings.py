@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from . import __version__
+from .stores.address import Address
 
 __all__ = ["Settings", "table"]
 
@@ -55,9 +56,7 @@ def _choice(*choices: str) -> Callable[[str], str]:
 
 
 def _store(text: str) -> str:
-    kind, _, place = text.partition(":")
-    if text != "memory" and not (place and kind in {"sqlite", "redis", "rediss", "unix"}):
-        raise ValueError("memory, sqlite:PATH, redis://HOST:PORT/DB, rediss://… or unix://PATH")
+    Address.read(text)
     return text
 
 
@@ -121,10 +120,9 @@ class Settings:
     )
 
     @property
-    def store_kind(self) -> str:
-        """What the store is, without its address, which may hold a password."""
-        kind = self.store.partition(":")[0]
-        return "redis" if kind in {"rediss", "unix"} else kind
+    def address(self) -> Address:
+        """Where the store is."""
+        return Address.read(self.store)
 
     @property
     def node_name(self) -> str:
