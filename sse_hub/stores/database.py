@@ -240,7 +240,8 @@ class Database:
             self._forget_keys(now_ms)
             self._forget_floors()
         self._counts -= gone
-        self._writer.execute("PRAGMA incremental_vacuum(256)").fetchall()  # 1 MB: what is free goes back to the system
+        # 1 MB of what is free goes back to the system; execute() would stop after the first page.
+        self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return sum(gone.values()) >= _STEP
 
     def _forget_keys(self, now_ms: int) -> None:

@@ -257,8 +257,8 @@ class RedisStore:
         elif int(added) != self._ordinal and not await self._next(block_ms=None):
             self._lose(EventId.parse(floor), _floors(floors))
             self._ordinal = int(added)
-        if self._away is not None:
-            logger.info("events are kept in Redis")
+        if self._away is not None and self._tasks:
+            logger.info("Redis can be used again")
         self._away = None
 
     async def _load(self, newest: EventId, floor: EventId) -> None:

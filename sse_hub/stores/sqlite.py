@@ -139,8 +139,9 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._note(error)
         else:
+            if self._keeping is not None:
+                logger.info("the SQLite file %s can be used again", self._path)
             self._trouble = None
-            logger.info("events are kept in %s", self._path)
 
     def _take(self, retained: Retained) -> None:
         if self._hub.ready and retained.origin <= self._head <= retained.head:
