@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from sse_hub import cors, demo, nodes, pages, publish, stream
+from sse_hub import cors, demo, nodes, pages, publish, stream, workers
 from sse_hub.hub import Hub
 from sse_hub.metrics import Metrics
 from sse_hub.problems import problem_documents
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
         middlewares=[problem_documents, cors.preflight],
         client_max_size=settings.max_body,
     )
+    workers.refuse_several(settings)
     hub = Hub(choice.make_log(settings, _clock), _soon(app))
     choice.attach_store(hub, settings, _clock)
 

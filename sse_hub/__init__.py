@@ -13,6 +13,7 @@ ports and adapters:
     settings.py     one table of flags, variables, defaults
     metrics.py      Prometheus, and the figures of the host
 HTTP:
+    workers.py      several processes of one server, and the stores that cannot serve them
     state.py        the keys under which the application holds what its parts share
     problems.py     errors as application/problem+json
     requests.py     query parameters, bodies, Accept: what a request says, checked

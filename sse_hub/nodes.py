@@ -1,6 +1,6 @@
 """The store's life with the application, and what nodes that share a store tell each other.
 
-Every two seconds a node leaves in the store who subscribes to what, and reads what the others have left. So each knows
+Again and again a node leaves in the store who subscribes to what, and reads what the others have left. So each knows
 the subscribers of all, a few seconds late, without a question to the store for every answer. One node has the lease of
 the demonstration feed.
 """
@@ -22,7 +22,7 @@ from .state import HUB, NODES
 
 __all__ = ["Nodes", "storing"]
 
-_PERIOD = 2.0
+_PERIOD = 1.5
 _LEASE = "demo"
 
 

@@ -74,7 +74,7 @@ class Network:
     """A TCP proxy that can stop forwarding, as a network does that is cut: nothing is closed, nothing arrives."""
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +101,7 @@ class Network:
         assert task is not None
         self._tasks.add(task)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            behind, ahead = await asyncio.open_connection("127.0.0.1", self._target)
+            behind, ahead = await asyncio.open_connection("127.0.0.1", self.target)
             try:
                 await asyncio.gather(self._forward(reader, ahead), self._forward(behind, writer))
             finally:

@@ -25,6 +25,7 @@ ORDER = [
     "stores.redis",
     "settings",
     "stores.choice",
+    "workers",
     "metrics",
     "state",
     "problems",

@@ -43,8 +43,8 @@ _PERIOD = 0.5
 """Seconds between two trials to reach Redis."""
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
-_ENTRY_MS = 6000
-"""A node's entry and its lease end this long after it was last heard of; it is heard of every two seconds."""
+_ENTRY_MS = 5000
+"""A node's entry and its lease end this long after it was last heard of; it is heard of three times in that."""
 _KEY_AGE_MS = 600_000
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
