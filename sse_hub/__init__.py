@@ -9,6 +9,7 @@ core, without I/O:
     subscriber.py   a subscriber's place in the log, and its group
     hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
 ports and adapters:
+    tasks.py        ending a task
     stores/         what makes events durable and gives them ids
     settings.py     one table of flags, variables, defaults
     metrics.py      Prometheus, and the figures of the host

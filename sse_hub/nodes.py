@@ -8,7 +8,6 @@ the demonstration feed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +18,7 @@ from .events import Subscription, compact_json
 from .hub import Hub
 from .ports import Cluster, StoreUnavailable
 from .state import HUB, NODES
+from .tasks import end
 
 __all__ = ["Nodes", "storing"]
 
@@ -75,7 +75,5 @@ async def storing(app: web.Application) -> AsyncIterator[None]:
     conferring = asyncio.create_task(app[NODES].confer()) if isinstance(store, Cluster) else None
     yield
     if conferring is not None:
-        conferring.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await conferring
+        await end(conferring)
     await store.close()

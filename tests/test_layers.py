@@ -16,6 +16,7 @@ ORDER = [
     "ports",
     "subscriber",
     "hub",
+    "tasks",
     "stores.address",
     "stores.memory",
     "stores.batches",

@@ -31,6 +31,7 @@ from ..events import Draft, Event, EventId, Subscription
 from ..hub import Hub
 from ..ports import Page, StoreUnavailable
 from ..replay import PAGE_BYTES, PAGE_EVENTS
+from ..tasks import end
 from .batches import Append, Batches, clean
 from .scripts import APPEND, BEGIN, EXCHANGE, LEASE, LEAVE, PAGE, TRIM
 
@@ -127,9 +128,7 @@ class RedisStore:
         """Wait for the last answers, give up the lease, and end the connections."""
         await self._batches.close()
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
         with contextlib.suppress(StoreUnavailable):
             await self._ask(LEAVE, self._node, "demo")
         await self._follower.aclose()

@@ -10,7 +10,6 @@ file is opened anew and tried.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import TypeVar
 from ..events import Draft, Event, EventId, Subscription
 from ..hub import Hub
 from ..ports import Page, StoreUnavailable
+from ..tasks import end
 from .batches import Append, Batches, clean
 from .database import Appended, Database, Retained
 
@@ -69,9 +69,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Wait for the last commit and close the file."""
         if self._keeping is not None:
-            self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
+            await end(self._keeping)
         await self._batches.close()
         await self._in_writing_thread(self._database.close)
         self._writing.shutdown()
