@@ -90,9 +90,8 @@ def main() -> int:
         url = given.redis or stack.enter_context(_redis(folder))
         pin_load()
         rows = list(_rows(url, Path(folder), given.seconds))
-    print(
-        "| store | publishes/s, 1 publisher | 20 publishers | ratio | p50 | p99 |\n| --- | --: | --: | --: | --: | --: |"
-    )
+    print("| store | publishes/s, 1 publisher | 20 publishers | ratio | delivery p50 | p99 |")
+    print("| --- | --: | --: | --: | --: | --: |")
     for row in rows:
         print(
             f"| {row.store} | {row.alone:,.0f} | {row.together:,.0f} | {row.together / row.alone:.1f} "
