@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 __all__ = ["Address"]
 
@@ -35,10 +35,10 @@ class Address(NamedTuple):
             return cls("memory")
         if kind == "sqlite" and place:
             return cls("sqlite", place)
-        parts = urlsplit(text)
-        if kind not in {"redis", "rediss", "unix"} or not (parts.netloc or parts.path):
+        url, _, options = text.partition("?")
+        if kind not in {"redis", "rediss", "unix"} or not place.startswith("//") or url.endswith("://"):
             raise ValueError(_ACCEPTED)
-        query = dict(parse_qsl(parts.query))
+        query = dict(parse_qsl(options))
         prefix = query.pop("prefix", "sse-hub")
         most, grace = query.pop("maxlen", "1000000"), query.pop("grace", "10")
         if not most.isdecimal() or not int(most):
@@ -47,4 +47,4 @@ class Address(NamedTuple):
             raise ValueError("?grace= in seconds")
         if not prefix.isprintable() or {"{", "}"} & set(prefix):
             raise ValueError("?prefix= without braces")
-        return cls("redis", urlunsplit(parts._replace(query=urlencode(query))), prefix, int(most), float(grace))
+        return cls("redis", url + (f"?{urlencode(query)}" if query else ""), prefix, int(most), float(grace))
