@@ -17,15 +17,13 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from sse_hub import cors, demo, pages, publish, stream
-from sse_hub.events import EventId
+from sse_hub import cors, demo, nodes, pages, publish, stream, workers
 from sse_hub.hub import Hub
-from sse_hub.log import Log
 from sse_hub.metrics import Metrics
 from sse_hub.problems import problem_documents
 from sse_hub.settings import Settings
-from sse_hub.state import ANSWERS, HUB, METRICS, SETTINGS, STREAMS
-from sse_hub.stores.memory import MemoryStore
+from sse_hub.state import ANSWERS, HUB, METRICS, NODES, SETTINGS, STREAMS
+from sse_hub.stores import choice
 
 __all__ = ["HUB", "Settings", "create_app", "main"]
 
@@ -46,15 +44,15 @@ def create_app(settings: Settings | None = None) -> web.Application:
         middlewares=[problem_documents, cors.preflight],
         client_max_size=settings.max_body,
     )
-    origin = EventId(_clock(), 0)
-    log = Log(origin, history=settings.history, history_age=settings.history_age, history_bytes=settings.history_bytes)
-    hub = Hub(log, _soon(app))
-    hub.store = MemoryStore(origin, hub.deliver, _clock)
+    workers.refuse_several(settings)
+    hub = Hub(choice.make_log(settings, _clock), _soon(app))
+    choice.attach_store(hub, settings, _clock)
 
     app[SETTINGS] = settings
     app[HUB] = hub
     app[METRICS] = Metrics(hub.statistics, settings.node_name)
     app[STREAMS] = stream.Streams(hub, settings)
+    app[NODES] = nodes.Nodes(hub)
     app[ANSWERS] = publish.Answers()
 
     app.add_routes(
@@ -72,7 +70,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
         ]
     )
     app.on_response_prepare.extend([cors.complete_answer, pages.revalidate])
-    app.cleanup_ctx.extend([stream.sweeping, demo.demonstration])
+    app.cleanup_ctx.extend([nodes.storing, stream.sweeping, demo.demonstration])
     app.on_shutdown.append(_drain)
     return app
 

@@ -3,17 +3,24 @@
 core, without I/O:
     events.py       events, ids, names, patterns, framing
     log.py          the retained events of every channel; cursors and floors
+    replay.py       pages of bytes that all share who catch up
     statistics.py   what a hub says about itself
+    ports.py        what the hub needs of others: connections, stores, and what only some stores can do
+    subscriber.py   a subscriber's place in the log, and its group
     hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
 ports and adapters:
+    tasks.py        ending a task
     stores/         what makes events durable and gives them ids
     settings.py     one table of flags, variables, defaults
     metrics.py      Prometheus, and the figures of the host
 HTTP:
+    workers.py      several processes of one server, and the stores that cannot serve them
     state.py        the keys under which the application holds what its parts share
     problems.py     errors as application/problem+json
     requests.py     query parameters, bodies, Accept: what a request says, checked
     cors.py         which pages may read the answers
+    catchup.py      turns and pages for those who are behind
+    nodes.py        the store's life with the application, and what nodes that share one tell each other
     stream.py       every event stream: an aiohttp-sse response with a cursor
     publish.py      the two POSTs, batches, idempotency
     pages.py        page, assets, channels, history, health, metrics

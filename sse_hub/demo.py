@@ -15,7 +15,9 @@ from aiohttp import web
 from .events import compact_json, timestamp
 from .hub import Hub
 from .metrics import Metrics
-from .state import HUB, METRICS, SETTINGS
+from .nodes import Nodes
+from .ports import StoreUnavailable
+from .state import HUB, METRICS, NODES, SETTINGS
 
 __all__ = ["CADENCE", "demonstration"]
 
@@ -51,8 +53,9 @@ _NOTIFICATIONS = (
 class _Feed:
     """The events of the feed, one method a row of the contract's table."""
 
-    def __init__(self, hub: Hub, metrics: Metrics) -> None:
+    def __init__(self, hub: Hub, metrics: Metrics, nodes: Nodes) -> None:
         self._hub = hub
+        self._nodes = nodes
         self._metrics = metrics
 
     async def message(self, sequence: int) -> None:
@@ -79,8 +82,11 @@ class _Feed:
         await self._publish("metrics", "metrics", self._metrics.figures())
 
     async def _publish(self, channel: str, type: str, data: Mapping[str, object], *, ephemeral: bool = False) -> None:
+        if not self._nodes.leads:
+            return  # another node publishes it
         text = compact_json({**data, "timestamp": timestamp(time.time_ns() // 1_000_000)})
-        await self._hub.publish(text, channel=channel, event=type, ephemeral=ephemeral)
+        with contextlib.suppress(StoreUnavailable):  # the feed goes on when the store is back
+            await self._hub.publish(text, channel=channel, event=type, ephemeral=ephemeral)
 
 
 async def _every(seconds: float, publish: Callable[[int], Awaitable[None]]) -> None:
@@ -105,7 +111,7 @@ async def demonstration(app: web.Application) -> AsyncIterator[None]:
     if app[SETTINGS].no_demo:
         yield
         return
-    task = asyncio.create_task(_run(_Feed(app[HUB], app[METRICS])))
+    task = asyncio.create_task(_run(_Feed(app[HUB], app[METRICS], app[NODES])))
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -21,151 +21,44 @@ others follow in the next with what was published meanwhile: the more there is t
 joiner has read the log up to its head; what its group still holds of that is flushed to the others first, so that it
 does not get it twice.
 
-A cursor below the group's floor has lost events. The loss is told once: `Subscriber._told` is the floor up to which it
-has been.
+A cursor below the group's floor cannot be continued from the log. Where the store keeps more than the log
+(`ports.Archive`), the subscriber is fed the store's pages until it reaches the log: BEHIND, too, with `feed` in place
+of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. The
+loss is told once: `Subscriber._told` is the floor up to which it has been.
+
+A store can break off: another node's events may be gone before this one has read them (`lose`), or everything
+(`restart`). Who is LIVE is told so by the next flush, who is BEHIND when it gets to that place.
 
 There is no I/O here and no clock; `schedule` is what the event loop calls `call_soon`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from .events import Draft, Event, EventId, Subscription, check_channel, check_type, compact_json, frame
+from .events import Draft, Event, EventId, Subscription, check_channel, check_type
 from .log import Log
+from .ports import Archive, Connection, Store
+from .replay import PAGE_BYTES, Pages, Stretch
 from .statistics import Statistics
+from .subscriber import Group, State, Subscriber, lost_notice
 
-__all__ = ["Connection", "Hub", "State", "Store", "Subscriber"]
+__all__ = ["Connection", "Hub", "Place", "State", "Store", "Subscriber"]
 
-PAGE_BYTES = 64 << 10
-"""A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow
-connection holds two at most, and one event."""
 TURN_WRITES = 64
 """Subscribers in a group, and writes after which a flush goes on in the next turn of the event loop. At 5 µs each,
 requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
-PAGE_EVENTS = 1000
-"""Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less
-than a millisecond."""
+_NEVER = EventId(0, 0)
 
 
-class Connection(Protocol):
-    """What a subscriber's bytes are written to."""
+class Place(NamedTuple):
+    """Where a subscriber begins."""
 
-    def take(self, data: bytes) -> bool:
-        """Send the bytes without waiting; say whether it can take more at once. After False it calls `advance` when it
-        can."""
-
-
-class Store(Protocol):
-    """What makes events durable and gives them their ids."""
-
-    async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Make events of the drafts, all or none, and hand them to `Hub.deliver`; return them once they are safe."""
-
-
-class State(Enum):
-    LIVE = "live"
-    BEHIND = "behind"
-    GONE = "gone"
-
-
-class Group:
-    """The subscribers of one subscription, and the frames that they get in this turn."""
-
-    def __init__(self, subscription: Subscription, floor: EventId) -> None:
-        self.subscription = subscription
-        self.floor = floor
-        self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
-        self.members = 0
-        self.pending: list[bytes] = []
-        self.pending_bytes = 0
-        self.flushed_bytes = 0
-
-    def add(self, event: Event) -> None:
-        if self.live and self.subscription.wants(event):
-            data = self.subscription.encode(event)
-            self.pending.append(data)
-            self.pending_bytes += len(data)
-
-
-class Subscriber:
-    """One connection's place in the log. Made by `Hub.subscribe`."""
-
-    __slots__ = ("_group", "_handed_bytes", "_hub", "_told", "_write", "cursor", "lost", "replayed", "resumed", "state")
-
-    def __init__(self, hub: Hub, group: Group, connection: Connection, cursor: EventId, told: EventId) -> None:
-        self.state = State.BEHIND
-        self.cursor = cursor
-        """Id of the last event it was handed, while it is BEHIND."""
-        self.lost = False
-        """Whether its first cursor had lost events."""
-        self.resumed = False
-        """Whether it began at a cursor of its own, without loss."""
-        self.replayed: int | None = None
-        """Events handed to it before it was first LIVE; None where no replay was asked for."""
-        self._hub = hub
-        self._group = group
-        self._write = connection.take
-        self._told = told
-        self._handed_bytes = 0
-
-    @property
-    def subscription(self) -> Subscription:
-        return self._group.subscription
-
-    @property
-    def handed_bytes(self) -> int:
-        """Bytes that the hub has written to its connection."""
-        return self._handed_bytes + (self._group.flushed_bytes if self.state is State.LIVE else 0)
-
-    def advance(self) -> bool:
-        """While BEHIND, write the next page; say whether more may be left. Nothing happens in another state."""
-        if self.state is not State.BEHIND:
-            return False
-        frames, count, caught_up = self._page()
-        if self.replayed is not None:
-            self.replayed += count
-            if caught_up:
-                frames.append(frame(compact_json({"replayed": self.replayed}), type="live"))
-                self.replayed = None
-        data = self._group.subscription.wrap(frames)
-        self._handed_bytes += len(data)
-        self._hub.count_delivered(count, len(data))
-        can_take = self._write(data) if data else True
-        if caught_up and can_take:
-            self._hub.join(self)
-        return self.state is State.BEHIND
-
-    def _page(self) -> tuple[list[bytes], int, bool]:
-        """Move the cursor on by a page: its frames, how many of them are events, and whether the head is reached."""
-        log, subscription = self._hub.log, self._group.subscription
-        frames = self._notice_loss()
-        notices = len(frames)
-        size = looked_at = 0
-        for event in log.after(subscription, self.cursor):
-            if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
-                return frames, len(frames) - notices, False
-            assert event.id is not None
-            self.cursor = event.id
-            looked_at += 1
-            if subscription.wants(event):
-                frames.append(subscription.encode(event))
-                size += len(frames[-1])
-        self.cursor = max(self.cursor, log.head)
-        return frames, len(frames) - notices, True
-
-    def _notice_loss(self) -> list[bytes]:
-        floor = self._group.floor
-        if floor <= self.cursor or floor <= self._told:
-            return []
-        following = next(self._hub.log.after(self._group.subscription, self.cursor), None)
-        resumes = floor if following is None else following.id
-        self._told = floor
-        self._hub.count_lost()
-        # No id: a client that is cut off here still has the old cursor, and is told of the loss again.
-        return [frame(compact_json({"after": str(self.cursor), "next": str(resumes)}), type="lost")]
+    cursor: EventId
+    floor: EventId
+    """Id of the newest event of its channels that is gone."""
+    lost: bool = False
 
 
 class Hub:
@@ -176,6 +69,8 @@ class Hub:
     """
 
     store: Store
+    archive: Archive | None = None
+    """The store, if it keeps more than the log."""
 
     def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object]) -> None:
         self.log = log
@@ -185,7 +80,13 @@ class Hub:
         self._routes: dict[str, list[Group]] = {}  # the groups that a channel concerns, for channels of the log
         self._pending: dict[Group, None] = {}  # groups with frames for this turn, in order
         self._subscribers: dict[Subscriber, None] = {}
+        self._pages = Pages()
         self._published = self._delivered = self._delivered_bytes = self._lost = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the store has told where the log begins."""
+        return self.log.head > _NEVER
 
     async def publish(
         self, data: str, *, channel: str = "main", event: str = "message", ephemeral: bool = False
@@ -224,6 +125,37 @@ class Hub:
         self._published += len(events)
         self._flush_soon()
 
+    def restart(self, origin: EventId, events: Sequence[Event] = (), head: EventId = _NEVER) -> None:
+        """Begin at this id with these events, which come after it, and at `head` if even the last ones are gone. What
+        the log had is gone, too; whoever follows it already is told that something may be lost."""
+        for groups in self._groups.values():
+            for group in groups:
+                self._tell_lost(group, origin)
+        self.log.restart(origin)
+        self._routes.clear()
+        self._pages = Pages()
+        self.deliver(events)
+        self._published -= len(events)
+        self.log.head = max(self.log.head, head)
+
+    def lose(self, floors: Mapping[str, EventId]) -> None:
+        """Note that events of these channels, up to these ids, are gone before the hub got them."""
+        for subscription, groups in self._groups.items():
+            lost = [floor for channel, floor in floors.items() if subscription.covers(channel)]
+            for group in groups if lost else ():
+                self._tell_lost(group, max(lost))
+        for channel, floor in floors.items():
+            self.log.lose(channel, floor)
+        self._pages = Pages()
+
+    def _tell_lost(self, group: Group, floor: EventId) -> None:
+        group.floor = max(group.floor, floor)
+        if group.live:
+            group.add_notice(lost_notice(self.log.head, floor))
+            self._lost += len(group.live)
+            self._pending[group] = None
+            self._flush_soon()
+
     def flush(self) -> None:
         """Hand groups what was published for them, as many as one turn of the event loop has time for."""
         self._scheduled = False
@@ -243,10 +175,10 @@ class Hub:
         self._pending.pop(group, None)
         if not group.pending:
             return
-        count = len(group.pending)
+        count = group.pending_events
         data = group.subscription.wrap(group.pending)
         group.pending = []
-        group.pending_bytes = 0
+        group.pending_bytes = group.pending_events = 0
         group.flushed_bytes += len(data)
         head = self.log.head
         full = [subscriber for subscriber, write in group.live.items() if not write(data)]
@@ -254,6 +186,31 @@ class Hub:
         for subscriber in full:
             self._leave_live(subscriber, State.BEHIND)
             subscriber.cursor = head
+
+    async def locate(
+        self, subscription: Subscription, *, cursor: EventId | None, replay: int | None, resume: bool
+    ) -> Place | None:
+        """Find in the store the place that `subscribe` is then given; None where the log knows it.
+
+        :raises StoreUnavailable: if the store has to be read and cannot be.
+        """
+        if self.archive is None or not (resume or replay):
+            return None
+        floor = self._floor(subscription)
+        if not resume:
+            assert replay is not None
+            if self.log.back(subscription, floor, replay) > floor:
+                return None
+            return Place(*await self.archive.back(subscription, replay))
+        if cursor is not None and cursor > self.log.head and not await self.archive.reach(cursor):
+            cursor = None
+        if cursor is not None and cursor >= floor:
+            return None
+        page = await self.archive.page(subscription, cursor or _NEVER, floor)
+        if cursor is not None and cursor >= page.floor:
+            return Place(cursor, page.floor)
+        first = page.events[0].id if page.events else None
+        return Place(page.reached if first is None else first.preceding(), page.floor, lost=True)
 
     def subscribe(
         self,
@@ -263,32 +220,48 @@ class Hub:
         cursor: EventId | None = None,
         replay: int | None = None,
         resume: bool = False,
+        place: Place | None = None,
     ) -> Subscriber:
         """Register a subscriber. It is BEHIND until `advance` has been called as often as that asks for.
 
         :param cursor: the id of the last event that it has; it starts after it.
         :param replay: without a cursor, it starts this many events back.
         :param resume: it has a cursor, though perhaps (None) none that can be read.
+        :param place: what `locate` has found for these.
         """
         group = self._group_with_room(subscription)
         group.members += 1
         resume = resume or cursor is not None
-        lost = resume and (cursor is None or cursor < group.floor or cursor > self.log.head)
-        if lost:
-            start = self.log.start(subscription, group.floor)
-            self._lost += 1
-        elif cursor is not None:
-            start = cursor
-        elif replay:
-            start = self.log.back(subscription, group.floor, replay)
-        else:
-            start = self.log.head
-        subscriber = Subscriber(self, group, connection, start, group.floor)
-        subscriber.lost = lost
-        subscriber.resumed = resume and not lost
+        place = place or self._place(group, cursor, replay, resume)
+        self._lost += place.lost
+        subscriber = Subscriber(self, group, connection, place.cursor, place.floor)
+        subscriber.lost = place.lost
+        subscriber.resumed = resume and not place.lost
         subscriber.replayed = 0 if resume or replay is not None else None
         self._subscribers[subscriber] = None
         return subscriber
+
+    def _place(self, group: Group, cursor: EventId | None, replay: int | None, resume: bool) -> Place:
+        """Where the log lets a subscriber begin."""
+        floor = group.floor
+        if cursor is not None and cursor <= self.log.head and (cursor >= floor or self.archive is not None):
+            return Place(cursor, cursor if cursor < floor else floor)
+        if resume:
+            return Place(self.log.start(group.subscription, floor), floor, lost=True)
+        if replay:
+            return Place(self.log.back(group.subscription, floor, replay), floor)
+        return Place(self.log.head, floor)
+
+    def stretch(self, subscription: Subscription, after: EventId) -> Stretch:
+        """The log's next page after this cursor."""
+        shared = after >= self._floor(subscription)  # a page of what has gone since must not come back
+        if shared and (known := self._pages.get(subscription, after)) is not None:
+            return known
+        end = self._pages.end(subscription, after, self.log.head) if shared else self.log.head
+        stretch = Stretch.of(subscription, self.log.after(subscription, after), after, end)
+        if shared and stretch.full:
+            self._pages.add(subscription, after, stretch)
+        return stretch
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Forget a subscriber. Nothing is written to it any more; a second call does nothing."""
@@ -328,6 +301,11 @@ class Hub:
         groups = self._routes.get(channel)
         return sum(group.members for group in (self._concerned(channel) if groups is None else groups))
 
+    def subscriptions(self) -> Iterator[tuple[Subscription, int]]:
+        """What is subscribed to, and by how many."""
+        for subscription, groups in self._groups.items():
+            yield subscription, sum(group.members for group in groups)
+
     def channels(self) -> Iterator[str]:
         """Names of the channels that have events or subscribers by name."""
         yield from (channel.name for channel in self.log)
@@ -353,6 +331,10 @@ class Hub:
 
     def count_lost(self) -> None:
         self._lost += 1
+
+    def _floor(self, subscription: Subscription) -> EventId:
+        groups = self._groups.get(subscription)
+        return max(group.floor for group in groups) if groups else self.log.floor(subscription)
 
     def _leave_live(self, subscriber: Subscriber, state: State) -> None:
         group = subscriber._group

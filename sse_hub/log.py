@@ -113,6 +113,23 @@ class Log:
     def __len__(self) -> int:
         return len(self._channels)
 
+    def restart(self, origin: EventId) -> None:
+        """Forget everything and begin at this id."""
+        self.head = self._floor = origin
+        self._channels.clear()
+        self._due.clear()
+
+    def lose(self, name: str, floor: EventId) -> None:
+        """Forget the events of a channel, of which those up to the floor are gone."""
+        channel = self._channels.get(name)
+        if channel is None:
+            self._floor = max(self._floor, floor)
+        elif floor > channel.floor:
+            while channel.oldest is not None:
+                channel.drop_oldest()
+            channel.floor = max(channel.floor, floor)
+            channel.last = max(channel.last, floor)
+
     def get(self, name: str) -> Channel | None:
         """The channel of that name, if the log has it."""
         return self._channels.get(name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from aiohttp import web
 
 from . import __version__
-from .events import EventId, check_channel
+from .events import Event, EventId, Subscription, check_channel
+from .hub import Hub
 from .problems import Problem
 from .requests import number, quality
-from .state import HUB, METRICS, SETTINGS, STREAMS
+from .state import HUB, METRICS, NODES, SETTINGS, STREAMS
 
 __all__ = ["WEB", "channels", "health", "history", "metrics", "page", "revalidate"]
 
@@ -40,15 +42,15 @@ async def revalidate(request: web.Request, response: web.StreamResponse) -> None
 
 async def channels(request: web.Request) -> web.Response:
     """`GET /api/channels`."""
-    hub = request.app[HUB]
+    hub, nodes = request.app[HUB], request.app[NODES]
     answer = []
-    for name in sorted(hub.channels()):
+    for name in nodes.channels():
         channel = hub.log.get(name)
         oldest = None if channel is None else channel.oldest
         answer.append(
             {
                 "name": name,
-                "subscribers": hub.subscribers(name),
+                "subscribers": nodes.subscribers(name),
                 "events": 0 if channel is None else len(channel),
                 "first": None if oldest is None else str(oldest.id),
                 "last": None if channel is None or oldest is None else str(channel.last),
@@ -69,32 +71,48 @@ async def history(request: web.Request) -> web.Response:
     except ValueError as error:
         raise Problem(400, f"The parameter after cannot be used: {error}.") from None
     limit = number(request, "limit", minimum=1, maximum=HISTORY_LIMIT) or 100
-    channel = request.app[HUB].log.get(name)
-    events: list[dict[str, str | None]] = []
-    if channel is not None:
-        for event in channel.after(after or channel.floor):
-            if len(events) == limit:
-                break
-            events.append(event.as_json())
-    lost = after is not None and channel is not None and after < channel.floor
-    return _json({"channel": name, "events": events, "lost": lost})
+    events, lost = await _retained(request.app[HUB], Subscription(frozenset({name})), after, limit)
+    return _json({"channel": name, "events": [event.as_json() for event in events], "lost": lost})
+
+
+async def _retained(
+    hub: Hub, subscription: Subscription, after: EventId | None, limit: int
+) -> tuple[list[Event], bool]:
+    """Events after the cursor, or all, from the store where the log does not reach so far back; and whether there were
+    more."""
+    cursor, floor = after or EventId(0, 0), hub.log.floor(subscription)
+    events: list[Event] = []
+    lost = after is not None and after < floor and any(subscription.covers(channel.name) for channel in hub.log)
+    if hub.archive is not None and cursor < floor:
+        page = await hub.archive.page(subscription, cursor, floor)
+        lost = after is not None and after < page.floor
+        while page.reached < floor and len(events) + len(page.events) < limit:
+            events += page.events
+            page = await hub.archive.page(subscription, page.reached, floor)
+        events += page.events
+        cursor = floor
+    events += islice(hub.log.after(subscription, cursor), max(limit - len(events), 0))
+    return events[:limit], lost
 
 
 async def health(request: web.Request) -> web.Response:
     """`GET /health`."""
     statistics = request.app[HUB].statistics()
     draining = request.app[STREAMS].draining
+    trouble = request.app[HUB].store.trouble
     answer = {
-        "status": "draining" if draining else "ok",
+        "status": "draining" if draining else "degraded" if trouble else "ok",
         "version": __version__,
         "uptime": round(request.app[METRICS].uptime, 3),
         "subscribers": statistics.subscribers,
         "channels": statistics.channels,
-        "store": request.app[SETTINGS].store,
+        "store": request.app[SETTINGS].address.kind,
     }
     if draining:
         answer["reason"] = "The server is ending."
-    return _json(answer, status=503 if draining else 200)
+    elif trouble is not None:
+        answer["reason"] = trouble
+    return _json(answer, status=503 if draining or trouble else 200)
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:

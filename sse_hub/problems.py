@@ -2,6 +2,7 @@
 
 Problem              an answer that says what was wrong and what would be right; it holds its status, detail and headers
   (no subclasses: a client tells problems apart by status)
+StoreUnavailable     (ports.py) the store is away: 503, to be tried again
 
 `problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without
 any detail of the code, whatever nobody expected.
@@ -17,10 +18,13 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from .ports import StoreUnavailable
+
 __all__ = ["Problem", "problem_documents"]
 
 logger = logging.getLogger("sse_hub")
 
+_RETRY_AFTER = "2"  # seconds; a store in trouble is tried every second
 _ABOUT: dict[int, str] = {
     404: "There is nothing at {path}. The page at the hub's root and its README list what there is.",
     405: "{method} is not possible at {path}; allowed: {allow}.",
@@ -61,6 +65,8 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
         return await handler(request)
     except Problem as problem:
         return problem.response()
+    except StoreUnavailable as error:
+        return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -7,17 +7,17 @@ import contextlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, NoReturn
 
 from aiohttp import web
 
-from .events import Draft, Event, check_channel, check_type, compact_json, timestamp
-from .hub import Hub
+from .events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from .ports import Remembering
 from .problems import Problem
 from .requests import flag, read_body
-from .state import ANSWERS, HUB, METRICS, SETTINGS
+from .state import ANSWERS, HUB, METRICS, NODES, SETTINGS
 
 __all__ = ["Answers", "broadcast", "publish"]
 
@@ -36,7 +36,8 @@ class _Answer(NamedTuple):
 
 class Answers:
     """The answers to publishes that carried an `Idempotency-Key`. One that failed is not kept: trying again is then
-    what the client should do."""
+    what the client should do. A store may know keys for longer than this process and for others (`ports.Remembering`);
+    it is asked when there is no answer here."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()  # oldest first
@@ -77,12 +78,11 @@ async def broadcast(request: web.Request) -> web.Response:
     body = await read_body(request, request.app[SETTINGS].max_body)
     drafts, several = _read_broadcast(body)
 
-    async def act() -> str:
-        events = await _publish(request, drafts)
-        answers = [_told(request.app[HUB], event) for event in events]
-        return compact_json(answers if several else answers[0])
+    def said(ids: Sequence[EventId | None], told: Sequence[Mapping[str, object]]) -> object:
+        answers = [{"id": _id(id), **each} for id, each in zip(ids, told, strict=True)]
+        return answers if several else answers[0]
 
-    return await _answer(request, act)
+    return await _answer(request, drafts, [_told(request, draft) for draft in drafts], said)
 
 
 async def publish(request: web.Request) -> web.Response:
@@ -100,38 +100,42 @@ async def publish(request: web.Request) -> web.Response:
         raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
     drafts = [Draft(channel, type, line, ephemeral) for line in lines]
 
-    async def act() -> str:
-        events = await _publish(request, drafts)
-        answer = _told(request.app[HUB], events[0])
+    def said(ids: Sequence[EventId | None], told: Sequence[Mapping[str, object]]) -> object:
         if batch:
-            ids = [answer.pop("id"), _id(events[-1])]
-            answer = {"ids": ids, "count": len(events), **answer}
-        return compact_json(answer)
+            return {"ids": [_id(ids[0]), _id(ids[-1])], "count": len(ids), **told[0]}
+        return {"id": _id(ids[0]), **told[0]}
 
-    return await _answer(request, act)
-
-
-async def _publish(request: web.Request, drafts: Sequence[Draft]) -> Sequence[Event]:
-    with request.app[METRICS].publish_seconds.time():
-        return await request.app[HUB].publish_all(drafts)
+    return await _answer(request, drafts, [_told(request, drafts[0])], said)
 
 
-def _id(event: Event) -> str | None:
-    return None if event.id is None else str(event.id)
+def _id(id: EventId | None) -> str | None:
+    return None if id is None else str(id)
 
 
-def _told(hub: Hub, event: Event) -> dict[str, object]:
-    """What a publisher is told of its event."""
-    return {
-        "id": _id(event),
-        "channel": event.channel,
-        "event": event.type,
-        "subscribers": hub.subscribers(event.channel),
-    }
+def _told(request: web.Request, draft: Draft) -> Mapping[str, object]:
+    """What a publisher is told of its event, but for the id."""
+    subscribers = request.app[NODES].subscribers(draft.channel)
+    return {"channel": draft.channel, "event": draft.type, "subscribers": subscribers}
 
 
-async def _answer(request: web.Request, act: Callable[[], Coroutine[None, None, str]]) -> web.Response:
+async def _answer(
+    request: web.Request,
+    drafts: Sequence[Draft],
+    told: Sequence[Mapping[str, object]],
+    said: Callable[[Sequence[EventId | None], Sequence[Mapping[str, object]]], object],
+) -> web.Response:
+    """Publish, once if there is a key, and answer with what `said` makes of the ids and of what is told."""
     key = request.headers.get("Idempotency-Key")
+    store = request.app[HUB].store
+
+    async def act() -> str:
+        with request.app[METRICS].publish_seconds.time():
+            if key is None or not isinstance(store, Remembering):
+                ids = [event.id for event in await request.app[HUB].publish_all(drafts)]
+                return compact_json(said(ids, told))
+            first, memo = await store.append_once(f"{request.path} {key}", drafts, compact_json(told))
+            return compact_json(said(first, json.loads(memo)))
+
     if key is None:
         text = await act()
     elif not 1 <= len(key) <= _KEY_LENGTH:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from . import __version__
+from .stores.address import Address
 
 __all__ = ["Settings", "table"]
 
@@ -54,6 +55,11 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _store(text: str) -> str:
+    Address.read(text)
+    return text
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
     if not origins or any(o != "*" and (o.count("/") != 2 or "://" not in o) for o in origins):
@@ -79,8 +85,16 @@ class Settings:
         "127.0.0.1", _text, "address", "address to listen at; 0.0.0.0 is every IPv4 address of this machine"
     )
     port: int = _setting(8000, _whole(0, 65535), "port", "port to listen at; 0 takes a free one")
-    store: str = _setting("memory", _choice("memory"), "", "where events are kept: memory (they go with the process)")
+    store: str = _setting(
+        "memory",
+        _store,
+        "",
+        "where events are kept: memory (they go with the process), sqlite:PATH, redis://HOST:PORT/DB, rediss://… or unix://PATH",
+    )
     history: int = _setting(1000, _whole(0), "events", "events retained for each channel, for replay and resuming")
+    cache: int = _setting(
+        1000, _whole(0), "events", "of these, events held in memory; older ones are read from a store that keeps them"
+    )
     history_age: float = _setting(3600.0, _seconds, "s", "time for which an event is retained")
     history_bytes: int = _setting(
         64 << 20, _whole(1), "bytes", "data retained for each channel; its newest event always stays"
@@ -104,6 +118,11 @@ class Settings:
     log_level: str = _setting(
         "info", _choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
     )
+
+    @property
+    def address(self) -> Address:
+        """Where the store is."""
+        return Address.read(self.store)
 
     @property
     def node_name(self) -> str:

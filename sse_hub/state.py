@@ -11,13 +11,15 @@ from .metrics import Metrics
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .nodes import Nodes
     from .publish import Answers
     from .stream import Streams
 
-__all__ = ["ANSWERS", "HUB", "METRICS", "SETTINGS", "STREAMS"]
+__all__ = ["ANSWERS", "HUB", "METRICS", "NODES", "SETTINGS", "STREAMS"]
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 HUB: web.AppKey[Hub] = web.AppKey("hub", Hub)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 STREAMS: web.AppKey[Streams] = web.AppKey("streams")
+NODES: web.AppKey[Nodes] = web.AppKey("nodes")
 ANSWERS: web.AppKey[Answers] = web.AppKey("answers")

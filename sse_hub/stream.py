@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
+from .catchup import CatchUp
 from .events import (
     EventId,
     Subscription,
@@ -34,7 +35,8 @@ from .events import (
     frame,
     timestamp,
 )
-from .hub import Hub, Subscriber
+from .hub import Hub, Place, Subscriber
+from .ports import StoreUnavailable
 from .problems import Problem
 from .requests import flag, number, quality
 from .settings import Settings
@@ -88,15 +90,15 @@ class EventStream(EventSourceResponse):
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def follow(self, subscriber: Subscriber) -> None:
+    async def follow(self, subscriber: Subscriber, catch_up: CatchUp) -> None:
         """Feed the subscriber from the log whenever it is BEHIND, until its client leaves or the stream is stopped.
 
         :raises ConnectionError: if the client leaves while it is being waited for.
         """
         assert self._payload_writer is not None
         while self.is_connected():
-            if subscriber.advance():
-                await asyncio.sleep(0)  # a client as fast as this must not keep the others waiting
+            if subscriber.below_log is not None or subscriber.advance():
+                await catch_up.turn(subscriber)
             else:
                 # No await since `advance` made it LIVE: the flush that fills the transport finds this future.
                 self._wake = asyncio.get_running_loop().create_future()
@@ -136,6 +138,7 @@ class Streams:
         """Whether the server is ending: no stream is opened any more."""
         self._hub = hub
         self._settings = settings
+        self._catch_up = CatchUp(hub)
         self._open: dict[EventStream, Subscriber] = {}
         self._connecting = 0
         self._all_closed = asyncio.Event()
@@ -152,6 +155,10 @@ class Streams:
             return self._passing("The server is ending.")
         if len(self._open) + self._connecting >= self._settings.max_subscribers:
             return self._passing(f"All {self._settings.max_subscribers} places are taken (--max-subscribers).")
+        try:
+            place = await self._locate(subscription, cursor, replay, resume)
+        except StoreUnavailable as error:
+            return self._passing(error.reason)
         stream = EventStream(self._settings, subscription)
         # Counted before the first await, so that a thousand at once do not all find the last place free.
         self._connecting += 1
@@ -163,8 +170,15 @@ class Streams:
             self._connecting -= 1
         async with stream:
             with contextlib.suppress(ConnectionError):
-                await self._feed(stream, names, subscription, resume, cursor, replay)
+                await self._feed(stream, names, subscription, resume, cursor, replay, place)
         return stream
+
+    async def _locate(
+        self, subscription: Subscription, cursor: EventId | None, replay: int | None, resume: bool
+    ) -> Place | None:
+        if not self._hub.ready:
+            raise StoreUnavailable(self._hub.store.trouble or "The store is being opened.")
+        return await self._hub.locate(subscription, cursor=cursor, replay=replay, resume=resume)
 
     async def _feed(
         self,
@@ -174,13 +188,14 @@ class Streams:
         resume: bool,
         cursor: EventId | None,
         replay: int | None,
+        place: Place | None,
     ) -> None:
-        subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume)
+        subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume, place=place)
         self._open[stream] = subscriber
         self._all_closed.clear()
         try:
             await stream.write(self._connected(subscriber, names))
-            await stream.follow(subscriber)
+            await stream.follow(subscriber, self._catch_up)
         finally:
             self._hub.unsubscribe(subscriber)
             del self._open[stream]

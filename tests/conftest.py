@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from redis_server import RedisServer
 from wire import Parser, Received
 
 from sse_hub import Hub
@@ -222,3 +224,45 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 @pytest.fixture
 async def page(context: BrowserContext) -> Page:
     return await context.new_page()
+
+
+_store_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for all tests that do it no harm; each has a prefix of its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """One that a test may kill."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_store(shared_redis: RedisServer) -> str:
+    return f"{shared_redis.url}?prefix=test{next(_store_names)}&grace=0"
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> str:
+    return f"sqlite:{tmp_path / 'events.db'}"
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def store(request: pytest.FixtureRequest) -> str:
+    """Each store in turn."""
+    name = request.param
+    return name if name == "memory" else str(request.getfixturevalue(f"{name}_store"))
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def durable(request: pytest.FixtureRequest) -> str:
+    """Each store that outlives the process."""
+    return str(request.getfixturevalue(f"{request.param}_store"))

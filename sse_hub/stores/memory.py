@@ -22,6 +22,17 @@ class MemoryStore:
         self._deliver = deliver
         self._clock = clock
 
+    @property
+    def trouble(self) -> str | None:
+        """None: memory is always there."""
+        return None
+
+    async def open(self) -> None:
+        """Nothing is retained from an earlier process."""
+
+    async def close(self) -> None:
+        """Nothing is under way: `append` does not wait."""
+
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Make events of the drafts and deliver them; they are as safe as the process."""
         now_ms = self._clock()

@@ -127,7 +127,7 @@ def test_a_port_in_use_is_one_line_that_proposes_another(program: Start) -> None
         (["--ping", "0"], {}, "--ping is '0'"),
         (["--history", "-1"], {}, "--history"),
         (["--colour", "red"], {}, "--colour"),
-        (["--store", "redis"], {}, "one of memory"),
+        (["--store", "redis"], {}, "sqlite:PATH"),
         (["--cors-origin", "example.org"], {}, "https://example.org"),
         ([], {"SSE_RETRY": "soon"}, "SSE_RETRY is 'soon'"),
     ],

@@ -1,0 +1,79 @@
+"""The store's life with the application, and what nodes that share a store tell each other.
+
+Again and again a node leaves in the store who subscribes to what, and reads what the others have left. So each knows
+the subscribers of all, a few seconds late, without a question to the store for every answer. One node has the lease of
+the demonstration feed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from .events import Subscription, compact_json
+from .hub import Hub
+from .ports import Cluster, StoreUnavailable
+from .state import HUB, NODES
+from .tasks import end
+
+__all__ = ["Nodes", "storing"]
+
+_PERIOD = 1.5
+_LEASE = "demo"
+
+
+class Nodes:
+    """What this node knows of the others. With a store of its own, it is alone."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.leads = not isinstance(hub.store, Cluster)
+        """Whether this is the node that produces the demonstration feed."""
+        self._hub = hub
+        self._others: list[tuple[Subscription, int]] = []
+
+    def subscribers(self, channel: str) -> int:
+        """How many subscribers follow the channel, on all nodes."""
+        others = sum(count for subscription, count in self._others if subscription.covers(channel))
+        return self._hub.subscribers(channel) + others
+
+    def channels(self) -> list[str]:
+        """Names of the channels that have events, or subscribers by name on any node."""
+        theirs = {name for subscription, _ in self._others for name in subscription.names if "*" not in name}
+        return sorted(theirs.union(self._hub.channels()))
+
+    async def confer(self) -> None:
+        """Until cancelled, tell and hear who subscribes to what, and who leads."""
+        store = self._hub.store
+        assert isinstance(store, Cluster)
+        while True:
+            try:
+                self._others = _read(await store.exchange(self._entry()))
+                self.leads = await store.lease(_LEASE)
+            except StoreUnavailable:
+                self.leads = False  # another may lead by now; nobody can publish here anyway
+            await asyncio.sleep(_PERIOD)
+
+    def _entry(self) -> str:
+        counts = Counter[frozenset[str]]()
+        for subscription, count in self._hub.subscriptions():
+            counts[subscription.names] += count
+        return compact_json([[count, *sorted(names)] for names, count in counts.items()])
+
+
+def _read(entries: Sequence[str]) -> list[tuple[Subscription, int]]:
+    return [(Subscription(frozenset(names)), count) for entry in entries for count, *names in json.loads(entry)]
+
+
+async def storing(app: web.Application) -> AsyncIterator[None]:
+    """Open the store before all else, and close it after all else. A cleanup context."""
+    store = app[HUB].store
+    await store.open()
+    conferring = asyncio.create_task(app[NODES].confer()) if isinstance(store, Cluster) else None
+    yield
+    if conferring is not None:
+        await end(conferring)
+    await store.close()

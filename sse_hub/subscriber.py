@@ -1,0 +1,137 @@
+"""A subscriber's place in the log, and the group that shares its bytes. The theory is in hub.py's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from .events import Event, EventId, Subscription, compact_json, frame
+from .ports import Connection
+from .replay import Stretch
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+__all__ = ["Group", "State", "Subscriber", "lost_notice"]
+
+
+class State(Enum):
+    LIVE = "live"
+    BEHIND = "behind"
+    GONE = "gone"
+
+
+class Group:
+    """The subscribers of one subscription, and the frames that they get in this turn."""
+
+    def __init__(self, subscription: Subscription, floor: EventId) -> None:
+        self.subscription = subscription
+        self.floor = floor
+        """Below it, a cursor cannot be continued from the log."""
+        self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
+        self.members = 0
+        self.pending: list[bytes] = []
+        self.pending_bytes = 0
+        self.pending_events = 0
+        self.flushed_bytes = 0
+
+    def add(self, event: Event) -> None:
+        if self.live and self.subscription.wants(event):
+            data = self.subscription.encode(event)
+            self.pending.append(data)
+            self.pending_bytes += len(data)
+            self.pending_events += 1
+
+    def add_notice(self, data: bytes) -> None:
+        """Add what is no event."""
+        self.pending.append(data)
+        self.pending_bytes += len(data)
+
+
+class Subscriber:
+    """One connection's place in the log. Made by `Hub.subscribe`."""
+
+    __slots__ = ("_group", "_handed_bytes", "_hub", "_told", "_write", "cursor", "lost", "replayed", "resumed", "state")
+
+    def __init__(self, hub: Hub, group: Group, connection: Connection, cursor: EventId, told: EventId) -> None:
+        self.state = State.BEHIND
+        self.cursor = cursor
+        """Id of the last event it was handed, while it is BEHIND."""
+        self.lost = False
+        """Whether its first cursor had lost events."""
+        self.resumed = False
+        """Whether it began at a cursor of its own, without loss."""
+        self.replayed: int | None = None
+        """Events handed to it before it was first LIVE; None where no replay was asked for."""
+        self._hub = hub
+        self._group = group
+        self._write = connection.take
+        self._told = told
+        self._handed_bytes = 0
+
+    @property
+    def subscription(self) -> Subscription:
+        return self._group.subscription
+
+    @property
+    def handed_bytes(self) -> int:
+        """Bytes that the hub has written to its connection."""
+        return self._handed_bytes + (self._group.flushed_bytes if self.state is State.LIVE else 0)
+
+    @property
+    def below_log(self) -> EventId | None:
+        """Where the log begins, if what comes next is older than that and may be in the store. The owner then gets a
+        page from the store and calls `feed`; `advance` does nothing."""
+        if self.state is not State.BEHIND or self.cursor >= self._group.floor or self._hub.archive is None:
+            return None
+        return self._group.floor
+
+    def advance(self) -> bool:
+        """While BEHIND, write the next page; say whether more may be left. Nothing happens in another state."""
+        if self.state is not State.BEHIND or self.below_log is not None:
+            return self.state is State.BEHIND
+        notice = self._notice_loss(self._group.floor)
+        stretch = self._hub.stretch(self.subscription, self.cursor)
+        can_take = self._hand(notice, stretch, caught_up=not stretch.full and stretch.reached >= self._hub.log.head)
+        if not stretch.full and stretch.reached >= self._hub.log.head and can_take:
+            self._hub.join(self)
+        return self.state is State.BEHIND
+
+    def feed(self, after: EventId, stretch: Stretch) -> None:
+        """Write a page of the store, which begins at `after`."""
+        if self.state is State.BEHIND and self.cursor == after:
+            self._hand(self._notice_loss(stretch.floor, stretch.first or stretch.reached), stretch, caught_up=False)
+
+    def _hand(self, notice: bytes, stretch: Stretch, *, caught_up: bool) -> bool:
+        """Write a page and move the cursor to its end; say whether the connection can take more."""
+        self.cursor = stretch.reached
+        written = [self._group.subscription.wrap([notice])] if notice else []
+        if stretch.data:
+            written.append(stretch.data)
+        if self.replayed is not None:
+            self.replayed += stretch.events
+            if caught_up:
+                live = frame(compact_json({"replayed": self.replayed}), type="live")
+                written.append(self._group.subscription.wrap([live]))
+                self.replayed = None
+        data = b"".join(written) if len(written) != 1 else written[0]  # a page alone goes out in the bytes all share
+        self._handed_bytes += len(data)
+        self._hub.count_delivered(stretch.events, len(data))
+        return self._write(data) if data else True
+
+    def _notice_loss(self, floor: EventId, following: EventId | None = None) -> bytes:
+        """What tells the subscriber that events up to the floor are gone; nothing if it lacks none, or knows."""
+        if floor <= self.cursor or floor <= self._told:
+            return b""
+        if following is None:
+            event = next(self._hub.log.after(self._group.subscription, self.cursor), None)
+            following = floor if event is None else event.id
+        self._told = floor
+        self._hub.count_lost()
+        return lost_notice(self.cursor, following)
+
+
+def lost_notice(after: EventId, following: EventId | None) -> bytes:
+    """The event `lost`. It has no id: a client that is cut off here still has the old cursor, and is told again."""
+    return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")

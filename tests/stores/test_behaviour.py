@@ -1,0 +1,218 @@
+"""What every store does alike. Memory, SQLite and Redis run the same tests."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from conftest import PATIENCE, Server, serving
+
+from sse_hub.events import Draft, EventId
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+async def retained(server: Server, channel: str, after: str = "") -> list[str]:
+    query = {"limit": "1000", **({"after": after} if after else {})}
+    _, said = await server.get(f"/api/channels/{channel}/events", params=query)
+    return [event["data"] for event in said["events"]]
+
+
+async def test_what_is_answered_with_an_id_has_been_published_in_the_order_of_ids(store: str) -> None:
+    async with serving(store=store) as server, server.stream("/stream?channel=*") as stream:
+        await stream.until("connected")
+        posts = [server.post(f"/realtime/c{n % 3}", data=str(n).encode()) for n in range(60)]
+        answers = [said["id"] for _, said in await asyncio.gather(*posts)]
+        events = [await stream.next() for _ in answers]
+        assert sorted(answers) == sorted(event.id for event in events)
+        ids = [EventId.parse(event.id) for event in events]
+        assert ids == sorted(set(ids))
+
+
+async def test_the_data_come_back_byte_for_byte(store: str) -> None:
+    texts = ["", " a\n\tb\n", "x\x00y", "öß🎉", '{"not": "parsed"}', "z" * 200_000]
+    async with serving(store=store) as server:
+        for text in texts:
+            await server.post("/realtime/c", data=text.encode())
+        assert await retained(server, "c") == texts
+
+
+async def test_a_lone_surrogate_is_published_as_the_question_mark_that_it_is_on_the_wire(store: str) -> None:
+    body = b'{"message":"\\ud800"}'
+    async with serving(store=store) as server, server.stream() as stream:
+        await stream.until("connected")
+        response, _ = await server.post("/api/broadcast", data=body, headers={"Content-Type": "application/json"})
+        assert response.status == 200
+        assert (await stream.next()).json()["message"] == "?"
+
+
+async def test_a_batch_is_published_whole_and_in_order(store: str) -> None:
+    lines = [str(number) for number in range(300)]
+    async with serving(store=store) as server:
+        _, said = await server.post("/realtime/c", data="\n".join(lines).encode(), headers=NDJSON)
+        assert said["count"] == 300
+        assert EventId.parse(said["ids"][0]) < EventId.parse(said["ids"][1])
+        assert await retained(server, "c") == lines
+
+
+async def test_an_ephemeral_event_reaches_who_is_there_and_is_not_retained(store: str) -> None:
+    async with serving(store=store) as server, server.stream("/realtime/c") as stream:
+        connected = await stream.next()
+        _, said = await server.post("/realtime/c?ephemeral=1", data=b"now")
+        event = await stream.next()
+        assert (said["id"], event.data, event.id) == (None, "now", connected.id)
+        assert await retained(server, "c") == []
+
+
+async def test_a_cursor_is_continued_after_and_a_replay_begins_that_far_back(store: str) -> None:
+    async with serving(store=store) as server:
+        ids = [str(await server.hub.publish(str(number))) for number in range(5)]
+        async with server.stream(headers={"Last-Event-ID": ids[2]}) as stream:
+            connected, *events = await stream.until("live")
+            assert connected.json()["resumed"] is True
+            assert [event.data for event in events] == ["3", "4", '{"replayed":2}']
+        async with server.stream("/stream?replay=2") as stream:
+            assert [event.data for event in (await stream.until("live"))[1:-1]] == ["3", "4"]
+        async with server.stream("/stream?replay=9") as stream:
+            assert [event.data for event in (await stream.until("live"))[1:-1]] == list("01234")
+
+
+@pytest.mark.parametrize("cursor", ["1-0", "99999999999999-0", "nonsense"])
+async def test_a_cursor_that_is_none_of_this_hubs_is_lost(store: str, cursor: str) -> None:
+    async with serving(store=store) as server:
+        await server.hub.publish("a")
+        async with server.stream(headers={"Last-Event-ID": cursor}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], connected.json()["resumed"]) == (True, False)
+            assert [event.data for event in events[:-1]] == ["a"]
+
+
+async def test_the_history_is_counted_by_channel_and_a_loss_is_told_to_that_channel_only(store: str) -> None:
+    async with serving(store=store, history=3) as server:
+        first = await server.hub.publish("kept", channel="quiet")
+        ids = [await server.hub.publish(str(number), channel="busy") for number in range(10)]
+        async with asyncio.timeout(PATIENCE):
+            while await retained(server, "busy", after=str(first)) != ["7", "8", "9"]:
+                await asyncio.sleep(0.1)  # Redis is trimmed every second
+        for path, cursor, lost in (
+            ("/realtime/quiet", str(first), False),
+            ("/realtime/busy", str(ids[5]), True),
+            ("/realtime/busy", str(ids[6]), False),
+            ("/stream?channel=busy&channel=quiet", str(ids[5]), True),
+            ("/stream?channel=*", str(ids[6]), False),
+        ):
+            async with server.stream(path, {"Last-Event-ID": cursor}) as stream:
+                connected, *events = await stream.until("live")
+                assert (connected.json()["lost"], path, cursor) == (lost, path, cursor)
+                if "busy" in path or "*" in path:
+                    assert [event.data for event in events[:-1] if event.data != "kept"] == ["7", "8", "9"]
+
+
+async def test_what_is_too_old_goes_and_its_loss_is_told(store: str) -> None:
+    async with serving(store=store, history_age=1.0) as server:
+        start = str(server.hub.log.head)
+        last = await server.hub.publish("a")
+        async with asyncio.timeout(PATIENCE):
+            while await retained(server, "main", after=start):
+                await asyncio.sleep(0.1)
+        async with server.stream(headers={"Last-Event-ID": start}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], len(events)) == (True, 1)
+        async with server.stream(headers={"Last-Event-ID": str(last)}) as stream:
+            assert (await stream.next()).json()["lost"] is False
+
+
+async def test_the_same_key_publishes_once_and_answers_alike(store: str) -> None:
+    async with serving(store=store) as server:
+        key = {"Idempotency-Key": "k"}
+        posts = [server.post("/realtime/c", data=b"x", headers=key) for _ in range(10)]
+        answers = [said for _, said in await asyncio.gather(*posts)]
+        assert all(said == answers[0] for said in answers)
+        assert await retained(server, "c") == ["x"]
+        _, elsewhere = await server.post("/realtime/d", data=b"x", headers=key)
+        assert elsewhere["id"] != answers[0]["id"]
+
+
+async def test_an_application_publishes_and_gets_the_events_back(store: str) -> None:
+    async with serving(store=store) as server:
+        events = await server.hub.publish_all(
+            [Draft("c", "t", "a"), Draft("c", "t", "b", ephemeral=True), Draft("d", "t", "c")]
+        )
+        assert [event.data for event in events] == ["a", "b", "c"]
+        assert [event.id is None for event in events] == [False, True, False]
+
+
+async def test_health_names_the_store_and_never_its_address(store: str) -> None:
+    async with serving(store=store) as server:
+        response, said = await server.get("/health")
+        assert (response.status, said["status"]) == (200, "ok")
+        assert said["store"] == store.partition(":")[0]
+
+
+async def test_everybody_gets_each_event_once_through_reconnects_while_publishing_never_pauses(store: str) -> None:
+    total = 300
+    published: list[str] = []
+
+    async def publish() -> None:
+        for number in range(total):
+            published.append(str(await server.hub.publish(str(number))))
+
+    async def follow(client: int, cursor: str) -> list[str]:
+        got: list[str] = []
+        while len(got) < total:
+            async with server.stream(headers={"Last-Event-ID": cursor}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+                for _ in range(10 + 17 * client):
+                    event = await stream.next()
+                    if event.type == "message":
+                        got.append(cursor := event.id)
+                    if len(got) == total:
+                        break
+        return got
+
+    async with serving(store=store, cache=20) as server, asyncio.TaskGroup() as tasks:
+        start = str(server.hub.log.head)
+        followers = [tasks.create_task(follow(client, start)) for client in range(5)]
+        tasks.create_task(publish())
+    assert all(follower.result() == published for follower in followers)
+
+
+async def test_a_restart_keeps_events_cursors_and_keys_and_goes_on_counting(durable: str) -> None:
+    async with serving(store=durable) as server:
+        ids = [str(await server.hub.publish(str(number))) for number in range(3)]
+        _, keyed = await server.post("/realtime/main", data=b"3", headers={"Idempotency-Key": "k"})
+    async with serving(store=durable) as server:
+        assert server.hub.statistics().published == 0
+        _, again = await server.post("/realtime/main", data=b"4", headers={"Idempotency-Key": "k"})
+        assert again == keyed
+        assert await retained(server, "main") == ["0", "1", "2", "3"]
+        async with server.stream(headers={"Last-Event-ID": ids[0]}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (False, ["1", "2", "3"])
+            later = await server.hub.publish("5")
+            assert later is not None
+            assert later > EventId.parse(keyed["id"])
+            assert (await stream.next()).data == "5"
+
+
+async def test_what_the_log_no_longer_has_is_read_from_the_store_without_gap_or_duplicate(durable: str) -> None:
+    async with serving(store=durable, cache=10, history=5000) as server:
+        start = str(server.hub.log.head)
+        lines = "\n".join(f"{number} {'x' * 100}" for number in range(3000))
+        await server.post("/realtime/c", data=lines.encode(), headers=NDJSON)
+        await server.post("/realtime/other", data=lines.encode(), headers=NDJSON)
+        for path in ("/realtime/c", "/stream?channel=c&channel=none", "/stream?channel=c*"):
+            async with server.stream(path, {"Last-Event-ID": start}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+                for number in range(3000):
+                    assert (await stream.next()).data.startswith(f"{number} ")
+                assert (await stream.next()).data == '{"replayed":3000}'
+        assert server.hub.statistics().retained == 20
+        async with server.stream("/realtime/c?replay=500") as stream:
+            events = await stream.until("live")
+            assert [event.data.split()[0] for event in events[1:-1]] == [str(n) for n in range(2500, 3000)]
+        async with server.stream("/stream?channel=*&event=none&replay=5") as stream:
+            assert [event.type for event in await stream.until("live")] == ["connected", "live"]
+        _, said = await server.get("/api/channels/c/events", params={"after": start, "limit": "1000"})
+        assert [event["data"].split()[0] for event in said["events"]] == [str(n) for n in range(1000)]
+        assert said["lost"] is False
