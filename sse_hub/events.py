@@ -37,6 +37,7 @@ _NAME = re.compile(r"[^\x00-\x20\x7f-\x9f\ud800-\udfff\s/,*?]{1,128}")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f-\x9f\ud800-\udfff\s/,?]{1,128}")
 _TYPE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]{1,128}")
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")  # not str.splitlines(), which breaks at eight more characters (9.2.5)
 
 
@@ -134,7 +135,7 @@ def timestamp(ms: int) -> str:
 
 def compact_json(value: object) -> str:
     """A value as JSON on one line, without spaces, in the characters that it has."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def frame(data: str, *, id: EventId | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:

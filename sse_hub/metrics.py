@@ -72,6 +72,7 @@ class Metrics:
         self._node = node
         self._began = time.monotonic()
         self._requests = self._errors = 0
+        self._counters: dict[tuple[str, str, int], Counter] = {}  # labels() builds and locks: 4 µs less an answer
         self._answered = Counter(
             "sse_http_requests",
             "Requests answered, by route, method and status.",
@@ -105,7 +106,12 @@ class Metrics:
         """Count an answer; event streams count when they begin."""
         self._requests += 1
         self._errors += status >= 400
-        self._answered.labels(route, method if method in _METHODS else "other", status).inc()
+        method = method if method in _METHODS else "other"  # before it is a key: anybody can invent one
+        answered = self._counters.get((route, method, status))
+        if answered is None:
+            answered = self._answered.labels(route, method, status)
+            self._counters[route, method, status] = answered
+        answered.inc()
 
     def timed(self, flush: Callable[[], None]) -> Callable[[], None]:
         """The flush, which notes how long after this call it was done."""

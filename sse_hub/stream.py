@@ -155,15 +155,14 @@ class Streams:
             return self._passing("The server is ending.")
         if len(self._open) + self._connecting >= self._settings.max_subscribers:
             return self._passing(f"All {self._settings.max_subscribers} places are taken (--max-subscribers).")
-        try:
-            place = await self._locate(subscription, cursor, replay, resume)
-        except StoreUnavailable as error:
-            return self._passing(error.reason)
         stream = EventStream(self._settings, subscription)
         # Counted before the first await, so that a thousand at once do not all find the last place free.
         self._connecting += 1
         try:
+            place = await self._locate(subscription, cursor, replay, resume)
             await stream.begin(request)
+        except StoreUnavailable as error:
+            return self._passing(error.reason)
         except ConnectionError:
             return stream
         finally:

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 _MOST = 500
 """Appends written at once: a commit must not keep its first one waiting for long."""
+_TURNS = 2
+"""Turns of the event loop from a request's bytes to its append."""
 
 
 class Append(NamedTuple):
@@ -57,10 +59,20 @@ class Batches(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
                 await self._settle(batch)
         finally:
             self._task = None
+
+    async def _gather(self) -> None:
+        """Wait as long as each turn of the event loop brings more: publishers that were answered together come back
+        together, and the first of them must not have a write for itself."""
+        count = 0
+        while count < len(self._waiting) < _MOST:
+            count = len(self._waiting)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
