@@ -169,6 +169,15 @@ class Database:
             with self._transaction():
                 now_ms = self._clock()
                 appended = [self._append(append, now_ms, added) for append in appends]
+                self._writer.executemany(
+                    "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (*event.id, event.channel, event.type, event.data)
+                        for each in appended
+                        for event in each.events
+                        if event.id is not None
+                    ],
+                )
                 for channel in added:
                     added[channel] -= self._trim(channel, self._counts[channel] + added[channel])
                 self._mark("head", self._head)
@@ -192,10 +201,6 @@ class Database:
             if not draft.ephemeral:
                 self._head = following
                 added[draft.channel] += 1
-        self._writer.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-            [(*event.id, event.channel, event.type, event.data) for event in events if event.id is not None],
-        )
         if append.key:
             ids = " ".join("" if event.id is None else str(event.id) for event in events)
             row = (append.key, now_ms + _KEY_AGE_MS, ids, append.memo)

@@ -28,8 +28,8 @@ async def test_what_comes_during_a_write_shares_the_next_one() -> None:
     slow = Slow()
     batches = Batches(slow.write)
     first = asyncio.create_task(batches.put(1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(10):  # turns of the loop: its write has begun
+        await asyncio.sleep(0)
     others = [asyncio.create_task(batches.put(n)) for n in (2, 3, 4)]
     await asyncio.sleep(0)
     slow.let.release()
