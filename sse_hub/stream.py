@@ -47,6 +47,11 @@ __all__ = ["EventStream", "Streams", "follow_channel", "follow_channels", "sweep
 logger = logging.getLogger("sse_hub")
 
 
+DOORS = 8
+"""Streams opened in a turn of the event loop. A thousand that come at once take 0.2 s; who is live must not wait for all
+of them."""
+
+
 class EventStream(EventSourceResponse):
     """The response to one subscriber."""
 
@@ -141,6 +146,7 @@ class Streams:
         self._catch_up = CatchUp(hub)
         self._open: dict[EventStream, Subscriber] = {}
         self._connecting = 0
+        self._doors = asyncio.Semaphore(DOORS)
         self._all_closed = asyncio.Event()
 
     async def serve(self, request: web.Request, names: Sequence[str]) -> web.StreamResponse:
@@ -160,7 +166,9 @@ class Streams:
         self._connecting += 1
         try:
             place = await self._locate(subscription, cursor, replay, resume)
-            await stream.begin(request)
+            async with self._doors:
+                await stream.begin(request)
+                await asyncio.sleep(0)
         except StoreUnavailable as error:
             return self._passing(error.reason)
         except ConnectionError:
