@@ -52,11 +52,11 @@ def _resume(report: Connection, address: tuple[str, int], count: int, cursor: st
     began = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for _ in range(count):
-            connection = socket.create_connection(address)
-            connection.sendall(request)
-            connection.setblocking(False)
-            left[connection] = events
-            selector.register(connection, selectors.EVENT_READ)
+            opened = socket.create_connection(address)
+            opened.sendall(request)
+            opened.setblocking(False)
+            left[opened] = events
+            selector.register(opened, selectors.EVENT_READ)
         report.send(None)
         while left:
             for key, _ in selector.select():

@@ -48,8 +48,8 @@ logger = logging.getLogger("sse_hub")
 
 
 DOORS = 8
-"""Streams opened in a turn of the event loop. A thousand that come at once take 0.2 s; who is live must not wait for all
-of them."""
+"""Streams opened in a turn of the event loop. A thousand that come at once take 0.2 s; who is live does not wait for
+all of them."""
 
 
 class EventStream(EventSourceResponse):

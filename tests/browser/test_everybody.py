@@ -153,7 +153,7 @@ async def test_every_word_is_there_in_every_language(page: Page, server: Server)
     assert set(missing) <= {"latency", "losses", "reconnects", "system", "light", "dark"}
 
 
-async def test_hundreds_of_events_a_second_leave_the_heap_flat(page: Page, server: Server) -> None:
+async def test_tens_of_thousands_of_events_leave_the_heap_flat(page: Page, server: Server) -> None:
     await page.goto(f"{server.url}/#streams=main")
     await expect(page.locator(".card .state")).to_have_attribute("data-state", "live")
     session = await page.context.new_cdp_session(page)
@@ -166,8 +166,8 @@ async def test_hundreds_of_events_a_second_leave_the_heap_flat(page: Page, serve
         lines = "\n".join(f'{{"n": {n}, "padding": "{"x" * 200}"}}' for n in range(1000))
         for _ in range(events // 1000):
             await server.post("/realtime/main", data=lines, headers={"Content-Type": "application/x-ndjson"})
-        shown = f"{server.hub.statistics().published:,} in all"
-        await expect(page.locator("#log-status")).to_contain_text(shown, timeout=20_000)
+            shown = f"{server.hub.statistics().published:,} in all"  # a page that lags would lose some, as it should
+            await expect(page.locator("#log-status")).to_contain_text(shown)
 
     await publish(10_000)  # as many as are kept, and more
     before = await heap()
