@@ -167,8 +167,10 @@ class Streams:
         try:
             place = await self._locate(subscription, cursor, replay, resume)
             async with self._doors:
-                await stream.begin(request)
                 await asyncio.sleep(0)
+                if self.draining:  # it has begun since; nobody would end this stream
+                    return self._passing("The server is ending.")
+                await stream.begin(request)
         except StoreUnavailable as error:
             return self._passing(error.reason)
         except ConnectionError:
