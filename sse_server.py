@@ -33,7 +33,8 @@ BACKLOG = 4096
 wait for seconds."""
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread that reads the store lets the event loop go on; Python's 5 ms are what a delivery takes."""
+"""Seconds after which a thread that reads the store lets the event loop go on. Python's 5 ms are longer than a
+delivery takes."""
 
 logger = logging.getLogger("sse_hub")
 
