@@ -139,8 +139,9 @@ class Database:
                     writer.execute(statement)
                 writer.execute(f"PRAGMA application_id = {_APPLICATION}")
                 writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-                self._mark("head", EventId(self._clock(), 0))
-                self._mark("floor", EventId(self._clock(), 0))
+                origin = EventId(self._clock(), 0)  # one look at the clock: the floor must not be above the head
+                self._mark("head", origin)
+                self._mark("floor", origin)
 
     def _retained(self) -> Retained:
         marks = {name: EventId(ms, seq) for name, ms, seq in self._writer.execute("SELECT * FROM marks")}

@@ -151,6 +151,14 @@ def test_the_newest_events_are_read_when_the_file_is_opened_and_the_rest_is_left
     store.close()
 
 
+async def test_a_new_file_begins_at_one_id_though_the_clock_moves_on(tmp_path: Path) -> None:
+    moments = iter(range(1000, 2000))
+    database = Database(tmp_path / "events.db", lambda: next(moments), history=10, history_age_ms=1000)
+    retained = database.open()
+    database.close()
+    assert retained.origin == retained.head
+
+
 async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     async with serving(store=f"sqlite:{path}") as server, server.stream() as stream:
