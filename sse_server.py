@@ -12,18 +12,20 @@ import gc
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from sse_hub import cors, demo, nodes, pages, publish, stream, workers
+from sse_hub import access, cors, demo, logs, minting, nodes, pages, publish, session, stream, visitors, workers
 from sse_hub.hub import Hub
+from sse_hub.limits import Rate
 from sse_hub.metrics import Metrics
 from sse_hub.problems import problem_documents
 from sse_hub.settings import Settings
-from sse_hub.state import ANSWERS, HUB, METRICS, NODES, SETTINGS, STREAMS
+from sse_hub.state import ACCESS, ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
 from sse_hub.stores import choice
 
 __all__ = ["HUB", "Settings", "create_app", "main"]
@@ -46,7 +48,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     """
     settings = Settings.read([], os.environ) if settings is None else settings
     app = web.Application(
-        middlewares=[problem_documents, cors.preflight],
+        middlewares=[problem_documents, access.guard, cors.preflight],
         client_max_size=settings.max_body,
     )
     workers.refuse_several(settings)
@@ -56,9 +58,11 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[SETTINGS] = settings
     app[HUB] = hub
     app[METRICS] = Metrics(hub.statistics, settings.node_name)
-    app[STREAMS] = stream.Streams(hub, settings)
+    app[ACCESS] = access.Access(settings, app[METRICS])
+    app[STREAMS] = stream.Streams(hub, settings, app[METRICS])
     app[NODES] = nodes.Nodes(hub)
-    app[ANSWERS] = publish.Answers()
+    app[ANSWERS] = publish.Answers(settings.max_idempotency_keys, app[METRICS])
+    app[RATE] = Rate(settings.publish_rate)
 
     app.add_routes(
         [
@@ -71,11 +75,15 @@ def create_app(settings: Settings | None = None) -> web.Application:
             web.post("/api/broadcast", publish.broadcast),
             web.get("/api/channels", pages.channels),
             web.get("/api/channels/{channel}/events", pages.history),
+            web.get("/api/subscribers", visitors.visitors),
+            web.delete("/api/subscribers/{id}", visitors.end),
+            web.post("/api/session", session.begin),
+            web.delete("/api/session", session.end),
             web.get("/health", pages.health),
         ]
     )
     app.on_response_prepare.extend([cors.complete_answer, pages.revalidate])
-    app.cleanup_ctx.extend([nodes.storing, stream.sweeping, demo.demonstration])
+    app.cleanup_ctx.extend([nodes.storing, stream.sweeping, pages.measuring, demo.demonstration])
     app.on_shutdown.append(_drain)
     return app
 
@@ -99,11 +107,15 @@ async def _serve(app: web.Application, settings: Settings) -> None:
     runner = web.AppRunner(
         app,
         handler_cancellation=True,  # a handler whose client has left must not wait for the next event
-        access_log=logging.getLogger("aiohttp.access") if settings.access_log else None,
-        access_log_format='%a "%r" %s %b bytes %Tf s',
+        access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
+        access_log_class=logs.AccessLog,
         shutdown_timeout=settings.drain * 0.2,
+        keepalive_timeout=settings.request_timeout,  # counted from the connection on, so that slow headers end, too
+        max_line_size=settings.max_header,
+        max_field_size=settings.max_header,
     )
     await runner.setup()
+    certificate = _certificate(settings)
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -114,10 +126,12 @@ async def _serve(app: web.Application, settings: Settings) -> None:
         ending.set()
 
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, ssl_context=certificate)
         await site.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
+        if certificate is not None:
+            loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, settings)
         print(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", file=sys.stderr, flush=True)
         await ending.wait()
         logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
@@ -125,10 +139,36 @@ async def _serve(app: web.Application, settings: Settings) -> None:
         await runner.cleanup()
 
 
+def _certificate(settings: Settings) -> ssl.SSLContext | None:
+    """What TLS is served with; None without.
+
+    :raises OSError: if the certificate or its key cannot be used; `ssl.SSLError` is one.
+    """
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    return context
+
+
+def _refuse_password() -> str:
+    raise OSError("its private key is encrypted; it takes one without a password")
+
+
+def _read_again(context: ssl.SSLContext, settings: Settings) -> None:
+    """Use the certificate that is in the files now, for connections from now on."""
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+        logger.info("the certificate was read again")
+    except OSError as error:
+        logs.tell(logger, logging.ERROR, f"the certificate cannot be read, so the old one stays: {error}")
+
+
 def _address(runner: web.AppRunner, settings: Settings) -> str:
     """The URL of the page, as somebody at this machine can open it."""
     host, port = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host), runner.addresses[0][1]  # noqa: S104
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 class _WithoutMalformedRequests(logging.Filter):
@@ -170,8 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: the command line without the program's name; by default that of this process.
     """
-    settings = Settings.read(sys.argv[1:] if arguments is None else arguments, os.environ)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["token"]:
+        return minting.main(arguments[1:], os.environ)
+    settings = Settings.read(arguments, os.environ)
+    logs.set_up(settings.log_format, settings.log_level)
     logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
     _raise_file_limit()
     _rest_collector()
@@ -179,6 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(create_app(settings), settings))
+    except ssl.SSLError as error:
+        print(f"sse-server: the certificate or its key cannot be used: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"sse-server: {_about(error, settings)}", file=sys.stderr)
         return 1

@@ -11,20 +11,29 @@ core, without I/O:
 ports and adapters:
     tasks.py        ending a task
     stores/         what makes events durable and gives them ids
+    auth.py         a token becomes a grant; knows JWT, and neither HTTP nor the hub
     settings.py     one table of flags, variables, defaults
+    limits.py       what one client may use up: places and publishes
     metrics.py      Prometheus, and the figures of the host
 HTTP:
     workers.py      several processes of one server, and the stores that cannot serve them
     state.py        the keys under which the application holds what its parts share
+    clients.py      who is asking: addresses behind proxies
+    logs.py         lines of the log, as text or JSON
     problems.py     errors as application/problem+json
     requests.py     query parameters, bodies, Accept: what a request says, checked
+    access.py       what a request may do: its token, its host, its origin
+    session.py      a token becomes a browser's cookie
     cors.py         which pages may read the answers
     catchup.py      turns and pages for those who are behind
     nodes.py        the store's life with the application, and what nodes that share one tell each other
-    stream.py       every event stream: an aiohttp-sse response with a cursor
+    response.py     an event stream: an aiohttp-sse response with a cursor
+    stream.py       how streams begin, the registry of those that are open, how they end
+    visitors.py     who is connected
     publish.py      the two POSTs, batches, idempotency
     pages.py        page, assets, channels, history, health, metrics
 program:
+    minting.py      `sse-server token`: making and explaining tokens
     demo.py         the demonstration feed, a publisher like any other
     console/        the command line of the client; uses `sse_client` and nothing of the above
 

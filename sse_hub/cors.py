@@ -5,11 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .state import METRICS, SETTINGS
+from .clients import is_secure
+from .problems import REQUEST_ID
+from .state import METRICS, SETTINGS, hub_of
 
 __all__ = ["complete_answer", "preflight"]
 
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_STRICT_TRANSPORT = "max-age=31536000"  # a year; of other hosts of the domain we know nothing
 _PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
 
 
@@ -33,8 +36,15 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
 
 async def complete_answer(request: web.Request, response: web.StreamResponse) -> None:
     """Add to every answer what all have in common, and count it. A signal handler for `on_response_prepare`."""
-    app = request.match_info.apps[-1]
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    app = hub_of(request)
+    headers = response.headers
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Referrer-Policy", "no-referrer")  # an address may hold a token
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    if REQUEST_ID in request:
+        headers["X-Request-ID"] = request[REQUEST_ID]
+    if is_secure(request):
+        headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
     _allow_origin(app[SETTINGS].cors_origin, request, response)
     resource = request.match_info.route.resource
     app[METRICS].count_answer(resource.canonical if resource else "none", request.method, response.status)
@@ -42,7 +52,7 @@ async def complete_answer(request: web.Request, response: web.StreamResponse) ->
 
 def _allow_origin(allowed: tuple[str, ...], request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
-    headers["Access-Control-Expose-Headers"] = "Retry-After"
+    headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
     if "*" in allowed:
         headers["Access-Control-Allow-Origin"] = "*"
         return

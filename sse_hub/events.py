@@ -26,6 +26,7 @@ __all__ = [
     "chunk",
     "compact_json",
     "frame",
+    "matches",
     "timestamp",
 ]
 
@@ -214,6 +215,8 @@ class Subscription:
     envelope: bool = False
     chunked: bool = True
     """Whether the bytes go out in chunks, as HTTP/1.1 needs and HTTP/1.0 does not know."""
+    granted: frozenset[str] | None = None
+    """Of the channels that the names cover, only those that these patterns match; None for all of them."""
 
     @property
     def exact(self) -> bool:
@@ -221,8 +224,10 @@ class Subscription:
         return not any("*" in name for name in self.names)
 
     def covers(self, channel: str) -> bool:
-        """Whether the channel is among those subscribed to."""
-        return channel in self.names or any("*" in name and matches(name, channel) for name in self.names)
+        """Whether the channel is among those subscribed to, and may be read."""
+        if channel not in self.names and not any(matches(name, channel) for name in self.names):
+            return False
+        return self.granted is None or any(matches(pattern, channel) for pattern in self.granted)
 
     def wants(self, event: Event) -> bool:
         """Whether an event of a covered channel passes the type filter."""
@@ -244,6 +249,8 @@ def matches(pattern: str, channel: str) -> bool:
     Linear in the channel's length for each part of the pattern: a regular expression of many `.*` would take hours on
     `aaaa…`.
     """
+    if "*" not in pattern:
+        return pattern == channel
     first, *parts = pattern.split("*")
     last = parts.pop()
     if len(channel) < len(first) + len(last) or not channel.startswith(first) or not channel.endswith(last):

@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .events import Draft, Event, EventId, Subscription, check_channel, check_type
-from .log import Log
+from .log import Channel, Log
 from .ports import Archive, Connection, Store
 from .replay import PAGE_BYTES, Pages, Stretch
 from .statistics import Statistics
@@ -123,6 +123,7 @@ class Hub:
                     if group.pending_bytes >= PAGE_BYTES:
                         self._flush(group)
         self._published += len(events)
+        self._note_gone(self.log.make_room())
         self._flush_soon()
 
     def restart(self, origin: EventId, events: Sequence[Event] = (), head: EventId = _NEVER) -> None:
@@ -285,7 +286,10 @@ class Hub:
 
     def expire(self, now_ms: int) -> None:
         """Let go what has become too old in the log, whether or not anything is published."""
-        for channel in self.log.expire(now_ms):
+        self._note_gone(self.log.expire(now_ms))
+
+    def _note_gone(self, channels: Sequence[Channel]) -> None:
+        for channel in channels:
             for group in self._routes.get(channel.name, ()):
                 group.floor = max(group.floor, channel.floor)
             if self.log.get(channel.name) is None:
@@ -318,11 +322,13 @@ class Hub:
             subscribers=len(self._subscribers),
             behind=len(self._subscribers) - sum(len(g.live) for groups in self._groups.values() for g in groups),
             channels=len(self.log),
-            retained=sum(map(len, self.log)),
+            retained=self.log.retained,
+            retained_bytes=self.log.retained_bytes,
             published=self._published,
             delivered=self._delivered,
             delivered_bytes=self._delivered_bytes,
             lost=self._lost,
+            evicted=dict(self.log.evicted),
         )
 
     def count_delivered(self, events: int, size_bytes: int) -> None:

@@ -1,8 +1,8 @@
 """The log: the last events of every channel, where a cursor stands in them, and what is gone.
 
-Each channel keeps its events in id order, bounded by count, age and bytes. Its *floor* is the id of the newest event
-that it no longer has; at first, the id at which the hub began. A cursor at or above the floor can be served without
-loss, one below it has lost events.
+Each channel keeps its events in id order, bounded by count, age and bytes; all together are bounded, too. A channel's
+*floor* is the id of the newest event that it no longer has; at first, the id at which the hub began. A cursor at or
+above the floor can be served without loss, one below it has lost events.
 
 Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor
 is found without a look at the channels that have been quiet since. Nothing here reads a clock: time is an argument.
@@ -13,12 +13,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
-from heapq import heappop, heappush, merge
+from heapq import heapify, heappop, heappush, merge
+from itertools import count
 from operator import attrgetter
 
 from .events import Event, EventId, Subscription
 
-__all__ = ["Channel", "Log"]
+__all__ = ["EVENT_BYTES", "Channel", "Log"]
+
+EVENT_BYTES = 512
+"""What an event costs besides its data, about: objects, frame, its place in the list. Counted for the limit in all, so
+that empty events have one, too."""
 
 _by_id = attrgetter("id")
 
@@ -91,10 +96,19 @@ class Log:
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
     :param history_bytes: characters of data retained for each channel; the newest event stays, whatever its size.
+    :param max_channels: channels known at once.
+    :param max_retained_bytes: characters of data retained in all, `EVENT_BYTES` added for each event.
     """
 
     def __init__(
-        self, origin: EventId, *, history: int = 1000, history_age: float = 3600, history_bytes: int = 64 << 20
+        self,
+        origin: EventId,
+        *,
+        history: int = 1000,
+        history_age: float = 3600,
+        history_bytes: int = 64 << 20,
+        max_channels: int = 100_000,
+        max_retained_bytes: int = 1 << 30,
     ) -> None:
         self.head = origin
         """Id of the newest event of all."""
@@ -102,10 +116,18 @@ class Log:
         self._history = history
         self._history_age_ms = history_age * 1000
         self._history_bytes = history_bytes
+        self._max_channels = max_channels
+        self._max_retained_bytes = max_retained_bytes
+        self.retained = 0
+        """Events retained, of all channels."""
+        self._data_bytes = 0
+        self.evicted = {"channels": 0, "retained_bytes": 0}
+        """Channels that had to go, by the limit that they were in the way of."""
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
-        self._due: list[
-            tuple[int, str]
-        ] = []  # a heap: for every channel once, a time before which nothing in it can expire
+        # A heap: for every channel once, a time before which nothing in it can expire. The number tells apart channels
+        # of one name; those that have been evicted stand here until they are met, or are more than the others.
+        self._due: list[tuple[int, int, Channel]] = []
+        self._numbers = count()
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self._channels.values())
@@ -118,6 +140,7 @@ class Log:
         self.head = self._floor = origin
         self._channels.clear()
         self._due.clear()
+        self.retained = self._data_bytes = 0
 
     def lose(self, name: str, floor: EventId) -> None:
         """Forget the events of a channel, of which those up to the floor are gone."""
@@ -125,8 +148,7 @@ class Log:
         if channel is None:
             self._floor = max(self._floor, floor)
         elif floor > channel.floor:
-            while channel.oldest is not None:
-                channel.drop_oldest()
+            self._drop_all(channel)
             channel.floor = max(channel.floor, floor)
             channel.last = max(channel.last, floor)
 
@@ -142,10 +164,12 @@ class Log:
         channel = self._channels.get(event.channel)
         if channel is None:
             channel = self._channels[event.channel] = Channel(event.channel, self._floor)
-            heappush(self._due, (event.ms, event.channel))
+            heappush(self._due, (event.ms, next(self._numbers), channel))
         channel.active_ms = event.ms
         if event.id is not None:
             channel.append(event)
+            self.retained += 1
+            self._data_bytes += len(event.data)
             self.head = event.id
             self._channels.move_to_end(event.channel)
             self._trim(channel, event.ms)
@@ -160,22 +184,68 @@ class Log:
         horizon_ms = now_ms - self._history_age_ms
         due = []
         while self._due and self._due[0][0] <= horizon_ms:
-            channel = self._channels[heappop(self._due)[1]]
+            _, number, channel = heappop(self._due)
+            if self._channels.get(channel.name) is not channel:
+                continue  # it has been evicted
             due.append(channel)
             self._trim(channel, now_ms)
             if channel.oldest is None and channel.active_ms <= horizon_ms:
-                self._floor = max(self._floor, channel.floor)
-                del self._channels[channel.name]
+                self._forget(channel)
             else:
-                heappush(self._due, (channel.active_ms if channel.oldest is None else channel.oldest.ms, channel.name))
+                due_ms = channel.active_ms if channel.oldest is None else channel.oldest.ms
+                heappush(self._due, (due_ms, number, channel))
         return due
+
+    def make_room(self) -> list[Channel]:
+        """Let channels go while there are too many, or too much is retained in all; return them. Who has been quiet for
+        longest goes first, and the one that is being used last: of that one, only its oldest events."""
+        gone = []
+        while len(self._channels) > self._max_channels or (self._overfull and len(self._channels) > 1):
+            channel = next(iter(self._channels.values()))
+            self.evicted["channels" if len(self._channels) > self._max_channels else "retained_bytes"] += 1
+            self._drop_all(channel)
+            self._forget(channel)
+            gone.append(channel)
+        last = next(iter(self._channels.values())) if self._overfull and self._channels else None
+        while last is not None and self._overfull and len(last) > 1:
+            self._drop(last)
+        if gone and len(self._due) > 2 * len(self._channels) + 64:
+            self._due = [entry for entry in self._due if self._channels.get(entry[2].name) is entry[2]]
+            heapify(self._due)
+        return gone if last is None else [*gone, last]
+
+    @property
+    def retained_bytes(self) -> int:
+        """What is retained in all, each event with `EVENT_BYTES`."""
+        return self._data_bytes + self.retained * EVENT_BYTES
+
+    @property
+    def _overfull(self) -> bool:
+        return self.retained_bytes > self._max_retained_bytes
+
+    def _forget(self, channel: Channel) -> None:
+        self._floor = max(self._floor, channel.floor)
+        del self._channels[channel.name]
+
+    def _drop_all(self, channel: Channel) -> None:
+        while channel.oldest is not None:
+            self._drop(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        before_bytes = channel.retained_bytes
+        channel.drop_oldest()
+        self.retained -= 1
+        self._data_bytes -= before_bytes - channel.retained_bytes
 
     def floor(self, subscription: Subscription) -> EventId:
         """The id below which a cursor has lost events of this subscription.
 
         Walks the channels of a pattern: the hub asks once for each group and follows the changes from there.
         """
-        return max((channel.floor for channel in self._covered(subscription)), default=self._floor)
+        floors = [channel.floor for channel in self._covered(subscription)]
+        if len(floors) < len(subscription.names) or not subscription.exact:
+            floors.append(self._floor)  # a channel that has been forgotten may have been one of these
+        return max(floors)
 
     def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
         """Events of the subscription's channels above the cursor, by id. To be used up before the log changes."""
@@ -205,7 +275,7 @@ class Log:
             or oldest.ms <= horizon
             or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
         ):
-            channel.drop_oldest()
+            self._drop(channel)
 
     def _covered(self, subscription: Subscription, cursor: EventId | None = None) -> Iterator[Channel]:
         """The subscription's channels, with a cursor only those that have an event above it."""

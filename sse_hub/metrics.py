@@ -6,13 +6,16 @@ client can invent, because each new value would cost memory for ever.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import psutil
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -28,6 +31,21 @@ __all__ = ["Metrics"]
 
 # 50 µs to 2.5 s: from one turn of an idle event loop to a disk that hesitates.
 _BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+logger = logging.getLogger("sse_hub.limits")
+
+_LAG_PERIOD = 0.5
+LIMITS = (
+    "subscribers",
+    "address",
+    "channels_per_connection",
+    "publish_rate",
+    "body",
+    "request_time",
+    "idempotency_keys",
+)
+"""Limits that are counted here; the log counts `channels` and `retained_bytes`."""
+REPLAYS = ("resumed", "replayed", "lost")
+ENDINGS = ("left", "stalled", "expired", "ended", "drained")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 _GAUGES = {
@@ -35,6 +53,7 @@ _GAUGES = {
     "sse_subscribers_behind": ("Open event streams that are being fed from the log at their own pace.", "behind"),
     "sse_channels": ("Channels that the log knows.", "channels"),
     "sse_events_retained": ("Events in the log.", "retained"),
+    "sse_retained_bytes": ("Bytes of the events in the log, and what they cost besides.", "retained_bytes"),
 }
 _COUNTERS = {
     "sse_events_published": ("Events accepted, ephemeral ones included.", "published"),
@@ -47,8 +66,9 @@ _COUNTERS = {
 class _HubCollector(Collector):
     """The hub's statistics as Prometheus wants them."""
 
-    def __init__(self, statistics: Callable[[], Statistics]) -> None:
+    def __init__(self, statistics: Callable[[], Statistics], limit_hits: Mapping[str, int]) -> None:
         self._statistics = statistics
+        self._limit_hits = limit_hits
 
     def collect(self) -> Iterator[Metric]:
         statistics = self._statistics()
@@ -56,6 +76,10 @@ class _HubCollector(Collector):
             yield GaugeMetricFamily(name, about, value=getattr(statistics, attribute))
         for name, (about, attribute) in _COUNTERS.items():
             yield CounterMetricFamily(name, about, value=getattr(statistics, attribute))
+        hits = CounterMetricFamily("sse_limit_hits", "Times that a limit was met, by limit.", labels=["limit"])
+        for limit, count in {**self._limit_hits, **statistics.evicted}.items():
+            hits.add_metric([limit], count)
+        yield hits
 
 
 class Metrics:
@@ -69,7 +93,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         """Prometheus' registry: one for each application, so that two in a process do not meet."""
         self._statistics = statistics
-        self._node = node
+        self.node = node
+        """Name of this node."""
+        self._limit_hits = dict.fromkeys(LIMITS, 0)
         self._began = time.monotonic()
         self._requests = self._errors = 0
         self._counters: dict[tuple[str, str, int], Counter] = {}  # labels() builds and locks: 4 µs less an answer
@@ -91,7 +117,28 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.registry.register(_HubCollector(statistics))
+        self.store_seconds = Histogram(
+            "sse_store_seconds",
+            "Time that the store took to accept a publish.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "sse_event_loop_lag_seconds",
+            "How much later than due the event loop came to a timer, looked at twice a second.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.replays = self._counter("sse_replays", "Streams that began with a replay, by how.", "outcome", REPLAYS)
+        self.ended = self._counter("sse_streams_ended", "Event streams that have ended, by why.", "reason", ENDINGS)
+        self.store_errors = Counter(
+            "sse_store_errors", "Times that the store could not be used.", registry=self.registry
+        )
+        self.tokens_refused = Counter("sse_tokens_refused", "Tokens that were not accepted.", registry=self.registry)
+        self.idempotency_keys = Gauge(
+            "sse_idempotency_keys", "Answers kept for an Idempotency-Key.", registry=self.registry
+        )
+        self.registry.register(_HubCollector(statistics, self._limit_hits))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         psutil.cpu_percent(None)  # the first call has nothing to compare with and says 0
@@ -101,6 +148,25 @@ class Metrics:
     def uptime(self) -> float:
         """Seconds since this server was made."""
         return time.monotonic() - self._began
+
+    def _counter(self, name: str, about: str, label: str, values: Sequence[str]) -> Counter:
+        """A counter whose values are all there from the beginning, so that a rise from nothing shows."""
+        counter = Counter(name, about, [label], registry=self.registry)
+        for value in values:
+            counter.labels(value)
+        return counter
+
+    def hit_limit(self, limit: str, **about: object) -> None:
+        """Count and log that a limit was met."""
+        self._limit_hits[limit] += 1
+        logger.info("limit met: %s", limit, extra={"about": about})
+
+    async def measure_lag(self) -> None:
+        """Until cancelled, note how late the event loop is."""
+        while True:
+            due = time.perf_counter() + _LAG_PERIOD
+            await asyncio.sleep(_LAG_PERIOD)
+            self.loop_lag_seconds.observe(max(time.perf_counter() - due, 0.0))
 
     def count_answer(self, route: str, method: str, status: int) -> None:
         """Count an answer; event streams count when they begin."""
@@ -142,7 +208,7 @@ class Metrics:
             "subscribers": self._statistics().subscribers,
             "events_per_second": round(risen["published"] / seconds, 2),
             "deliveries_per_second": round(risen["delivered"] / seconds, 2),
-            "node": self._node,
+            "node": self.node,
         }
 
     def _totals(self) -> dict[str, float]:

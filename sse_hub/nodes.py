@@ -58,14 +58,23 @@ class Nodes:
             await asyncio.sleep(_PERIOD)
 
     def _entry(self) -> str:
-        counts = Counter[frozenset[str]]()
+        counts = Counter[tuple[frozenset[str], frozenset[str] | None]]()
         for subscription, count in self._hub.subscriptions():
-            counts[subscription.names] += count
-        return compact_json([[count, *sorted(names)] for names, count in counts.items()])
+            counts[subscription.names, subscription.granted] += count
+        return compact_json(
+            [
+                [count, sorted(names), None if granted is None else sorted(granted)]
+                for (names, granted), count in counts.items()
+            ]
+        )
 
 
 def _read(entries: Sequence[str]) -> list[tuple[Subscription, int]]:
-    return [(Subscription(frozenset(names)), count) for entry in entries for count, *names in json.loads(entry)]
+    return [
+        (Subscription(frozenset(names), granted=None if granted is None else frozenset(granted)), count)
+        for entry in entries
+        for count, names, granted in json.loads(entry)
+    ]
 
 
 async def storing(app: web.Application) -> AsyncIterator[None]:

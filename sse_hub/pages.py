@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from itertools import islice
 from pathlib import Path
 
 from aiohttp import web
 
 from . import __version__
+from .access import allow_subscribe, grant_of
 from .events import Event, EventId, Subscription, check_channel
 from .hub import Hub
 from .problems import Problem
 from .requests import number, quality
 from .state import HUB, METRICS, NODES, SETTINGS, STREAMS
+from .tasks import end
 
-__all__ = ["WEB", "channels", "health", "history", "metrics", "page", "revalidate"]
+__all__ = ["WEB", "channels", "health", "history", "measuring", "metrics", "page", "revalidate"]
 
 _inside = Path(__file__).parent / "web"
 WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"
@@ -42,9 +46,12 @@ async def revalidate(request: web.Request, response: web.StreamResponse) -> None
 
 async def channels(request: web.Request) -> web.Response:
     """`GET /api/channels`."""
+    grant = await grant_of(request)
+    if not grant.subscribe:
+        allow_subscribe(request, grant, ["*"])
     hub, nodes = request.app[HUB], request.app[NODES]
     answer = []
-    for name in nodes.channels():
+    for name in filter(grant.may_subscribe, nodes.channels()):
         channel = hub.log.get(name)
         oldest = None if channel is None else channel.oldest
         answer.append(
@@ -66,6 +73,7 @@ async def history(request: web.Request) -> web.Response:
         name = check_channel(request.match_info["channel"])
     except ValueError as error:
         raise Problem(400, f"The path cannot be used: {error}.") from None
+    allow_subscribe(request, await grant_of(request), [name])
     try:
         after = EventId.parse(request.query["after"]) if "after" in request.query else None
     except ValueError as error:
@@ -121,10 +129,18 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     exposition = max(quality(accept, "text/plain"), quality(accept, "application/openmetrics-text"))
     if exposition <= quality(accept, "text/event-stream"):
         return await request.app[STREAMS].serve(request, ["metrics"])
+    allow_subscribe(request, await grant_of(request), ["metrics"])
     body, content_type = request.app[METRICS].exposition(accept)
     return web.Response(
         body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}
     )
+
+
+async def measuring(app: web.Application) -> AsyncIterator[None]:
+    """Measure the event loop while the application runs. A cleanup context."""
+    task = asyncio.create_task(app[METRICS].measure_lag())
+    yield
+    await end(task)
 
 
 def _json(answer: object, status: int = 200) -> web.Response:

@@ -3,6 +3,7 @@
 Problem              an answer that says what was wrong and what would be right; it holds its status, detail and headers
   (no subclasses: a client tells problems apart by status)
 StoreUnavailable     (ports.py) the store is away: 503, to be tried again
+KeysAway             (auth.py) no key can be had to check a token: 503, to be tried again
 
 `problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without
 any detail of the code, whatever nobody expected.
@@ -18,13 +19,19 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from .auth import KeysAway
+from .logs import begin_request, tell
 from .ports import StoreUnavailable
+from .state import METRICS, hub_of
 
-__all__ = ["Problem", "problem_documents"]
+__all__ = ["REQUEST_ID", "Problem", "problem_documents"]
 
 logger = logging.getLogger("sse_hub")
 
 _RETRY_AFTER = "2"  # seconds; a store in trouble is tried every second
+_KEYS_RETRY_AFTER = "10"  # as often as a key set is tried again
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
 _ABOUT: dict[int, str] = {
     404: "There is nothing at {path}. The page at the hub's root and its README list what there is.",
     405: "{method} is not possible at {path}; allowed: {allow}.",
@@ -61,11 +68,16 @@ class Problem(Exception):
 @web.middleware
 async def problem_documents(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Render every error as `application/problem+json`."""
+    request[REQUEST_ID] = begin_request(request)
     try:
         return await handler(request)
     except Problem as problem:
         return problem.response()
+    except KeysAway as error:
+        tell(logger, logging.ERROR, f"no token can be checked: {error}")
+        return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
     except StoreUnavailable as error:
+        hub_of(request)[METRICS].store_errors.inc()
         return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()
     except web.HTTPException as error:
         if error.status < 400:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -13,19 +14,20 @@ from typing import NamedTuple, NoReturn
 
 from aiohttp import web
 
+from .access import allow_publish, grant_of
+from .auth import Grant
+from .clients import address_of
 from .events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from .metrics import Metrics
 from .ports import Remembering
 from .problems import Problem
 from .requests import flag, read_body
-from .state import ANSWERS, HUB, METRICS, NODES, SETTINGS
+from .state import ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS
 
 __all__ = ["Answers", "broadcast", "publish"]
 
 _KEY_LENGTH = 256
 _KEY_AGE = 600.0
-_KEYS = 10_000
-"""Answers kept at once, about 5 MB of them. Whoever publishes more than 16 events a second with a key each is protected
-for less than ten minutes."""
 _BROADCAST_KEYS = ("message", "timestamp", "event", "channel")
 
 
@@ -37,9 +39,15 @@ class _Answer(NamedTuple):
 class Answers:
     """The answers to publishes that carried an `Idempotency-Key`. One that failed is not kept: trying again is then
     what the client should do. A store may know keys for longer than this process and for others (`ports.Remembering`);
-    it is asked when there is no answer here."""
+    it is asked when there is no answer here.
 
-    def __init__(self) -> None:
+    :param most: answers kept at once, about 0.5 kB each: who sends more keys in ten minutes is protected for less long.
+    """
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._most = most
+        self._metrics = metrics
+        metrics.idempotency_keys.set_function(lambda: len(self._answers))
         self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()  # oldest first
 
     async def once(self, path: str, key: str, publish: Callable[[], Coroutine[None, None, str]]) -> str:
@@ -58,8 +66,10 @@ class Answers:
     def _forget(self, now: float) -> None:
         while self._answers:
             oldest = next(iter(self._answers.values()))
-            if oldest.until > now and len(self._answers) < _KEYS:
-                return
+            if oldest.until > now:
+                if len(self._answers) < self._most:
+                    return
+                self._metrics.hit_limit("idempotency_keys")
             self._answers.popitem(last=False)
 
     def _drop_failure(self, path: str, key: str, task: asyncio.Task[str]) -> None:
@@ -75,14 +85,17 @@ async def broadcast(request: web.Request) -> web.Response:
             f"The Content-Type is {request.content_type}; this takes application/json. "
             """With curl: --json '{"message": "Hello"}'""",
         )
-    body = await read_body(request, request.app[SETTINGS].max_body)
-    drafts, several = _read_broadcast(body)
+    begun = time.perf_counter()
+    grant = await grant_of(request)
+    allow_publish(request, grant, [])
+    drafts, several = _read_broadcast(await _body(request))
+    allow_publish(request, grant, [draft.channel for draft in drafts])
 
     def said(ids: Sequence[EventId | None], told: Sequence[Mapping[str, object]]) -> object:
         answers = [{"id": _id(id), **each} for id, each in zip(ids, told, strict=True)]
         return answers if several else answers[0]
 
-    return await _answer(request, drafts, [_told(request, draft) for draft in drafts], said)
+    return await _answer(request, grant, drafts, [_told(request, draft) for draft in drafts], said, begun)
 
 
 async def publish(request: web.Request) -> web.Response:
@@ -94,7 +107,10 @@ async def publish(request: web.Request) -> web.Response:
         type = check_type(request.query.get("event", "message"))
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
-    body = await read_body(request, request.app[SETTINGS].max_body)
+    begun = time.perf_counter()
+    grant = await grant_of(request)
+    allow_publish(request, grant, [channel])
+    body = await _body(request)
     lines = [line for line in (line.removesuffix("\r") for line in body.split("\n")) if line] if batch else [body]
     if not lines:
         raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
@@ -105,7 +121,7 @@ async def publish(request: web.Request) -> web.Response:
             return {"ids": [_id(ids[0]), _id(ids[-1])], "count": len(ids), **told[0]}
         return {"id": _id(ids[0]), **told[0]}
 
-    return await _answer(request, drafts, [_told(request, drafts[0])], said)
+    return await _answer(request, grant, drafts, [_told(request, drafts[0])], said, begun)
 
 
 def _id(id: EventId | None) -> str | None:
@@ -120,21 +136,27 @@ def _told(request: web.Request, draft: Draft) -> Mapping[str, object]:
 
 async def _answer(
     request: web.Request,
+    grant: Grant,
     drafts: Sequence[Draft],
     told: Sequence[Mapping[str, object]],
     said: Callable[[Sequence[EventId | None], Sequence[Mapping[str, object]]], object],
+    begun: float,
 ) -> web.Response:
     """Publish, once if there is a key, and answer with what `said` makes of the ids and of what is told."""
+    _take_rate(request, grant, len(drafts))
     key = request.headers.get("Idempotency-Key")
-    store = request.app[HUB].store
+    store, metrics = request.app[HUB].store, request.app[METRICS]
+
+    # Whoever holds another token has keys of its own: one must not keep the other's publishes from happening.
+    place = request.path if grant.subject is None else f"{request.path} {grant.subject}"
 
     async def act() -> str:
-        with request.app[METRICS].publish_seconds.time():
+        with metrics.store_seconds.time():
             if key is None or not isinstance(store, Remembering):
                 ids = [event.id for event in await request.app[HUB].publish_all(drafts)]
                 return compact_json(said(ids, told))
-            first, memo = await store.append_once(f"{request.path} {key}", drafts, compact_json(told))
-            return compact_json(said(first, json.loads(memo)))
+            first, memo = await store.append_once(f"{place} {key}", drafts, compact_json(told))
+        return compact_json(said(first, json.loads(memo)))
 
     if key is None:
         text = await act()
@@ -143,8 +165,43 @@ async def _answer(
             400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
         )
     else:
-        text = await request.app[ANSWERS].once(request.path, key, act)
+        text = await request.app[ANSWERS].once(place, key, act)
+    metrics.publish_seconds.observe(time.perf_counter() - begun)
     return web.Response(text=text, content_type="application/json")
+
+
+async def _body(request: web.Request) -> str:
+    settings, metrics = request.app[SETTINGS], request.app[METRICS]
+    try:
+        async with asyncio.timeout(settings.request_timeout):
+            return await read_body(request, settings.max_body)
+    except TimeoutError:
+        metrics.hit_limit("request_time", address=address_of(request))
+        raise Problem(
+            408,
+            f"The body has not arrived whole within {settings.request_timeout:g} s (--request-timeout).",
+            {"Connection": "close"},
+        ) from None
+    except Problem as problem:
+        if problem.status == 413:
+            metrics.hit_limit("body", address=address_of(request))
+        raise
+
+
+def _take_rate(request: web.Request, grant: Grant, count: int) -> None:
+    """:raises Problem: 429 if the token, or the address without one, has published too much."""
+    publisher = grant.identity or address_of(request)
+    wait = request.app[RATE].take(publisher, count, time.monotonic())
+    if wait:
+        rate = request.app[SETTINGS].publish_rate
+        request.app[METRICS].hit_limit("publish_rate", address=address_of(request), subject=grant.subject)
+        whose = "This address" if grant.anonymous else "This token"
+        raise Problem(
+            429,
+            f"{whose} may publish {rate:g} events/s in the long run (--publish-rate); these {count} can go out in "
+            f"{wait:.1f} s.",
+            {"Retry-After": str(math.ceil(wait))},
+        )
 
 
 def _read_broadcast(body: str) -> tuple[list[Draft], bool]:

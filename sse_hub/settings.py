@@ -9,9 +9,12 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from . import __version__
+from .auth import read_file, read_key
 from .stores.address import Address
 
 __all__ = ["Settings", "table"]
@@ -73,8 +76,53 @@ def _text(text: str) -> str:
     return text
 
 
-def _setting(default: object, read: Callable[[str], object], unit: str, help: str) -> Any:
-    return field(default=default, metadata={"read": read, "unit": unit, "help": help})
+def _count(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1e9:
+        raise ValueError("a number of at least 0, such as 100 or 0.5")
+    return value
+
+
+def _key(text: str) -> str:
+    key = read_file(text)
+    if key:
+        read_key(key)
+    return key
+
+
+def _url(text: str) -> str:
+    if text and not (text.isprintable() and text.startswith(("https://", "http://"))):
+        raise ValueError("a URL that begins with https:// or http://")
+    return text
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    if any("/" in host or "*" in host.removeprefix("*.") for host in hosts):
+        raise ValueError("host names without port, such as example.org or *.example.org, with commas between them")
+    return hosts
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError:
+        raise ValueError("addresses or networks, such as 10.0.0.0/8 or ::1, with commas between them") from None
+
+
+def _path(text: str) -> str:
+    if text and not Path(text).is_file():
+        raise ValueError("the path of a file that can be read")
+    return text
+
+
+def _setting(default: object, read: Callable[[str], object], unit: str, help: str, *, secret: bool = False) -> Any:
+    return field(
+        default=default, repr=not secret, metadata={"read": read, "unit": unit, "help": help, "secret": secret}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +147,61 @@ class Settings:
     history_bytes: int = _setting(
         64 << 20, _whole(1), "bytes", "data retained for each channel; its newest event always stays"
     )
-    max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
+    max_retained_bytes: int = _setting(
+        1 << 30,
+        _whole(1),
+        "bytes",
+        "retained in memory in all; the channel that was quiet longest goes first",
+    )
+    max_channels: int = _setting(
+        100_000, _whole(1), "", "channels known at once; of more, the one that was quiet longest is forgotten"
+    )
     max_subscribers: int = _setting(
         10_000, _whole(1), "", "subscribers served at once; a further one is asked to come back"
     )
+    max_subscribers_per_address: int = _setting(1000, _whole(1), "", "of these, subscribers from one address")
+    max_channels_per_connection: int = _setting(100, _whole(1), "", "channels and patterns that one stream may name")
+    max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
+    max_header: int = _setting(8190, _whole(256), "bytes", "longest request line, and longest header field")
+    max_idempotency_keys: int = _setting(10_000, _whole(1), "", "answers kept for an Idempotency-Key to come again")
+    publish_rate: float = _setting(
+        0.0, _count, "events/s", "that a token, or an address without one, may publish in the long run; 0 is any number"
+    )
+    request_timeout: float = _setting(
+        60.0, _seconds, "s", "time in which a request has to arrive whole; a connection without one is closed after it"
+    )
+    jwt_key: str = _setting(
+        "",
+        _key,
+        "key",
+        "turns tokens on: a secret of at least 32 bytes, or a public key in PEM; @FILE reads it",
+        secret=True,
+    )
+    jwks_url: str = _setting("", _url, "url", "turns tokens on: where the issuer of tokens publishes its keys")
+    jwt_issuer: str = _setting("", str, "iss", "the issuer (iss) that every token has to name")
+    jwt_audience: str = _setting("", str, "aud", "the audience (aud) that every token has to contain")
+    anonymous: str = _setting(
+        "",
+        _choice("none", "subscribe", "all"),
+        "",
+        "what may be done without a token: none, subscribe or all (default: none with a key; without one, all at a "
+        "loopback address, subscribe at another)",
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        _hosts,
+        "hosts",
+        "names by which this server may be asked for, with commas between them (default: any, but "
+        "only localhost and addresses while anybody may publish at a loopback address)",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        _networks,
+        "networks",
+        "proxies whose X-Forwarded-For, -Proto, Forwarded and X-Request-ID are believed",
+    )
+    tls_cert: str = _setting("", _path, "file", "certificate chain in PEM: serve by TLS; read again at SIGHUP")
+    tls_key: str = _setting("", _path, "file", "its private key in PEM, if that is another file")
     retry: int = _setting(
         3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 %% of this"
     )
@@ -118,6 +217,7 @@ class Settings:
     log_level: str = _setting(
         "info", _choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
     )
+    log_format: str = _setting("text", _choice("text", "json"), "", "text or json, one line each")
 
     @property
     def address(self) -> Address:
@@ -144,8 +244,14 @@ class Settings:
             source = row.flag if row.name in given else row.variable
             try:
                 values[row.name] = row.read(text)
+            except OSError as error:
+                _fail(f"{source} names a file that cannot be read: {error}")
             except ValueError as error:
-                _fail(f"{source} is {text!r}, but it takes {error}")
+                _fail(f"{source} takes {error}" if row.secret else f"{source} is {text!r}, but it takes {error}")
+        if values.get("jwt_key") and values.get("jwks_url"):
+            _fail("--jwt-key and --jwks-url exclude each other: tokens are checked by one's own key or an issuer's")
+        if values.get("tls_key") and not values.get("tls_cert"):
+            _fail("--tls-key needs --tls-cert, the certificate that it belongs to")
         return cls(**cast("dict[str, Any]", values))
 
 
@@ -158,6 +264,8 @@ class Row:
     read: Callable[[str], object]
     unit: str
     help: str
+    secret: bool
+    """Whether its value must not be shown."""
 
     @property
     def flag(self) -> str:
@@ -179,7 +287,7 @@ class Row:
 def table() -> list[Row]:
     """All settings, in the order of `--help`."""
     return [
-        Row(f.name, f.default, f.metadata["read"], f.metadata["unit"], f.metadata["help"])
+        Row(f.name, f.default, f.metadata["read"], f.metadata["unit"], f.metadata["help"], f.metadata["secret"])
         for f in dataclasses.fields(Settings)
     ]
 
@@ -206,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     for row in table():
         default = (
             f" ({row.shown_default}{' ' + row.unit if row.unit not in ('', 'address', 'port') else ''})"
-            if row.default != ""
+            if row.default not in ("", ())
             else ""
         )
         if isinstance(row.default, bool):

@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .hub import Hub
+from .limits import Rate
 from .metrics import Metrics
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .access import Access
     from .nodes import Nodes
     from .publish import Answers
     from .stream import Streams
 
-__all__ = ["ANSWERS", "HUB", "METRICS", "NODES", "SETTINGS", "STREAMS"]
+__all__ = ["ACCESS", "ANSWERS", "HUB", "METRICS", "NODES", "RATE", "SETTINGS", "STREAMS", "hub_of"]
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 HUB: web.AppKey[Hub] = web.AppKey("hub", Hub)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 STREAMS: web.AppKey[Streams] = web.AppKey("streams")
 NODES: web.AppKey[Nodes] = web.AppKey("nodes")
+ACCESS: web.AppKey[Access] = web.AppKey("access")
 ANSWERS: web.AppKey[Answers] = web.AppKey("answers")
+RATE: web.AppKey[Rate] = web.AppKey("rate")
+
+
+def hub_of(request: web.Request) -> web.Application:
+    """The hub's application, also for what runs outside a handler (a middleware, a signal, a log), where `request.app`
+    may be the one that it is mounted in."""
+    return request.match_info.apps[-1]

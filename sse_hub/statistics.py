@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["Statistics"]
@@ -16,9 +17,13 @@ class Statistics:
     channels: int
     retained: int
     """Events in the log."""
+    retained_bytes: int
+    """Their data, and what they cost besides."""
     published: int
     delivered: int
     """Events handed to connections."""
     delivered_bytes: int
     lost: int
     """Times that a subscriber was told of a loss."""
+    evicted: Mapping[str, int]
+    """Channels that had to go, by the limit that they were in the way of."""

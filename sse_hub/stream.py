@@ -1,13 +1,7 @@
-"""Every event stream: an aiohttp-sse response that the hub writes to, and the registry of those that are open.
-
-aiohttp-sse gives headers, comment pings and the kernel's timeout. Its `send()` formats for one client, so only
-`connected` goes out that way of writing; everything after it is bytes that the hub made once for a whole group,
-ready-framed, straight to the transport. A response is a `hub.Connection`: `take` is called by the hub in every flush
-and must not wait. A handler is its owner: it calls `advance` while there is something to catch up with, and sleeps
-while there is not.
+"""Every event stream: how one begins, the registry of those that are open, and how they end.
 
 Deadlines are the loop's, not the writer's: `Streams.sweep` looks every second at who accepts nothing, because a task
-that waits for a frozen client is as frozen as the client.
+that waits for a frozen client is as frozen as the client; and at whose token has ended.
 """
 
 from __future__ import annotations
@@ -15,36 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import HttpVersion11, web
-from aiohttp_sse import EventSourceResponse
 
+from .access import allow_subscribe, grant_of
+from .auth import Grant, KeysAway
 from .catchup import CatchUp
-from .events import (
-    EventId,
-    Subscription,
-    check_channel,
-    check_pattern,
-    check_type,
-    chunk,
-    compact_json,
-    frame,
-    timestamp,
-)
-from .hub import Hub, Place, Subscriber
+from .clients import address_of
+from .events import EventId, Subscription, check_channel, check_pattern, check_type, compact_json, frame, timestamp
+from .hub import Hub, Place, State, Subscriber
+from .limits import Places
+from .logs import tell
+from .metrics import Metrics
 from .ports import StoreUnavailable
 from .problems import Problem
 from .requests import flag, number, quality
+from .response import EventStream, Visitor
 from .settings import Settings
-from .state import STREAMS
+from .state import METRICS, SETTINGS, STREAMS
 
-__all__ = ["EventStream", "Streams", "follow_channel", "follow_channels", "sweeping"]
+__all__ = ["Streams", "follow_channel", "follow_channels", "sweeping"]
 
-logger = logging.getLogger("sse_hub")
+logger = logging.getLogger("sse_hub.streams")
 
 
 DOORS = 8
@@ -52,164 +43,164 @@ DOORS = 8
 all of them."""
 
 
-class EventStream(EventSourceResponse):
-    """The response to one subscriber."""
-
-    def __init__(self, settings: Settings, subscription: Subscription) -> None:
-        super().__init__(sep="\n", ping_interval=settings.ping, send_timeout=settings.send_timeout)
-        self.headers["Cache-Control"] = "no-cache, no-transform"
-        self._chunked_here = subscription.chunked
-        if not subscription.chunked:  # HTTP/1.0 knows the end of a body only by the end of the connection
-            self.force_close()
-            self.headers["Connection"] = "close"
-        self._wake: asyncio.Future[None] | None = None
-        self._accepted_bytes = 0
-        self._accepted_at = time.monotonic()
-
-    async def begin(self, request: web.Request) -> None:
-        """Send the headers.
-
-        :raises ConnectionError: if the client has left already.
-        """
-        await self.prepare(request)
-        self.headers.clear()  # they are sent; a stream that lasts for days need not keep 1 kB of them
-        if request.transport is None:
-            raise ConnectionResetError("the client has left")
-        self._transport = request.transport
-        self._protocol = request.protocol
-        assert self._ping_task is not None
-        self._ping_task.add_done_callback(self._rouse)
-
-    def take(self, data: bytes) -> bool:
-        """Write the bytes and say whether the transport takes more at once; never wait (`hub.Connection`)."""
-        if self._transport.is_closing():
-            self.stop_streaming()
-            return False
-        self._transport.write(data)
-        if not self._protocol.writing_paused:
-            return True
-        self._rouse()
-        return False
-
-    def _rouse(self, _: object = None) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    async def follow(self, subscriber: Subscriber, catch_up: CatchUp) -> None:
-        """Feed the subscriber from the log whenever it is BEHIND, until its client leaves or the stream is stopped.
-
-        :raises ConnectionError: if the client leaves while it is being waited for.
-        """
-        assert self._payload_writer is not None
-        while self.is_connected():
-            if subscriber.below_log is not None or subscriber.advance():
-                await catch_up.turn(subscriber)
-            else:
-                # No await since `advance` made it LIVE: the flush that fills the transport finds this future.
-                self._wake = asyncio.get_running_loop().create_future()
-                await self._wake
-            # Before the next `advance`, which would make a full transport LIVE again if there is nothing to write.
-            await self._payload_writer.drain()
-
-    def end(self, farewell: bytes) -> None:
-        """Write last bytes and stop streaming."""
-        if self.is_connected() and not self._transport.is_closing():
-            self._transport.write(chunk(farewell) if self._chunked_here else farewell)
-            self.stop_streaming()
-
-    def abort(self) -> None:
-        """Close the connection without waiting for what the client has not accepted."""
-        self._transport.abort()
-
-    def left(self) -> bool:
-        """Whether the connection is gone, though nobody may have told the handler."""
-        return self._transport.is_closing()
-
-    def stalled(self, handed_bytes: int, now: float) -> float:
-        """For how many seconds the client has accepted nothing although there was something to accept."""
-        waiting_bytes = self._transport.get_write_buffer_size()
-        accepted_bytes = handed_bytes - waiting_bytes  # falls by a ping: only a rise is progress
-        if not waiting_bytes or accepted_bytes > self._accepted_bytes:
-            self._accepted_bytes = accepted_bytes
-            self._accepted_at = now
-        return now - self._accepted_at
+_Start = tuple[bool, EventId | None, int | None]
+"""Whether it resumes, after which event, and how many events back it begins otherwise."""
 
 
 class Streams:
     """The event streams that are open, and the answers to those that cannot be opened now."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, settings: Settings, metrics: Metrics) -> None:
         self.draining = False
         """Whether the server is ending: no stream is opened any more."""
         self._hub = hub
         self._settings = settings
+        self._metrics = metrics
         self._catch_up = CatchUp(hub)
         self._open: dict[EventStream, Subscriber] = {}
-        self._connecting = 0
+        self._places = Places(settings.max_subscribers, settings.max_subscribers_per_address)
+        self._visits = itertools.count(1)
         self._doors = asyncio.Semaphore(DOORS)
         self._all_closed = asyncio.Event()
 
     async def serve(self, request: web.Request, names: Sequence[str]) -> web.StreamResponse:
         """Answer with the event stream of these channels and patterns, until one side ends it.
 
-        :raises Problem: 400 or 406 if the request asks for something impossible.
+        :raises Problem: 400 or 406 if the request asks for something impossible, 401 or 403 for something forbidden.
         """
-        subscription = _subscription(request, names)
         resume, cursor = _cursor(request)
         replay = number(request, "replay")
+        try:
+            grant = await grant_of(request)
+        except KeysAway as error:
+            tell(logger, logging.ERROR, f"no token can be checked: {error}")
+            return self._passing(f"Tokens cannot be checked now: {error}.")
+        subscription = _subscription(request, names, allow_subscribe(request, grant, names))
+        address = address_of(request)
         if self.draining:
             return self._passing("The server is ending.")
-        if len(self._open) + self._connecting >= self._settings.max_subscribers:
-            return self._passing(f"All {self._settings.max_subscribers} places are taken (--max-subscribers).")
-        stream = EventStream(self._settings, subscription)
-        # Counted before the first await, so that a thousand at once do not all find the last place free.
-        self._connecting += 1
+        if refusal := self._places.refusal(address):
+            self._metrics.hit_limit(refusal.limit, address=address)
+            return self._passing(refusal.reason)
+        # Taken before the first await, so that a thousand at once do not all find the last place free.
+        self._places.take(address)
         try:
-            place = await self._locate(subscription, cursor, replay, resume)
+            return await self._open_stream(request, names, grant, address, subscription, (resume, cursor, replay))
+        finally:
+            self._places.leave(address)
+
+    async def _open_stream(
+        self,
+        request: web.Request,
+        names: Sequence[str],
+        grant: Grant,
+        address: str,
+        subscription: Subscription,
+        start: _Start,
+    ) -> web.StreamResponse:
+        visitor = Visitor(str(next(self._visits)), address, tuple(names), time.time_ns() // 1_000_000, grant)
+        stream = EventStream(self._settings, subscription, visitor)
+        try:
+            place = await self._locate(subscription, *start)
             async with self._doors:
                 await asyncio.sleep(0)
                 if self.draining:  # it has begun since; nobody would end this stream
                     return self._passing("The server is ending.")
                 await stream.begin(request)
         except StoreUnavailable as error:
+            self._metrics.store_errors.inc()
             return self._passing(error.reason)
         except ConnectionError:
             return stream
-        finally:
-            self._connecting -= 1
         async with stream:
             with contextlib.suppress(ConnectionError):
-                await self._feed(stream, names, subscription, resume, cursor, replay, place)
+                await self._feed(stream, subscription, start, place)
         return stream
 
     async def _locate(
-        self, subscription: Subscription, cursor: EventId | None, replay: int | None, resume: bool
+        self, subscription: Subscription, resume: bool, cursor: EventId | None, replay: int | None
     ) -> Place | None:
         if not self._hub.ready:
             raise StoreUnavailable(self._hub.store.trouble or "The store is being opened.")
         return await self._hub.locate(subscription, cursor=cursor, replay=replay, resume=resume)
 
-    async def _feed(
-        self,
-        stream: EventStream,
-        names: Sequence[str],
-        subscription: Subscription,
-        resume: bool,
-        cursor: EventId | None,
-        replay: int | None,
-        place: Place | None,
-    ) -> None:
+    async def _feed(self, stream: EventStream, subscription: Subscription, start: _Start, place: Place | None) -> None:
+        resume, cursor, replay = start
         subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume, place=place)
         self._open[stream] = subscriber
         self._all_closed.clear()
+        self._note_begin(stream.visitor, subscriber, replay)
         try:
-            await stream.write(self._connected(subscriber, names))
+            await stream.write(self._connected(subscriber, stream.visitor.channels))
             await stream.follow(subscriber, self._catch_up)
         finally:
             self._hub.unsubscribe(subscriber)
             del self._open[stream]
             if not self._open:
                 self._all_closed.set()
+            self._note_end(stream, subscriber)
+
+    def _note_begin(self, visitor: Visitor, subscriber: Subscriber, replay: int | None) -> None:
+        outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else "replayed" if replay else None
+        if outcome is not None:
+            self._metrics.replays.labels(outcome).inc()
+        tell(
+            logger,
+            logging.INFO,
+            "stream begins",
+            id=visitor.id,
+            address=visitor.address,
+            channels=visitor.channels[:10],
+            **({} if outcome is None else {"start": outcome}),
+            **({} if visitor.grant.subject is None else {"subject": visitor.grant.subject}),
+        )
+
+    def _note_end(self, stream: EventStream, subscriber: Subscriber) -> None:
+        self._metrics.ended.labels(stream.ended).inc()
+        tell(
+            logger,
+            logging.INFO,
+            "stream ends",
+            id=stream.visitor.id,
+            reason=stream.ended,
+            seconds=round(time.time() - stream.visitor.since_ms / 1000, 3),
+            bytes=subscriber.handed_bytes,
+        )
+
+    def visitors(self) -> list[dict[str, object]]:
+        """Who is connected, and how each stands."""
+        head = self._hub.log.head
+        told: list[dict[str, object]] = []
+        for stream, subscriber in self._open.items():
+            visitor = stream.visitor
+            cursor = head if subscriber.state is State.LIVE else subscriber.cursor
+            told.append(
+                {
+                    "id": visitor.id,
+                    "address": visitor.address,
+                    "channels": visitor.channels,
+                    "since": timestamp(visitor.since_ms),
+                    "cursor": str(cursor),
+                    "lag": max(head.ms - cursor.ms, 0) / 1000,
+                    "queued_bytes": stream.queued_bytes,
+                    "subject": visitor.grant.subject,
+                }
+            )
+        return told
+
+    def end(self, id: str) -> bool:
+        """End a stream, as somebody has asked for; say whether it was there."""
+        stream = next((stream for stream in self._open if stream.visitor.id == id), None)
+        if stream is not None:
+            self._end(stream, Problem(503, "This stream was ended by an operator."), "ended")
+        return stream is not None
+
+    def _end(self, stream: EventStream, problem: Problem, reason: str) -> None:
+        """End a stream before its client wants it, and say why."""
+        subscriber = self._open[stream]
+        self._hub.settle(subscriber)
+        self._hub.unsubscribe(subscriber)
+        stream.end(frame(str(problem), type="error", retry_ms=self._retry_ms()), reason)
 
     def _connected(self, subscriber: Subscriber, names: Sequence[str]) -> bytes:
         notice = {
@@ -251,8 +242,9 @@ class Streams:
                     if stream.is_connected():
                         stream.stop_streaming()
                 elif stream.stalled(subscriber.handed_bytes, now) >= self._settings.send_timeout:
-                    logger.info("aborting a connection that accepted nothing for %g s", self._settings.send_timeout)
                     stream.abort()
+                elif (until := stream.visitor.grant.until) is not None and until <= time.time():
+                    self._end(stream, Problem(401, "The token has expired. Come back with a new one."), "expired")
 
     async def drain(self, limit: float) -> None:
         """Tell every subscriber to come back later, and end all streams; abort those that do not take it within
@@ -261,7 +253,7 @@ class Streams:
         for stream, subscriber in list(self._open.items()):
             self._hub.settle(subscriber)
             self._hub.unsubscribe(subscriber)
-            stream.end(frame("{}", type="closing", retry_ms=self._retry_ms()))
+            stream.end(frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
         if not self._open:
             return
         try:
@@ -272,7 +264,7 @@ class Streams:
                 stream.abort()
 
 
-def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
+def _subscription(request: web.Request, names: Sequence[str], granted: frozenset[str] | None) -> Subscription:
     accept = request.headers.get("Accept")
     if accept is not None and not quality(accept, "text/event-stream"):
         raise Problem(
@@ -283,7 +275,8 @@ def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
-    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), request.version >= HttpVersion11))
+    chunked = request.version >= HttpVersion11
+    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), chunked, granted))
 
 
 @functools.lru_cache(1024)
@@ -309,6 +302,12 @@ async def follow_channels(request: web.Request) -> web.StreamResponse:
         names = [check_pattern(name) for name in request.query.getall("channel", ["main"])]
     except ValueError as error:
         raise Problem(400, f"The parameter channel cannot be used: {error}. Repeat it for several channels.") from None
+    most = request.app[SETTINGS].max_channels_per_connection
+    if len(names) > most:
+        request.app[METRICS].hit_limit("channels_per_connection", address=address_of(request))
+        raise Problem(
+            400, f"The request names {len(names)} channels; one connection may name {most}. A pattern covers many."
+        )
     return await request.app[STREAMS].serve(request, names)
 
 

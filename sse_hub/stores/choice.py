@@ -26,6 +26,8 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
         history=settings.history if memory else min(settings.history, settings.cache),
         history_age=settings.history_age,
         history_bytes=settings.history_bytes,
+        max_channels=settings.max_channels,
+        max_retained_bytes=settings.max_retained_bytes,
     )
 
 

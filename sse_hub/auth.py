@@ -1,0 +1,336 @@
+"""Who may do what: a token becomes a `Grant`, a value that the hub's pattern check can use (contract, section 5).
+
+Knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor the hub. The algorithm comes from the
+key, never from the token: a token that could choose would choose `none`, or use a public key as a secret.
+
+Denied     a token that is not accepted; says which check failed and what was expected, never a secret
+KeysAway   no key can be had, so that nothing can be said of any token
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from .events import check_pattern, matches
+
+__all__ = [
+    "ALL",
+    "NOTHING",
+    "READ",
+    "Denied",
+    "FixedKey",
+    "Grant",
+    "KeySet",
+    "Keys",
+    "KeysAway",
+    "Tokens",
+    "read_file",
+    "read_key",
+]
+
+LEAST_SECRET_BYTES = 32
+"""RFC 7518, section 3.2: a key as long as the hash; a shorter one is guessed from a single token."""
+LEEWAY = 10.0
+"""Seconds by which the clocks of issuer and hub may differ."""
+_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_CLAIMS = ("sse", "mercure")
+
+
+class Denied(Exception):
+    """A token that is not accepted. The message says which check failed and what was expected."""
+
+
+class KeysAway(Exception):
+    """No key can be had, so that nothing can be said of any token. It will pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What somebody may do."""
+
+    subscribe: tuple[str, ...] = ()
+    """Channels and patterns."""
+    publish: tuple[str, ...] = ()
+    admin: bool = False
+    """Whether it may see who is connected, and end connections."""
+    until: float | None = None
+    """Unix time in seconds at which it ends."""
+    subject: str | None = None
+    """Whom the token is about, its `sub`."""
+    identity: str = ""
+    """What tells its holders from others, for what each may use up: the subject, or else the token. Empty without a
+    token."""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether there was no token."""
+        return not self.identity
+
+    def may_subscribe(self, channel: str) -> bool:
+        """Whether the channel may be read."""
+        return any(matches(pattern, channel) for pattern in self.subscribe)
+
+    def may_publish(self, channel: str) -> bool:
+        """Whether the channel may be published to."""
+        return any(matches(pattern, channel) for pattern in self.publish)
+
+
+ALL = Grant(("*",), ("*",), admin=True)
+READ = Grant(("*",))
+NOTHING = Grant()
+
+
+class Keys(Protocol):
+    """Where the key of a token comes from."""
+
+    async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+        """The key for a token with this header, and the algorithms that it is for.
+
+        :raises Denied: if there is none.
+        :raises KeysAway: if it cannot be said.
+        """
+
+
+class FixedKey:
+    """One key for all tokens."""
+
+    def __init__(self, key: Any, algorithms: tuple[str, ...]) -> None:
+        self._key = key
+        self._algorithms = algorithms
+
+    async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+        """See `Keys`."""
+        return self._key, self._algorithms
+
+
+def read_file(value: str) -> str:
+    """A key as it stands, or from the file that `@FILE` names.
+
+    :raises OSError: if the file cannot be read.
+    :raises ValueError: if it is no text.
+    """
+    if not value.startswith("@"):
+        return value
+    with open(value[1:], encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def read_key(text: str) -> FixedKey:
+    """A secret, or a public key in PEM.
+
+    :raises ValueError: if it is a private key, a key of an unknown kind, or a secret that is too short.
+    """
+    if "PRIVATE KEY-----" in text:
+        raise ValueError("the public key; a hub that only checks tokens should not have the private one")
+    if "-----BEGIN" not in text:
+        if len(text.encode()) < LEAST_SECRET_BYTES:
+            raise ValueError(f"a secret of at least {LEAST_SECRET_BYTES} bytes, such as: openssl rand -hex 32")
+        return FixedKey(text.encode(), _SECRET_ALGORITHMS)
+    try:
+        key = load_pem_public_key(text.encode())
+    except ValueError:
+        raise ValueError("a secret, or a public key in PEM (-----BEGIN PUBLIC KEY-----)") from None
+    if isinstance(key, rsa.RSAPublicKey):
+        return FixedKey(key, ("RS256",))
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
+        return FixedKey(key, (CURVES[key.curve.name],))
+    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        return FixedKey(key, ("EdDSA",))
+    raise ValueError("an RSA, P-256, P-384, P-521 or Ed25519 public key")
+
+
+class KeySet:
+    """The keys that an issuer publishes, fetched when needed, and again when an unknown key turns up.
+
+    :param fetch: gives the key set (RFC 7517) as a mapping; raises OSError or ValueError if it cannot.
+    :param clock: seconds, never going back.
+    """
+
+    AGE = 600.0
+    """Seconds after which the set is fetched again: a key that was withdrawn is believed no longer."""
+    PAUSE = 10.0
+    """Least seconds between two fetches: tokens with made-up key ids must not become requests to the issuer."""
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Mapping[str, Any]]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: list[jwt.PyJWK] = []
+        self._fetched: float | None = None
+        self._tried: float | None = None
+        self._failure = ""
+        self._refreshing = asyncio.Lock()
+
+    def _is_old(self) -> bool:
+        return self._fetched is None or self._clock() - self._fetched > self.AGE
+
+    async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+        """See `Keys`."""
+        found = self._find(header)
+        if found is None or self._is_old():
+            async with self._refreshing:  # who comes meanwhile waits for the same answer
+                found = self._find(header)
+                now = self._clock()
+                if (found is None or self._is_old()) and (self._tried is None or now - self._tried >= self.PAUSE):
+                    self._tried = now
+                    await self._refresh(now)
+                    found = self._find(header)
+        if found is None:
+            kid = str(header.get("kid"))[:80]
+            if self._failure:
+                raise KeysAway(self._failure)
+            raise Denied(f"its key {kid!r} (kid) is not among the {len(self._keys)} of the key set")
+        return found.key, (found.algorithm_name,)
+
+    async def _refresh(self, now: float) -> None:
+        try:
+            values = (await self._fetch())["keys"]
+            # A key that PyJWT does not know is somebody else's, not a reason to have none.
+            self._keys = [key for key in map(_readable, values) if key is not None]
+            self._fetched = now
+            self._failure = ""
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._failure = f"the key set cannot be fetched: {error or type(error).__name__}"
+
+    def _find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
+        if "kid" in header:
+            return next((key for key in self._keys if key.key_id == header["kid"]), None)
+        return self._keys[0] if len(self._keys) == 1 else None
+
+
+def _readable(value: Any) -> jwt.PyJWK | None:
+    try:
+        key = jwt.PyJWK.from_dict(value)
+    except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return None if key.algorithm_name in _SECRET_ALGORITHMS or value.get("use", "sig") != "sig" else key
+
+
+class Tokens:
+    """Checks tokens.
+
+    :param keys: `FixedKey` or `KeySet`.
+    :param issuer: what `iss` has to be; empty for any.
+    :param audience: what `aud` has to contain; empty for any.
+    """
+
+    def __init__(self, keys: Keys, *, issuer: str = "", audience: str = "") -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+
+    async def grant(self, token: str) -> Grant:
+        """What the token grants.
+
+        :raises Denied: if it is not accepted.
+        :raises KeysAway: if no key can be had to check it.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError) as error:
+            raise Denied(f"it is no JSON Web Token: {error}") from None
+        key, algorithms = await self._keys.key_of(header)
+        if header.get("alg") not in algorithms:
+            named = str(header.get("alg"))[:40]
+            raise Denied(f"its algorithm is {named!r}; the key is one for {' or '.join(algorithms)}")
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=list(algorithms),
+                issuer=self._issuer or None,
+                audience=self._audience or None,
+                leeway=LEEWAY,
+                options={"require": ["exp"], "verify_aud": bool(self._audience)},
+            )
+        except (jwt.PyJWTError, ValueError) as error:
+            raise Denied(self._reason(error, token)) from None
+        grant = granted(claims)
+        identity = grant.subject or hashlib.sha256(token.encode()).hexdigest()[:16]
+        ends = grant.until if grant.until is not None and grant.until > time.time() else time.time() + LEEWAY
+        return replace(grant, identity=identity, until=ends)
+
+    def _reason(self, error: Exception, token: str) -> str:
+        claims = unverified_claims(token)
+        match error:
+            case jwt.InvalidSignatureError():
+                return "its signature does not fit the key: it was signed with another one, or changed since"
+            case jwt.ExpiredSignatureError():
+                return f"it has expired: exp is {_moment(claims.get('exp'))}, now is {_moment(time.time())}"
+            case jwt.ImmatureSignatureError():
+                later = claims.get("nbf", claims.get("iat"))
+                return f"it is not valid yet: nbf or iat is {_moment(later)}, now is {_moment(time.time())}"
+            case jwt.InvalidAudienceError() | jwt.MissingRequiredClaimError(claim="aud"):
+                return f"its audience (aud) is {_shown(claims.get('aud'))}; it should contain {self._audience!r}"
+            case jwt.InvalidIssuerError() | jwt.MissingRequiredClaimError(claim="iss"):
+                return f"its issuer (iss) is {_shown(claims.get('iss'))}; it should be {self._issuer!r}"
+            case jwt.MissingRequiredClaimError():
+                return f"the claim {error.claim} is missing; every token has to end at some time"
+        return f"it cannot be decoded: {error}"
+
+
+def granted(claims: Mapping[str, Any]) -> Grant:
+    """What verified claims grant.
+
+    :raises Denied: if they have no claim of ours, or one of another shape.
+    """
+    name = next((name for name in _CLAIMS if name in claims), None)
+    if name is None:
+        raise Denied('the claim sse is missing; it looks like {"sse": {"subscribe": ["sensors.*"], "publish": []}}')
+    claim = claims[name]
+    if not isinstance(claim, dict):
+        raise Denied(f"the claim {name} is {_shown(claim)}; it takes an object with subscribe and publish")
+    admin = claim.get("admin", False)
+    if not isinstance(admin, bool):
+        raise Denied(f"admin in the claim {name} is {_shown(admin)}; it takes true or false")
+    subject = claims.get("sub")
+    return Grant(
+        _patterns(name, claim, "subscribe"),
+        _patterns(name, claim, "publish"),
+        admin,
+        float(claims["exp"]),
+        subject if isinstance(subject, str) else None,
+    )
+
+
+def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]:
+    patterns = claim.get(part, [])
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise Denied(f"{part} in the claim {name} is {_shown(patterns)}; it takes a list of channels and patterns")
+    try:
+        return tuple(check_pattern(pattern) for pattern in patterns)
+    except ValueError as error:
+        raise Denied(f"{part} in the claim {name}: {error}") from None
+
+
+def unverified_claims(token: str) -> Mapping[str, Any]:
+    """The claims of a token as they stand, for saying what is wrong with it. Nothing may rely on them."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError):
+        return {}
+    return claims
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, int | float):
+        try:
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(value))
+        except (OverflowError, ValueError, OSError):
+            pass
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]

@@ -1,0 +1,59 @@
+"""A browser's way in: a token becomes a cookie that its scripts cannot read, and back (contract, section 5)."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from .access import COOKIE, bearer_of, unauthorized
+from .clients import is_secure
+from .events import timestamp
+from .problems import Problem
+from .state import ACCESS
+
+__all__ = ["begin", "end"]
+
+
+async def begin(request: web.Request) -> web.Response:
+    """`POST /api/session`: set the cookie, for as long as the token holds."""
+    access = request.app[ACCESS]
+    if access.tokens is None:
+        raise Problem(404, "There are no sessions here: no key for tokens is set (--jwt-key, --jwks-url).")
+    token = bearer_of(request)
+    if not token:
+        raise unauthorized("A session begins with a token: Authorization: Bearer.")
+    grant = await access.check(request, token)
+    assert grant.until is not None
+    answer = web.json_response(
+        {
+            "subscribe": grant.subscribe,
+            "publish": grant.publish,
+            "admin": grant.admin,
+            "subject": grant.subject,
+            "until": timestamp(int(grant.until * 1000)),
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=max(1, int(grant.until - time.time())),
+        path=_path(request),
+        httponly=True,
+        samesite="Strict",
+        secure=is_secure(request),
+    )
+    return answer
+
+
+async def end(request: web.Request) -> web.Response:
+    """`DELETE /api/session`: take the cookie back."""
+    answer = web.Response(status=204)
+    answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
+    return answer
+
+
+def _path(request: web.Request) -> str:
+    """Where the hub is mounted."""
+    return request.path.removesuffix("api/session")

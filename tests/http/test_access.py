@@ -1,0 +1,410 @@
+"""Who may do what, over HTTP (contract, section 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from conftest import Server, serving
+from cryptography.hazmat.primitives.asymmetric import ec
+from tokens import SECRET, bearer, mint
+
+SENSORS = bearer(["sensors.*"], ["sensors.*"])
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Server]:
+    """A server with a key."""
+    async with serving(jwt_key=SECRET) as server:
+        yield server
+
+
+async def fill(server: Server) -> None:
+    """An event on a channel that the sensors' token grants, and one on another."""
+    for channel in ("sensors.kitchen", "secrets"):
+        await server.hub.publish(f"of {channel}", channel=channel)
+
+
+def networks(*texts: str) -> Any:
+    return tuple(map(ip_network, texts))
+
+
+# Where a token is taken from
+
+
+@pytest.mark.parametrize("place", ["bearer", "cookie", "query"])
+async def test_a_token_is_taken_from_header_cookie_or_query(guarded: Server, place: str) -> None:
+    token = mint(["main"])
+    headers = {"bearer": {"Authorization": f"Bearer {token}"}, "cookie": {"Cookie": f"sse_token={token}"}, "query": {}}
+    query = f"?token={token}" if place == "query" else ""
+    async with guarded.stream(f"/stream{query}", headers[place]) as stream:
+        assert (await stream.next()).type == "connected"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/stream"),
+        ("GET", "/realtime/main"),
+        ("POST", "/realtime/main"),
+        ("GET", "/metrics"),
+        ("GET", "/api/channels"),
+        ("GET", "/api/channels/main/events"),
+        ("GET", "/api/subscribers"),
+        ("DELETE", "/api/subscribers/1"),
+    ],
+)
+async def test_without_a_token_the_answer_is_401_and_says_how_to_send_one(
+    guarded: Server, method: str, path: str
+) -> None:
+    response, problem = await guarded.ask(method, path)
+    assert response.status == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert "token" in problem["detail"]
+
+
+async def test_a_broadcast_without_a_token_is_401_before_its_body_is_read(guarded: Server) -> None:
+    response, _ = await guarded.post("/api/broadcast", data=b"{", headers={"Content-Type": "application/json"})
+    assert response.status == 401
+
+
+async def test_prometheus_needs_the_channel_metrics(guarded: Server) -> None:
+    accept = {"Accept": "text/plain"}
+    assert (await guarded.get("/metrics", headers=accept))[0].status == 401
+    assert (await guarded.get("/metrics", headers=accept | SENSORS))[0].status == 403
+    assert (await guarded.get("/metrics", headers=accept | bearer(["metrics"])))[0].status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/web/sse.js"])
+async def test_page_and_health_need_no_token(guarded: Server, path: str) -> None:
+    assert (await guarded.get(path))[0].status == 200
+
+
+async def test_an_invalid_token_is_401_also_where_nobody_needs_one() -> None:
+    async with serving(jwt_key=SECRET, anonymous="all") as server:
+        assert (await server.get("/api/channels"))[0].status == 200
+        response, problem = await server.get("/api/channels", headers=bearer(["*"], key="x" * 32))
+        assert response.status == 401
+        assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+        assert "signature" in problem["detail"]
+
+
+# What is granted
+
+
+async def test_a_channel_that_is_not_granted_is_403_and_says_what_is(guarded: Server) -> None:
+    response, problem = await guarded.get("/realtime/secrets", headers=SENSORS)
+    assert response.status == 403
+    assert "'secrets'" in problem["detail"]
+    assert "sensors.*" in problem["detail"]
+
+
+async def test_one_channel_of_several_that_is_not_granted_refuses_the_stream(guarded: Server) -> None:
+    response, _ = await guarded.get("/stream?channel=sensors.kitchen&channel=secrets", headers=SENSORS)
+    assert response.status == 403
+
+
+@pytest.mark.parametrize("query", ["", "&envelope=1"])
+async def test_a_pattern_shows_only_what_is_granted_replayed_and_live(guarded: Server, query: str) -> None:
+    await fill(guarded)
+    async with guarded.stream(f"/stream?channel=*&replay=100{query}", SENSORS) as stream:
+        replayed = await stream.until("live")
+        await fill(guarded)
+        await guarded.hub.publish("the last", channel="sensors.end")
+        live = [await stream.next(), await stream.next()]
+    told = [event.data for event in (*replayed[1:-1], *live)]
+    assert ["secrets" in data for data in told] == [False] * 3
+    assert "the last" in told[-1]
+
+
+async def test_resuming_shows_only_what_is_granted(guarded: Server) -> None:
+    await fill(guarded)
+    async with guarded.stream("/stream?channel=*&lastEventId=0-0", SENSORS) as stream:
+        events = await stream.until("live")
+    assert [event.data for event in events[1:-1]] == ["of sensors.kitchen"]
+
+
+async def test_a_pattern_within_a_granted_one_shares_the_group_of_those_who_may_see_all(guarded: Server) -> None:
+    async with guarded.stream("/stream?channel=sensors.*", SENSORS) as one:
+        async with guarded.stream("/stream?channel=sensors.*", bearer(["*"])) as other:
+            await one.next()
+            await other.next()
+            assert len(list(guarded.hub.subscriptions())) == 1
+
+
+async def test_the_channels_are_those_that_are_granted(guarded: Server) -> None:
+    await fill(guarded)
+    _, answer = await guarded.get("/api/channels", headers=SENSORS)
+    assert [channel["name"] for channel in answer["channels"]] == ["sensors.kitchen"]
+
+
+async def test_the_history_of_a_channel_that_is_not_granted_is_403(guarded: Server) -> None:
+    await fill(guarded)
+    assert (await guarded.get("/api/channels/secrets/events", headers=SENSORS))[0].status == 403
+    assert (await guarded.get("/api/channels/sensors.kitchen/events", headers=SENSORS))[0].status == 200
+
+
+async def test_publishing_needs_its_own_grant(guarded: Server) -> None:
+    assert (await guarded.post("/realtime/sensors.a", data="x", headers=SENSORS))[0].status == 200
+    assert (await guarded.post("/realtime/secrets", data="x", headers=SENSORS))[0].status == 403
+    assert (await guarded.post("/realtime/sensors.a", data="x", headers=bearer(["*"])))[0].status == 403
+
+
+async def test_a_broadcast_of_which_one_channel_is_not_granted_publishes_nothing(guarded: Server) -> None:
+    message = {"message": 1, "channel": ["sensors.a", "secrets"]}
+    response, problem = await guarded.post("/api/broadcast", json=message, headers=SENSORS)
+    assert response.status == 403
+    assert "secrets" in problem["detail"]
+    assert len(guarded.hub.log) == 0
+
+
+async def test_two_tokens_do_not_share_idempotency_keys(guarded: Server) -> None:
+    ids = []
+    for name in ("anna", "ben", "anna"):
+        headers = bearer((), ["*"], sub=name) | {"Idempotency-Key": "1"}
+        ids.append((await guarded.post("/realtime/main", data="x", headers=headers))[1]["id"])
+    assert ids[0] == ids[2] != ids[1]
+
+
+# The end of a token
+
+
+async def test_a_stream_ends_with_its_token_and_says_so(guarded: Server) -> None:
+    async with guarded.stream("/stream", bearer(["main"], lasts=1)) as stream:
+        events = await stream.rest()
+    assert [event.type for event in events] == ["connected", "error"]
+    assert json.loads(events[1].data)["status"] == 401
+    assert "expired" in json.loads(events[1].data)["detail"]
+
+
+# Without a token
+
+
+async def test_at_a_loopback_address_anybody_may_do_everything(server: Server) -> None:
+    assert (await server.post("/realtime/main", data="x"))[0].status == 200
+    assert (await server.get("/api/subscribers"))[0].status == 200
+
+
+async def test_at_another_address_anybody_may_subscribe_and_nobody_publish() -> None:
+    async with serving(host="0.0.0.0") as server:
+        assert (await server.get("/api/channels"))[0].status == 200
+        assert (await server.post("/realtime/main", data="x"))[0].status == 401
+        assert (await server.get("/api/subscribers"))[0].status == 401
+
+
+@pytest.mark.parametrize(
+    ("anonymous", "reading", "publishing"), [("none", 401, 401), ("subscribe", 200, 401), ("all", 200, 200)]
+)
+async def test_what_is_open_to_all_can_be_said(anonymous: str, reading: int, publishing: int) -> None:
+    async with serving(jwt_key=SECRET, anonymous=anonymous) as server:
+        assert (await server.get("/api/channels"))[0].status == reading
+        assert (await server.post("/realtime/main", data="x"))[0].status == publishing
+
+
+# What an operator is told
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (mint(["*"], key="x" * 32), "its signature does not fit the key"),
+        (jwt.encode({"exp": 9e9}, "x" * 64, "HS512", {"alg": "RS256"}), "its algorithm is 'RS256'; the key is one for"),
+        (mint(["*"], lasts=-60), "it has expired: exp is 20"),
+        (mint(["*"], nbf=9e9), "it is not valid yet: nbf or iat is 2255"),
+        (mint(["*"], aud="them"), "its audience (aud) is 'them'; it should contain 'us'"),
+        (mint(["*"]), "its audience (aud) is None; it should contain 'us'"),
+        (jwt.encode({"aud": "us", "exp": 9e9}, SECRET), "the claim sse is missing"),
+        (jwt.encode({"aud": "us", "sse": {}}, SECRET), "the claim exp is missing"),
+        (jwt.encode({"aud": "us", "exp": 9e9, "sse": {"subscribe": "*"}}, SECRET), "subscribe in the claim sse is '*'"),
+        ("nonsense", "it is no JSON Web Token"),
+    ],
+)
+async def test_problem_and_log_say_which_check_failed_and_never_the_token(
+    caplog: pytest.LogCaptureFixture, token: str, said: str
+) -> None:
+    async with serving(jwt_key=SECRET, jwt_audience="us") as server:
+        response, problem = await server.get("/api/channels", headers={"Authorization": f"Bearer {token}"})
+    assert response.status == 401
+    assert said in problem["detail"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "sse_hub.access"]
+    assert said in line
+    assert token not in caplog.text + str(problem)
+    assert SECRET not in caplog.text + str(problem)
+
+
+async def test_what_is_not_granted_is_logged(guarded: Server, caplog: pytest.LogCaptureFixture) -> None:
+    await guarded.post("/realtime/secrets", data="x", headers=bearer((), ["sensors.*"], sub="anna"))
+    assert "not granted: the token may not publish to secrets; it grants sensors.*" in caplog.text
+
+
+async def test_refused_tokens_are_counted(guarded: Server) -> None:
+    await guarded.get("/api/channels?token=x")
+    _, figures = await guarded.get("/metrics", headers={"Accept": "text/plain"} | bearer(["*"]))
+    assert "sse_tokens_refused_total 1.0" in figures
+
+
+# Keys of an issuer
+
+
+class Issuer:
+    """A server that publishes keys."""
+
+    def __init__(self) -> None:
+        self.keys = {"first": ec.generate_private_key(ec.SECP256R1())}
+        self.status = 200
+
+    async def answer(self, _: web.Request) -> web.Response:
+        keys = [
+            {**jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": name}
+            for name, key in self.keys.items()
+        ]
+        return web.json_response({"keys": keys}, status=self.status)
+
+    def headers(self, name: str) -> dict[str, str]:
+        key = self.keys.get(name) or ec.generate_private_key(ec.SECP256R1())
+        return bearer(["*"], key=key, algorithm="ES256", headers={"kid": name})
+
+
+@pytest.fixture
+async def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+async def trusting(issuer: Issuer) -> AsyncIterator[Server]:
+    """A server that has its keys from the issuer."""
+    app = web.Application()
+    app.router.add_get("/keys", issuer.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with serving(jwks_url=f"http://127.0.0.1:{runner.addresses[0][1]}/keys") as server:
+        yield server
+    await runner.cleanup()
+
+
+async def test_a_key_of_the_issuer_is_fetched_when_it_is_needed(trusting: Server, issuer: Issuer) -> None:
+    assert (await trusting.get("/api/channels", headers=issuer.headers("first")))[0].status == 200
+
+
+async def test_a_key_that_the_issuer_does_not_have_is_401(trusting: Server, issuer: Issuer) -> None:
+    response, problem = await trusting.get("/api/channels", headers=issuer.headers("other"))
+    assert response.status == 401
+    assert "'other' (kid) is not among the 1 of the key set" in problem["detail"]
+
+
+async def test_while_the_issuer_is_away_a_stream_is_asked_to_come_back_and_a_publisher_to_try_again(
+    trusting: Server, issuer: Issuer
+) -> None:
+    issuer.status = 500
+    headers = issuer.headers("first")
+    async with trusting.stream("/stream", headers) as stream:
+        (event,) = await stream.rest()
+        assert event.type == "error"
+        assert json.loads(event.data)["status"] == 503
+    response, problem = await trusting.post("/realtime/main", data="x", headers=headers)
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "10"
+    assert "answered 500" in problem["detail"]
+
+
+# A browser's way in
+
+
+async def test_a_session_is_a_cookie_that_scripts_cannot_read(guarded: Server) -> None:
+    response, answer = await guarded.post("/api/session", headers=bearer(["main"], ["alerts"], sub="anna"))
+    assert response.status == 200
+    assert (answer["subscribe"], answer["publish"], answer["subject"]) == (["main"], ["alerts"], "anna")
+    cookie = response.headers["Set-Cookie"]
+    for part in ("sse_token=", "HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="):
+        assert part in cookie
+    assert "Secure" not in cookie
+
+
+async def test_over_tls_the_cookie_is_secure() -> None:
+    async with serving(jwt_key=SECRET, trusted_proxies=networks("127.0.0.1")) as server:
+        response, _ = await server.post("/api/session", headers=bearer(["main"]) | {"X-Forwarded-Proto": "https"})
+    assert "Secure" in response.headers["Set-Cookie"]
+    assert "max-age=" in response.headers["Strict-Transport-Security"]
+
+
+async def test_the_cookie_of_a_session_opens_a_stream_and_its_end_closes_the_door(guarded: Server) -> None:
+    await guarded.post("/api/session", headers=bearer(["main"]))
+    async with guarded.stream() as stream:
+        assert (await stream.next()).type == "connected"
+    response, _ = await guarded.ask("DELETE", "/api/session")
+    assert response.status == 204
+    assert (await guarded.get("/stream"))[0].status == 401
+
+
+async def test_a_session_needs_a_good_token_in_the_header(guarded: Server) -> None:
+    assert (await guarded.post("/api/session"))[0].status == 401
+    assert (await guarded.post("/api/session", headers=bearer(["*"], lasts=-60)))[0].status == 401
+
+
+async def test_without_a_key_there_are_no_sessions(server: Server) -> None:
+    assert (await server.post("/api/session", headers=bearer(["*"])))[0].status == 404
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("own", 200), ("https://friend.example", 200), ("https://evil.example", 403), ("null", 403), (None, 403)],
+)
+async def test_a_cookie_publishes_only_from_pages_that_may(origin: str | None, status: int) -> None:
+    async with serving(jwt_key=SECRET, cors_origin=("https://friend.example",)) as server:
+        headers = {"Cookie": f"sse_token={mint((), ['*'])}"}
+        if origin is not None:
+            headers["Origin"] = server.url if origin == "own" else origin
+        assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == status
+
+
+async def test_any_origin_is_no_permission_to_publish_by_a_cookie(guarded: Server) -> None:
+    headers = {"Cookie": f"sse_token={mint((), ['*'])}", "Origin": "https://evil.example"}
+    assert (await guarded.post("/realtime/main", data="x", headers=headers))[0].status == 403
+
+
+async def test_a_bearer_token_publishes_whatever_page_sends_it(guarded: Server) -> None:
+    headers = bearer((), ["*"]) | {"Origin": "https://anywhere.example"}
+    assert (await guarded.post("/realtime/main", data="x", headers=headers))[0].status == 200
+
+
+# Who is connected
+
+
+async def test_an_admin_sees_who_is_connected(guarded: Server) -> None:
+    await guarded.hub.publish("x")
+    async with guarded.stream("/stream?channel=main&channel=a.*", bearer(["*"], sub="anna")) as stream:
+        await stream.next()
+        _, answer = await guarded.get("/api/subscribers", headers=bearer(admin=True))
+    (visitor,) = answer["subscribers"]
+    assert visitor["address"] == "127.0.0.1"
+    assert visitor["channels"] == ["main", "a.*"]
+    assert visitor["cursor"] == str(guarded.hub.log.head)
+    assert (visitor["lag"], visitor["queued_bytes"], visitor["subject"]) == (0, 0, "anna")
+    assert visitor["since"].endswith("Z")
+
+
+async def test_an_admin_ends_a_stream(guarded: Server) -> None:
+    admin = bearer(admin=True)
+    async with guarded.stream("/stream", bearer(["main"])) as stream:
+        await stream.next()
+        _, answer = await guarded.get("/api/subscribers", headers=admin)
+        path = f"/api/subscribers/{answer['subscribers'][0]['id']}"
+        assert (await guarded.ask("DELETE", path, headers=admin))[0].status == 204
+        (event,) = await stream.rest()
+        assert event.type == "error"
+        assert "operator" in json.loads(event.data)["detail"]
+    assert (await guarded.ask("DELETE", path, headers=admin))[0].status == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_without_the_grant_nobody_sees_or_ends_anybody(guarded: Server, method: str) -> None:
+    path = "/api/subscribers" if method == "GET" else "/api/subscribers/1"
+    response, problem = await guarded.ask(method, path, headers=bearer(["*"], ["*"]))
+    assert response.status == 403
+    assert '"admin": true' in problem["detail"]
