@@ -56,8 +56,8 @@ def set_up(format: str, level: str) -> None:
 
 
 class _Writer(logging.Handler):
-    """Writes lines in a thread of its own. Whoever reads stderr may stop doing so, and no event must wait for that: past
-    `_LINES` that wait, further ones are dropped, and how many is said when writing goes on."""
+    """Writes lines in a thread of its own. Whoever reads stderr may stop doing so, and no event must wait for that:
+    past `_LINES` that wait, further ones are dropped, and how many is said when writing goes on."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Writer(logging.Handler):
             if self._dropped:
                 line = b"%d lines of the log were dropped: nobody read them\n%b" % (self._dropped, line)
                 self._dropped = 0
-            # Not through sys.stderr: its lock, held by this thread in a write that lasts, would stop Python from ending.
+            # Not through sys.stderr: this thread, held up in a write, would hold its lock when Python wants to end.
             with contextlib.suppress(OSError):
                 while line:
                     line = line[os.write(self._descriptor, line) :]
