@@ -28,7 +28,7 @@ from sse_hub.settings import Settings
 from sse_hub.state import ACCESS, ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
 from sse_hub.stores import choice
 
-__all__ = ["HUB", "Settings", "create_app", "main"]
+__all__ = ["HUB", "Settings", "create_app", "main", "make_runner"]
 
 BACKLOG = 4096
 """Connections that the kernel completes before we accept them. With aiohttp's 128, a thousand clients that come at once
@@ -102,10 +102,12 @@ async def _drain(app: web.Application) -> None:
     await app[STREAMS].drain(app[SETTINGS].drain * 0.8)
 
 
-async def _serve(app: web.Application, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end well. A second signal ends at once."""
-    runner = web.AppRunner(
+def make_runner(app: web.Application) -> web.AppRunner:
+    """What runs the application of `create_app` with the limits of its settings."""
+    settings = app[SETTINGS]
+    return web.AppRunner(
         app,
+        auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
         handler_cancellation=True,  # a handler whose client has left must not wait for the next event
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
         access_log_class=logs.AccessLog,
@@ -114,6 +116,11 @@ async def _serve(app: web.Application, settings: Settings) -> None:
         max_line_size=settings.max_header,
         max_field_size=settings.max_header,
     )
+
+
+async def _serve(app: web.Application, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end well. A second signal ends at once."""
+    runner = make_runner(app)
     await runner.setup()
     certificate = _certificate(settings)
     ending = asyncio.Event()

@@ -57,8 +57,15 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
 
     Read by hand, because the limit of aiohttp's `read()` is that of whatever application this one is mounted in.
 
-    :raises Problem: 413 if it is too large, 400 if it is not UTF-8 or breaks off.
+    :raises Problem: 413 if it is too large, 415 if it is compressed, 400 if it is not UTF-8 or breaks off.
     """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
+        raise Problem(
+            415,
+            f"The Content-Encoding is {coding[:40]!r}; bodies are taken as they are, without compression.",
+            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3: what would be right
+        )
     too_large = Problem(413, f"The body is larger than the {max_bytes} bytes that this server accepts (--max-body).")
     if request.content_length is not None and request.content_length > max_bytes:
         raise too_large

@@ -24,7 +24,7 @@ from wire import Parser, Received
 
 from sse_hub import Hub
 from sse_hub.settings import Settings
-from sse_server import HUB, create_app
+from sse_server import HUB, create_app, make_runner
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 10.0  # seconds after which an event that should have come has not
@@ -123,7 +123,7 @@ class Server:
 async def serving(**changes: Any) -> AsyncIterator[Server]:
     """A server with these settings, without the demonstration feed."""
     app = create_app(Settings(**{"no_demo": True, **changes}))
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
+    runner = make_runner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -153,7 +153,7 @@ class Program:
         )
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline()
-        match = re.search(r"http://\S+:(\d+)/", self.first_line)
+        match = re.search(r"https?://\S+:(\d+)/", self.first_line)
         self.url = match[0].rstrip("/") if match else ""
         self.port = int(match[1]) if match else 0
 

@@ -50,7 +50,7 @@ def test_places_are_limited_in_all_and_for_each_address() -> None:
         places.take(address)
     assert "All 3 places" in str(places.refusal("c"))
     places.leave("b")
-    assert "All 2 places of this address" in str(places.refusal("a"))
+    assert "All 2 places of the address a" in str(places.refusal("a"))
     assert places.refusal("b") is None
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 from aiohttp import web
@@ -335,12 +336,12 @@ async def test_over_tls_the_cookie_is_secure() -> None:
 
 
 async def test_the_cookie_of_a_session_opens_a_stream_and_its_end_closes_the_door(guarded: Server) -> None:
-    await guarded.post("/api/session", headers=bearer(["main"]))
-    async with guarded.stream() as stream:
-        assert (await stream.next()).type == "connected"
-    response, _ = await guarded.ask("DELETE", "/api/session")
-    assert response.status == 204
-    assert (await guarded.get("/stream"))[0].status == 401
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:  # takes those of addresses
+        session = f"{guarded.url}/api/session"
+        async with browser.post(session, headers=bearer(["main"])), browser.get(guarded.url + "/stream") as stream:
+            assert stream.status == 200
+        async with browser.delete(session) as response, browser.get(guarded.url + "/stream") as refused:
+            assert (response.status, refused.status) == (204, 401)
 
 
 async def test_a_session_needs_a_good_token_in_the_header(guarded: Server) -> None:

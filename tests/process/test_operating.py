@@ -1,0 +1,241 @@
+"""The program as an operator meets it: TLS, tokens, and what it says in its log."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Program
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tokens import SECRET, mint
+
+Start = Callable[..., Program]
+
+
+def ask(program: Program, path: str, token: str = "", data: bytes | None = None) -> int:
+    """The status of an answer."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(program.url + path, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+# TLS
+
+
+def certify(folder: Path, name: str) -> tuple[str, str]:
+    """Write a certificate for this name, signed by itself, and its key; their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(
+            subject, subject, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(cert_path), str(key_path)
+
+
+async def served_name(port: int) -> str:
+    """The name in the certificate that a server shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    certificate = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+    writer.close()
+    await writer.wait_closed()
+    return str(certificate.subject.rdns[0].rfc4514_string().removeprefix("CN="))
+
+
+async def test_it_serves_by_tls_and_reads_the_certificate_again_at_sighup(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    running = program("--tls-cert", cert, "--tls-key", key)
+    assert running.url.startswith("https://")
+    assert await served_name(running.port) == "first.example"
+    certify(tmp_path, "second.example")
+    running.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(10):
+        while await served_name(running.port) != "second.example":
+            await asyncio.sleep(0.02)
+    assert running.end()[0] == 0
+
+
+async def test_a_broken_certificate_at_sighup_leaves_the_old_one(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    running = program("--tls-cert", cert, "--tls-key", key)
+    Path(cert).write_text("nonsense")
+    running.process.send_signal(signal.SIGHUP)
+    assert await served_name(running.port) == "first.example"
+    assert "the old one stays" in running.end()[1]
+
+
+def test_answers_by_tls_ask_to_be_asked_by_tls_only(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "localhost")
+    running = program("--tls-cert", cert, "--tls-key", key)
+    context = ssl.create_default_context(cafile=cert)
+    url = f"https://localhost:{running.port}/health"
+    with urllib.request.urlopen(url, timeout=10, context=context) as response:
+        assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_a_certificate_that_is_none_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("nonsense")
+    running = program("--tls-cert", str(tmp_path / "cert.pem"))
+    status, rest = running.wait()
+    assert (status, rest) == (1, "")
+    assert "certificate" in running.first_line
+
+
+# Bad settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--jwt-key", "short"), "a secret of at least 32 bytes"),
+        (("--jwt-key", "@/nowhere"), "cannot be read"),
+        (("--jwt-key", "-----BEGIN PUBLIC KEY-----x"), "a public key in PEM"),
+        (("--jwt-key", SECRET, "--jwks-url", "https://a.example/"), "exclude each other"),
+        (("--jwks-url", "ftp://a.example/"), "https://"),
+        (("--tls-key", __file__), "--tls-cert"),
+        (("--tls-cert", "/nowhere"), "the path of a file"),
+        (("--trusted-proxies", "10.0.0.1/8"), "10.0.0.0/8"),
+        (("--allowed-hosts", "https://a.example"), "without port"),
+        (("--anonymous", "some"), "none, subscribe, all"),
+        (("--publish-rate", "-1"), "at least 0"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_says_what_would_be_right(
+    program: Start, arguments: tuple[str, ...], said: str
+) -> None:
+    running = program(*arguments)
+    status, rest = running.wait()
+    assert (status, rest) == (2, "")
+    assert said in running.first_line
+
+
+def test_a_secret_that_is_refused_is_not_printed(program: Start) -> None:
+    running = program(SSE_JWT_KEY="my-short-secret")
+    assert running.wait()[0] == 2
+    assert "SSE_JWT_KEY" in running.first_line
+    assert "my-short-secret" not in running.first_line
+
+
+# Tokens on the command line
+
+
+def token(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """`sse-server token`."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "sse_server.py"), "token", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={"SSE_JWT_KEY": SECRET, **environment},
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_minted_token_opens_what_it_grants(program: Start) -> None:
+    minted = token("mint", "--subscribe", "sensors.*", "--publish", "alerts", "--expires", "1h").stdout.strip()
+    running = program("--jwt-key", SECRET)
+    assert ask(running, "/realtime/alerts", minted, b"x") == 200
+    assert ask(running, "/realtime/main", minted, b"x") == 403
+    assert ask(running, "/api/channels/sensors.a/events", minted) == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("mint", "--subscribe", "a b"), "neither a channel name nor a pattern"),
+        (("mint", "--expires", "soon"), "90s, 15m, 1h, 30d"),
+        (("mint", "--jwt-key", "short"), "at least 32 bytes"),
+        (("mint", "--nothing"), "--help"),
+        ((), "mint"),
+    ],
+)
+def test_a_token_that_cannot_be_minted_is_one_line(arguments: tuple[str, ...], said: str) -> None:
+    run = token(*arguments)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    assert said in run.stderr
+
+
+def test_a_good_token_is_explained() -> None:
+    run = token("explain", mint(["sensors.*"], ["alerts"], admin=True))
+    assert run.returncode == 0
+    for part in ("Accepted.", "sensors.*", "alerts", "may see and end connections"):
+        assert part in run.stdout
+
+
+def test_a_bad_token_is_explained_too() -> None:
+    run = token("explain", "-", stdin=mint(["*"], lasts=-60) + "\n")
+    assert run.returncode == 1
+    assert "Not accepted: it has expired" in run.stdout
+
+
+# The log
+
+
+def test_json_lines_name_the_request(program: Start) -> None:
+    running = program("--log-format", "json", "--access-log", "--jwt-key", SECRET)
+    secret = mint(["*"], key="x" * 32)
+    assert ask(running, f"/api/channels?token={secret}") == 401
+    _, said = running.end()
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    refusal = next(line for line in lines if line["logger"] == "sse_hub.access")
+    request = next(line for line in lines if line["logger"] == "sse_hub.requests")
+    assert refusal["message"].startswith("token not accepted: its signature does not fit")
+    assert refusal["address"] == "127.0.0.1"
+    assert refusal["request"] == request["request"]
+    assert (request["status"], request["path"]) == (401, "/api/channels?token=%E2%80%A6")
+    assert secret not in said
+
+
+async def test_each_stream_has_a_line_at_its_beginning_and_one_at_its_end(program: Start) -> None:
+    running = program("--log-format", "json", "--no-demo")
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"GET /stream?channel=a&channel=b HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"connected")
+    writer.close()
+    await writer.wait_closed()
+    while b'"subscribers": 0' not in await asyncio.to_thread(read, running, "/health"):
+        await asyncio.sleep(0.02)
+    lines = [json.loads(line) for line in running.end()[1].splitlines() if line.startswith("{")]
+    begins, ends = (line for line in lines if line["logger"] == "sse_hub.streams")
+    assert (begins["message"], begins["channels"], begins["address"]) == ("stream begins", ["a", "b"], "127.0.0.1")
+    assert (ends["message"], ends["id"], ends["reason"]) == ("stream ends", begins["id"], "left")
+
+
+def read(program: Program, path: str) -> bytes:
+    with urllib.request.urlopen(program.url + path, timeout=10) as response:
+        return bytes(response.read())
+
+
+def test_a_log_that_nobody_reads_holds_nothing_up(program: Start) -> None:
+    running = program("--access-log", "--no-demo")
+    for _ in range(700):  # more than the 64 kB of a pipe
+        assert ask(running, "/api/channels") == 200
+    assert running.end()[0] == 0

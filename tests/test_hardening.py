@@ -1,0 +1,437 @@
+"""Attacks, each named by what it tries. Each ends in a 4xx, a closed connection or a limit; nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import io
+import json
+import re
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import jwt
+import psutil
+import pytest
+from conftest import PATIENCE, Program, Server, serving
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tokens import SECRET, bearer, mint
+from wire import Parser
+
+RSA = rsa.generate_private_key(65537, 2048)
+PUBLIC = (
+    RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+)
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Server]:
+    async with serving(jwt_key=SECRET) as server:
+        yield server
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+async def refused(server: Server, token: str) -> str:
+    """Why a token is not accepted."""
+    response, problem = await server.get("/api/channels", headers={"Authorization": f"Bearer {token}"})
+    assert response.status == 401
+    return str(problem["detail"])
+
+
+# Tokens
+
+
+async def test_forged_claims_under_a_true_signature(guarded: Server) -> None:
+    head, _, signature = mint(["a"]).split(".")
+    claims = encoded({"exp": time.time() + 60, "sse": {"subscribe": ["*"]}})
+    assert "signature" in await refused(guarded, f"{head}.{claims}.{signature}")
+
+
+@pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", ""])
+async def test_an_algorithm_none(guarded: Server, name: str) -> None:
+    claims = encoded({"exp": time.time() + 60, "sse": {"subscribe": ["*"]}})
+    assert "algorithm" in await refused(guarded, f"{encoded({'alg': name})}.{claims}.")
+
+
+async def test_the_public_key_taken_for_a_secret() -> None:
+    claims = {"exp": time.time() + 60, "sse": {"subscribe": ["*"]}}
+    unsigned = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded(claims)}"
+    signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    made = base64.urlsafe_b64encode(signature.sign(unsigned.encode(), PUBLIC.encode())).decode().rstrip("=")
+    async with serving(jwt_key=PUBLIC) as server:
+        assert "the key is one for RS256" in await refused(server, f"{unsigned}.{made}")
+        headers = bearer(["*"], key=RSA, algorithm="RS256")
+        assert (await server.get("/api/channels", headers=headers))[0].status == 200
+
+
+@pytest.mark.parametrize(
+    "header", [{"jku": "http://evil.example/keys"}, {"x5u": "http://evil.example/"}, {"kid": "../x"}]
+)
+async def test_a_key_of_the_attackers_named_by_the_token(guarded: Server, header: dict[str, Any]) -> None:
+    assert "signature" in await refused(guarded, mint(["*"], key="x" * 32, headers=header))
+
+
+async def test_an_expired_token(guarded: Server) -> None:
+    assert "expired" in await refused(guarded, mint(["*"], lasts=-60))
+
+
+async def test_a_token_for_ever(guarded: Server) -> None:
+    assert "exp is missing" in await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}}, SECRET))
+
+
+@pytest.mark.parametrize("exp", ["soon", [], {}, 1e400, -1, True])
+async def test_an_expiry_that_is_none(guarded: Server, exp: object) -> None:
+    assert await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}, "exp": exp}, SECRET))
+
+
+async def test_a_token_of_a_megabyte(guarded: Server) -> None:
+    response, _ = await guarded.get("/api/channels", headers={"Authorization": "Bearer " + "a" * 1_000_000})
+    assert response.status in {400, 431}
+
+
+async def test_a_replay_across_grants(guarded: Server) -> None:
+    await guarded.hub.publish("the secret", channel="secrets", event="secret")
+    headers = bearer(["public.*"])
+    for query in (
+        "channel=*&replay=1000",
+        "channel=*&lastEventId=0-1&envelope=1",
+        "channel=*ecret*&replay=9&event=secret",
+    ):
+        async with guarded.stream(f"/stream?{query}", headers) as stream:
+            events = await stream.until("live")
+        assert "secret" not in " ".join(event.data for event in events[1:])
+
+
+async def test_a_wildcard_smuggled_into_a_channel(guarded: Server) -> None:
+    for path in ("/realtime/*", "/realtime/secret%2A", "/api/channels/*/events", "/realtime/a%2Cb"):
+        assert (await guarded.get(path, headers=bearer(["*"])))[0].status == 400
+
+
+# Bytes where they do not belong
+
+
+@pytest.mark.parametrize("name", ["a%0D%0Ab", "a%0Ab", "a%00b", "a%20b", "a%E2%80%A8b", "a%7Fb"])
+async def test_control_characters_in_a_channel(server: Server, name: str) -> None:
+    assert (await server.post(f"/realtime/{name}", data="x"))[0].status == 400
+    assert (await server.get(f"/stream?channel={name}"))[0].status == 400
+
+
+@pytest.mark.parametrize("type", ["a%0D%0Adata: forged", "a%0Aid: 9-9", "a%00", "a%0D", "connected", "lost"])
+async def test_line_breaks_and_the_hubs_own_names_in_an_event_name(server: Server, type: str) -> None:
+    assert (await server.post(f"/realtime/main?event={type}", data="x"))[0].status == 400
+
+
+async def test_fields_forged_in_data(server: Server) -> None:
+    data = "1\n\nevent: lost\ndata: 2\r\rid: 9-9\r\n\r\nretry: 1\n\x00"
+    async with server.stream() as stream:
+        await stream.next()
+        await server.post("/realtime/main", data=data.encode())
+        event = await stream.next()
+    assert event.type == "message"
+    assert event.data == data.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 10_000, "1-0\x00", "-1", "1-0 ", "é"])
+async def test_a_cursor_that_is_none(server: Server, id: str) -> None:
+    async with server.client.get(server.url + "/stream", params={"lastEventId": id}) as response:
+        if response.status == 200:
+            data = await response.content.readany()
+            assert b'"lost":true' in data
+        assert "X-Evil" not in response.headers
+        assert response.status in {200, 400}
+
+
+async def test_a_header_in_a_header(server: Server) -> None:
+    answer = await server.raw(b"GET /health HTTP/1.1\r\nHost: x\r\nOrigin: a\rX-Evil: 1\r\nConnection: close\r\n\r\n")
+    assert b"\nX-Evil" not in answer
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/../setup.cfg", "/web/..%2f..%2fetc/passwd", "/web/%2e%2e/README.md", "/web//etc/passwd"]
+)
+async def test_a_path_out_of_the_folder(server: Server, path: str) -> None:
+    answer = await server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
+
+
+# Requests that two servers would read differently
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 4\r\nContent-Length: 5\r\n",
+        b"Content-Length: +4\r\n",
+        b"Content-Length: 0x4\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Transfer-Encoding: xchunked\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+    ],
+)
+async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
+    request = (
+        b"POST /realtime/main HTTP/1.1\r\nHost: x\r\n"
+        + headers
+        + b"\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    answer = await server.raw(request)
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
+    assert answer.count(b"HTTP/1.") == 1
+    assert server.hub.statistics().published == 0
+
+
+@pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"FFFFFFFFFFFFFFFFF", b"z"])
+async def test_a_chunk_of_a_size_that_is_none(server: Server, size: bytes) -> None:
+    request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    answer = await server.raw(request + size + b"\r\nhello\r\n0\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
+    assert server.hub.statistics().published == 0
+
+
+# Too much
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"GET /" + b"a" * 100_000, b"GET /stream?" + b"channel=a&" * 10_000, b"GET /stream?lastEventId=" + b"1" * 50_000],
+)
+async def test_a_request_line_without_end(server: Server, request_line: bytes) -> None:
+    answer = await server.raw(request_line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
+
+
+async def test_headers_without_end(server: Server) -> None:
+    many = b"".join(b"X-%d: 1\r\n" % number for number in range(10_000))
+    answer = await server.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n")
+    assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
+
+
+async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
+    response, _ = await server.post("/realtime/main", data=io.BytesIO(bytes((1 << 20) + 1)))
+    assert response.status == 413
+
+
+async def test_a_pattern_made_to_be_slow(server: Server) -> None:
+    await server.hub.publish("x", channel="a" * 127 + "b")
+    begun = time.perf_counter()
+    for _ in range(20):
+        async with server.stream("/stream?replay=10&channel=" + "*a" * 63 + "*c") as stream:
+            await stream.until("live")
+    assert time.perf_counter() - begun < PATIENCE
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"message":' * 50_000, '{"message":' + "9" * 100_000 + "}"])
+async def test_json_made_to_be_deep_or_long(server: Server, body: str) -> None:
+    response, problem = await server.post("/api/broadcast", data=body, headers={"Content-Type": "application/json"})
+    assert response.status == 400
+    assert problem["detail"]
+
+
+async def test_a_bomb_that_unpacks_to_a_gigabyte(server: Server) -> None:
+    bomb = gzip.compress(bytes(100 << 20), 9) * 10  # ten members of one file
+    before_bytes = psutil.Process().memory_info().rss
+    for _ in range(5):
+        response, _ = await server.post("/realtime/main", data=bomb, headers={"Content-Encoding": "gzip"})
+        assert response.status == 415
+        assert response.headers["Accept-Encoding"] == "identity"
+    assert psutil.Process().memory_info().rss - before_bytes < 60 << 20
+
+
+# Other sites
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+async def test_a_name_of_the_attackers_that_resolves_to_this_machine(server: Server, host: str) -> None:
+    response, problem = await server.post("/realtime/main", data="x", headers={"Host": host})
+    assert response.status == 400
+    assert "--allowed-hosts" in problem["detail"]
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "hub.localhost"])
+async def test_the_names_of_this_machine_are_answered(server: Server, host: str) -> None:
+    assert (await server.get("/health", headers={"Host": host}))[0].status == 200
+
+
+async def test_a_host_that_is_not_among_those_allowed() -> None:
+    async with serving(allowed_hosts=("hub.example", "*.hub.example")) as server:
+        for host, status in (("hub.example", 200), ("a.hub.example:443", 200), ("evilhub.example", 400), ("x", 400)):
+            assert (await server.get("/health", headers={"Host": host}))[0].status == status
+
+
+async def test_a_publish_by_a_page_of_another_site() -> None:
+    async with serving(cors_origin=("https://friend.example",)) as server:
+        headers = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
+        assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == 403
+        headers["Origin"] = "https://friend.example"
+        assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == 200
+        headers["Origin"] = server.url
+        assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == 200
+
+
+# Against the process: legitimate subscribers go on meanwhile
+
+
+class Bystanders:
+    """Subscribers who have nothing to do with it, and how long each event takes to reach them."""
+
+    def __init__(self, server: Server, count: int = 20) -> None:
+        self._server = server
+        self._count = count
+
+    async def p99(self, seconds: float = 1.5) -> float:
+        """Of what is published at 50 events/s, the latency that one of a hundred deliveries exceeds, in seconds."""
+        latencies: list[float] = []
+
+        async def read(ready: asyncio.Event) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+            writer.write(b"GET /realtime/bystanders HTTP/1.0\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            parser = Parser()
+            try:
+                while True:
+                    for event in parser.feed(await reader.read(65536)):
+                        if event.type == "connected":
+                            ready.set()
+                        elif event.type == "message":
+                            latencies.append(time.perf_counter() - float(event.data))
+            finally:
+                writer.close()
+
+        readies = [asyncio.Event() for _ in range(self._count)]
+        readers = [asyncio.create_task(read(ready)) for ready in readies]
+        await asyncio.gather(*(ready.wait() for ready in readies))
+        until = time.perf_counter() + seconds
+        sent = 0
+        while time.perf_counter() < until:
+            await self._server.post("/realtime/bystanders", data=repr(time.perf_counter()))
+            sent += 1
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(PATIENCE):
+            while len(latencies) < sent * self._count:
+                await asyncio.sleep(0.01)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.wait(readers)
+        return statistics.quantiles(latencies, n=100)[98]
+
+
+@pytest.fixture
+async def attacked(program: Callable[..., Program]) -> AsyncIterator[tuple[Server, psutil.Process]]:
+    """A server in a process of its own that gives a request a second to arrive."""
+    running = program("--no-demo", "--request-timeout", "1", "--send-timeout", "2", "--log-level", "warning")
+    async with aiohttp.ClientSession() as client:
+        yield Server(None, running.url, client), psutil.Process(running.process.pid)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def connections(server: Server, count: int, first: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many connections that have sent these bytes."""
+    opened = []
+    for begin in range(0, count, 500):
+        opened += await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", server.port) for _ in range(begin, min(begin + 500, count)))
+        )
+    for _, writer in opened:
+        writer.write(first)
+    try:
+        yield [reader for reader, _ in opened]
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+
+
+async def closed(readers: list[asyncio.StreamReader]) -> None:
+    """Wait until the server has closed them all."""
+
+    async def end(reader: asyncio.StreamReader) -> None:
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*map(end, readers))
+
+
+Attack = tuple[Server, psutil.Process]
+
+
+async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, ends: bool = True) -> None:
+    """During so many connections of this kind the others are served, and memory stays below a bound."""
+    server, process = attack
+    before_bytes = process.memory_info().rss
+    quiet = await Bystanders(server).p99()
+    async with connections(server, count, first) as readers:
+        during = await Bystanders(server).p99()
+        assert process.memory_info().rss - before_bytes < grown_mb << 20
+        if ends:
+            await closed(readers)
+    # Twice, of what is measured on a machine that others use: a few milliseconds are noise.
+    assert during < max(2 * quiet, 0.1)
+    response, _ = await server.get("/health")
+    assert response.status == 200
+
+
+async def test_connections_that_say_nothing(attacked: Attack) -> None:
+    await withstood(attacked, 5000, b"", 150)
+
+
+async def test_headers_that_never_end(attacked: Attack) -> None:
+    await withstood(attacked, 1000, b"GET /stream HTTP/1.1\r\nHost: x\r\nX-Slow: ", 60)
+
+
+async def test_bodies_that_never_end(attacked: Attack) -> None:
+    await withstood(attacked, 500, b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", 60)
+
+
+async def test_readers_that_never_read(attacked: Attack) -> None:
+    server, process = attacked
+    before_bytes = process.memory_info().rss
+    async with connections(server, 100, b"GET /realtime/frozen HTTP/1.1\r\nHost: x\r\n\r\n"):
+        for _ in range(100):
+            await server.post("/realtime/frozen", data="x" * 100_000)
+        assert process.memory_info().rss - before_bytes < 100 << 20
+        assert await Bystanders(server).p99(1.0) < 0.5
+
+
+async def test_connections_made_and_dropped(attacked: Attack) -> None:
+    server, process = attacked
+    for _ in range(6):
+        async with connections(server, 300, b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"):
+            pass
+    async with asyncio.timeout(PATIENCE):
+        while (await server.get("/health"))[1]["subscribers"]:
+            await asyncio.sleep(0.05)
+    assert process.num_fds() < 100
+
+
+async def test_an_attack_writes_nothing_to_a_log_that_could_be_read_as_a_line_of_ours(
+    program: Callable[..., Program],
+) -> None:
+    running = program("--no-demo", "--jwt-key", SECRET, "--access-log")
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"GET /realtime/a%0AERROR%20forged HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await reader.read()
+    writer.close()
+    token = jwt.encode({"exp": 9e9, "sse": {"subscribe": ["a\nERROR forged"]}}, SECRET)
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(f"GET /stream?token={token} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    await reader.read()
+    writer.close()
+    _, said = running.end()
+    assert "forged" in said
+    assert not any(line.startswith("ERROR") for line in said.splitlines())
+    assert token not in said
