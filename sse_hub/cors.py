@@ -40,7 +40,7 @@ async def complete_answer(request: web.Request, response: web.StreamResponse) ->
     headers = response.headers
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Referrer-Policy", "no-referrer")  # an address may hold a token
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
     if REQUEST_ID in request:
         headers["X-Request-ID"] = request[REQUEST_ID]
     if is_secure(request):

@@ -6,9 +6,11 @@ import { csv, ndjson, save } from "./files.js";
 import * as figures from "./figures.js";
 import { EventLog } from "./log.js";
 import * as publish from "./publish.js";
+import * as session from "./session.js";
 import { connect } from "./sse.js";
 import * as streams from "./streams.js";
 import { choose, view } from "./view.js";
+import * as visitors from "./visitors.js";
 import { browserLanguage, speak } from "./words.js";
 
 const OFFERED_MS = 5000;
@@ -25,7 +27,7 @@ function dress() {
 async function offer() {
   if (document.hidden) return;
   try {
-    const { channels } = await (await fetch("api/channels")).json();
+    const { channels = [] } = await session.ask(await fetch("api/channels")).json();
     const names = channels.slice(0, 500).map(({ name }) => name);
     const list = document.querySelector("#channels");
     if ([...list.options].map(({ value }) => value).join() !== names.join()) {
@@ -55,9 +57,11 @@ document.querySelector("#save-ndjson").addEventListener("click", () => {
 });
 document.querySelector("#save-csv").addEventListener("click", () => save("events.csv", "text/csv", csv(log.matching)));
 
+session.begin();
 streams.begin(hub, log);
 figures.begin(hub);
 publish.begin();
 behind.begin();
+visitors.begin();
 offer();
 setInterval(offer, OFFERED_MS);

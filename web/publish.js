@@ -1,5 +1,6 @@
 // Publishing from the page, and the same as a line for a shell.
 
+import { ask } from "./session.js";
 import { number, say } from "./words.js";
 
 const form = document.querySelector("#publish");
@@ -39,7 +40,7 @@ function show() {
 async function send() {
   const { url, type, body } = request();
   try {
-    const response = await fetch(url, { method: "POST", headers: { "Content-Type": type }, body });
+    const response = ask(await fetch(url, { method: "POST", headers: { "Content-Type": type }, body }));
     const said = await response.json();
     answer.dataset.state = response.ok ? "published" : "refused";
     answer.textContent = response.ok

@@ -21,6 +21,9 @@ const WORDS = {
     cpu_percent: "CPU, %", memory_percent: "Memory, %", network_received_bytes_per_second: "Network in, B/s",
     network_sent_bytes_per_second: "Network out, B/s", requests_per_second: "Requests/s", error_rate: "Errors, share",
     deliveries_per_second: "Deliveries/s",
+    session: "Signing in", tokenWanted: "This server takes a token from whoever reads or publishes.", token: "Token", signIn: "Sign in",
+    signOut: "Sign out", signedIn: "Signed in: {who}, until {until}", subscribers: "Subscribers", address: "Address", since: "Since",
+    lag: "Lag, s", queued: "Queued, bytes", subject: "Subject", end: "End", moreSubscribers: "and {n} more",
   },
   "pt-BR": {
     tagline: "Eventos no momento em que acontecem", streams: "Fluxos", addLabel: "Canal ou padrão", add: "Adicionar", all: "Todos os fluxos",
@@ -42,6 +45,9 @@ const WORDS = {
     cpu_percent: "CPU, %", memory_percent: "Memória, %", network_received_bytes_per_second: "Rede, entrada, B/s",
     network_sent_bytes_per_second: "Rede, saída, B/s", requests_per_second: "Requisições/s", error_rate: "Erros, fração",
     deliveries_per_second: "Entregas/s",
+    session: "Entrar", tokenWanted: "Este servidor pede um token a quem lê ou publica.", token: "Token", signIn: "Entrar",
+    signOut: "Sair", signedIn: "Conectado: {who}, até {until}", subscribers: "Assinantes", address: "Endereço", since: "Desde",
+    lag: "Atraso, s", queued: "Em espera, bytes", subject: "Sujeito", end: "Encerrar", moreSubscribers: "e mais {n}",
   },
 };
 
