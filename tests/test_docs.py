@@ -14,7 +14,9 @@ import pytest
 
 import sse_client
 import sse_hub
+from sse_hub.metrics import LIMITS
 from sse_hub.settings import Row, Settings, table
+from sse_hub.state import HUB, METRICS
 from sse_server import create_app
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +45,31 @@ def test_the_readme_lists_every_route() -> None:
     }
     for route in routes - {"GET /web"}:
         assert f"`{route}`" in README
+
+
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+
+
+def figures() -> dict[str, tuple[str, str]]:
+    """Type and description of every metric of ours, by its name in the exposition."""
+    found = {}
+    for metric in create_app(Settings(no_demo=True))[METRICS].registry.collect():
+        if metric.name.startswith("sse_"):
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            found[name] = (metric.type, metric.documentation)
+    return found
+
+
+def test_every_metric_is_documented_as_it_describes_itself_and_no_other() -> None:
+    rows = re.findall(r"^\| `(sse_\w+)`(?: \S+)? \| (\w+) \| (.*) \|$", OPERATING, re.MULTILINE)
+    assert {name: (type, about) for name, type, about in rows} == figures()
+
+
+def test_every_limit_is_documented_with_its_label() -> None:
+    labels = set(re.findall(r"\| `(\w+)`(?: for bodies)? \|$", OPERATING, re.MULTILINE))
+    assert labels == {*LIMITS, *create_app(Settings(no_demo=True))[HUB].statistics().evicted}
+    flags = set(re.findall(r"^\| `(--[a-z-]+)`", OPERATING, re.MULTILINE))
+    assert flags <= {row.flag for row in table()}
 
 
 def test_help_names_every_flag_with_its_default() -> None:
