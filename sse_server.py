@@ -23,6 +23,7 @@ from sse_hub import access, cors, demo, logs, minting, nodes, pages, publish, se
 from sse_hub.hub import Hub
 from sse_hub.limits import Rate
 from sse_hub.metrics import Metrics
+from sse_hub.notify import notify
 from sse_hub.problems import problem_documents
 from sse_hub.settings import Settings
 from sse_hub.state import ACCESS, ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
@@ -140,7 +141,9 @@ async def _serve(app: web.Application, settings: Settings) -> None:
         if certificate is not None:
             loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, settings)
         print(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", file=sys.stderr, flush=True)
+        notify("READY=1")
         await ending.wait()
+        notify("STOPPING=1")
         logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
     finally:
         await runner.cleanup()

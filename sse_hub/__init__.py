@@ -34,6 +34,7 @@ HTTP:
     pages.py        page, assets, channels, history, health, metrics
 program:
     minting.py      `sse-server token`: making and explaining tokens
+    notify.py       telling systemd how the program stands
     demo.py         the demonstration feed, a publisher like any other
     console/        the command line of the client; uses `sse_client` and nothing of the above
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -183,16 +184,29 @@ def program() -> Iterator[Callable[..., Program]]:
         each.process.communicate()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of the browser; the test is skipped without one, but fails in CI."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+def tool(name: str, package: str) -> str:
+    """Path of a program of the system; the test is skipped without it, but fails in CI."""
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if path is None:
-        missing = "Chromium is missing: apt-get install chromium"
+        missing = f"{name} is missing: apt-get install {package}"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
     return path
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser."""
+    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
+    return next(filter(None, others), None) or tool("chromium", "chromium")
 
 
 @pytest.fixture

@@ -261,13 +261,18 @@ async def test_a_name_of_the_attackers_that_resolves_to_this_machine(server: Ser
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "hub.localhost"])
 async def test_the_names_of_this_machine_are_answered(server: Server, host: str) -> None:
-    assert (await server.get("/health", headers={"Host": host}))[0].status == 200
+    assert (await server.get("/api/channels", headers={"Host": host}))[0].status == 200
 
 
 async def test_a_host_that_is_not_among_those_allowed() -> None:
     async with serving(allowed_hosts=("hub.example", "*.hub.example")) as server:
         for host, status in (("hub.example", 200), ("a.hub.example:443", 200), ("evilhub.example", 400), ("x", 400)):
-            assert (await server.get("/health", headers={"Host": host}))[0].status == status
+            assert (await server.get("/api/channels", headers={"Host": host}))[0].status == status
+
+
+async def test_a_balancer_may_ask_for_the_health_of_a_node_by_its_address() -> None:
+    async with serving(allowed_hosts=("hub.example",)) as server:
+        assert (await server.get("/health"))[0].status == 200
 
 
 async def test_a_publish_by_a_page_of_another_site() -> None:

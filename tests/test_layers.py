@@ -49,6 +49,7 @@ ORDER = [
     "visitors",
     "publish",
     "pages",
+    "notify",
     "demo",
     "minting",
     *CONSOLE,

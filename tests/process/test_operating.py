@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import signal
 import ssl
@@ -14,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from certificates import certify
 from conftest import ROOT, Program
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from tokens import SECRET, mint
 
 Start = Callable[..., Program]
@@ -36,26 +34,6 @@ def ask(program: Program, path: str, token: str = "", data: bytes | None = None)
 
 
 # TLS
-
-
-def certify(folder: Path, name: str) -> tuple[str, str]:
-    """Write a certificate for this name, signed by itself, and its key; their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(
-            subject, subject, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
-    cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(cert_path), str(key_path)
 
 
 async def served_name(port: int) -> str:

@@ -1,0 +1,20 @@
+"""Telling systemd how the program stands (`Type=notify`; sd_notify(3))."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+__all__ = ["notify"]
+
+
+def notify(state: str) -> None:
+    """Say `READY=1` or `STOPPING=1` to whoever started us and wants to know; nothing happens where nobody does."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path  # Linux has sockets without a file
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.connect(address)
+        connection.sendall(state.encode())
