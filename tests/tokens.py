@@ -17,7 +17,7 @@ def mint(
     *,
     key: Any = SECRET,
     algorithm: str = "HS256",
-    lasts: float = 60,
+    lasts: float = 3600,
     headers: dict[str, Any] | None = None,
     admin: bool = False,
     **claims: Any,
