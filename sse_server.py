@@ -140,7 +140,7 @@ async def _serve(app: web.Application, settings: Settings) -> None:
             loop.add_signal_handler(number, end)
         if certificate is not None:
             loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, settings)
-        print(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", file=sys.stderr, flush=True)
+        logs.announce(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", settings.log_format)
         notify("READY=1")
         await ending.wait()
         notify("STOPPING=1")

@@ -38,6 +38,7 @@ async def complete_answer(request: web.Request, response: web.StreamResponse) ->
     """Add to every answer what all have in common, and count it. A signal handler for `on_response_prepare`."""
     app = hub_of(request)
     headers = response.headers
+    headers["Server"] = "sse-hub"  # versions are for /health, not for whoever looks for holes in one of them
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Referrer-Policy", "no-referrer")  # an address may hold a token
     headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")

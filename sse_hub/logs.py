@@ -15,6 +15,7 @@ import re
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 
@@ -25,7 +26,7 @@ from .clients import address_of
 from .events import timestamp
 from .state import SETTINGS, hub_of
 
-__all__ = ["AccessLog", "begin_request", "set_up", "tell"]
+__all__ = ["AccessLog", "announce", "begin_request", "set_up", "tell"]
 
 _request_id: ContextVar[str | None] = ContextVar("request id", default=None)
 _LINES = 10_000
@@ -90,6 +91,12 @@ class _Writer(logging.Handler):
             self._lines.put_nowait(None)
             self._thread.join(_PATIENCE)
         super().close()
+
+
+def announce(message: str, format: str) -> None:
+    """Say, whatever `--log-level` is, what whoever has started the server waits for."""
+    line = {"time": timestamp(time.time_ns() // 1_000_000), "level": "info", "logger": "sse_hub", "message": message}
+    print(json.dumps(line) if format == "json" else message, file=sys.stderr, flush=True)
 
 
 def _about(record: logging.LogRecord) -> Mapping[str, object]:

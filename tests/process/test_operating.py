@@ -181,8 +181,9 @@ def test_json_lines_name_the_request(program: Start) -> None:
     running = program("--log-format", "json", "--access-log", "--jwt-key", SECRET)
     secret = mint(["*"], key="x" * 32)
     assert ask(running, f"/api/channels?token={secret}") == 401
+    assert json.loads(running.first_line)["message"].startswith("sse-hub is at ")
     _, said = running.end()
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in said.splitlines()]
     refusal = next(line for line in lines if line["logger"] == "sse_hub.access")
     request = next(line for line in lines if line["logger"] == "sse_hub.requests")
     assert refusal["message"].startswith("token not accepted: its signature does not fit")
