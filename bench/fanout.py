@@ -115,7 +115,12 @@ def _compare(options: Options) -> Iterator[Row]:
     """Both servers, with the same subscribers, in every scenario one after the other."""
     count = options.subscribers
     _tell(f"connecting {count} subscribers to each")
-    with _side(lambda: hub("--max-subscribers", str(count + 100)), count) as ours, _side(gathered, count) as theirs:
+    with (
+        _side(
+            lambda: hub("--max-subscribers", str(count + 100), "--max-subscribers-per-address", str(count + 100)), count
+        ) as ours,
+        _side(gathered, count) as theirs,
+    ):
         rate = 0.0
         targets = {1: 5, 20: 15}
         for publishers in options.publishers:

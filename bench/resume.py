@@ -92,7 +92,8 @@ class _Peak:
 
 
 def _measure(folder: Path, count: int, events: int, seconds: float) -> None:
-    flags = ("--history", str(events * 2), "--max-subscribers", str(count + 100))
+    flags: tuple[str, ...] = ("--history", str(events * 2), "--max-subscribers", str(count + 100))
+    flags = (*flags, "--max-subscribers-per-address", str(count + 100))
     with hub("--store", f"sqlite:{folder / 'events.db'}", *flags) as server:
         cursor = _fill(server, events)
         with Subscribers(server, _LIVE) as live, _Peak(server) as peak:

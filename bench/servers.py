@@ -1,18 +1,28 @@
-"""The servers that are measured, each a process of its own on a core of its own."""
+"""The servers that are measured, each a process of its own on a core of its own: the hub, its peers, and the limit.
+
+A peer that is not installed is left out, and the table says what it lacks. Their configurations and programs are in
+`peers/`, each set up as well as we know how.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-__all__ = ["Server", "gathered", "hub", "pin_load"]
+__all__ = ["Kind", "Server", "compiled", "gathered", "hub", "peers", "pin_load"]
 
 _BENCH = Path(__file__).resolve().parent
 _URL = re.compile(r" is at http://([0-9.]+):([0-9]+)/")
@@ -27,7 +37,9 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[str], address: tuple[str, int]) -> None:
         self.address = address
-        self._process = psutil.Process(process.pid)
+        whole = psutil.Process(process.pid)
+        workers = whole.children()
+        self._process = workers[0] if workers else whole  # nginx's master does nothing
 
     def resident_bytes(self) -> int:
         """Memory that the process occupies; buffers of the kernel are not in it."""
@@ -49,11 +61,112 @@ def gathered() -> contextlib.AbstractContextManager[Server]:
     return _running([str(_BENCH / "gathered.py")])
 
 
+def sse_starlette() -> contextlib.AbstractContextManager[Server]:
+    """Run a queue for each subscriber with sse-starlette on uvicorn."""
+    return _running([str(_BENCH / "peers" / "starlette_queue.py")])
+
+
+def fastapi() -> contextlib.AbstractContextManager[Server]:
+    """Run the same with FastAPI's own event streams."""
+    return _running([str(_BENCH / "peers" / "starlette_queue.py"), "--fastapi"])
+
+
+def better_sse() -> contextlib.AbstractContextManager[Server]:
+    """Run better-sse on Node."""
+    return _running([str(_BENCH / "peers" / "better_sse.mjs")], "node")
+
+
 @contextlib.contextmanager
-def _running(command: Sequence[str]) -> Iterator[Server]:
+def limit() -> Iterator[Server]:
+    """Compile and run the C loop that sends to one subscriber after the other."""
+    with tempfile.TemporaryDirectory() as folder, _running([], compiled("peers/limit.c", folder)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def nchan() -> Iterator[Server]:
+    """Run nginx with nchan."""
+    with tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        text = (_BENCH / "peers" / "nchan.conf").read_text().replace("FOLDER", folder).replace("PORT", str(port))
+        (Path(folder) / "nginx.conf").write_text(text)
+        os.chmod(folder, 0o777)  # the worker is another user's
+        command = [_nginx(), "-p", folder, "-c", f"{folder}/nginx.conf"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: _pin(0, 0))
+        try:
+            _wait_for(port)
+            yield Server(process, ("127.0.0.1", port))
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"nobody listens at port {port}")
+
+
+def _nginx() -> str:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
+
+
+def compiled(name: str, folder: str) -> str:
+    """Path of a C program of this folder, compiled into another."""
+    program = str(Path(folder) / Path(name).stem)
+    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", program, str(_BENCH / name)], check=True)
+    return program
+
+
+def _lacks(*modules: str) -> str:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    return f"pip install {' '.join(missing)}" if missing else ""
+
+
+def _lacks_better_sse() -> str:
+    if shutil.which("node") is None:
+        return "Node is not installed"
+    # Node looks for packages from the program's folder upwards.
+    found = any((folder / "node_modules" / "better-sse").exists() for folder in (_BENCH / "peers").parents)
+    found = found or (_BENCH / "peers" / "node_modules" / "better-sse").exists()
+    return "" if found else "npm install --prefix bench/peers --no-save better-sse"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A server that can be measured."""
+
+    name: str
+    run: Callable[[], contextlib.AbstractContextManager[Server]]
+    lacks: Callable[[], str]
+    """What it needs and does not have; empty if it can be run."""
+    greeting: str = "event: connected"
+    """What a subscriber gets first."""
+
+
+def peers() -> list[Kind]:
+    """What the hub is measured beside."""
+    compiler = "" if shutil.which("cc") else "a C compiler"
+    module = "" if Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists() else "apt-get install libnginx-mod-nchan"
+    return [
+        Kind("nchan", nchan, lambda: module, "\r\n\r\n"),
+        Kind("better-sse", better_sse, _lacks_better_sse, "event:connected"),
+        Kind("aiohttp-sse", gathered, lambda: ""),
+        Kind("sse-starlette", sse_starlette, lambda: _lacks("uvicorn", "sse_starlette", "httptools")),
+        Kind("FastAPI", fastapi, lambda: _lacks("uvicorn", "fastapi", "httptools")),
+        Kind("C loop", limit, lambda: compiler),
+    ]
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], program: str = sys.executable) -> Iterator[Server]:
     # The settings are the defaults, whatever the variables of whoever runs this say.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_")}
-    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([program, *command], stderr=subprocess.PIPE, text=True, env=environment)
     try:
         _pin(process.pid, 0)
         yield Server(process, _address(process))

@@ -1,0 +1,109 @@
+"""The load generator in C, started for one measurement after the other. See load.c."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from servers import Kind, Server
+
+__all__ = ["Load", "Result", "loading"]
+
+_LIMIT = 120.0
+"""Seconds after which a measurement is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a measurement found. Times are seconds."""
+
+    seconds: float
+    deliveries: int
+    published: int
+    refused: int
+    """Posts that a connection could not take, in an open loop."""
+    missing: int
+    """Deliveries that never came."""
+    cpu: float
+    """Seconds of CPU of the load; close to `seconds`, it was the load that was measured."""
+    p50: float
+    p99: float
+    p999: float
+    server_cpu: float
+    """Seconds of CPU of the server in the same time."""
+
+    @property
+    def deliveries_per_second(self) -> float:
+        return self.deliveries / self.seconds
+
+    @property
+    def published_per_second(self) -> float:
+        return self.published / self.seconds
+
+
+class Load:
+    """Subscribers that are connected, and publishers that wait for the word."""
+
+    def __init__(self, process: subprocess.Popen[str], server: Server) -> None:
+        self._process = process
+        self._server = server
+        connected = json.loads(self._line())
+        self.connected_all: float = connected["connected_all"]
+        """Seconds until all subscribers had a stream, who asked for it at once."""
+        self.connected_mean: float = connected["connected_mean"]
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            assert self._process.stderr is not None
+            raise RuntimeError(self._process.stderr.read().strip() or "the load ended without a word")
+        return line
+
+    def go(self) -> Result:
+        """Publish, and wait until it is over."""
+        assert self._process.stdin is not None
+        before = self._server.cpu()
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        found = json.loads(self._line())
+        return Result(**found, server_cpu=self._server.cpu() - before)
+
+
+@contextlib.contextmanager
+def loading(
+    program: str,
+    kind: Kind,
+    server: Server,
+    subscribers: int,
+    *,
+    publishers: int = 1,
+    data_bytes: int = 100,
+    rate: float = 0.0,
+    warm_up: float = 0.5,
+    seconds: float = 3.0,
+    frozen: int = 0,
+) -> Iterator[Load]:
+    """The load, once its subscribers are connected.
+
+    :param program: the compiled load.c.
+    :param rate: events a second in an open loop; 0 for a closed one.
+    :param frozen: subscribers of these that do not read.
+    """
+    host, port = server.address
+    arguments = (host, port, subscribers, publishers, data_bytes, rate, warm_up, seconds, frozen, kind.greeting)
+    process = subprocess.Popen(
+        [program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Load(process, server)
+    finally:
+        process.kill()
+        process.communicate(timeout=_LIMIT)
