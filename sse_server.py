@@ -19,7 +19,21 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from sse_hub import access, cors, demo, logs, minting, nodes, pages, publish, session, stream, visitors, workers
+from sse_hub import (
+    access,
+    cors,
+    demo,
+    logs,
+    minting,
+    nodes,
+    openapi,
+    pages,
+    publish,
+    session,
+    stream,
+    visitors,
+    workers,
+)
 from sse_hub.hub import Hub
 from sse_hub.limits import Rate
 from sse_hub.metrics import Metrics
@@ -68,7 +82,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.add_routes(
         [
             web.get("/", pages.page),
-            web.static("/web", pages.WEB),
+            web.get("/web/{file}", pages.asset),
             web.get("/stream", stream.follow_channels, allow_head=False),
             web.get("/realtime/{channel}", stream.follow_channel, allow_head=False),
             web.post("/realtime/{channel}", publish.publish),
@@ -80,6 +94,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
             web.delete("/api/subscribers/{id}", visitors.end),
             web.post("/api/session", session.begin),
             web.delete("/api/session", session.end),
+            web.get("/api/openapi.json", openapi.describe),
             web.get("/health", pages.health),
         ]
     )

@@ -32,6 +32,8 @@ HTTP:
     visitors.py     who is connected
     publish.py      the two POSTs, batches, idempotency
     pages.py        page, assets, channels, history, health, metrics
+    schemas.py      what is said over HTTP, as JSON Schema
+    openapi.py      the HTTP interface as OpenAPI 3.1
 program:
     minting.py      `sse-server token`: making and explaining tokens
     notify.py       telling systemd how the program stands

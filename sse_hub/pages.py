@@ -18,7 +18,7 @@ from .requests import number, quality
 from .state import HUB, METRICS, NODES, SETTINGS, STREAMS
 from .tasks import end
 
-__all__ = ["WEB", "channels", "health", "history", "measuring", "metrics", "page", "revalidate"]
+__all__ = ["WEB", "asset", "channels", "health", "history", "measuring", "metrics", "page", "revalidate"]
 
 _inside = Path(__file__).parent / "web"
 WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"
@@ -35,6 +35,15 @@ HISTORY_LIMIT = 1000
 async def page(request: web.Request) -> web.FileResponse:
     """`GET /`."""
     return web.FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+
+
+async def asset(request: web.Request) -> web.FileResponse:
+    """`GET /web/{file}`: a file of the page's folder, and of no other. The name is looked up, never part of a path."""
+    name = request.match_info["file"]
+    files = {path.name: path for path in WEB.iterdir() if path.is_file()}
+    if name not in files:
+        raise Problem(404, f"The page has no file {name[:80]!r}.")
+    return web.FileResponse(files[name])
 
 
 async def revalidate(request: web.Request, response: web.StreamResponse) -> None:

@@ -49,6 +49,8 @@ ORDER = [
     "visitors",
     "publish",
     "pages",
+    "schemas",
+    "openapi",
     "notify",
     "demo",
     "minting",
