@@ -17,16 +17,18 @@ from .state import SETTINGS
 
 __all__ = ["describe", "document"]
 
-_ABOUT = """Server-Sent Events for Python: publish by POST, follow by GET, resume without loss.
+_ABOUT = (
+    "Server-Sent Events for Python: publish by POST, follow by GET, resume without loss. Errors are problem documents "
+    "(RFC 9457). States that pass (too many subscribers, draining, store away) are answered to event streams by 200, "
+    "an event `error` and the end of the stream: a browser's EventSource gives up for ever at any other status."
+)
 
-Errors are problem documents (RFC 9457). States that pass (too many subscribers, draining, store away) are answered to \
-event streams by 200, an event `error` and the end of the stream, because a browser's EventSource gives up for ever at \
-any other status."""
-
-_STREAM = """An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id \
-is the cursor from which it starts; then what is replayed and, where a replay was asked for, `live`; then events as \
-they happen. `lost` says that events are gone, `closing` that the server ends, `error` carries a problem document. The data \
-of each of the hub's own is in the schemas Connected, Live, Lost, Closing and Problem."""
+_STREAM = (
+    "An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id is the "
+    "cursor from which it starts; then what is replayed and, where a replay was asked for, `live`; then events as they "
+    "happen. `lost` says that events are gone, `closing` that the server ends, `error` carries a problem document. The "
+    "data of each of the hub's own is in the schemas Connected, Live, Lost, Closing and Problem."
+)
 
 _EXAMPLE = """retry: 2731
 id: 1763949600123-0
