@@ -384,14 +384,15 @@ async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, 
         assert process.memory_info().rss - before_bytes < grown_mb << 20
         if ends:
             await closed(readers)
-    # Twice, of what is measured on a machine that others use: a few milliseconds are noise.
+    print(f"p99 of the others: {quiet * 1e3:.1f} ms before, {during * 1e3:.1f} ms meanwhile")
+    # The aim is twice. Below 100 ms it is not asserted: on a machine that others use, tens of milliseconds are noise.
     assert during < max(2 * quiet, 0.1)
     response, _ = await server.get("/health")
     assert response.status == 200
 
 
 async def test_connections_that_say_nothing(attacked: Attack) -> None:
-    await withstood(attacked, 5000, b"", 150)
+    await withstood(attacked, 10_000, b"", 250)
 
 
 async def test_headers_that_never_end(attacked: Attack) -> None:
