@@ -2,6 +2,7 @@
 
 core, without I/O:
     events.py       events, ids, names, patterns, framing
+    deflate.py      compressing once for everybody
     log.py          the retained events of every channel; cursors and floors
     replay.py       pages of bytes that all share who catch up
     statistics.py   what a hub says about itself

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -218,6 +217,9 @@ class Subscription:
     granted: frozenset[str] | None = None
     """Of the channels that the names cover, only those that these patterns match; None for all of them."""
 
+    gzip: bool = False
+    """Whether the bytes are a deflate stream, which all that share them get from a key frame on (deflate.py)."""
+
     @property
     def exact(self) -> bool:
         """Whether it names channels only, no patterns."""
@@ -237,9 +239,8 @@ class Subscription:
         """A wanted event's frame in this subscription's form."""
         return event.envelope if self.envelope else event.frame
 
-    def wrap(self, frames: Sequence[bytes]) -> bytes:
-        """Frames as the bytes that go to the transport."""
-        data = b"".join(frames)
+    def enclose(self, data: bytes) -> bytes:
+        """Coded bytes as those that go to the transport."""
         return chunk(data) if self.chunked and data else data
 
 

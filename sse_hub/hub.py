@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from .deflate import Compressors
 from .events import Draft, Event, EventId, Subscription, check_channel, check_type
 from .log import Channel, Log
 from .ports import Archive, Connection, Store
@@ -81,6 +82,7 @@ class Hub:
         self._pending: dict[Group, None] = {}  # groups with frames for this turn, in order
         self._subscribers: dict[Subscriber, None] = {}
         self._pages = Pages()
+        self._compressors = Compressors()
         self._published = self._delivered = self._delivered_bytes = self._lost = 0
 
     @property
@@ -118,7 +120,7 @@ class Hub:
             for group in groups:
                 group.floor = max(group.floor, channel.floor)
                 group.add(event)
-                if group.pending:
+                if group.pending_bytes:
                     self._pending[group] = None
                     if group.pending_bytes >= PAGE_BYTES:
                         self._flush(group)
@@ -174,12 +176,10 @@ class Hub:
 
     def _flush(self, group: Group) -> None:
         self._pending.pop(group, None)
-        if not group.pending:
-            return
         count = group.pending_events
-        data = group.subscription.wrap(group.pending)
-        group.pending = []
-        group.pending_bytes = group.pending_events = 0
+        data = group.take_pending()
+        if not data:
+            return
         group.flushed_bytes += len(data)
         head = self.log.head
         full = [subscriber for subscriber, write in group.live.items() if not write(data)]
@@ -280,6 +280,8 @@ class Hub:
         """Make a subscriber LIVE that has everything up to the head."""
         group = subscriber._group
         self._flush(group)  # what the joiner has read already goes to the others before it is among them
+        if group.shared is not None:
+            group.shared.begin_anew()  # what comes refers to nothing that the joiner has not
         group.live[subscriber] = subscriber._write
         subscriber._handed_bytes -= group.flushed_bytes
         subscriber.state = State.LIVE
@@ -294,6 +296,16 @@ class Hub:
                 group.floor = max(group.floor, channel.floor)
             if self.log.get(channel.name) is None:
                 self._routes.pop(channel.name, None)
+
+    def ping(self, comment: bytes) -> None:
+        """Give a comment to whoever is LIVE and shares a deflate stream, in which no connection can have one of its
+        own."""
+        for subscription, groups in self._groups.items():
+            for group in groups if subscription.gzip else ():
+                if group.live:
+                    group.add_notice(comment)
+                    self._pending[group] = None
+        self._flush_soon()
 
     def settle(self, subscriber: Subscriber) -> None:
         """Hand a LIVE subscriber what its group holds for this turn, so that something else can be written after it."""
@@ -356,7 +368,8 @@ class Hub:
         for group in groups:
             if group.members < TURN_WRITES:
                 return group
-        group = Group(subscription, groups[0].floor if groups else self.log.floor(subscription))
+        shared = self._compressors.shared(subscription, groups)
+        group = Group(subscription, groups[0].floor if groups else self.log.floor(subscription), shared)
         groups.append(group)
         for route in self._routes_of(group):
             route.append(group)
@@ -367,6 +380,8 @@ class Hub:
         groups.remove(group)
         if not groups:
             del self._groups[group.subscription]
+            if group.shared is not None:
+                group.shared.begin_anew()
         self._pending.pop(group, None)
         for route in self._routes_of(group):
             route.remove(group)

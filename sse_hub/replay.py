@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .deflate import wrapped
 from .events import Event, EventId, Subscription
 
 __all__ = ["PAGE_BYTES", "PAGE_EVENTS", "Pages", "Stretch"]
@@ -56,7 +57,7 @@ class Stretch(NamedTuple):
         size = looked_at = 0
         for event in events:
             if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
-                return cls(reached, first, len(frames), subscription.wrap(frames), True, floor)
+                return cls(reached, first, len(frames), wrapped(subscription, frames), True, floor)
             assert event.id is not None
             if event.id > end:
                 break
@@ -66,7 +67,7 @@ class Stretch(NamedTuple):
             if subscription.wants(event):
                 frames.append(subscription.encode(event))
                 size += len(frames[-1])
-        return cls(max(reached, end), first, len(frames), subscription.wrap(frames), False, floor)
+        return cls(max(reached, end), first, len(frames), wrapped(subscription, frames), False, floor)
 
 
 class Pages:

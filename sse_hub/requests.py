@@ -6,7 +6,7 @@ from aiohttp import web
 
 from .problems import Problem
 
-__all__ = ["flag", "number", "quality", "read_body"]
+__all__ = ["accepts_gzip", "flag", "number", "quality", "read_body"]
 
 
 def flag(request: web.Request, name: str) -> bool:
@@ -50,6 +50,20 @@ def quality(accept: str, media_type: str) -> float:
         except ValueError:
             continue
     return next((found[r] for r in (media_type, f"{kind}/*", "*/*") if r in found), 0.0)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether a client with this `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3). One without the header is not
+    asked to: it may be a program that decodes nothing."""
+    weights: dict[str, str] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        weights[coding.strip()] = parameter.replace(" ", "").removeprefix("q=") or "1"
+    weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "0")))
+    try:
+        return float(weight) > 0
+    except ValueError:
+        return False
 
 
 async def read_body(request: web.Request, max_bytes: int) -> str:

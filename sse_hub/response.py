@@ -19,11 +19,14 @@ from aiohttp_sse import EventSourceResponse
 
 from .auth import Grant
 from .catchup import CatchUp
-from .events import Subscription, chunk
+from .deflate import GZIP_HEADER, deflated, wrapped
+from .events import Subscription
 from .hub import Subscriber
 from .settings import Settings
 
 __all__ = ["EventStream", "Visitor"]
+
+_NEVER = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,31 @@ class EventStream(EventSourceResponse):
     """The response to one subscriber."""
 
     def __init__(self, settings: Settings, subscription: Subscription, visitor: Visitor) -> None:
-        super().__init__(sep="\n", ping_interval=settings.ping, send_timeout=settings.send_timeout)
+        # Among those who share a deflate stream, nobody can have a ping of its own: `Streams.sweep` pings them all.
+        ping = _NEVER if subscription.gzip else settings.ping
+        super().__init__(sep="\n", ping_interval=ping, send_timeout=settings.send_timeout)
         self.headers["Cache-Control"] = "no-cache, no-transform"
+        if settings.compress:
+            self.headers["Vary"] = "Accept-Encoding"
+        if subscription.gzip:
+            self.headers["Content-Encoding"] = "gzip"
         self.visitor = visitor
         self.ended = "left"
         """Why the stream ends: the client has left, unless somebody else ended it."""
-        self._chunked_here = subscription.chunked
+        self._subscription = subscription
         if not subscription.chunked:  # HTTP/1.0 knows the end of a body only by the end of the connection
             self.force_close()
             self.headers["Connection"] = "close"
         self._wake: asyncio.Future[None] | None = None
         self._accepted_bytes = 0
         self._accepted_at = time.monotonic()
+
+    async def greet(self, frame: bytes) -> None:
+        """Write the first event.
+
+        :raises ConnectionError: if the client has left.
+        """
+        await self.write(GZIP_HEADER + deflated(frame) if self._subscription.gzip else frame)
 
     async def begin(self, request: web.Request) -> None:
         """Send the headers.
@@ -104,7 +120,7 @@ class EventStream(EventSourceResponse):
         """Write last bytes and stop streaming."""
         if self.is_connected() and not self._transport.is_closing():
             self.ended = reason
-            self._transport.write(chunk(farewell) if self._chunked_here else farewell)
+            self._transport.write(wrapped(self._subscription, [farewell]))
             self.stop_streaming()
 
     def abort(self) -> None:

@@ -208,6 +208,9 @@ class Settings:
     ping: float = _setting(15.0, _seconds, "s", "time between two comment pings on a connection")
     send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts nothing for so long is aborted")
     drain: float = _setting(10.0, _seconds, "s", "time in which all streams end after SIGTERM or SIGINT")
+    compress: bool = _setting(
+        False, _switch, "", "compress event streams, once for everybody, for clients that accept gzip"
+    )
     cors_origin: tuple[str, ...] = _setting(
         ("*",), _origins, "", "origins whose pages may read answers, with commas between them; * is any"
     )

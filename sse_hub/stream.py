@@ -28,7 +28,7 @@ from .logs import tell
 from .metrics import Metrics
 from .ports import StoreUnavailable
 from .problems import Problem
-from .requests import flag, number, quality
+from .requests import accepts_gzip, flag, number, quality
 from .response import EventStream, Visitor
 from .settings import Settings
 from .state import METRICS, SETTINGS, STREAMS
@@ -43,6 +43,7 @@ DOORS = 8
 all of them."""
 
 
+_PING = b": ping\n\n"
 _Start = tuple[bool, EventId | None, int | None]
 """Whether it resumes, after which event, and how many events back it begins otherwise."""
 
@@ -131,7 +132,7 @@ class Streams:
         self._all_closed.clear()
         self._note_begin(stream.visitor, subscriber, replay)
         try:
-            await stream.write(self._connected(subscriber, stream.visitor.channels))
+            await stream.greet(self._connected(subscriber, stream.visitor.channels))
             await stream.follow(subscriber, self._catch_up)
         finally:
             self._hub.unsubscribe(subscriber)
@@ -231,8 +232,12 @@ class Streams:
     async def sweep(self) -> None:
         """Until cancelled, let old events go, end streams whose client has left, and abort those that accept
         nothing."""
+        pinged = time.monotonic()
         while True:
-            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4))
+            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, self._settings.ping))
+            if time.monotonic() - pinged >= self._settings.ping:
+                pinged = time.monotonic()
+                self._hub.ping(_PING)
             self._hub.expire(time.time_ns() // 1_000_000)
             now = time.monotonic()
             for stream, subscriber in list(self._open.items()):
@@ -276,7 +281,8 @@ def _subscription(request: web.Request, names: Sequence[str], granted: frozenset
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
     chunked = request.version >= HttpVersion11
-    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), chunked, granted))
+    gzip = request.app[SETTINGS].compress and accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), chunked, granted, gzip))
 
 
 @functools.lru_cache(1024)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .deflate import Shared, wrapped
 from .events import Event, EventId, Subscription, compact_json, frame
 from .ports import Connection
 from .replay import Stretch
@@ -25,8 +26,10 @@ class State(Enum):
 class Group:
     """The subscribers of one subscription, and the frames that they get in this turn."""
 
-    def __init__(self, subscription: Subscription, floor: EventId) -> None:
+    def __init__(self, subscription: Subscription, floor: EventId, shared: Shared | None = None) -> None:
         self.subscription = subscription
+        self.shared = shared
+        """The deflate stream that it has in common with the subscription's other groups; None without compression."""
         self.floor = floor
         """Below it, a cursor cannot be continued from the log."""
         self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
@@ -38,15 +41,28 @@ class Group:
 
     def add(self, event: Event) -> None:
         if self.live and self.subscription.wants(event):
-            data = self.subscription.encode(event)
-            self.pending.append(data)
-            self.pending_bytes += len(data)
+            self._add(event, self.subscription.encode(event))
             self.pending_events += 1
 
     def add_notice(self, data: bytes) -> None:
         """Add what is no event."""
-        self.pending.append(data)
-        self.pending_bytes += len(data)
+        self._add(data, data)
+
+    def _add(self, what: Event | bytes, frame: bytes) -> None:
+        if self.shared is None:
+            self.pending.append(frame)
+        else:
+            self.shared.add(what, frame)
+        self.pending_bytes += len(frame)
+
+    def take_pending(self) -> bytes:
+        """What the group gets in this turn, as the bytes that go to the transport; nothing is pending afterwards."""
+        if self.shared is not None:
+            self.shared.cut()
+        data = self.subscription.enclose(b"".join(self.pending))
+        self.pending = []
+        self.pending_bytes = self.pending_events = 0
+        return data
 
 
 class Subscriber:
@@ -106,14 +122,14 @@ class Subscriber:
     def _hand(self, notice: bytes, stretch: Stretch, *, caught_up: bool) -> bool:
         """Write a page and move the cursor to its end; say whether the connection can take more."""
         self.cursor = stretch.reached
-        written = [self._group.subscription.wrap([notice])] if notice else []
+        written = [wrapped(self.subscription, [notice])] if notice else []
         if stretch.data:
             written.append(stretch.data)
         if self.replayed is not None:
             self.replayed += stretch.events
             if caught_up:
                 live = frame(compact_json({"replayed": self.replayed}), type="live")
-                written.append(self._group.subscription.wrap([live]))
+                written.append(wrapped(self.subscription, [live]))
                 self.replayed = None
         data = b"".join(written) if len(written) != 1 else written[0]  # a page alone goes out in the bytes all share
         self._handed_bytes += len(data)

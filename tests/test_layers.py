@@ -14,6 +14,7 @@ CONSOLE = [
 ]
 ORDER = [
     "events",
+    "deflate",
     "log",
     "replay",
     "statistics",

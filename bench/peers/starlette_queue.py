@@ -9,6 +9,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -57,16 +58,16 @@ def _fastapi() -> Starlette:
     from fastapi import FastAPI
     from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-    app = FastAPI()
+    app: Any = FastAPI()
 
-    @app.get("/realtime/{channel}", response_class=EventSourceResponse)
     async def follow() -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(raw_data="", event="connected")
         async for data in _messages():
             yield ServerSentEvent(raw_data=data)
 
+    app.get("/realtime/{channel}", response_class=EventSourceResponse)(follow)
     app.add_route("/realtime/{channel}", publish, methods=["POST"])
-    return app
+    return cast("Starlette", app)
 
 
 def main() -> int:

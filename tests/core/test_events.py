@@ -164,11 +164,11 @@ def test_a_chunk_is_its_length_in_hexadecimal_and_its_bytes() -> None:
 
 
 def test_no_empty_chunk_is_written_because_it_would_end_the_body() -> None:
-    assert Subscription(frozenset({"main"})).wrap([]) == b""
+    assert Subscription(frozenset({"main"})).enclose(b"") == b""
 
 
 def test_an_http_1_0_subscriber_gets_bytes_without_chunks() -> None:
-    assert Subscription(frozenset({"main"}), chunked=False).wrap([b"a", b"b"]) == b"ab"
+    assert Subscription(frozenset({"main"}), chunked=False).enclose(b"ab") == b"ab"
 
 
 def test_a_subscription_covers_its_names_and_what_its_patterns_match() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar
 
@@ -30,9 +31,10 @@ def done(publish: Coroutine[None, None, Result]) -> Result:
 class Connection:
     """Keeps what it is given; refuses more when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gzip: bool = False) -> None:
         self.written: list[bytes] = []
         self.can_take = True
+        self._gzip = gzip
 
     def take(self, data: bytes) -> bool:
         self.written.append(data)
@@ -40,7 +42,8 @@ class Connection:
 
     @property
     def received(self) -> list[Received]:
-        return parse(b"".join(self.written))
+        data = b"".join(self.written)
+        return parse(zlib.decompressobj(-15).decompress(data) if self._gzip else data)
 
     @property
     def data(self) -> list[str]:
@@ -73,9 +76,10 @@ class Rig:
         replay: int | None = None,
         resume: bool = False,
         live: bool = True,
+        gzip: bool = False,
     ) -> tuple[Connection, Subscriber]:
-        connection = Connection()
-        subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False)
+        connection = Connection(gzip=gzip)
+        subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False, gzip=gzip)
         subscriber = self.hub.subscribe(subscription, connection, cursor=cursor, replay=replay, resume=resume)
         while live and subscriber.advance():
             pass
@@ -314,8 +318,91 @@ def test_handed_bytes_follow_a_subscriber_through_its_states(rig: Rig) -> None:
     assert subscriber.handed_bytes == len(b"".join(connection.written))
 
 
+# Compressed once for everybody
+
+
+def test_subscribers_of_one_group_share_compressed_bytes_too(rig: Rig) -> None:
+    (one, _), (other, _) = rig.subscribe(gzip=True), rig.subscribe(gzip=True)
+    rig.publish("a")
+    rig.turn()
+    assert one.written[-1] is other.written[-1]
+    assert one.data == other.data == ["a"]
+
+
+def test_groups_of_one_subscription_share_one_stream(rig: Rig) -> None:
+    connections = [rig.subscribe(gzip=True)[0] for _ in range(150)]  # three groups
+    for number in range(5):
+        rig.publish(f"event {number}")
+        rig.turn()
+    assert len({b"".join(connection.written) for connection in connections}) == 1
+    assert connections[149].data == [f"event {number}" for number in range(5)]
+
+
+def test_what_repeats_is_sent_as_a_reference(rig: Rig) -> None:
+    connection, _ = rig.subscribe(gzip=True)
+    for number in range(20):
+        rig.publish(f'{{"sensor":"temperature","value":21.{number},"unit":"celsius","simulated":true}}')
+        rig.turn()
+    assert len(connection.written[-1]) * 3 < len(connection.written[0])
+
+
+def test_a_late_joiner_gets_nothing_that_refers_to_what_it_has_not(rig: Rig) -> None:
+    early, _ = rig.subscribe(gzip=True)
+    rig.publish("the same again and again")
+    rig.turn()
+    late, _ = rig.subscribe(gzip=True)
+    for _ in range(3):
+        rig.publish("the same again and again")
+        rig.turn()
+    assert late.data == ["the same again and again"] * 3
+    assert early.data == ["the same again and again"] * 4
+
+
+def test_many_joiners_in_a_turn_make_one_key_frame(rig: Rig) -> None:
+    connections = [rig.subscribe(gzip=True)[0] for _ in range(100)]
+    rig.publish("x")
+    rig.turn()
+    assert len({connection.written[-1] for connection in connections}) == 1
+
+
+def test_one_that_could_take_no_more_rejoins_at_a_key_frame(rig: Rig) -> None:
+    steady, _ = rig.subscribe(gzip=True)
+    slow, subscriber = rig.subscribe(gzip=True)
+    slow.can_take = False
+    for number in range(3):
+        rig.publish(f"number {number}")
+        rig.turn()
+    slow.can_take = True
+    while subscriber.advance():
+        pass
+    rig.publish("number 3")
+    rig.turn()
+    assert slow.data == steady.data == [f"number {number}" for number in range(4)]
+
+
+def test_a_ping_goes_to_all_who_share_a_stream_and_to_nobody_else(rig: Rig) -> None:
+    shared, _ = rig.subscribe(gzip=True)
+    plain, _ = rig.subscribe()
+    rig.hub.ping(b": ping\n\n")
+    rig.turn()
+    rig.publish("after it")
+    rig.turn()
+    assert zlib.decompressobj(-15).decompress(b"".join(shared.written)).startswith(b": ping\n\n")
+    assert shared.data == plain.data == ["after it"]
+
+
+def test_all_who_share_a_stream_are_told_of_a_loss_once(rig: Rig) -> None:
+    connections = [rig.subscribe(gzip=True)[0] for _ in range(70)]
+    rig.hub.lose({"main": EventId(5000, 0)})
+    rig.turn()
+    for connection in connections:
+        assert [event.type for event in connection.received] == ["lost"]
+
+
 class EveryHistory(RuleBasedStateMachine):
     """Whatever happens, everybody gets what it asked for once and in order, but for what it is told is lost."""
+
+    gzip = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -338,7 +425,7 @@ class EveryHistory(RuleBasedStateMachine):
     @rule(names=st.sampled_from([("a",), ("a", "b"), ("*",), ("c*",)]), back=st.one_of(st.none(), st.integers(0, 9)))
     def subscribe(self, names: tuple[str, ...], back: int | None) -> None:
         cursor = self.published[-back - 1][0] if back is not None and back < len(self.published) else None
-        connection, subscriber = self.rig.subscribe(*names, cursor=cursor, live=False)
+        connection, subscriber = self.rig.subscribe(*names, cursor=cursor, live=False, gzip=self.gzip)
         if not subscriber.lost:
             self.readers.append((connection, subscriber, names, subscriber.cursor))
 
@@ -353,6 +440,10 @@ class EveryHistory(RuleBasedStateMachine):
     def leave(self, which: int) -> None:
         if self.readers:
             self.rig.hub.unsubscribe(self.readers[which % len(self.readers)][1])
+
+    @rule()
+    def ping(self) -> None:
+        self.rig.hub.ping(b": ping\n\n")
 
     @invariant()
     def each_has_a_prefix_of_what_it_asked_for(self) -> None:
@@ -389,3 +480,13 @@ class EveryHistory(RuleBasedStateMachine):
 
 EveryHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestEveryHistory = EveryHistory.TestCase
+
+
+class EveryCompressedHistory(EveryHistory):
+    """The same, of those who share deflate streams."""
+
+    gzip = True
+
+
+EveryCompressedHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestEveryCompressedHistory = EveryCompressedHistory.TestCase

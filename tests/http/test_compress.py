@@ -1,0 +1,229 @@
+"""`--compress`: event streams that are deflated once for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+from conftest import PATIENCE, Server, serving
+from playwright.async_api import Page
+from wire import Parser, Received
+
+from sse_client import SSEClient
+from sse_hub.state import STREAMS
+
+GZIP = {"Accept-Encoding": "gzip"}
+
+
+@pytest.fixture
+async def compressing() -> AsyncIterator[Server]:
+    async with serving(compress=True, retry=50) as server:
+        yield server
+
+
+async def plain(server: Server) -> aiohttp.ClientSession:
+    """A client that inflates nothing by itself."""
+    return aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0))
+
+
+class Inflating:
+    """A compressed stream, read as a browser would."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._inflate = zlib.decompressobj(31)
+        self._parser = Parser()
+        self._events: list[Received] = []
+        self.text = b""
+        self.received_bytes = 0
+
+    async def next(self) -> Received:
+        async with asyncio.timeout(PATIENCE):
+            while not self._events:
+                data = await self._response.content.readany()
+                assert data
+                self.received_bytes += len(data)
+                text = self._inflate.decompress(data)
+                self.text += text
+                self._events.extend(self._parser.feed(text))
+        return self._events.pop(0)
+
+
+async def test_who_accepts_gzip_gets_it_and_everybody_else_does_not(compressing: Server) -> None:
+    for header, coding in (
+        ("gzip, br", "gzip"),
+        ("*", "gzip"),
+        ("br, gzip;q=0.1", "gzip"),
+        ("gzip;q=0", None),
+        ("br", None),
+        ("identity", None),
+        ("gzip;q=x", None),
+    ):
+        async with compressing.stream("/stream", {"Accept-Encoding": header}) as stream:
+            assert stream.response.headers.get("Content-Encoding") == coding
+            assert stream.response.headers["Vary"] == "Accept-Encoding"
+            assert (await stream.next()).type == "connected"
+
+
+async def test_without_the_flag_nothing_is_compressed(server: Server) -> None:
+    async with server.stream("/stream", GZIP) as stream:
+        assert "Content-Encoding" not in stream.response.headers
+        assert "Vary" not in stream.response.headers
+
+
+@pytest.mark.parametrize("query", ["", "&envelope=1", "&event=message"])
+async def test_every_event_is_readable_as_soon_as_it_has_arrived(compressing: Server, query: str) -> None:
+    async with compressing.stream(f"/stream?channel=main{query}", GZIP) as stream:
+        await stream.next()
+        for number in range(50):
+            await compressing.hub.publish(f"number {number}")
+            event = await stream.next()
+            assert f"number {number}" in event.data
+
+
+async def test_two_hundred_that_join_one_after_the_other_all_get_everything(compressing: Server) -> None:
+    async with AsyncExitStack() as stack:
+        streams = []
+        for number in range(200):
+            stream = await stack.enter_async_context(compressing.stream("/stream", GZIP))
+            assert (await stream.next()).type == "connected"
+            streams.append((number, stream))
+            await compressing.hub.publish(f"event {number}")
+        for begun, stream in streams:
+            for number in range(begun, 200):
+                assert (await stream.next()).data == f"event {number}"
+
+
+async def test_a_replay_is_followed_by_what_is_live(compressing: Server) -> None:
+    ids = [await compressing.hub.publish(f"event {number}") for number in range(10)]
+    async with compressing.stream(f"/stream?lastEventId={ids[3]}", GZIP) as stream:
+        events = await stream.until("live")
+        await compressing.hub.publish("event 10")
+        events.append(await stream.next())
+    assert [event.data for event in events if event.type == "message"] == [f"event {n}" for n in range(4, 11)]
+
+
+async def test_compressed_and_plain_subscribers_get_the_same(compressing: Server) -> None:
+    async with (
+        compressing.stream("/stream", GZIP) as one,
+        compressing.stream("/stream", {"Accept-Encoding": "identity"}) as other,
+    ):
+        for stream in (one, other):
+            await stream.next()
+        for number in range(10):
+            await compressing.hub.publish(json.dumps({"number": number}))
+        for _ in range(10):
+            assert (await one.next()) == (await other.next())
+
+
+async def test_fewer_bytes_are_sent(compressing: Server) -> None:
+    async with await plain(compressing) as client, client.get(compressing.url + "/stream", headers=GZIP) as response:
+        stream = Inflating(response)
+        await stream.next()
+        for number in range(200):
+            await compressing.hub.publish(
+                json.dumps({"sensor": "temperature", "value": 21 + number / 10, "unit": "°C"})
+            )
+            await stream.next()
+        assert stream.received_bytes * 3 < len(stream.text)
+
+
+async def test_pings_come_in_the_shared_stream() -> None:
+    async with serving(compress=True, ping=0.1) as server:
+        async with await plain(server) as client, client.get(server.url + "/stream", headers=GZIP) as response:
+            stream = Inflating(response)
+            await stream.next()
+            async with asyncio.timeout(PATIENCE):
+                while b": ping" not in stream.text:
+                    stream.text += stream._inflate.decompress(await response.content.readany())
+            await server.hub.publish("after a ping")
+            assert (await stream.next()).data == "after a ping"
+
+
+async def test_a_slow_reader_rejoins_and_has_lost_nothing(compressing: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", compressing.port, limit=4096)
+    writer.write(b"GET /stream HTTP/1.0\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    noise = random.Random(1)
+    sent = [noise.randbytes(20_000).hex() for _ in range(300)]
+    for data in sent:
+        await compressing.hub.publish(data)
+    assert compressing.hub.statistics().behind == 1
+    inflate, parser, got = zlib.decompressobj(31), Parser(), list[str]()
+    async with asyncio.timeout(PATIENCE):
+        while len(got) < 300:
+            got += [e.data for e in parser.feed(inflate.decompress(await reader.read(65536))) if e.type == "message"]
+        while compressing.hub.statistics().behind:
+            await asyncio.sleep(0.01)
+        await compressing.hub.publish("live again")
+        (last,) = parser.feed(inflate.decompress(await reader.read(65536)))
+    writer.close()
+    assert (got, last.data) == (sent, "live again")
+
+
+async def test_a_draining_server_says_so(compressing: Server) -> None:
+    async with compressing.stream("/stream", GZIP) as stream:
+        await stream.next()
+        await compressing.app.shutdown()
+        assert [event.type for event in await stream.rest()] == ["closing"]
+
+
+async def test_the_client_follows_it_and_comes_back_to_it(compressing: Server) -> None:
+    async with SSEClient(compressing.url) as client, asyncio.timeout(PATIENCE):
+        await compressing.hub.publish("0")
+        got = []
+        async for event in client.stream("main", replay=1):
+            got.append(event.data)
+            if len(got) == 3:
+                break
+            for stream in list(compressing.app[STREAMS].visitors()):
+                compressing.app[STREAMS].end(str(stream["id"]))
+            await compressing.hub.publish(str(len(got)))
+    assert got == ["0", "1", "2"]
+
+
+async def test_curl_reads_each_event_as_it_comes(compressing: Server) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is missing: apt-get install curl")
+    process = await asyncio.create_subprocess_exec(
+        curl, "--noproxy", "*", "-sN", "--compressed", f"{compressing.url}/stream", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        await process.stdout.readuntil(b"\n\n")
+        for number in range(3):
+            await compressing.hub.publish(f"event {number}")
+            assert f"data: event {number}".encode() in await process.stdout.readuntil(b"\n\n")
+    process.kill()
+    await process.wait()
+
+
+async def test_a_browser_reads_it_from_wherever_it_joins(compressing: Server, page: Page) -> None:
+    await page.goto(f"{compressing.url}/health")
+    async with compressing.stream("/stream", GZIP) as early:
+        await early.next()
+        await compressing.hub.publish("the same words, again and again")
+        await early.next()
+        await page.evaluate(
+            """() => new Promise((resolve) => {
+                window.told = [];
+                const source = new EventSource("/stream");
+                source.onmessage = ({ data }) => window.told.push(data);
+                source.addEventListener("connected", resolve);
+            })"""
+        )
+        for number in range(3):
+            await compressing.hub.publish(f"the same words, again and again {number}")
+            await page.wait_for_function(f"window.told.length === {number + 1}")
+        told = await page.evaluate("window.told")
+        coding = await page.evaluate("fetch('/stream').then((r) => { r.body.cancel(); return r.headers.get('Vary'); })")
+    assert told == [f"the same words, again and again {number}" for number in range(3)]
+    assert "Accept-Encoding" in coding
