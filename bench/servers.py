@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Kind", "Server", "compiled", "gathered", "hub", "peers", "pin_load"]
+__all__ = ["Kind", "Server", "compiled", "deflate_each", "gathered", "hub", "peers", "pin_load"]
 
 _BENCH = Path(__file__).resolve().parent
 _URL = re.compile(r" is at http://([0-9.]+):([0-9]+)/")
@@ -44,6 +44,10 @@ class Server:
     def resident_bytes(self) -> int:
         """Memory that the process occupies; buffers of the kernel are not in it."""
         return int(self._process.memory_info().rss)
+
+    def files(self) -> int:
+        """Descriptors that the process has open."""
+        return int(self._process.num_fds())
 
     def cpu(self) -> float:
         """Seconds of CPU that the process has used."""
@@ -69,6 +73,11 @@ def sse_starlette() -> contextlib.AbstractContextManager[Server]:
 def fastapi() -> contextlib.AbstractContextManager[Server]:
     """Run the same with FastAPI's own event streams."""
     return _running([str(_BENCH / "peers" / "starlette_queue.py"), "--fastapi"])
+
+
+def deflate_each() -> contextlib.AbstractContextManager[Server]:
+    """Run a compressor for each connection."""
+    return _running([str(_BENCH / "peers" / "deflate_each.py")])
 
 
 def better_sse() -> contextlib.AbstractContextManager[Server]:

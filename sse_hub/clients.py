@@ -6,6 +6,7 @@ and read from its end: what stands before the last address that is no such proxy
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -49,6 +50,7 @@ def is_secure(request: web.Request) -> bool:
     return bool(told) and told[-1].rpartition(",")[2].strip().lower() == "https"
 
 
+@functools.lru_cache(64)  # asked of every request, of the same few addresses
 def is_loopback(host: str) -> bool:
     """Whether a host, a name or an address, is this machine, and nobody else can reach it."""
     try:

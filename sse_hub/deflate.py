@@ -7,9 +7,10 @@ compressors follow each other, so a subscriber may be given, one after the other
 
     the gzip header (RFC 1952) · its own catch-up, pages deflated apart · the shared stream, from a key frame on
 
-A subscriber that joins makes the next flush a key frame, however many join in one turn of the event loop. Nothing may
-be written to one of those who share and not to the others: the distances in what follows would be wrong. Whoever falls
-behind is given pages deflated apart, and joins again at a key frame.
+A key frame costs what the compressor has learnt, so those who come in a storm do not make one each: they are first
+given every flush deflated anew (`Subscription.apart`), and join, all of them together, when `Hub.share` is called next.
+Nothing may be written to one of those who share and not to the others: the distances in what follows would be wrong.
+Whoever falls behind is given pages deflated apart, and joins again at a key frame.
 
 A gzip member ends with a checksum of all its text, which nobody has here: streams end without one, as a connection that
 breaks does. Decoders have given everything by then.
@@ -69,7 +70,7 @@ class Compressors:
 
     def shared(self, subscription: Subscription, groups: list[Group]) -> Shared | None:
         """The stream that the subscription's groups have in common; None if it is not compressed."""
-        if not subscription.gzip:
+        if not subscription.gzip or subscription.apart:
             return None
         return groups[0].shared if groups else Shared(self, groups)
 

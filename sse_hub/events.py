@@ -218,7 +218,9 @@ class Subscription:
     """Of the channels that the names cover, only those that these patterns match; None for all of them."""
 
     gzip: bool = False
-    """Whether the bytes are a deflate stream, which all that share them get from a key frame on (deflate.py)."""
+    """Whether the bytes are a deflate stream (deflate.py)."""
+    apart: bool = False
+    """Whether that is deflated anew for each flush, as it is until the subscriber joins a stream that is shared."""
 
     @property
     def exact(self) -> bool:

@@ -35,7 +35,7 @@ There is no I/O here and no clock; `schedule` is what the event loop calls `call
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from .deflate import Compressors
 from .events import Draft, Event, EventId, Subscription, check_channel, check_type
@@ -43,7 +43,7 @@ from .log import Channel, Log
 from .ports import Archive, Connection, Store
 from .replay import PAGE_BYTES, Pages, Stretch
 from .statistics import Statistics
-from .subscriber import Group, State, Subscriber, lost_notice
+from .subscriber import Group, Place, State, Subscriber, lost_notice
 
 __all__ = ["Connection", "Hub", "Place", "State", "Store", "Subscriber"]
 
@@ -51,15 +51,6 @@ TURN_WRITES = 64
 """Subscribers in a group, and writes after which a flush goes on in the next turn of the event loop. At 5 µs each,
 requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
 _NEVER = EventId(0, 0)
-
-
-class Place(NamedTuple):
-    """Where a subscriber begins."""
-
-    cursor: EventId
-    floor: EventId
-    """Id of the newest event of its channels that is gone."""
-    lost: bool = False
 
 
 class Hub:
@@ -271,10 +262,7 @@ class Hub:
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber, State.GONE)
         subscriber.state = State.GONE
-        group = subscriber._group
-        group.members -= 1
-        if not group.members:
-            self._remove_group(group)
+        self._leave_group(subscriber._group)
 
     def join(self, subscriber: Subscriber) -> None:
         """Make a subscriber LIVE that has everything up to the head."""
@@ -306,6 +294,19 @@ class Hub:
                     group.add_notice(comment)
                     self._pending[group] = None
         self._flush_soon()
+
+    def share(self) -> None:
+        """Let those join the shared deflate streams who are LIVE beside them, all at one key frame of each. Called once
+        a second or so, it bounds how often there is one."""
+        for subscription, groups in list(self._groups.items()):
+            for group in list(groups) if subscription.apart else ():
+                self._flush(group)
+                for subscriber in list(group.live):
+                    self._leave_live(subscriber, State.BEHIND)
+                    self._leave_group(group)
+                    subscriber._group = self._group_with_room(replace(subscription, apart=False))
+                    subscriber._group.members += 1
+                    self.join(subscriber)
 
     def settle(self, subscriber: Subscriber) -> None:
         """Hand a LIVE subscriber what its group holds for this turn, so that something else can be written after it."""
@@ -375,7 +376,10 @@ class Hub:
             route.append(group)
         return group
 
-    def _remove_group(self, group: Group) -> None:
+    def _leave_group(self, group: Group) -> None:
+        group.members -= 1
+        if group.members:
+            return
         groups = self._groups[group.subscription]
         groups.remove(group)
         if not groups:

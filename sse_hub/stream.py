@@ -239,6 +239,7 @@ class Streams:
                 pinged = time.monotonic()
                 self._hub.ping(_PING)
             self._hub.expire(time.time_ns() // 1_000_000)
+            self._hub.share()
             now = time.monotonic()
             for stream, subscriber in list(self._open.items()):
                 # aiohttp cancels a handler whose client has left only if its server was made with
@@ -282,7 +283,8 @@ def _subscription(request: web.Request, names: Sequence[str], granted: frozenset
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
     chunked = request.version >= HttpVersion11
     gzip = request.app[SETTINGS].compress and accepts_gzip(request.headers.get("Accept-Encoding", ""))
-    return _shared(Subscription(frozenset(names), types, flag(request, "envelope"), chunked, granted, gzip))
+    envelope = flag(request, "envelope")
+    return _shared(Subscription(frozenset(names), types, envelope, chunked, granted, gzip, apart=gzip))
 
 
 @functools.lru_cache(1024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .deflate import Shared, wrapped
 from .events import Event, EventId, Subscription, compact_json, frame
@@ -14,7 +14,16 @@ from .replay import Stretch
 if TYPE_CHECKING:
     from .hub import Hub
 
-__all__ = ["Group", "State", "Subscriber", "lost_notice"]
+__all__ = ["Group", "Place", "State", "Subscriber", "lost_notice"]
+
+
+class Place(NamedTuple):
+    """Where a subscriber begins."""
+
+    cursor: EventId
+    floor: EventId
+    """Id of the newest event of its channels that is gone."""
+    lost: bool = False
 
 
 class State(Enum):
@@ -57,9 +66,11 @@ class Group:
 
     def take_pending(self) -> bytes:
         """What the group gets in this turn, as the bytes that go to the transport; nothing is pending afterwards."""
-        if self.shared is not None:
+        if self.shared is None:
+            data = wrapped(self.subscription, self.pending)
+        else:
             self.shared.cut()
-        data = self.subscription.enclose(b"".join(self.pending))
+            data = self.subscription.enclose(b"".join(self.pending))
         self.pending = []
         self.pending_bytes = self.pending_events = 0
         return data

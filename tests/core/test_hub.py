@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -80,9 +81,13 @@ class Rig:
     ) -> tuple[Connection, Subscriber]:
         connection = Connection(gzip=gzip)
         subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False, gzip=gzip)
+        if gzip:  # as it is subscribed over HTTP
+            subscription = replace(subscription, apart=True)
         subscriber = self.hub.subscribe(subscription, connection, cursor=cursor, replay=replay, resume=resume)
         while live and subscriber.advance():
             pass
+        if live and gzip:
+            self.hub.share()
         return connection, subscriber
 
 
@@ -306,10 +311,11 @@ def test_the_statistics_count_what_was_handed_over(rig: Rig) -> None:
     assert statistics.behind == 0
 
 
-def test_handed_bytes_follow_a_subscriber_through_its_states(rig: Rig) -> None:
+@pytest.mark.parametrize("gzip", [False, True])
+def test_handed_bytes_follow_a_subscriber_through_its_states(rig: Rig, gzip: bool) -> None:
     rig.publish("a")
-    rig.subscribe()
-    connection, subscriber = rig.subscribe(replay=1)
+    rig.subscribe(gzip=gzip)
+    connection, subscriber = rig.subscribe(replay=1, gzip=gzip)
     rig.publish("b")
     rig.turn()
     connection.can_take = False
@@ -363,6 +369,26 @@ def test_many_joiners_in_a_turn_make_one_key_frame(rig: Rig) -> None:
     rig.publish("x")
     rig.turn()
     assert len({connection.written[-1] for connection in connections}) == 1
+
+
+def test_until_it_joins_a_newcomer_gets_everything_deflated_anew_and_costs_the_others_nothing(rig: Rig) -> None:
+    def words(number: int) -> str:
+        return f"the same words again and again, only the number is another: {number}"
+
+    early, _ = rig.subscribe(gzip=True)
+    rig.publish(words(0))
+    rig.turn()
+    late, subscriber = rig.subscribe(gzip=True, live=False)
+    assert not subscriber.advance()
+    rig.publish(words(1))
+    rig.turn()
+    assert len(early.written[-1]) < len(late.written[-1])
+    rig.hub.share()
+    rig.publish(words(2))
+    rig.turn()
+    assert early.written[-1] is late.written[-1]
+    assert late.data == [words(1), words(2)]
+    assert early.data == [words(0), words(1), words(2)]
 
 
 def test_one_that_could_take_no_more_rejoins_at_a_key_frame(rig: Rig) -> None:
@@ -440,6 +466,10 @@ class EveryHistory(RuleBasedStateMachine):
     def leave(self, which: int) -> None:
         if self.readers:
             self.rig.hub.unsubscribe(self.readers[which % len(self.readers)][1])
+
+    @rule()
+    def share(self) -> None:
+        self.rig.hub.share()
 
     @rule()
     def ping(self) -> None:
