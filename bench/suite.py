@@ -15,9 +15,10 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chart import draw
 from generator import Load, Result, loading
@@ -243,6 +244,24 @@ def _verdict(row: Measured) -> str:
     return f"{ratio:.2f} × {best}"
 
 
+def _compare(rows: Sequence[Measured], recorded: Sequence[Mapping[str, Any]]) -> None:
+    """Print how many times the limit the hub was, now and when it was recorded. Times differ from machine to machine;
+    these ratios less so, and yet enough that only a fall by half is called one."""
+    before = {row["name"]: row["figures"] for row in recorded}
+    print(f"\n{'times the C loop':44}{'now':>8}{'recorded':>10}")
+    for row in rows:
+        now, then = _times_limit(row.figures), _times_limit(before.get(row.name, {}))
+        if now is None or then is None:
+            continue
+        worse = now < then / 2 if row.better == "more" else now > then * 2
+        print(f"{row.name:44}{now:8.2f}{then:10.2f}{'  WORSE' if worse else ''}")
+
+
+def _times_limit(figures: Mapping[str, float]) -> float | None:
+    ours, limit = figures.get("sse-hub"), figures.get("C loop")
+    return ours / limit if ours is not None and limit else None
+
+
 def _about(pinned: bool) -> str:
     where = "one core for the server, one for the load" if pinned else "nothing pinned to a core"
     return f"Python {platform.python_version()}, {os.cpu_count()} cores, {where}, loopback."
@@ -260,6 +279,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a measurement (3)")
     parser.add_argument(
         "--quick", action="store_true", help="a few scenarios, a second each, the hub and the limit only"
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="print the ratios to the limit beside those of FILE"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
     parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="draw it there")
@@ -283,6 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = list(_measure(chosen, kinds, program, 1.0 if given.quick else given.seconds))
     _print(rows, kinds)
     print(f"\n{_about(pinned)}")
+    if given.compare:
+        _compare(rows, json.loads(given.compare.read_text()))
     if given.json:
         given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
     if given.chart:
