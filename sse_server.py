@@ -124,7 +124,6 @@ def make_runner(app: web.Application) -> web.AppRunner:
     return web.AppRunner(
         app,
         auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
-        handler_cancellation=True,  # a handler whose client has left must not wait for the next event
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
         access_log_class=logs.AccessLog,
         shutdown_timeout=settings.drain * 0.2,

@@ -26,9 +26,9 @@ HTTP:
     access.py       what a request may do: its token, its host, its origin
     session.py      a token becomes a browser's cookie
     cors.py         which pages may read the answers
-    catchup.py      turns and pages for those who are behind
     nodes.py        the store's life with the application, and what nodes that share one tell each other
-    response.py     an event stream: an aiohttp-sse response with a cursor
+    response.py     an event stream: begun by aiohttp-sse, then a connection with a cursor
+    catchup.py      turns and pages for those who are behind
     stream.py       how streams begin, the registry of those that are open, how they end
     visitors.py     who is connected
     publish.py      the two POSTs, batches, idempotency

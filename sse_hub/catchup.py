@@ -1,19 +1,24 @@
 """Catching up without a cost to those who are live: the turns of subscribers that are BEHIND, and the store's pages.
 
 A thousand that resume at once take turns, a few for each turn of the event loop. A page that several ask for is read
-from the store once.
+from the store once. A stream has a task here only while there is something to write and its connection can take it: who
+is LIVE has none, and neither has who is frozen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from .events import EventId, Subscription
-from .hub import Hub, Subscriber
+from .hub import Hub, State, Subscriber
 from .ports import StoreUnavailable
 from .replay import Pages, Stretch
+from .response import EventStream
 
 __all__ = ["CatchUp"]
+
+logger = logging.getLogger("sse_hub.streams")
 
 _AT_ONCE = 4
 """Pages written in a turn of the event loop. At 40 µs for 64 kB, who is live waits 0.2 ms for them."""
@@ -28,9 +33,41 @@ class CatchUp:
         self._hub = hub
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._pages = Pages()
+        self._feeding: dict[EventStream, asyncio.Task[None]] = {}
         self._reading: dict[tuple[Subscription, EventId], asyncio.Task[Stretch]] = {}
 
-    async def turn(self, subscriber: Subscriber) -> None:
+    def rouse(self, stream: EventStream) -> None:
+        """Feed the stream if it is BEHIND and its connection can take more, until one of the two is over."""
+        if stream in self._feeding or not _is_hungry(stream):
+            return
+        if stream.subscriber.below_log is None:
+            stream.subscriber.advance()  # for most, that is all
+        if _is_hungry(stream):
+            task = self._feeding[stream] = asyncio.create_task(self._feed(stream))
+            task.add_done_callback(lambda task: _note_failure(stream, task))
+
+    def forget(self, stream: EventStream) -> None:
+        """Stop feeding a stream that is closed."""
+        task = self._feeding.pop(stream, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """End what is still being fed or read."""
+        tasks = [*self._feeding.values(), *self._reading.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _feed(self, stream: EventStream) -> None:
+        try:
+            # A full transport would be made LIVE again if there were nothing to write: hence a look before each turn.
+            while _is_hungry(stream):
+                await self._turn(stream.subscriber)
+        finally:
+            self._feeding.pop(stream, None)
+
+    async def _turn(self, subscriber: Subscriber) -> None:
         """Write one more page to the subscriber, when it is its turn."""
         upto = subscriber.below_log
         if upto is None:
@@ -69,3 +106,13 @@ class CatchUp:
         if stretch.reached < end:
             self._pages.add(subscription, after, stretch)
         return stretch
+
+
+def _is_hungry(stream: EventStream) -> bool:
+    return stream.subscriber.state is State.BEHIND and not stream.paused
+
+
+def _note_failure(stream: EventStream, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a stream could not be fed", exc_info=error)
+        stream.abort()  # its client comes back to where it was

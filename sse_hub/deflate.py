@@ -28,9 +28,9 @@ from .events import Event, Subscription
 if TYPE_CHECKING:
     from .subscriber import Group
 
-__all__ = ["GZIP_HEADER", "Compressors", "Shared", "deflated", "wrapped"]
+__all__ = ["Compressors", "Shared", "deflated", "opened", "wrapped"]
 
-GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """RFC 1952, section 2.3: deflate, no name, no time, of no known system."""
 _LEVEL = 6
 _RAW = -15  # a window of 32 kB, and neither header nor checksum
@@ -48,6 +48,11 @@ def wrapped(subscription: Subscription, frames: Sequence[bytes]) -> bytes:
     """Frames for one subscriber, or for all who stand at one place, as the bytes that go to the transport."""
     data = b"".join(frames)
     return subscription.enclose(deflated(data) if subscription.gzip and data else data)
+
+
+def opened(subscription: Subscription, frame: bytes) -> bytes:
+    """The first frame of a stream, as the bytes that go to the transport."""
+    return subscription.enclose(_GZIP_HEADER + deflated(frame) if subscription.gzip else frame)
 
 
 class Compressors:

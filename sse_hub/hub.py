@@ -286,10 +286,9 @@ class Hub:
                 self._routes.pop(channel.name, None)
 
     def ping(self, comment: bytes) -> None:
-        """Give a comment to whoever is LIVE and shares a deflate stream, in which no connection can have one of its
-        own."""
-        for subscription, groups in self._groups.items():
-            for group in groups if subscription.gzip else ():
+        """Give a comment to whoever is LIVE: made once for a group, and all who share a deflate stream get the same."""
+        for groups in self._groups.values():
+            for group in groups:
                 if group.live:
                     group.add_notice(comment)
                     self._pending[group] = None

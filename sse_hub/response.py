@@ -1,32 +1,35 @@
-"""The response of an event stream: aiohttp-sse's, which the hub writes to.
+"""An event stream on the wire: how it begins as aiohttp-sse's response, and the connection that is left of it.
 
-aiohttp-sse gives headers, comment pings and the kernel's timeout. Its `send()` formats for one client, so only
-`connected` goes out that way of writing; everything after it is bytes that the hub made once for a whole group,
-ready-framed, straight to the transport. A response is a `hub.Connection`: `take` is called by the hub in every flush
-and must not wait. A handler is its owner: it calls `advance` while there is something to catch up with, and sleeps
-while there is not.
+`Opening` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. With the headers sent, all
+that HTTP had to say is said, and the connection is *taken over*: its transport gets an `EventStream` for its protocol,
+and aiohttp is told that the connection is gone. Request, parser, three tasks and the frames of a handler that waits are
+12 kB for each subscriber; a stream without them is 3 (`python -m bench --only memory`). It is taken over by what
+asyncio offers (`set_protocol`) and by two public names of aiohttp's protocol, whose meaning
+`tests/http/test_takeover.py` holds.
+
+An `EventStream` is a `hub.Connection`: `take` is called by the hub in every flush and must not wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from .auth import Grant
-from .catchup import CatchUp
-from .deflate import GZIP_HEADER, deflated, wrapped
+from .deflate import wrapped
 from .events import Subscription
-from .hub import Subscriber
+from .hub import State, Subscriber
 from .settings import Settings
 
-__all__ = ["EventStream", "Visitor"]
+__all__ = ["EventStream", "Opening", "Visitor"]
 
-_NEVER = 1e9
+_LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,87 +44,77 @@ class Visitor:
     grant: Grant
 
 
-class EventStream(EventSourceResponse):
-    """The response to one subscriber."""
+class EventStream(asyncio.Protocol):
+    """An open event stream: a connection that nothing but events goes out on.
 
-    def __init__(self, settings: Settings, subscription: Subscription, visitor: Visitor) -> None:
-        # Among those who share a deflate stream, nobody can have a ping of its own: `Streams.sweep` pings them all.
-        ping = _NEVER if subscription.gzip else settings.ping
-        super().__init__(sep="\n", ping_interval=ping, send_timeout=settings.send_timeout)
-        self.headers["Cache-Control"] = "no-cache, no-transform"
-        if settings.compress:
-            self.headers["Vary"] = "Accept-Encoding"
-        if subscription.gzip:
-            self.headers["Content-Encoding"] = "gzip"
+    :param transport: the connection, which has sent its headers.
+    :param paused: whether it can take nothing more at once.
+    :param visitor: who is at its other end.
+    :param roused: called with the stream when it can take bytes again.
+    :param closed: called with the stream when its connection is gone.
+    """
+
+    __slots__ = (
+        "_accepted_at",
+        "_accepted_bytes",
+        "_closed",
+        "_roused",
+        "_transport",
+        "ended",
+        "paused",
+        "subscriber",
+        "visitor",
+    )
+
+    subscriber: Subscriber
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        paused: bool,
+        visitor: Visitor,
+        roused: Callable[[EventStream], None],
+        closed: Callable[[EventStream], None],
+    ) -> None:
+        self.paused = paused
         self.visitor = visitor
         self.ended = "left"
         """Why the stream ends: the client has left, unless somebody else ended it."""
-        self._subscription = subscription
-        if not subscription.chunked:  # HTTP/1.0 knows the end of a body only by the end of the connection
-            self.force_close()
-            self.headers["Connection"] = "close"
-        self._wake: asyncio.Future[None] | None = None
+        self._transport = transport
+        self._roused = roused
+        self._closed = closed
         self._accepted_bytes = 0
         self._accepted_at = time.monotonic()
 
-    async def greet(self, frame: bytes) -> None:
-        """Write the first event.
-
-        :raises ConnectionError: if the client has left.
-        """
-        await self.write(GZIP_HEADER + deflated(frame) if self._subscription.gzip else frame)
-
-    async def begin(self, request: web.Request) -> None:
-        """Send the headers.
-
-        :raises ConnectionError: if the client has left already.
-        """
-        await self.prepare(request)
-        self.headers.clear()  # they are sent; a stream that lasts for days need not keep 1 kB of them
-        if request.transport is None:
-            raise ConnectionResetError("the client has left")
-        self._transport = request.transport
-        self._protocol = request.protocol
-        assert self._ping_task is not None
-        self._ping_task.add_done_callback(self._rouse)
-
     def take(self, data: bytes) -> bool:
         """Write the bytes and say whether the transport takes more at once; never wait (`hub.Connection`)."""
-        if self._transport.is_closing():
-            self.stop_streaming()
-            return False
         self._transport.write(data)
-        if not self._protocol.writing_paused:
-            return True
-        self._rouse()
-        return False
+        return not self.paused
 
-    def _rouse(self, _: object = None) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+    def pause_writing(self) -> None:
+        """The transport holds as much as it should; `take` then says so."""
+        self.paused = True
 
-    async def follow(self, subscriber: Subscriber, catch_up: CatchUp) -> None:
-        """Feed the subscriber from the log whenever it is BEHIND, until its client leaves or the stream is stopped.
+    def resume_writing(self) -> None:
+        """The client has accepted most of it."""
+        self.paused = False
+        self._roused(self)
 
-        :raises ConnectionError: if the client leaves while it is being waited for.
-        """
-        assert self._payload_writer is not None
-        while self.is_connected():
-            if subscriber.below_log is not None or subscriber.advance():
-                await catch_up.turn(subscriber)
-            else:
-                # No await since `advance` made it LIVE: the flush that fills the transport finds this future.
-                self._wake = asyncio.get_running_loop().create_future()
-                await self._wake
-            # Before the next `advance`, which would make a full transport LIVE again if there is nothing to write.
-            await self._payload_writer.drain()
+    def data_received(self, data: bytes) -> None:
+        """Whatever a client says on a stream that has no end, nobody will answer it."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client has left, or the stream was ended and all of it is sent."""
+        self._closed(self)
 
     def end(self, farewell: bytes, reason: str) -> None:
-        """Write last bytes and stop streaming."""
-        if self.is_connected() and not self._transport.is_closing():
+        """Write last bytes and end the stream. The hub must have forgotten its subscriber."""
+        assert self.subscriber.state is State.GONE
+        if not self._transport.is_closing():
             self.ended = reason
-            self._transport.write(wrapped(self._subscription, [farewell]))
-            self.stop_streaming()
+            subscription = self.subscriber.subscription
+            self._transport.write(wrapped(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
+            self._transport.close()
 
     def abort(self) -> None:
         """Close the connection without waiting for what the client has not accepted."""
@@ -129,20 +122,64 @@ class EventStream(EventSourceResponse):
             self.ended = "stalled"
         self._transport.abort()
 
-    def left(self) -> bool:
-        """Whether the connection is gone, though nobody may have told the handler."""
-        return self._transport.is_closing()
-
     @property
     def queued_bytes(self) -> int:
         """Bytes that wait in this process for the client to accept them."""
         return self._transport.get_write_buffer_size()
 
-    def stalled(self, handed_bytes: int, now: float) -> float:
+    def stalled(self, now: float) -> float:
         """For how many seconds the client has accepted nothing although there was something to accept."""
         waiting_bytes = self.queued_bytes
-        accepted_bytes = handed_bytes - waiting_bytes  # falls by a ping: only a rise is progress
+        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # falls by a farewell: only a rise is progress
         if not waiting_bytes or accepted_bytes > self._accepted_bytes:
             self._accepted_bytes = accepted_bytes
             self._accepted_at = now
         return now - self._accepted_at
+
+
+class Opening(EventSourceResponse):
+    """The headers of an event stream, and the hand-over of its connection."""
+
+    def __init__(self, settings: Settings, subscription: Subscription) -> None:
+        super().__init__(send_timeout=settings.send_timeout)
+        self.headers["Cache-Control"] = "no-cache, no-transform"
+        # Once it has been taken over, aiohttp reads no further request from the connection.
+        self.headers["Connection"] = "close"
+        if settings.compress:
+            self.headers["Vary"] = "Accept-Encoding"
+        if subscription.gzip:
+            self.headers["Content-Encoding"] = "gzip"
+        self._taken_over = False
+
+    async def begin(
+        self,
+        request: web.Request,
+        visitor: Visitor,
+        roused: Callable[[EventStream], None],
+        closed: Callable[[EventStream], None],
+    ) -> EventStream:
+        """Send the headers and take the connection over from aiohttp; the handler returns this response afterwards.
+
+        :raises ConnectionError: if the client has left already.
+        """
+        await self.prepare(request)
+        self.stop_streaming()  # the hub pings whole groups
+        self.force_close()
+        protocol, transport = request.protocol, request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has left")
+        self._taken_over = True
+        stream = EventStream(transport, protocol.writing_paused, visitor, roused, closed)
+        protocol.transport = None  # so that what ends there does not close it
+        asyncio.get_running_loop().call_soon(protocol.connection_lost, None)
+        transport.set_protocol(stream)
+        return stream
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the headers; nothing once the connection has been taken over."""
+        return None if self._taken_over else await super().prepare(request)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the response, for aiohttp; the stream goes on."""
+        if not self._taken_over:
+            await super().write_eof(data)

@@ -1,7 +1,8 @@
 """Every event stream: how one begins, the registry of those that are open, and how they end.
 
-Deadlines are the loop's, not the writer's: `Streams.sweep` looks every second at who accepts nothing, because a task
-that waits for a frozen client is as frozen as the client; and at whose token has ended.
+A handler ends as soon as its stream has begun. What is open then is a connection in the registry: `EventStream`.
+Deadlines are the loop's, not the writer's: `Streams.sweep` looks every second at who accepts nothing, because whatever
+waits for a frozen client is as frozen as the client; and at whose token has ended.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import HttpVersion11, web
 
 from .access import allow_subscribe, grant_of
-from .auth import Grant, KeysAway
+from .auth import KeysAway
 from .catchup import CatchUp
 from .clients import address_of
+from .deflate import opened, wrapped
 from .events import EventId, Subscription, check_channel, check_pattern, check_type, compact_json, frame, timestamp
 from .hub import Hub, Place, State, Subscriber
 from .limits import Places
@@ -29,7 +31,7 @@ from .metrics import Metrics
 from .ports import StoreUnavailable
 from .problems import Problem
 from .requests import accepts_gzip, flag, number, quality
-from .response import EventStream, Visitor
+from .response import EventStream, Opening, Visitor
 from .settings import Settings
 from .state import METRICS, SETTINGS, STREAMS
 
@@ -58,14 +60,15 @@ class Streams:
         self._settings = settings
         self._metrics = metrics
         self._catch_up = CatchUp(hub)
-        self._open: dict[EventStream, Subscriber] = {}
+        self._open: dict[str, EventStream] = {}  # by the id of their visitor
         self._places = Places(settings.max_subscribers, settings.max_subscribers_per_address)
         self._visits = itertools.count(1)
+        self._roused, self._closed = self._catch_up.rouse, self._note_closed  # one object each, not one a stream
         self._doors = asyncio.Semaphore(DOORS)
         self._all_closed = asyncio.Event()
 
     async def serve(self, request: web.Request, names: Sequence[str]) -> web.StreamResponse:
-        """Answer with the event stream of these channels and patterns, until one side ends it.
+        """Begin the event stream of these channels and patterns, as the answer; it then goes on until one side ends it.
 
         :raises Problem: 400 or 406 if the request asks for something impossible, 401 or 403 for something forbidden.
         """
@@ -85,38 +88,31 @@ class Streams:
             return self._passing(refusal.reason)
         # Taken before the first await, so that a thousand at once do not all find the last place free.
         self._places.take(address)
+        visitor = Visitor(str(next(self._visits)), address, tuple(names), time.time_ns() // 1_000_000, grant)
         try:
-            return await self._open_stream(request, names, grant, address, subscription, (resume, cursor, replay))
+            return await self._open_stream(request, subscription, visitor, (resume, cursor, replay))
         finally:
-            self._places.leave(address)
+            if visitor.id not in self._open:
+                self._places.leave(address)
 
     async def _open_stream(
-        self,
-        request: web.Request,
-        names: Sequence[str],
-        grant: Grant,
-        address: str,
-        subscription: Subscription,
-        start: _Start,
+        self, request: web.Request, subscription: Subscription, visitor: Visitor, start: _Start
     ) -> web.StreamResponse:
-        visitor = Visitor(str(next(self._visits)), address, tuple(names), time.time_ns() // 1_000_000, grant)
-        stream = EventStream(self._settings, subscription, visitor)
+        opening = Opening(self._settings, subscription)
         try:
             place = await self._locate(subscription, *start)
             async with self._doors:
                 await asyncio.sleep(0)
                 if self.draining:  # it has begun since; nobody would end this stream
                     return self._passing("The server is ending.")
-                await stream.begin(request)
+                stream = await opening.begin(request, visitor, self._roused, self._closed)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
             return self._passing(error.reason)
         except ConnectionError:
-            return stream
-        async with stream:
-            with contextlib.suppress(ConnectionError):
-                await self._feed(stream, subscription, start, place)
-        return stream
+            return opening
+        self._begin(stream, subscription, start, place)
+        return opening
 
     async def _locate(
         self, subscription: Subscription, resume: bool, cursor: EventId | None, replay: int | None
@@ -125,21 +121,25 @@ class Streams:
             raise StoreUnavailable(self._hub.store.trouble or "The store is being opened.")
         return await self._hub.locate(subscription, cursor=cursor, replay=replay, resume=resume)
 
-    async def _feed(self, stream: EventStream, subscription: Subscription, start: _Start, place: Place | None) -> None:
+    def _begin(self, stream: EventStream, subscription: Subscription, start: _Start, place: Place | None) -> None:
         resume, cursor, replay = start
         subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume, place=place)
-        self._open[stream] = subscriber
+        stream.subscriber = subscriber
+        self._open[stream.visitor.id] = stream
         self._all_closed.clear()
         self._note_begin(stream.visitor, subscriber, replay)
-        try:
-            await stream.greet(self._connected(subscriber, stream.visitor.channels))
-            await stream.follow(subscriber, self._catch_up)
-        finally:
-            self._hub.unsubscribe(subscriber)
-            del self._open[stream]
-            if not self._open:
-                self._all_closed.set()
-            self._note_end(stream, subscriber)
+        stream.take(opened(subscription, self._connected(subscriber, stream.visitor.channels)))
+        self._catch_up.rouse(stream)
+
+    def _note_closed(self, stream: EventStream) -> None:
+        """Forget a stream whose connection is gone."""
+        self._hub.unsubscribe(stream.subscriber)
+        self._catch_up.forget(stream)
+        self._places.leave(stream.visitor.address)
+        del self._open[stream.visitor.id]
+        if not self._open:
+            self._all_closed.set()
+        self._note_end(stream)
 
     def _note_begin(self, visitor: Visitor, subscriber: Subscriber, replay: int | None) -> None:
         outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else "replayed" if replay else None
@@ -156,7 +156,7 @@ class Streams:
             **({} if visitor.grant.subject is None else {"subject": visitor.grant.subject}),
         )
 
-    def _note_end(self, stream: EventStream, subscriber: Subscriber) -> None:
+    def _note_end(self, stream: EventStream) -> None:
         self._metrics.ended.labels(stream.ended).inc()
         tell(
             logger,
@@ -165,15 +165,15 @@ class Streams:
             id=stream.visitor.id,
             reason=stream.ended,
             seconds=round(time.time() - stream.visitor.since_ms / 1000, 3),
-            bytes=subscriber.handed_bytes,
+            bytes=stream.subscriber.handed_bytes,
         )
 
     def visitors(self) -> list[dict[str, object]]:
         """Who is connected, and how each stands."""
         head = self._hub.log.head
         told: list[dict[str, object]] = []
-        for stream, subscriber in self._open.items():
-            visitor = stream.visitor
+        for stream in self._open.values():
+            visitor, subscriber = stream.visitor, stream.subscriber
             cursor = head if subscriber.state is State.LIVE else subscriber.cursor
             told.append(
                 {
@@ -191,17 +191,20 @@ class Streams:
 
     def end(self, id: str) -> bool:
         """End a stream, as somebody has asked for; say whether it was there."""
-        stream = next((stream for stream in self._open if stream.visitor.id == id), None)
+        stream = self._open.get(id)
         if stream is not None:
             self._end(stream, Problem(503, "This stream was ended by an operator."), "ended")
         return stream is not None
 
     def _end(self, stream: EventStream, problem: Problem, reason: str) -> None:
         """End a stream before its client wants it, and say why."""
-        subscriber = self._open[stream]
-        self._hub.settle(subscriber)
-        self._hub.unsubscribe(subscriber)
-        stream.end(frame(str(problem), type="error", retry_ms=self._retry_ms()), reason)
+        self._part(stream, frame(str(problem), type="error", retry_ms=self._retry_ms()), reason)
+
+    def _part(self, stream: EventStream, farewell: bytes, reason: str) -> None:
+        """Write what the hub has for the stream, and last bytes, and end it."""
+        self._hub.settle(stream.subscriber)
+        self._hub.unsubscribe(stream.subscriber)
+        stream.end(farewell, reason)
 
     def _connected(self, subscriber: Subscriber, names: Sequence[str]) -> bytes:
         notice = {
@@ -229,6 +232,13 @@ class Streams:
             },
         )
 
+    def _ping(self) -> None:
+        """Give everybody a comment: those who are LIVE as groups, and who is BEHIND and waits for a page, by itself."""
+        self._hub.ping(_PING)
+        for stream in self._open.values():
+            if stream.subscriber.state is State.BEHIND and not stream.queued_bytes:
+                stream.take(wrapped(stream.subscriber.subscription, [_PING]))
+
     async def sweep(self) -> None:
         """Until cancelled, let old events go, end streams whose client has left, and abort those that accept
         nothing."""
@@ -237,17 +247,12 @@ class Streams:
             await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, self._settings.ping))
             if time.monotonic() - pinged >= self._settings.ping:
                 pinged = time.monotonic()
-                self._hub.ping(_PING)
+                self._ping()
             self._hub.expire(time.time_ns() // 1_000_000)
             self._hub.share()
             now = time.monotonic()
-            for stream, subscriber in list(self._open.items()):
-                # aiohttp cancels a handler whose client has left only if its server was made with
-                # handler_cancellation=True; that of an application that embeds this one may not have been.
-                if stream.left():
-                    if stream.is_connected():
-                        stream.stop_streaming()
-                elif stream.stalled(subscriber.handed_bytes, now) >= self._settings.send_timeout:
+            for stream in list(self._open.values()):
+                if stream.stalled(now) >= self._settings.send_timeout:
                     stream.abort()
                 elif (until := stream.visitor.grant.until) is not None and until <= time.time():
                     self._end(stream, Problem(401, "The token has expired. Come back with a new one."), "expired")
@@ -256,18 +261,21 @@ class Streams:
         """Tell every subscriber to come back later, and end all streams; abort those that do not take it within
         `limit` seconds."""
         self.draining = True
-        for stream, subscriber in list(self._open.items()):
-            self._hub.settle(subscriber)
-            self._hub.unsubscribe(subscriber)
-            stream.end(frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
+        for stream in list(self._open.values()):
+            self._part(stream, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
         if not self._open:
             return
         try:
             async with asyncio.timeout(limit):
                 await self._all_closed.wait()
         except TimeoutError:
-            for stream in list(self._open):
+            for stream in list(self._open.values()):
                 stream.abort()
+            await self._all_closed.wait()
+
+    async def close(self) -> None:
+        """End what serves those who are behind."""
+        await self._catch_up.close()
 
 
 def _subscription(request: web.Request, names: Sequence[str], granted: frozenset[str] | None) -> Subscription:
@@ -335,3 +343,4 @@ async def sweeping(app: web.Application) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    await app[STREAMS].close()

@@ -150,7 +150,7 @@ async def test_a_connection_that_breaks_comes_back_without_loss(page: Page, serv
     await connected(page, server.url)
     await server.hub.publish("before")
     await expect(rows(page)).to_have_count(1)
-    for stream in list(server.app[STREAMS]._open):
+    for stream in list(server.app[STREAMS]._open.values()):
         stream.abort()
     await server.hub.publish("meanwhile")
     await expect(rows(page).locator(".data")).to_have_text(["meanwhile", "before"])
