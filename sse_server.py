@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
             web.get("/health", pages.health),
         ]
     )
-    app.on_response_prepare.extend([cors.complete_answer, pages.revalidate])
+    app.on_response_prepare.append(cors.complete_answer)
     app.cleanup_ctx.extend([nodes.storing, stream.sweeping, pages.measuring, demo.demonstration])
     app.on_shutdown.append(_drain)
     return app

@@ -12,6 +12,11 @@ from .state import METRICS, SETTINGS, hub_of
 __all__ = ["complete_answer", "preflight"]
 
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_ALWAYS = {
+    "Server": "sse-hub",  # versions are for /health, not for whoever looks for holes in one of them
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # an address may hold a token
+}
 _STRICT_TRANSPORT = "max-age=31536000"  # a year; of other hosts of the domain we know nothing
 _PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
 
@@ -38,9 +43,7 @@ async def complete_answer(request: web.Request, response: web.StreamResponse) ->
     """Add to every answer what all have in common, and count it. A signal handler for `on_response_prepare`."""
     app = hub_of(request)
     headers = response.headers
-    headers["Server"] = "sse-hub"  # versions are for /health, not for whoever looks for holes in one of them
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Referrer-Policy", "no-referrer")  # an address may hold a token
+    headers.update(_ALWAYS)
     headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
     if REQUEST_ID in request:
         headers["X-Request-ID"] = request[REQUEST_ID]

@@ -24,10 +24,11 @@ _inside = Path(__file__).parent / "web"
 WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"
 """The page's folder: inside the package in a wheel, beside it in a checkout."""
 
+_REVALIDATED = {"Cache-Control": "no-cache"}  # asked for again each time, which the ETag answers in a few bytes
 _PAGE_HEADERS = {
+    **_REVALIDATED,
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
 }
 HISTORY_LIMIT = 1000
 
@@ -43,14 +44,7 @@ async def asset(request: web.Request) -> web.FileResponse:
     files = {path.name: path for path in WEB.iterdir() if path.is_file()}
     if name not in files:
         raise Problem(404, f"The page has no file {name[:80]!r}.")
-    return web.FileResponse(files[name])
-
-
-async def revalidate(request: web.Request, response: web.StreamResponse) -> None:
-    """Have the page and its assets asked for again, which their ETag answers in a few bytes. A signal handler for
-    `on_response_prepare`."""
-    if isinstance(response, web.FileResponse):
-        response.headers.setdefault("Cache-Control", "no-cache")
+    return web.FileResponse(files[name], headers=_REVALIDATED)
 
 
 async def channels(request: web.Request) -> web.Response:

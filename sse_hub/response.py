@@ -164,6 +164,7 @@ class Opening(EventSourceResponse):
         """
         await self.prepare(request)
         self.stop_streaming()  # the hub pings whole groups
+        await self.wait()  # a task that nobody asks how it ended is kept by its own traceback
         self.force_close()
         protocol, transport = request.protocol, request.transport
         if transport is None:
