@@ -1,12 +1,33 @@
-"""`python -m bench`: see suite.py."""
+"""`python -m bench`: the hub, its peers and the limit, as suite.py measures them.
+
+`python -m bench WHAT` is one of the other files: what only we have, and nobody can be measured beside. The files here
+import each other by their names, as scripts do.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the files here import each other by their names, as scripts do
+WHAT = {
+    "compress": "compressing once for everybody, beside none and a compressor for each connection",
+    "nodes": "several processes that share a port and one Redis",
+    "parse": "the client's parser",
+    "publish": "what the stores cost",
+    "resume": "a thousand who resume at once, and those who are live beside them",
+    "screenshots": "the pictures in the README",
+    "soak": "everything at once, for hours",
+}
 
-from suite import main
 
-raise SystemExit(main())
+def main() -> int:
+    sys.path.insert(0, str(Path(__file__).parent))
+    what = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in WHAT else "suite"
+    sys.argv[0] = "python -m bench" if what == "suite" else f"python -m bench {sys.argv.pop(1)}"
+    status: int = importlib.import_module(what).main()
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -11,12 +11,12 @@ _COLOURS = ("#0b6b6b", "#8a5a00", "#5b6b9a", "#9a5b7c", "#6b7f3a", "#7a5bb0", "#
 _WIDTH, _BAR, _LABEL = 860, 14, 330
 
 
-def draw(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> str:
+def draw(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     """Bars for each row, one a server, each row to its own scale; readable on light and on dark ground."""
-    names = list(dict.fromkeys(name for _, _, figures in rows for name in figures))
+    names = list(dict.fromkeys(name for _, figures in rows for name in figures))
     parts: list[str] = []
     top = 10
-    for _, title, figures in rows:
+    for title, figures in rows:
         parts.append(_text(0, top + 11, title, bold=True))
         most = max(figures.values(), default=1.0)
         for name in names:

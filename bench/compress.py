@@ -1,6 +1,6 @@
 """What compressing once for everybody saves and costs, beside none and beside a compressor for each connection.
 
-`python bench/compress.py`: sensor events as JSON, published one at a time; bytes on the wire and CPU of the server for
+`python -m bench compress`: sensor events as JSON, published one at a time; bytes on the wire and CPU of the server for
 each delivered event. With `--storm`, subscribers come and go all the while, and each arrival is a key frame.
 """
 
@@ -118,7 +118,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain = plain or cost.bytes
         print(f"{name:22}{cost.bytes:16.1f}{plain / cost.bytes:7.1f}×{cost.cpu_us:20.2f}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

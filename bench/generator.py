@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from servers import Kind, Server
+from servers import Server
 
 __all__ = ["Load", "Result", "loading"]
 
@@ -76,31 +77,55 @@ class Load:
 @contextlib.contextmanager
 def loading(
     program: str,
-    kind: Kind,
     server: Server,
     subscribers: int,
     *,
+    greeting: str = "event: connected",
     publishers: int = 1,
+    publish_to: Server | None = None,
     data_bytes: int = 100,
     rate: float = 0.0,
     warm_up: float = 0.5,
     seconds: float = 3.0,
     frozen: int = 0,
+    cursor: str = "",
+    expected: int = 0,
+    patience: float = 20.0,
+    nice: int = 0,
 ) -> Iterator[Load]:
-    """The load, once its subscribers are connected.
+    """The load, once its subscribers have a stream.
 
     :param program: the compiled load.c.
+    :param greeting: what a subscriber gets first.
+    :param publish_to: the server that is published to, if it is another.
     :param rate: events a second in an open loop; 0 for a closed one.
     :param frozen: subscribers of these that do not read.
+    :param cursor: the subscribers resume from this id, and have a stream when they have had `expected` events.
+    :param patience: seconds within which all must have a stream.
+    :param nice: how much the process gives way to others.
     """
-    host, port = server.address
-    arguments = (host, port, subscribers, publishers, data_bytes, rate, warm_up, seconds, frozen, kind.greeting)
+    options = {
+        "port": server.address[1],
+        "publish_port": 0 if publish_to is None else publish_to.address[1],
+        "subscribers": subscribers,
+        "greeting": greeting,
+        "publishers": publishers,
+        "data_bytes": data_bytes,
+        "rate": rate,
+        "warm_up": warm_up,
+        "seconds": seconds,
+        "frozen": frozen,
+        "cursor": cursor,
+        "expected": expected,
+        "patience": patience,
+    }
     process = subprocess.Popen(
-        [program, *map(str, arguments)],
+        [program, *(f"{name}={value}" for name, value in options.items())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: os.nice(nice),
     )
     try:
         yield Load(process, server)

@@ -1,12 +1,12 @@
 /* The load: subscribers that read, in one thread, and publishers that post, in another, so that no publish waits until
- * 1,000 sockets have been read. Compiled by suite.py where a compiler is there.
+ * 1,000 sockets have been read. Compiled by generator.py where a compiler is there; its arguments are `name=value`, see
+ * `options`.
  *
- *   load ADDRESS PORT SUBSCRIBERS PUBLISHERS BYTES RATE WARM_UP SECONDS FROZEN GREETING
- *
- * RATE 0 is a closed loop: each publisher posts again as soon as it is answered. Else it is open: so many posts a second
+ * `rate=0` is a closed loop: each publisher posts again as soon as it is answered. Else it is open: so many posts a second
  * whether or not the server answers, timed from when each was due, so that a server which hesitates cannot hide it.
- * It prints one line of JSON. What is published carries its moment: `|`, 20 digits of nanoseconds, padding. The mark
- * stands nowhere else, so counting marks counts events.
+ * It prints two lines of JSON: when all subscribers have a stream, or with `cursor` all that they were to resume; and,
+ * once it has been told to go by a line on standard input, what it measured. What is published carries its moment: `|`,
+ * 20 digits of nanoseconds, padding. The mark stands nowhere else, so counting marks counts events.
  *
  * In a closed loop, subscribers are swept every few milliseconds and not woken for each event: waking readers is no work
  * of the server's. In an open loop each is read the moment something arrives. */
@@ -28,11 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STAMP = 20, BUFFER = 1 << 20, READY = 1024, SWEEP_US = 4000, GRACE_S = 5, PATIENCE_S = 20, ANSWER = 4096 };
+enum { STAMP = 20, BUFFER = 1 << 20, READY = 1024, SWEEP_US = 4000, GRACE_S = 5, ANSWER = 4096 };
 #define LOOP 1000000000LL
 
 struct subscriber {
     int fd, connected;
+    int64_t resumed; /* marks counted until it was connected */
     char rest[STAMP + 1]; /* a stamp that a read has cut */
     int rested;
 };
@@ -42,12 +43,34 @@ struct publisher {
     size_t length;
 };
 
-static struct sockaddr_in server;
+static struct sockaddr_in server, publish_server;
 static struct subscriber *subscribers;
 static struct publisher *publishers;
-static int subscriber_count, publisher_count, frozen, event_bytes;
-static double rate;
-static const char *greeting;
+static int port, publish_port, subscriber_count, publisher_count, event_bytes = 100, frozen, expected;
+static double rate, warm_up = 0.5, seconds = 3, patience = 20;
+static const char *greeting = "event: connected", *cursor = "";
+
+static const struct {
+    const char *name;
+    int *whole;
+    double *real;
+    const char **text;
+} options[] = {
+    {"port", &port, NULL, NULL},                 /* of the server, at 127.0.0.1 */
+    {"publish_port", &publish_port, NULL, NULL}, /* of the one that is published to, if it is another */
+    {"subscribers", &subscriber_count, NULL, NULL},
+    {"publishers", &publisher_count, NULL, NULL},
+    {"data_bytes", &event_bytes, NULL, NULL},
+    {"frozen", &frozen, NULL, NULL},             /* of the subscribers, that do not read */
+    {"expected", &expected, NULL, NULL},         /* events to be resumed */
+    {"rate", NULL, &rate, NULL},                 /* events a second, of all publishers */
+    {"warm_up", NULL, &warm_up, NULL},           /* seconds that are not counted */
+    {"seconds", NULL, &seconds, NULL},
+    {"patience", NULL, &patience, NULL},         /* seconds within which all subscribers must have a stream */
+    {"greeting", NULL, NULL, &greeting},         /* what a subscriber gets when it has one */
+    {"cursor", NULL, NULL, &cursor},             /* Last-Event-ID to resume with */
+};
+
 static char buffer[BUFFER], request[1 << 17];
 static int request_head, subscriber_poll, publisher_poll;
 static _Atomic int64_t received;
@@ -72,12 +95,12 @@ static void fail(const char *what) {
     exit(1);
 }
 
-static int open_connection(void) {
+static int open_connection(const struct sockaddr_in *to) {
     int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
     if (fd < 0) fail("socket");
     fcntl(fd, F_SETFL, O_NONBLOCK);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (connect(fd, (void *)&server, sizeof server) && errno != EINPROGRESS) fail("connect");
+    if (connect(fd, (void *)to, sizeof *to) && errno != EINPROGRESS) fail("connect");
     return fd;
 }
 
@@ -133,24 +156,31 @@ static void sweep(int timeout_ms) {
     } while (found == READY && --most);
 }
 
-/* Connect all at once; the seconds until each had its greeting. */
+/* Whether this is what a subscriber was connected for: the greeting, or the last of the events that it resumes. */
+static int is_there(struct subscriber *each, const char *data, ssize_t length) {
+    if (!*cursor) return memmem(data, length, greeting, strlen(greeting)) != NULL;
+    const char *end = data + length;
+    for (const char *mark = memchr(data, '|', length); mark; mark = memchr(mark + 1, '|', end - mark - 1)) each->resumed++;
+    return each->resumed >= expected;
+}
+
+/* Connect all at once; the seconds until the last was there, and the mean of all. */
 static double connect_all(double *last) {
-    int64_t began = now(), until = began + PATIENCE_S * LOOP;
+    int64_t began = now(), until = began + (int64_t)(patience * LOOP);
     struct epoll_event ready[READY];
-    char head[256];
-    int length = snprintf(head, sizeof head,
-                          "GET /realtime/bench HTTP/1.1\r\nHost: %s:%d\r\nAccept: text/event-stream\r\n\r\n",
-                          inet_ntoa(server.sin_addr), ntohs(server.sin_port));
+    char head[512];
+    int length = snprintf(head, sizeof head, "GET /realtime/bench HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s%s%s\r\n",
+                          port, *cursor ? "Last-Event-ID: " : "", cursor, *cursor ? "\r\n" : "");
     int waiting = subscriber_count;
     double sum = 0;
     for (int i = 0; i < subscriber_count; i++) {
-        subscribers[i].fd = open_connection();
+        subscribers[i].fd = open_connection(&server);
         epoll_ctl(subscriber_poll, EPOLL_CTL_ADD, subscribers[i].fd,
                   &(struct epoll_event){.events = EPOLLOUT, .data.ptr = &subscribers[i]});
     }
     while (waiting) {
         int found = epoll_wait(subscriber_poll, ready, READY, 1000);
-        if (now() > until) errno = ETIMEDOUT, fail("not all subscribers have a stream in time");
+        if (now() > until) errno = ETIMEDOUT, fail("not all subscribers were served in time");
         for (int i = 0; i < found; i++) {
             struct subscriber *each = ready[i].data.ptr;
             if (ready[i].events & EPOLLOUT) {
@@ -160,12 +190,13 @@ static double connect_all(double *last) {
             }
             ssize_t got = recv(each->fd, buffer, BUFFER, 0);
             if (got <= 0) fail("a subscriber was refused");
-            if (!each->connected && memmem(buffer, got, greeting, strlen(greeting))) {
+            if (each->connected) continue;
+            if (is_there(each, buffer, got)) {
                 each->connected = 1;
                 waiting--;
                 *last = (now() - began) / 1e9;
                 sum += *last;
-            } else if (strncmp(buffer, "HTTP/1.1 200", 12) && !each->connected && memmem(buffer, got, "HTTP/1.1 ", 9)) {
+            } else if (strncmp(buffer, "HTTP/1.1 200", 12) && memmem(buffer, got, "HTTP/1.1 ", 9)) {
                 fprintf(stderr, "load: a subscriber was answered %.200s\n", buffer);
                 exit(1);
             }
@@ -275,28 +306,38 @@ static void rendezvous(const char *said) {
     }
 }
 
+static void read_option(const char *given) {
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        size_t length = strlen(options[i].name);
+        if (strncmp(given, options[i].name, length) || given[length] != '=') continue;
+        const char *value = given + length + 1;
+        if (options[i].whole) *options[i].whole = atoi(value);
+        if (options[i].real) *options[i].real = atof(value);
+        if (options[i].text) *options[i].text = value;
+        return;
+    }
+    fprintf(stderr, "load: there is no option %s\n", given);
+    exit(2);
+}
+
+static struct sockaddr_in at_loopback(int port) {
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 int main(int argc, char **argv) {
-    if (argc != 11) return fprintf(stderr, "load: ten arguments; see the comment at the top\n"), 2;
     struct rlimit files = {20000, 20000};
     setrlimit(RLIMIT_NOFILE, &files);
-    server.sin_family = AF_INET;
-    inet_aton(argv[1], &server.sin_addr);
-    server.sin_port = htons(atoi(argv[2]));
-    subscriber_count = atoi(argv[3]);
-    publisher_count = atoi(argv[4]);
-    event_bytes = atoi(argv[5]);
-    rate = atof(argv[6]);
-    double warm_up = atof(argv[7]), seconds = atof(argv[8]);
-    frozen = atoi(argv[9]);
-    greeting = argv[10];
+    for (int i = 1; i < argc; i++) read_option(argv[i]);
+    server = at_loopback(port);
+    publish_server = publish_port ? at_loopback(publish_port) : server;
     subscribers = calloc(subscriber_count + 1, sizeof *subscribers);
     publishers = calloc(publisher_count + 1, sizeof *publishers);
     subscriber_poll = epoll_create1(0);
     publisher_poll = epoll_create1(0);
 
     request_head = snprintf(request, sizeof request,
-                            "POST /realtime/bench HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: %d\r\n\r\n",
-                            inet_ntoa(server.sin_addr), ntohs(server.sin_port), event_bytes);
+                            "POST /realtime/bench HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: %d\r\n\r\n",
+                            ntohs(publish_server.sin_port), event_bytes);
     memset(request + request_head, 'x', event_bytes);
 
     double last = 0, mean = connect_all(&last);
@@ -308,11 +349,9 @@ int main(int argc, char **argv) {
     int reading = subscriber_count - frozen;
 
     for (int i = 0; i < publisher_count; i++) {
-        publishers[i].fd = open_connection();
+        publishers[i].fd = open_connection(&publish_server);
         epoll_ctl(publisher_poll, EPOLL_CTL_ADD, publishers[i].fd,
                   &(struct epoll_event){.events = EPOLLIN, .data.ptr = &publishers[i]});
-        fcntl(publishers[i].fd, F_SETFL, fcntl(publishers[i].fd, F_GETFL) & ~O_NONBLOCK);
-        fcntl(publishers[i].fd, F_SETFL, O_NONBLOCK);
     }
     usleep(50000);
     int64_t began = now(), middle = began + (int64_t)(warm_up * 1e9), end = middle + (int64_t)(seconds * 1e9);

