@@ -178,7 +178,12 @@ def _nginx() -> str:
 
 
 def compiled(name: str, folder: str) -> str:
-    """Path of a C program of this folder, compiled into another."""
+    """Path of a C program of this folder, compiled into another.
+
+    :raises SystemExit: if there is no compiler.
+    """
+    if shutil.which("cc") is None:
+        raise SystemExit("the load is a C program, and there is no compiler here: apt-get install build-essential")
     program = str(Path(folder) / Path(name).stem)
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", program, str(_BENCH / name)], check=True)
     return program

@@ -6,6 +6,7 @@ These fail when aiohttp changes what it means that a protocol's `transport` is N
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -79,6 +80,17 @@ async def test_an_open_stream_has_neither_a_task_nor_a_place_among_aiohttps_conn
         assert runner.server.connections == []
         assert len(asyncio.all_tasks()) == tasks
         assert app[HUB].statistics().subscribers == 1
+
+
+async def test_nothing_of_a_request_is_left_without_the_help_of_the_garbage_collector(runner: web.AppRunner) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with following(runner), following(runner):
+            await asyncio.sleep(0)
+            assert not [each for each in gc.get_objects() if isinstance(each, web.BaseRequest | web.StreamResponse)]
+    finally:
+        gc.enable()
 
 
 async def test_a_stream_outlives_the_time_that_an_idle_connection_has(
