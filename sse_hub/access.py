@@ -7,6 +7,7 @@ its handler: at its `Host`, and, where it would change something, at its `Origin
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -111,8 +112,7 @@ class Access:
             if any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
                 return
             raise Problem(400, f"The Host is {host[:80]!r}; this server answers to {', '.join(self._hosts)}.")
-        # Nobody can have an address, or a name without a dot, resolved to another one.
-        if "." not in host or _is_address(host) or is_loopback(host):
+        if _cannot_be_rebound(host):
             return
         if not (_comes_home(request) and self.anonymous(request).publish):
             return
@@ -192,8 +192,11 @@ def _host_of(request: web.Request) -> str:
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
 
 
-def _is_address(host: str) -> bool:
-    return ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
+@functools.lru_cache(64)  # asked of every request, of the same few names
+def _cannot_be_rebound(host: str) -> bool:
+    """Whether nobody can have the name resolved to another address: an address, or a name without a dot."""
+    is_address = ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
+    return "." not in host or is_address or is_loopback(host)
 
 
 def _comes_home(request: web.Request) -> bool:

@@ -37,7 +37,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 def begin_request(request: web.Request) -> str:
     """The id of a request: a trusted proxy's, else one made up. Lines told from now on, for this request, carry it."""
     given = request.headers.get("X-Request-ID", "")
-    if not (hub_of(request)[SETTINGS].trusted_proxies and _ID.fullmatch(given)):
+    if not (given and _ID.fullmatch(given) and hub_of(request)[SETTINGS].trusted_proxies):
         given = f"{random.getrandbits(64):016x}"
     _request_id.set(given)
     return given

@@ -85,7 +85,7 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
         raise too_large
     body = bytearray()
     try:
-        async for data in request.content.iter_any():
+        while data := await request.content.readany():
             body += data
             if len(body) > max_bytes:
                 raise too_large
