@@ -97,6 +97,18 @@ def test_python_in_a_document_compiles_and_imports_what_is_there(document: Path)
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bench").glob("*.py"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_benchmark_that_a_document_names_is_there(document: Path) -> None:
+    found = re.search(r"^WHAT = ({.*?})", (ROOT / "bench" / "__main__.py").read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    known = ast.literal_eval(found[1])
+    named = re.findall(r"python -m bench ([a-z]+)", document.read_text())
+    assert set(named) <= set(known)
+
+
 def test_the_clients_document_names_every_error_and_option() -> None:
     text = (ROOT / "docs" / "client.md").read_text()
     errors = {name for name in sse_client.__all__ if issubclass_of_error(getattr(sse_client, name))}
