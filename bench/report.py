@@ -11,6 +11,7 @@ __all__ = ["LIMIT", "OURS", "Measured", "comparison", "read", "table", "write"]
 
 OURS = "sse-hub"
 LIMIT = "C loop"
+_NO_PEERS = frozenset({OURS, LIMIT, "with Nagle"})
 
 
 @dataclass(slots=True)
@@ -35,8 +36,8 @@ class Measured:
 
     @property
     def verdict(self) -> str:
-        """How the hub stands beside the best of the others, the limit left out."""
-        others = {name: figure for name, figure in self.figures.items() if name not in {OURS, LIMIT}}
+        """How the hub stands beside the best of its peers."""
+        others = {name: figure for name, figure in self.figures.items() if name not in _NO_PEERS}
         if OURS not in self.figures or not others:
             return ""
         best = (max if self.better == "more" else min)(others, key=lambda name: others[name])

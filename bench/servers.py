@@ -23,7 +23,19 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Kind", "Server", "compiled", "deflate_each", "hub", "limit", "peers", "pin_load", "redis", "workers"]
+__all__ = [
+    "MANY",
+    "Kind",
+    "Server",
+    "compiled",
+    "deflate_each",
+    "hub",
+    "limit",
+    "peers",
+    "pin_load",
+    "redis",
+    "workers",
+]
 
 _BENCH = Path(__file__).resolve().parent
 _URL = re.compile(r" is at http://([0-9.]+):([0-9]+)/")
@@ -56,9 +68,18 @@ class Server:
         return float(times.user + times.system)
 
 
+MANY = ("--max-subscribers", "19000", "--max-subscribers-per-address", "19000", "--log-level", "warning")
+"""Flags of the hub for as many subscribers as one process of a load can have descriptors."""
+
+
 def hub(*flags: str) -> contextlib.AbstractContextManager[Server]:
     """Run this repository's hub, without the demonstration feed."""
     return _running([str(_BENCH.parent / "sse_server.py"), "--no-demo", "--port", "0", *flags])
+
+
+def nagle() -> contextlib.AbstractContextManager[Server]:
+    """Run this repository's hub with Nagle's algorithm left on."""
+    return _running([str(_BENCH / "peers" / "nagle.py"), "--no-demo", "--port", "0", *MANY])
 
 
 def gathered() -> contextlib.AbstractContextManager[Server]:
@@ -213,6 +234,8 @@ class Kind:
     """What it needs and does not have; empty if it can be run."""
     greeting: str = "event: connected"
     """What a subscriber gets first."""
+    asked: bool = False
+    """Whether it is measured only where it is named."""
 
 
 def peers() -> list[Kind]:
@@ -226,6 +249,7 @@ def peers() -> list[Kind]:
         Kind("sse-starlette", sse_starlette, lambda: _lacks("uvicorn", "sse_starlette", "httptools")),
         Kind("FastAPI", fastapi, lambda: _lacks("uvicorn", "fastapi", "httptools")),
         Kind("C loop", limit, lambda: compiler),
+        Kind("with Nagle", nagle, lambda: "", asked=True),
     ]
 
 

@@ -18,16 +18,13 @@ from pathlib import Path
 from chart import draw
 from report import LIMIT, OURS, Measured, comparison, read, table, write
 from scenarios import Place, Scenario, ceiling, scenarios
-from servers import Kind, compiled, hub, limit, peers, pin_load
+from servers import MANY, Kind, compiled, hub, limit, peers, pin_load
 
 __all__ = ["main"]
 
-_MOST = 19_000
-_FLAGS = ("--max-subscribers", str(_MOST), "--max-subscribers-per-address", str(_MOST), "--log-level", "warning")
-
 
 def _hub(scenario: Scenario, folder: str) -> Kind:
-    flags = (*_FLAGS, *(flag.replace("FOLDER", folder) for flag in scenario.flags))
+    flags = (*MANY, *(flag.replace("FOLDER", folder) for flag in scenario.flags))
     return Kind(OURS, lambda: hub(*flags), lambda: "")
 
 
@@ -81,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for; return the exit status."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    everybody = [LIMIT] if given.quick else [kind.name for kind in peers()]
+    everybody = [LIMIT] if given.quick else [kind.name for kind in peers() if not kind.asked]
     others = list(_installed(given.servers.split(",") if given.servers else everybody))
     chosen = [each for each in scenarios() if not given.quick or each.quick]
     if given.only:
