@@ -103,7 +103,7 @@ class Streams:
             place = await self._locate(subscription, *start)
             async with self._doors:
                 await asyncio.sleep(0)
-                if self.draining:  # it has begun since; nobody would end this stream
+                if self.draining:
                     return self._passing("The server is ending.")
                 stream = await opening.begin(request, visitor, self._roused, self._closed)
         except StoreUnavailable as error:
@@ -129,7 +129,10 @@ class Streams:
         self._all_closed.clear()
         self._note_begin(stream.visitor, subscriber, replay)
         stream.take(opened(subscription, self._connected(subscriber, stream.visitor.channels)))
-        self._catch_up.rouse(stream)
+        if self.draining:  # it has begun while the headers were sent
+            self._say_goodbye(stream)
+        else:
+            self._catch_up.rouse(stream)
 
     def _note_closed(self, stream: EventStream) -> None:
         """Forget a stream whose connection is gone."""
@@ -200,6 +203,9 @@ class Streams:
         """End a stream before its client wants it, and say why."""
         self._part(stream, frame(str(problem), type="error", retry_ms=self._retry_ms()), reason)
 
+    def _say_goodbye(self, stream: EventStream) -> None:
+        self._part(stream, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
+
     def _part(self, stream: EventStream, farewell: bytes, reason: str) -> None:
         """Write what the hub has for the stream, and last bytes, and end it."""
         self._hub.settle(stream.subscriber)
@@ -240,8 +246,8 @@ class Streams:
                 stream.take(wrapped(stream.subscriber.subscription, [_PING]))
 
     async def sweep(self) -> None:
-        """Until cancelled, let old events go, end streams whose client has left, and abort those that accept
-        nothing."""
+        """Until cancelled, ping, let old events go, end streams whose token has ended, and abort those whose client
+        accepts nothing."""
         pinged = time.monotonic()
         while True:
             await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, self._settings.ping))
@@ -262,7 +268,7 @@ class Streams:
         `limit` seconds."""
         self.draining = True
         for stream in list(self._open.values()):
-            self._part(stream, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
+            self._say_goodbye(stream)
         if not self._open:
             return
         try:

@@ -123,7 +123,13 @@ class Server:
 @asynccontextmanager
 async def serving(**changes: Any) -> AsyncIterator[Server]:
     """A server with these settings, without the demonstration feed."""
-    app = create_app(Settings(**{"no_demo": True, **changes}))
+    async with running(create_app(Settings(**{"no_demo": True, **changes}))) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[Server]:
+    """A server of this application."""
     runner = make_runner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

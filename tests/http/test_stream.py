@@ -4,9 +4,12 @@ import asyncio
 import socket
 
 import pytest
+from aiohttp import web
 from aiohttp_sse_client import client as foreign
-from conftest import PATIENCE, Server, serving
+from conftest import PATIENCE, Server, running, serving
 from wire import parse, unchunked
+
+from sse_server import Settings, create_app
 
 
 async def test_a_stream_has_the_headers_that_keep_proxies_from_holding_it_back(server: Server) -> None:
@@ -300,6 +303,21 @@ async def test_draining_says_goodbye_to_each_with_a_retry_of_its_own() -> None:
             assert [event.type for event in await late.rest()] == ["error"]
         response, said = await server.get("/health")
         assert (response.status, said["status"]) == (503, "draining")
+
+
+async def test_a_stream_that_begins_while_draining_does_is_told_so_and_ended() -> None:
+    async def drain(_: web.Request, response: web.StreamResponse) -> None:
+        if response.content_type == "text/event-stream":
+            draining.append(asyncio.create_task(server.app.shutdown()))
+            await asyncio.sleep(0)
+
+    draining: list[asyncio.Task[None]] = []
+    app = create_app(Settings(no_demo=True))
+    app.on_response_prepare.append(drain)
+    async with running(app) as server:
+        async with server.stream() as stream:
+            assert [event.type for event in await stream.rest()] == ["connected", "closing"]
+        await draining[0]
 
 
 async def test_a_head_request_is_refused_because_a_stream_has_no_end(server: Server) -> None:
