@@ -246,6 +246,8 @@ class Hub:
 
     def stretch(self, subscription: Subscription, after: EventId) -> Stretch:
         """The log's next page after this cursor."""
+        if after >= self.log.head:  # a newcomer that wants no replay, or one that has caught up
+            return Stretch(after, None, 0, b"")
         shared = after >= self._floor(subscription)  # a page of what has gone since must not come back
         if shared and (known := self._pages.get(subscription, after)) is not None:
             return known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from aiohttp import web
 
 from .problems import Problem
@@ -37,6 +39,7 @@ def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | 
     return int(value)
 
 
+@functools.lru_cache(64)  # asked of every stream, of the same few headers
 def quality(accept: str, media_type: str) -> float:
     """How much a client with this `Accept` wants the media type, 0 to 1 (RFC 9110, section 12.5.1). The most specific
     range rules."""
