@@ -41,10 +41,14 @@ class CatchUp:
         if stream in self._feeding or not _is_hungry(stream):
             return
         if stream.subscriber.below_log is None:
-            stream.subscriber.advance()  # for most, that is all
+            try:
+                stream.subscriber.advance()  # for most, that is all
+            except Exception as error:
+                _note_failure(stream, error)
+                return
         if _is_hungry(stream):
             task = self._feeding[stream] = asyncio.create_task(self._feed(stream))
-            task.add_done_callback(lambda task: _note_failure(stream, task))
+            task.add_done_callback(lambda task: _note_end(stream, task))
 
     def forget(self, stream: EventStream) -> None:
         """Stop feeding a stream that is closed."""
@@ -112,7 +116,12 @@ def _is_hungry(stream: EventStream) -> bool:
     return stream.subscriber.state is State.BEHIND and not stream.paused
 
 
-def _note_failure(stream: EventStream, task: asyncio.Task[None]) -> None:
+def _note_end(stream: EventStream, task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("a stream could not be fed", exc_info=error)
-        stream.abort()  # its client comes back to where it was
+        _note_failure(stream, error)
+
+
+def _note_failure(stream: EventStream, error: BaseException) -> None:
+    logger.error("a stream could not be fed", exc_info=error)
+    # Its client comes back to where it was. Not at once: a transport that is telling it to resume cannot bear that.
+    asyncio.get_running_loop().call_soon(stream.abort)

@@ -113,8 +113,9 @@ class Hub:
                 group.add(event)
                 if group.pending_bytes:
                     self._pending[group] = None
-                    if group.pending_bytes >= PAGE_BYTES:
-                        self._flush(group)
+            for group in groups:  # once all have it: a flush cuts the stream that groups have in common for all of them
+                if group.pending_bytes >= PAGE_BYTES:
+                    self._flush(group)
         self._published += len(events)
         self._note_gone(self.log.make_room())
         self._flush_soon()
@@ -263,7 +264,7 @@ class Hub:
             return
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber, State.GONE)
-        subscriber.state = State.GONE
+        subscriber.part()
         self._leave_group(subscriber._group)
 
     def join(self, subscriber: Subscriber) -> None:

@@ -102,7 +102,7 @@ def announce(message: str, format: str) -> None:
 def _about(record: logging.LogRecord) -> Mapping[str, object]:
     told: Mapping[str, object] = getattr(record, "about", {})
     id = _request_id.get()
-    return {**told, "request": id} if id is not None else told
+    return told if id is None or "request" in told else {**told, "request": id}
 
 
 class _Text(logging.Formatter):
@@ -138,7 +138,7 @@ def _one_line(text: str) -> str:
 
 
 class AccessLog(AbstractAccessLogger):
-    """A line for each request, at its end; without the token that its query may hold."""
+    """A line for each request, when it is answered; without the token that its query may hold."""
 
     @property
     def enabled(self) -> bool:

@@ -98,5 +98,5 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
             400,
             f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Send binary data as base64.",
         ) from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:  # nobody may be there to read the answer
         raise Problem(400, f"The body cannot be read: {error}") from None

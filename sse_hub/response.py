@@ -25,6 +25,7 @@ from .auth import Grant
 from .deflate import wrapped
 from .events import Subscription
 from .hub import State, Subscriber
+from .replay import PAGE_BYTES
 from .settings import Settings
 
 __all__ = ["EventStream", "Opening", "Visitor"]
@@ -38,6 +39,8 @@ class Visitor:
 
     id: str
     address: str
+    request: str
+    """The id of the request that it was."""
     channels: Sequence[str]
     since_ms: int
     """Unix time in milliseconds at which it was connected."""
@@ -105,6 +108,8 @@ class EventStream(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client has left, or the stream was ended and all of it is sent."""
+        if isinstance(error, TimeoutError) and self.ended == "left":  # TCP_USER_TIMEOUT
+            self.ended = "stalled"
         self._closed(self)
 
     def end(self, farewell: bytes, reason: str) -> None:
@@ -131,7 +136,8 @@ class EventStream(asyncio.Protocol):
         """For how many seconds the client has accepted nothing although there was something to accept."""
         waiting_bytes = self.queued_bytes
         accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # falls by a farewell: only a rise is progress
-        if not waiting_bytes or accepted_bytes > self._accepted_bytes:
+        ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, with nothing left to accept
+        if (not waiting_bytes and not ended) or accepted_bytes > self._accepted_bytes:
             self._accepted_bytes = accepted_bytes
             self._accepted_at = now
         return now - self._accepted_at
@@ -162,25 +168,34 @@ class Opening(EventSourceResponse):
 
         :raises ConnectionError: if the client has left already.
         """
-        await self.prepare(request)
-        self.stop_streaming()  # the hub pings whole groups
-        await self.wait()  # a task that nobody asks how it ended is kept by its own traceback
+        if not _has_left(request):
+            await self.prepare(request)
+            self.stop_streaming()  # the hub pings whole groups
+            await self.wait()  # a task that nobody asks how it ended is kept by its own traceback
         self.force_close()
-        protocol, transport = request.protocol, request.transport
-        if transport is None:
-            raise ConnectionResetError("the client has left")
         self._taken_over = True
+        protocol, transport = request.protocol, request.transport
+        # The end of a transport that is closing may be on its way to aiohttp's protocol: ours would not hear of it.
+        if transport is None or _has_left(request):
+            raise ConnectionResetError("the client has left")
         stream = EventStream(transport, protocol.writing_paused, visitor, roused, closed)
         protocol.transport = None  # so that what ends there does not close it
-        asyncio.get_running_loop().call_soon(protocol.connection_lost, None)
+        # Not before the handler and all that is around it have ended, which it may cancel (`handler_cancellation`).
+        request.task.add_done_callback(lambda _: protocol.connection_lost(None))
         transport.set_protocol(stream)
+        transport.resume_reading()  # aiohttp may have paused it, and who does not read does not see the client leave
+        transport.set_write_buffer_limits(high=PAGE_BYTES)  # as without TLS, where it is 512 kB
         return stream
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send the headers; nothing once the connection has been taken over."""
+        """Send the headers; nothing once there is nothing left for aiohttp to say."""
         return None if self._taken_over else await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response, for aiohttp; the stream goes on."""
         if not self._taken_over:
             await super().write_eof(data)
+
+
+def _has_left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()

@@ -29,7 +29,7 @@ from .limits import Places
 from .logs import tell
 from .metrics import Metrics
 from .ports import StoreUnavailable
-from .problems import Problem
+from .problems import REQUEST_ID, Problem
 from .requests import accepts_gzip, flag, number, quality
 from .response import EventStream, Opening, Visitor
 from .settings import Settings
@@ -41,10 +41,9 @@ logger = logging.getLogger("sse_hub.streams")
 
 
 DOORS = 8
-"""Streams opened in a turn of the event loop. A thousand that come at once take 0.2 s; who is live does not wait for
-all of them."""
-
-
+"""Streams that are being opened at once. A thousand that come together take 0.3 s; who is live does not wait for all of
+them."""
+_ABORT_PATIENCE = 1.0
 _PING = b": ping\n\n"
 _Start = tuple[bool, EventId | None, int | None]
 """Whether it resumes, after which event, and how many events back it begins otherwise."""
@@ -88,7 +87,8 @@ class Streams:
             return self._passing(refusal.reason)
         # Taken before the first await, so that a thousand at once do not all find the last place free.
         self._places.take(address)
-        visitor = Visitor(str(next(self._visits)), address, tuple(names), time.time_ns() // 1_000_000, grant)
+        since_ms = time.time_ns() // 1_000_000
+        visitor = Visitor(str(next(self._visits)), address, request[REQUEST_ID], tuple(names), since_ms, grant)
         try:
             return await self._open_stream(request, subscription, visitor, (resume, cursor, replay))
         finally:
@@ -166,6 +166,7 @@ class Streams:
             logging.INFO,
             "stream ends",
             id=stream.visitor.id,
+            request=stream.visitor.request,
             reason=stream.ended,
             seconds=round(time.time() - stream.visitor.since_ms / 1000, 3),
             bytes=stream.subscriber.handed_bytes,
@@ -248,11 +249,12 @@ class Streams:
     async def sweep(self) -> None:
         """Until cancelled, ping, let old events go, end streams whose token has ended, and abort those whose client
         accepts nothing."""
-        pinged = time.monotonic()
+        next_ping = time.monotonic() + self._settings.ping
         while True:
-            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, self._settings.ping))
-            if time.monotonic() - pinged >= self._settings.ping:
-                pinged = time.monotonic()
+            until_ping = max(next_ping - time.monotonic(), 0.0)
+            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, until_ping))
+            if time.monotonic() >= next_ping:
+                next_ping = time.monotonic() + self._settings.ping
                 self._ping()
             self._hub.expire(time.time_ns() // 1_000_000)
             self._hub.share()
@@ -277,7 +279,9 @@ class Streams:
         except TimeoutError:
             for stream in list(self._open.values()):
                 stream.abort()
-            await self._all_closed.wait()
+            with contextlib.suppress(TimeoutError):  # nothing that does not hear of its end may keep the program
+                async with asyncio.timeout(_ABORT_PATIENCE):
+                    await self._all_closed.wait()
 
     async def close(self) -> None:
         """End what serves those who are behind."""

@@ -114,6 +114,11 @@ class Subscriber:
             return None
         return self._group.floor
 
+    def part(self) -> None:
+        """Be GONE, and let go of the connection, which may hold its subscriber: the two would be a cycle."""
+        self.state = State.GONE
+        self._write = _refuse
+
     def advance(self) -> bool:
         """While BEHIND, write the next page; say whether more may be left. Nothing happens in another state."""
         if self.state is not State.BEHIND or self.below_log is not None:
@@ -157,6 +162,10 @@ class Subscriber:
         self._told = floor
         self._hub.count_lost()
         return lost_notice(self.cursor, following)
+
+
+def _refuse(data: bytes) -> bool:
+    return False
 
 
 def lost_notice(after: EventId, following: EventId | None) -> bytes:

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -128,13 +129,13 @@ async def serving(**changes: Any) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def running(app: web.Application) -> AsyncIterator[Server]:
-    """A server of this application."""
+async def running(app: web.Application, certificate: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """A server of this application, by TLS if there is a certificate."""
     runner = make_runner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate)
     await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
             yield Server(app, url, client)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from wire import Received, parse
 from sse_hub.events import Draft, EventId, Subscription
 from sse_hub.hub import Hub, State, Subscriber
 from sse_hub.log import Log
+from sse_hub.replay import PAGE_BYTES
 from sse_hub.stores.memory import MemoryStore
 
 ORIGIN = EventId(1000, 0)
@@ -104,6 +106,17 @@ def test_a_live_subscriber_gets_what_is_published_once_a_turn_in_one_write(rig: 
     rig.turn()
     assert len(connection.written) == 1
     assert connection.data == ["a", "b", "c"]
+
+
+def test_a_large_event_comes_once_to_each_of_several_groups_that_share_a_deflate_stream(rig: Rig) -> None:
+    connections = [rig.subscribe(gzip=True)[0] for _ in range(150)]
+    large = "".join(random.Random(7).choices("abcdefghijklmnopqrstuvwxyz", k=2 * PAGE_BYTES))  # a flush of its own
+    rig.publish(large)
+    rig.turn()
+    rig.publish(*(f"{number} ".ljust(200, "x") for number in range(600)))
+    rig.turn()
+    for connection in connections:
+        assert [data.split()[0] for data in connection.data] == [large, *map(str, range(600))]
 
 
 def test_subscribers_of_one_group_are_handed_the_very_same_bytes(rig: Rig) -> None:

@@ -21,7 +21,7 @@ def events() -> web.Application:
 async def url(events: web.Application) -> AsyncIterator[str]:
     outer = web.Application()
     outer.add_subapp("/events", events)
-    runner = web.AppRunner(outer, shutdown_timeout=1)  # like most, without handler_cancellation
+    runner = web.AppRunner(outer, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
@@ -54,9 +54,7 @@ async def test_the_limit_of_a_body_is_the_hubs_own(url: str) -> None:
         assert response.status == 200
 
 
-async def test_a_client_that_leaves_is_noticed_though_nobody_cancels_its_handler(
-    events: web.Application, url: str
-) -> None:
+async def test_a_client_that_leaves_is_noticed(events: web.Application, url: str) -> None:
     async with aiohttp.ClientSession() as client, client.get(url + "/stream") as response:
         await Stream(response).next()
         response.close()

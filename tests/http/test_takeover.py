@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from conftest import PATIENCE
-from wire import Parser, parse, unchunked
+from wire import parse, unchunked
 
+from sse_hub.hub import Subscriber
+from sse_hub.response import EventStream
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner
 
@@ -82,15 +84,34 @@ async def test_an_open_stream_has_neither_a_task_nor_a_place_among_aiohttps_conn
         assert app[HUB].statistics().subscribers == 1
 
 
-async def test_nothing_of_a_request_is_left_without_the_help_of_the_garbage_collector(runner: web.AppRunner) -> None:
+@pytest.fixture
+def without_collector() -> Iterator[None]:
     gc.collect()
     gc.disable()
-    try:
-        async with following(runner), following(runner):
+    yield
+    gc.enable()
+
+
+def left(*types: type) -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, types)]
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_nothing_of_a_request_is_left_while_its_stream_is_open(runner: web.AppRunner) -> None:
+    async with following(runner), following(runner):
+        await asyncio.sleep(0)
+        assert left(web.BaseRequest, web.StreamResponse) == []
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_nothing_of_a_stream_is_left_once_its_client_has(app: web.Application, runner: web.AppRunner) -> None:
+    async with following(runner), following(runner):
+        pass
+    async with asyncio.timeout(PATIENCE):
+        while app[HUB].statistics().subscribers:
             await asyncio.sleep(0)
-            assert not [each for each in gc.get_objects() if isinstance(each, web.BaseRequest | web.StreamResponse)]
-    finally:
-        gc.enable()
+    await asyncio.sleep(0)
+    assert left(EventStream, Subscriber) == []
 
 
 async def test_a_stream_outlives_the_time_that_an_idle_connection_has(
@@ -127,7 +148,10 @@ async def test_an_ended_stream_closes_its_connection_after_the_last_chunk(
         assert [event.type for event in parse(unchunked(body))] == ["connected", "closing"]
 
 
-async def test_a_middleware_that_waits_after_the_handler_does_not_disturb_the_stream(app: web.Application) -> None:
+@pytest.mark.parametrize("cancellation", [False, True])
+async def test_a_middleware_that_waits_after_the_handler_is_not_cancelled_and_does_not_disturb_the_stream(
+    app: web.Application, cancellation: bool
+) -> None:
     waited = asyncio.Event()
 
     @web.middleware
@@ -140,20 +164,9 @@ async def test_a_middleware_that_waits_after_the_handler_does_not_disturb_the_st
     outer = web.Application(middlewares=[slow])
     outer.add_subapp("/events", app)
     request = b"GET /events/stream HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with running(outer, web.AppRunner(outer)) as runner, following(runner, request) as client:
+    outer_runner = web.AppRunner(outer, handler_cancellation=cancellation)
+    async with running(outer, outer_runner) as runner, following(runner, request) as client:
         async with asyncio.timeout(PATIENCE):
             await waited.wait()
         await app[HUB].publish("x")
         await client.until(b"data: x")
-
-
-async def test_a_server_that_cancels_handlers_whose_client_has_left_does_not_end_the_stream(
-    app: web.Application,
-) -> None:
-    async with (
-        running(app, web.AppRunner(app, handler_cancellation=True)) as runner,
-        following(runner) as client,
-    ):
-        await app[HUB].publish("x")
-        await client.until(b"data: x")
-        assert Parser().feed(unchunked(client.body.partition(b"\r\n\r\n")[2]))[1].data == "x"
