@@ -73,7 +73,7 @@ async def _measure(server: Server, coding: str, subscribers: int, rate: float, s
     churning = asyncio.create_task(_churn(server, coding)) if storm else None
     url = f"http://{server.address[0]}:{server.address[1]}/realtime/bench"
     async with aiohttp.ClientSession() as client:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)  # within a second they share a stream
         before_bytes, before_cpu = sum(f.received_bytes for f in followers), server.cpu()
         began = time.monotonic()
         count = round(rate * seconds)

@@ -280,7 +280,13 @@ def _address(process: subprocess.Popen[str]) -> tuple[str, int]:
 
 
 def pin_load() -> bool:
-    """Keep this process and its children from the servers' core; say whether the system can."""
+    """Keep this process and its children from the servers' core; say whether the system can. Servers and load get as
+    many descriptors as this process may have."""
+    with contextlib.suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return _pin(0, 1)
 
 

@@ -53,9 +53,10 @@ def main() -> int:
         loop = asyncio.new_event_loop()
     else:
         loop = uvloop.new_event_loop()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     print(f"gathered send() is at http://127.0.0.1:{listener.getsockname()[1]}/", file=sys.stderr, flush=True)
-    web.run_app(create_app(), sock=listener, loop=loop, access_log=None, handler_cancellation=True, print=None)
+    how = {"access_log": None, "handler_cancellation": True, "backlog": 4096, "print": None}
+    web.run_app(create_app(), sock=listener, loop=loop, **how)  # type: ignore[arg-type]
     return 0
 
 
