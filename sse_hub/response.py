@@ -2,10 +2,9 @@
 
 `Opening` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. With the headers sent, all
 that HTTP had to say is said, and the connection is *taken over*: its transport gets an `EventStream` for its protocol,
-and aiohttp is told that the connection is gone. Request, parser, three tasks and the frames of a handler that waits are
-12 kB for each subscriber; a stream without them is 3 (`python -m bench --only memory`). It is taken over by what
-asyncio offers (`set_protocol`) and by two public names of aiohttp's protocol, whose meaning
-`tests/http/test_takeover.py` holds.
+and aiohttp is told that the connection is gone. Request, parser, three tasks and the frames of a handler that waits
+were 12 of the 16 kB that a subscriber cost (`python -m bench --only memory`). It is taken over by what asyncio offers
+(`set_protocol`) and by two public names of aiohttp's protocol, whose meaning `tests/http/test_takeover.py` holds.
 
 An `EventStream` is a `hub.Connection`: `take` is called by the hub in every flush and must not wait.
 """
