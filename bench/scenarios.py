@@ -181,7 +181,8 @@ def _latency(
         if result.p50 < 0:
             raise RuntimeError("nothing was delivered in time")
         figures = dict(zip(_SHARES, (result.p50 * 1e3, result.p99 * 1e3, result.p999 * 1e3), strict=True))
-        return figures[share], {**{name: round(ms, 3) for name, ms in figures.items()}, **_seen(result)}
+        seen = {**{name: round(ms, 3) for name, ms in figures.items()}, **_seen(result)}
+        return figures[share], {**seen, "server_cpu": round(result.server_cpu / result.seconds, 3)}
 
     return measure
 
