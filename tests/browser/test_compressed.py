@@ -1,0 +1,41 @@
+"""A browser reads what is compressed once for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conftest import PATIENCE, Server, serving
+from playwright.async_api import BrowserContext, Page
+
+FOLLOW = """() => {
+    window.got = [];
+    const source = new EventSource("/stream");
+    source.onmessage = ({ data }) => window.got.push(data);
+    return new Promise((connected) => source.addEventListener("connected", connected, { once: true }));
+}"""
+
+
+async def join(context: BrowserContext, server: Server) -> Page:
+    """A page that follows the stream, and shares its bytes with those that do already."""
+    page = await context.new_page()
+    await page.goto(server.url + "/health")
+    await page.evaluate(FOLLOW)
+    async with asyncio.timeout(PATIENCE):
+        while any(subscription.apart for subscription, _ in server.hub.subscriptions()):
+            await asyncio.sleep(0.01)
+    return page
+
+
+async def test_pages_that_join_one_after_the_other_read_the_same_compressed_bytes(context: BrowserContext) -> None:
+    async with serving(compress=True) as server:
+        pages = []
+        for round in range(3):
+            pages.append(await join(context, server))
+            for number in range(5):
+                await server.hub.publish(f"reading {round} of {number}")
+        assert [count for _, count in server.hub.subscriptions()] == [3]
+        await server.hub.publish("last")
+        for page, count in zip(pages, (16, 11, 6), strict=True):
+            await page.wait_for_function("window.got.at(-1) === 'last'")
+            assert await page.evaluate("window.got.length") == count
+        await context.close()
