@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import ROOT, Server, serving
+from conftest import PATIENCE, ROOT, Server, serving
 from scripted import scripted, status
 
 from sse_hub.console.figures import sparkline
@@ -63,6 +64,12 @@ async def test_a_draining_hub_fails_its_health() -> None:
     assert "status is 'draining': The server is ending." in out
 
 
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
 class Proxy:
     """Stands between: it collects the bytes of answers, cuts idle connections, changes answers, or refuses a method."""
 
@@ -80,30 +87,45 @@ class Proxy:
         self._idle = idle
         self._change = change
         self._refuse = refuse
+        self._passing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        if self._passing:  # who was connected has left
+            await asyncio.wait(self._passing, timeout=PATIENCE)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._passing.add(asyncio.create_task(self._pass(reader, writer)))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection."""
-        request = await reader.readuntil(b"\r\n\r\n")
-        if request.startswith(self._refuse):
-            writer.write(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
-            return
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            if request.startswith(self._refuse):
+                writer.write(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            else:
+                await self._relay(request, reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has left
+        finally:
+            await close(writer)
+
+    async def _relay(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, up = await asyncio.open_connection("127.0.0.1", self._port)
         up.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         back = asyncio.create_task(self._answer(upstream, writer, b"text/event-stream" in request))
         back.add_done_callback(lambda _: writer.close())
-        while data := await reader.read(65536):
-            up.write(data)
-        back.cancel()
-        await asyncio.wait([back])
-        up.close()
+        try:
+            while data := await reader.read(65536):
+                up.write(data)
+        finally:
+            back.cancel()
+            await asyncio.wait([back])
+            await close(up)
 
     async def _answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: bool) -> None:
         held = b""
