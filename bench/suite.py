@@ -79,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     everybody = [LIMIT] if given.quick else [kind.name for kind in peers() if not kind.asked]
-    others = list(_installed(given.servers.split(",") if given.servers else everybody))
+    wanted = given.servers.split(",") if given.servers else everybody
+    if unknown := set(wanted) - {kind.name for kind in peers()}:
+        parser.error(f"there is no server {min(unknown)!r}; there are {', '.join(kind.name for kind in peers())}")
+    if given.compare and not given.compare.is_file():
+        parser.error(f"there is no file {given.compare} to compare with; --json writes one")
+    others = list(_installed(wanted))
     chosen = [each for each in scenarios() if not given.quick or each.quick]
     if given.only:
         chosen = [each for each in chosen if any(text in f"{each.group}: {each.name}" for text in given.only)]
