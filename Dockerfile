@@ -22,7 +22,7 @@ VOLUME /data
 ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_PORT=8000 SSE_LOG_FORMAT=json
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SSE_PORT'] + '/health', timeout=2)"]
+    CMD ["sse-server", "health"]
 # In exec form, so that SIGTERM reaches the hub and not a shell. --drain is 10 s, Docker's patience too: stop it with
 # `docker stop --time 15`.
 ENTRYPOINT ["sse-server"]

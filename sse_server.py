@@ -11,13 +11,12 @@ import errno
 import gc
 import logging
 import os
-import signal
 import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from sse_hub import (
     access,
@@ -28,20 +27,24 @@ from sse_hub import (
     nodes,
     openapi,
     pages,
+    probe,
     publish,
     session,
+    signals,
     stream,
     visitors,
     workers,
 )
 from sse_hub.hub import Hub
-from sse_hub.limits import Rate
+from sse_hub.limits import Flight, Rate
 from sse_hub.metrics import Metrics
 from sse_hub.notify import notify
 from sse_hub.problems import problem_documents
-from sse_hub.settings import Settings
-from sse_hub.state import ACCESS, ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
+from sse_hub.settings import Settings, url_of
+from sse_hub.state import ACCESS, ANSWERS, BACKGROUND, FLIGHT, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
+from sse_hub.stdio import complain, secure
 from sse_hub.stores import choice
+from sse_hub.tasks import Background
 
 __all__ = ["HUB", "Settings", "create_app", "main", "make_runner"]
 
@@ -67,16 +70,24 @@ def create_app(settings: Settings | None = None) -> web.Application:
         client_max_size=settings.max_body,
     )
     workers.refuse_several(settings)
-    hub = Hub(choice.make_log(settings, _clock), _soon(app))
-    choice.attach_store(hub, settings, _clock)
+    if workers.is_worker():
+        _hide_versions()
+    for remark in settings.remarks:
+        logger.warning("%s", remark)
+    hub = Hub(choice.make_log(settings, _clock), _soon(app), settings.max_replay)
+    background = Background()
+    choice.attach_store(hub, settings, _clock, background)
 
     app[SETTINGS] = settings
     app[HUB] = hub
-    app[METRICS] = Metrics(hub.statistics, settings.node_name)
+    app[BACKGROUND] = background
+    app[METRICS] = Metrics(hub.statistics, settings.node_name, background.restarts)
     app[ACCESS] = access.Access(settings, app[METRICS])
     app[STREAMS] = stream.Streams(hub, settings, app[METRICS])
     app[NODES] = nodes.Nodes(hub)
     app[ANSWERS] = publish.Answers(settings.max_idempotency_keys, app[METRICS])
+    app[FLIGHT] = flight = Flight(settings.max_in_flight)
+    app[METRICS].in_flight_bytes.set_function(lambda: flight.bytes)
     app[RATE] = Rate(settings.publish_rate)
 
     app.add_routes(
@@ -99,7 +110,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
         ]
     )
     app.on_response_prepare.append(cors.complete_answer)
-    app.cleanup_ctx.extend([nodes.storing, stream.sweeping, pages.measuring, demo.demonstration])
+    app.cleanup_ctx.extend([access.checking, nodes.storing, stream.sweeping, pages.measuring, demo.demonstration])
     app.on_shutdown.append(_drain)
     return app
 
@@ -118,9 +129,16 @@ async def _drain(app: web.Application) -> None:
     await app[STREAMS].drain(app[SETTINGS].drain * 0.8)
 
 
+def _hide_versions() -> None:
+    """aiohttp itself answers what is no HTTP. It would name its version and Python's to people who look for holes in
+    them. Done only where the process is ours, not where another application embeds this one."""
+    web_response.SERVER_SOFTWARE = "sse-hub"  # type: ignore[attr-defined]
+
+
 def make_runner(app: web.Application) -> web.AppRunner:
     """What runs the application of `create_app` with the limits of its settings."""
     settings = app[SETTINGS]
+    _hide_versions()
     return web.AppRunner(
         app,
         auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
@@ -139,22 +157,20 @@ async def _serve(app: web.Application, settings: Settings) -> None:
     await runner.setup()
     certificate = _certificate(settings)
     ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
     def end() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+        for name in ("SIGTERM", "SIGINT"):
+            signals.restore(name)
         ending.set()
 
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, ssl_context=certificate)
-        await site.start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end)
-        if certificate is not None:
-            loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, settings)
-        logs.announce(f"sse-hub is at {_address(runner, settings)} - Ctrl-C ends it", settings.log_format)
+        for host in settings.host:
+            port = runner.addresses[0][1] if runner.addresses else settings.port
+            await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=certificate).start()
+        for name in ("SIGTERM", "SIGINT"):
+            signals.on(name, end)
+        signals.on("SIGHUP", lambda: _read_again(app, certificate))
+        logs.announce(f"sse-hub is at {url_of(settings, runner.addresses[0][1])} - Ctrl-C ends it", settings.log_format)
         notify("READY=1")
         await ending.wait()
         notify("STOPPING=1")
@@ -179,20 +195,16 @@ def _refuse_password() -> str:
     raise OSError("its private key is encrypted; it takes one without a password")
 
 
-def _read_again(context: ssl.SSLContext, settings: Settings) -> None:
-    """Use the certificate that is in the files now, for connections from now on."""
+def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
+    """Use what is in the files now: the key of tokens, and the certificate, for connections from now on."""
+    settings = app[SETTINGS]
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
-        logger.info("the certificate was read again")
-    except OSError as error:
-        logs.tell(logger, logging.ERROR, f"the certificate cannot be read, so the old one stays: {error}")
-
-
-def _address(runner: web.AppRunner, settings: Settings) -> str:
-    """The URL of the page, as somebody at this machine can open it."""
-    host, port = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host), runner.addresses[0][1]  # noqa: S104
-    scheme = "https" if settings.tls_cert else "http"
-    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        app[ACCESS].read_again()
+        if certificate is not None:
+            certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+        logger.info("certificate and keys were read again")
+    except (OSError, ValueError) as error:
+        logs.tell(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
 
 
 class _WithoutMalformedRequests(logging.Filter):
@@ -221,11 +233,16 @@ def _rest_collector() -> None:
     gc.set_threshold(10_000, 50, 100)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """:raises SystemExit: if that loop is not installed."""
+    if name == "asyncio":
+        return None
     try:
         import uvloop
     except ImportError:
-        return None
+        if name == "auto":
+            return None
+        raise SystemExit("sse-server: --loop uvloop needs it installed: pip install 'sse-hub[speed]'") from None
     return uvloop.new_event_loop  # type: ignore[no-any-return, unused-ignore]
 
 
@@ -234,9 +251,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: the command line without the program's name; by default that of this process.
     """
+    secure()
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["token"]:
         return minting.main(arguments[1:], os.environ)
+    if arguments[:1] == ["health"]:
+        return probe.main(arguments[1:], os.environ)
     settings = Settings.read(arguments, os.environ)
     logs.set_up(settings.log_format, settings.log_level)
     logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
@@ -244,24 +264,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _rest_collector()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(settings.loop)) as runner:
             runner.run(_serve(create_app(settings), settings))
     except ssl.SSLError as error:
-        print(f"sse-server: the certificate or its key cannot be used: {error}", file=sys.stderr)
+        complain(f"sse-server: the certificate or its key cannot be used: {error}")
         return 1
     except OSError as error:
-        print(f"sse-server: {_about(error, settings)}", file=sys.stderr)
+        complain(f"sse-server: {_about(error, settings)}")
         return 1
     return 0
 
 
 def _about(error: OSError, settings: Settings) -> str:
+    hosts = ", ".join(settings.host)
     if error.errno == errno.EADDRINUSE:
         other = settings.port + 1 if settings.port < 65535 else 8001
-        return f"port {settings.port} of {settings.host} is in use; try another: --port {other}"
+        return f"port {settings.port} of {hosts} is in use; try another: --port {other}"
     if error.errno == errno.EACCES:
         return f"port {settings.port} may not be used by this user; try one from 1024 up: --port 8000"
-    return f"cannot listen at {settings.host} port {settings.port}: {error.strerror or error}"
+    return f"cannot listen at {hosts} port {settings.port}: {error.strerror or error}"
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 core, without I/O:
     events.py       events, ids, names, patterns, framing
     deflate.py      compressing once for everybody
+    floors.py       what every channel no longer has, and in which order that was lost
     log.py          the retained events of every channel; cursors and floors
     replay.py       pages of bytes that all share who catch up
     statistics.py   what a hub says about itself
     ports.py        what the hub needs of others: connections, stores, and what only some stores can do
     subscriber.py   a subscriber's place in the log, and its group
     hub.py          subscribers, groups, LIVE and BEHIND, flush: the theory of operation is in its docstring
+    locating.py     where a subscriber begins, if the store has to be asked
+    history.py      what is retained of a channel, from log and store
 ports and adapters:
-    tasks.py        ending a task
+    tasks.py        tasks that are watched, and begin anew when they fail
+    stdio.py        standard input, output and error, which may be closed or full
     stores/         what makes events durable and gives them ids
     auth.py         a token becomes a grant; knows JWT, and neither HTTP nor the hub
     settings.py     one table of flags, variables, defaults
@@ -37,6 +41,8 @@ HTTP:
     openapi.py      the HTTP interface as OpenAPI 3.1
 program:
     minting.py      `sse-server token`: making and explaining tokens
+    probe.py        `sse-server health`
+    signals.py      signals, also where the event loop knows none
     notify.py       telling systemd how the program stands
     demo.py         the demonstration feed, a publisher like any other
     console/        the command line of the client; uses `sse_client` and nothing of the above

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -18,15 +18,26 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from .auth import ALL, NOTHING, READ, Denied, Grant, Keys, KeySet, Tokens, read_key
+from .auth import ALL, NOTHING, READ, Denied, Grant, Keys, KeySet, Tokens, read_file, read_key
 from .clients import address_of, is_loopback
 from .logs import tell
 from .metrics import Metrics
 from .problems import Problem
+from .requests import check_encoding
 from .settings import Settings
 from .state import ACCESS, hub_of
 
-__all__ = ["COOKIE", "Access", "allow_publish", "allow_subscribe", "bearer_of", "grant_of", "guard", "unauthorized"]
+__all__ = [
+    "COOKIE",
+    "Access",
+    "allow_publish",
+    "allow_subscribe",
+    "bearer_of",
+    "checking",
+    "grant_of",
+    "guard",
+    "unauthorized",
+]
 
 COOKIE = "sse_token"
 _ANONYMOUS: Mapping[str, Grant | None] = {"all": ALL, "subscribe": READ, "none": NOTHING, "": None}
@@ -41,13 +52,38 @@ class Access:
     """Decides what a request may do."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.tokens = _tokens(settings)
+        self._settings = settings
+        self._key_set = KeySet(lambda: _fetch(settings.jwks_url)) if settings.jwks_url else None
+        self.tokens: Tokens | None = None
         """Checks tokens; None where there is no key, so that no token can be checked."""
+        if self._key_set is not None:
+            self.tokens = self._checked_by(self._key_set)
+        elif settings.jwt_key:
+            self.tokens = self._checked_by(read_key(read_file(settings.jwt_key)))
         self._metrics = metrics
         self._anonymous = _ANONYMOUS[settings.anonymous] or (NOTHING if self.tokens is not None else None)
-        self._at_home = is_loopback(settings.host)
+        self._at_home = all(map(is_loopback, settings.host))
         self._hosts = settings.allowed_hosts
         self._origins = frozenset(settings.cors_origin)
+
+    def read_again(self) -> None:
+        """Use the key that is in its file now; a key set is fetched anew.
+
+        :raises OSError: if the file cannot be read.
+        :raises ValueError: if it is no key.
+        """
+        if self._key_set is not None:
+            self._key_set.expire()
+        elif self.tokens is not None:
+            self.tokens = self._checked_by(read_key(read_file(self._settings.jwt_key)))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._key_set is not None:
+            await self._key_set.close()
+
+    def _checked_by(self, keys: Keys) -> Tokens:
+        return Tokens(keys, issuer=self._settings.jwt_issuer, audience=self._settings.jwt_audience)
 
     def anonymous(self, request: web.Request) -> Grant:
         """What the request may do without a token."""
@@ -145,17 +181,6 @@ class Access:
             return False
 
 
-def _tokens(settings: Settings) -> Tokens | None:
-    keys: Keys
-    if settings.jwks_url:
-        keys = KeySet(lambda: _fetch(settings.jwks_url))
-    elif settings.jwt_key:
-        keys = read_key(settings.jwt_key)
-    else:
-        return None
-    return Tokens(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-
-
 async def _fetch(url: str) -> Mapping[str, Any]:
     """A key set. Seldom enough that a session for each is no waste.
 
@@ -178,6 +203,12 @@ async def _fetch(url: str) -> Mapping[str, Any]:
     if not isinstance(keys, dict):
         raise ValueError(f"{url} is no JSON object")
     return keys
+
+
+async def checking(app: web.Application) -> AsyncIterator[None]:
+    """End what the check of tokens has under way. A cleanup context."""
+    yield
+    await app[ACCESS].close()
 
 
 def bearer_of(request: web.Request) -> str | None:
@@ -260,7 +291,8 @@ def _not_granted(
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Look at `Host` and `Origin` of every request."""
+    """Look at the address, `Host` and `Origin` of every request."""
+    check_encoding(request)
     access = hub_of(request)[ACCESS]
     access.check_host(request)
     access.check_origin(request)

@@ -42,6 +42,8 @@ LEAST_SECRET_BYTES = 32
 LEEWAY = 10.0
 """Seconds by which the clocks of issuer and hub may differ."""
 _SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+_LATEST = 253_402_300_799
+"""The end of the year 9999, in Unix seconds: beyond it there are no dates."""
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _CLAIMS = ("sse", "mercure")
 
@@ -170,28 +172,49 @@ class KeySet:
         self._fetched: float | None = None
         self._tried: float | None = None
         self._failure = ""
-        self._refreshing = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
 
+    @property
     def _is_old(self) -> bool:
         return self._fetched is None or self._clock() - self._fetched > self.AGE
 
     async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """See `Keys`."""
+        """See `Keys`. A key that is known is given at once, though the set be old; only an unknown one waits for the
+        issuer."""
         found = self._find(header)
-        if found is None or self._is_old():
-            async with self._refreshing:  # who comes meanwhile waits for the same answer
-                found = self._find(header)
-                now = self._clock()
-                if (found is None or self._is_old()) and (self._tried is None or now - self._tried >= self.PAUSE):
-                    self._tried = now
-                    await self._refresh(now)
-                    found = self._find(header)
+        if found is None:
+            refreshing = self._refresh_soon()
+            if refreshing is not None:
+                await asyncio.shield(refreshing)  # others wait for it, too
+            found = self._find(header)
+        elif self._is_old:
+            self._refresh_soon()
         if found is None:
             kid = str(header.get("kid"))[:80]
             if self._failure:
                 raise KeysAway(self._failure)
             raise Denied(f"its key {kid!r} (kid) is not among the {len(self._keys)} of the key set")
         return found.key, (found.algorithm_name,)
+
+    def expire(self) -> None:
+        """Have the set fetched anew when the next token comes. Until it is there, the keys that are known are used."""
+        self._fetched = self._tried = None
+
+    async def close(self) -> None:
+        """End a fetch that is under way."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait([self._refreshing])
+
+    def _refresh_soon(self) -> asyncio.Task[None] | None:
+        """The fetch that is under way, or a new one; None if the last one was a moment ago."""
+        if self._refreshing is None or self._refreshing.done():
+            now = self._clock()
+            if self._tried is not None and now - self._tried < self.PAUSE:
+                return None
+            self._tried = now
+            self._refreshing = asyncio.create_task(self._refresh(now))
+        return self._refreshing
 
     async def _refresh(self, now: float) -> None:
         try:
@@ -200,7 +223,7 @@ class KeySet:
             self._keys = [key for key in map(_readable, values) if key is not None]
             self._fetched = now
             self._failure = ""
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever an issuer answers, tokens whose keys are known go on being accepted
             self._failure = f"the key set cannot be fetched: {error or type(error).__name__}"
 
     def _find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
@@ -238,7 +261,7 @@ class Tokens:
         """
         try:
             header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise Denied(f"it is no JSON Web Token: {error}") from None
         key, algorithms = await self._keys.key_of(header)
         if header.get("alg") not in algorithms:
@@ -254,10 +277,13 @@ class Tokens:
                 leeway=LEEWAY,
                 options={"require": ["exp"], "verify_aud": bool(self._audience)},
             )
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Denied(self._reason(error, token)) from None
         grant = granted(claims)
-        identity = grant.subject or hashlib.sha256(token.encode()).hexdigest()[:16]
+        if grant.subject is not None:
+            identity = f"sub {grant.subject}"
+        else:
+            identity = f"token {hashlib.sha256(token.encode()).hexdigest()[:32]}"
         ends = grant.until if grant.until is not None and grant.until > time.time() else time.time() + LEEWAY
         return replace(grant, identity=identity, until=ends)
 
@@ -277,6 +303,8 @@ class Tokens:
                 return f"its issuer (iss) is {_shown(claims.get('iss'))}; it should be {self._issuer!r}"
             case jwt.MissingRequiredClaimError():
                 return f"the claim {error.claim} is missing; every token has to end at some time"
+            case OverflowError():
+                return "its exp, nbf or iat is out of range; each takes Unix seconds before the year 10000"
         return f"it cannot be decoded: {error}"
 
 
@@ -295,6 +323,8 @@ def granted(claims: Mapping[str, Any]) -> Grant:
     if not isinstance(admin, bool):
         raise Denied(f"admin in the claim {name} is {_shown(admin)}; it takes true or false")
     subject = claims.get("sub")
+    if not -_LATEST <= claims["exp"] <= _LATEST:
+        raise Denied("exp is out of range; it takes Unix seconds before the year 10000")
     return Grant(
         _patterns(name, claim, "subscribe"),
         _patterns(name, claim, "publish"),
@@ -318,7 +348,7 @@ def unverified_claims(token: str) -> Mapping[str, Any]:
     """The claims of a token as they stand, for saying what is wrong with it. Nothing may rely on them."""
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         return {}
     return claims
 

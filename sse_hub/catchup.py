@@ -106,7 +106,7 @@ class CatchUp:
         assert archive is not None
         end = self._pages.end(subscription, after, upto)
         page = await archive.page(subscription, after, end)
-        stretch = Stretch.of(subscription, page.events, after, page.reached, page.floor)
+        stretch = Stretch.of(subscription, page.events, after, page.reached, page.floors)
         if stretch.reached < end:
             self._pages.add(subscription, after, stretch)
         return stretch

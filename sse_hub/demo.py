@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import random
 import time
@@ -17,7 +18,8 @@ from .hub import Hub
 from .metrics import Metrics
 from .nodes import Nodes
 from .ports import StoreUnavailable
-from .state import HUB, METRICS, NODES, SETTINGS
+from .state import BACKGROUND, HUB, METRICS, NODES, SETTINGS
+from .tasks import end
 
 __all__ = ["CADENCE", "demonstration"]
 
@@ -100,19 +102,16 @@ async def _every(seconds: float, publish: Callable[[int], Awaitable[None]]) -> N
         await asyncio.sleep(seconds - elapsed % seconds)
 
 
-async def _run(feed: _Feed) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for kind, seconds in CADENCE.items():
-            tasks.create_task(_every(seconds, getattr(feed, kind)))
-
-
 async def demonstration(app: web.Application) -> AsyncIterator[None]:
     """Publish the feed while the application runs, unless it is turned off. A cleanup context."""
     if app[SETTINGS].no_demo:
         yield
         return
-    task = asyncio.create_task(_run(_Feed(app[HUB], app[METRICS], app[NODES])))
+    feed = _Feed(app[HUB], app[METRICS], app[NODES])
+    tasks = [
+        app[BACKGROUND].start("demo", functools.partial(_every, seconds, getattr(feed, kind)))
+        for kind, seconds in CADENCE.items()
+    ]
     yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    for task in tasks:
+        await end(task)

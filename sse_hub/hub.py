@@ -23,11 +23,12 @@ does not get it twice.
 
 A cursor below the group's floor cannot be continued from the log. Where the store keeps more than the log
 (`ports.Archive`), the subscriber is fed the store's pages until it reaches the log: BEHIND, too, with `feed` in place
-of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. The
-loss is told once: `Subscriber._told` is the floor up to which it has been.
+of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. A
+subscriber on several channels can lose events in one after the other. It is informed whenever a floor above its cursor
+has risen, and of each rise once.
 
 A store can break off: another node's events may be gone before this one has read them (`lose`), or everything
-(`restart`). Who is LIVE is told so by the next flush, who is BEHIND when it gets to that place.
+(`restart`). The next flush informs subscribers that are LIVE; those that are BEHIND learn it when they get there.
 
 There is no I/O here and no clock; `schedule` is what the event loop calls `call_soon`.
 """
@@ -58,14 +59,17 @@ class Hub:
 
     :param log: the log that subscribers are fed from.
     :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
+    :param max_replay: events that a replay may begin back, and events that are looked at to find its beginning.
     """
 
     store: Store
     archive: Archive | None = None
     """The store, if it keeps more than the log."""
 
-    def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object], max_replay: int = 10_000) -> None:
         self.log = log
+        self.max_replay = max_replay
+        self._common_floor = log.floors.common
         self._schedule = schedule
         self._scheduled = False
         self._groups: dict[Subscription, list[Group]] = {}
@@ -74,7 +78,7 @@ class Hub:
         self._subscribers: dict[Subscriber, None] = {}
         self._pages = Pages()
         self._compressors = Compressors()
-        self._published = self._delivered = self._delivered_bytes = self._lost = 0
+        self._published = self._delivered = self._delivered_bytes = self._lost = self._passed_over = 0
 
     @property
     def ready(self) -> bool:
@@ -146,7 +150,7 @@ class Hub:
     def _tell_lost(self, group: Group, floor: EventId) -> None:
         group.floor = max(group.floor, floor)
         if group.live:
-            group.add_notice(lost_notice(self.log.head, floor))
+            group.add_notice(lost_notice(self.log.head, floor.next()))
             self._lost += len(group.live)
             self._pending[group] = None
             self._flush_soon()
@@ -178,32 +182,7 @@ class Hub:
         self.count_delivered(count * len(group.live), len(data) * len(group.live))
         for subscriber in full:
             self._leave_live(subscriber, State.BEHIND)
-            subscriber.cursor = head
-
-    async def locate(
-        self, subscription: Subscription, *, cursor: EventId | None, replay: int | None, resume: bool
-    ) -> Place | None:
-        """Find in the store the place that `subscribe` is then given; None where the log knows it.
-
-        :raises StoreUnavailable: if the store has to be read and cannot be.
-        """
-        if self.archive is None or not (resume or replay):
-            return None
-        floor = self._floor(subscription)
-        if not resume:
-            assert replay is not None
-            if self.log.back(subscription, floor, replay) > floor:
-                return None
-            return Place(*await self.archive.back(subscription, replay))
-        if cursor is not None and cursor > self.log.head and not await self.archive.reach(cursor):
-            cursor = None
-        if cursor is not None and cursor >= floor:
-            return None
-        page = await self.archive.page(subscription, cursor or _NEVER, floor)
-        if cursor is not None and cursor >= page.floor:
-            return Place(cursor, page.floor)
-        first = page.events[0].id if page.events else None
-        return Place(page.reached if first is None else first.preceding(), page.floor, lost=True)
+            subscriber.fall_behind(head)
 
     def subscribe(
         self,
@@ -220,14 +199,14 @@ class Hub:
         :param cursor: the id of the last event that it has; it starts after it.
         :param replay: without a cursor, it starts this many events back.
         :param resume: it has a cursor, though perhaps (None) none that can be read.
-        :param place: what `locate` has found for these.
+        :param place: what `locating.locate` has found for these.
         """
         group = self._group_with_room(subscription)
         group.members += 1
         resume = resume or cursor is not None
         place = place or self._place(group, cursor, replay, resume)
         self._lost += place.lost
-        subscriber = Subscriber(self, group, connection, place.cursor, place.floor)
+        subscriber = Subscriber(self, group, connection, place)
         subscriber.lost = place.lost
         subscriber.resumed = resume and not place.lost
         subscriber.replayed = 0 if resume or replay is not None else None
@@ -236,20 +215,24 @@ class Hub:
 
     def _place(self, group: Group, cursor: EventId | None, replay: int | None, resume: bool) -> Place:
         """Where the log lets a subscriber begin."""
-        floor = group.floor
-        if cursor is not None and cursor <= self.log.head and (cursor >= floor or self.archive is not None):
-            return Place(cursor, cursor if cursor < floor else floor)
+        if cursor is not None and cursor <= self.log.head:
+            return Place(cursor, lost=cursor < group.floor and self.archive is None)
         if resume:
-            return Place(self.log.start(group.subscription, floor), floor, lost=True)
+            return Place(self.log.start(group.subscription, group.floor), lost=True)
         if replay:
-            return Place(self.log.back(group.subscription, floor, replay), floor)
-        return Place(self.log.head, floor)
+            return Place(self.log.back(group.subscription, group.floor, replay, self.max_replay))
+        return Place(self.log.head)
+
+    def floor(self, subscription: Subscription) -> EventId:
+        """The id below which the log has lost events of this subscription."""
+        groups = self._groups.get(subscription)
+        return max(group.floor for group in groups) if groups else self.log.floors.highest(subscription)
 
     def stretch(self, subscription: Subscription, after: EventId) -> Stretch:
         """The log's next page after this cursor."""
         if after >= self.log.head:  # a newcomer that wants no replay, or one that has caught up
-            return Stretch(after, None, 0, b"")
-        shared = after >= self._floor(subscription)  # a page of what has gone since must not come back
+            return Stretch(after, 0, b"")
+        shared = after >= self.floor(subscription)  # a page of what has gone since must not come back
         if shared and (known := self._pages.get(subscription, after)) is not None:
             return known
         end = self._pages.end(subscription, after, self.log.head) if shared else self.log.head
@@ -287,6 +270,11 @@ class Hub:
                 group.floor = max(group.floor, channel.floor)
             if self.log.get(channel.name) is None:
                 self._routes.pop(channel.name, None)
+        if self._common_floor < self.log.floors.common:  # so many floors were known that one became everybody's
+            self._common_floor = self.log.floors.common
+            for groups in self._groups.values():
+                for group in groups:
+                    group.floor = max(group.floor, self.log.floors.highest(group.subscription))
 
     def ping(self, comment: bytes) -> None:
         """Give a comment to whoever is LIVE: made once for a group, and all who share a deflate stream get the same."""
@@ -342,6 +330,7 @@ class Hub:
             published=self._published,
             delivered=self._delivered,
             delivered_bytes=self._delivered_bytes,
+            passed_over=self._passed_over,
             lost=self._lost,
             evicted=dict(self.log.evicted),
         )
@@ -350,12 +339,12 @@ class Hub:
         self._delivered += events
         self._delivered_bytes += size_bytes
 
+    def pass_over(self, entries: int) -> None:
+        """Count entries of the store that are none of this hub's."""
+        self._passed_over += entries
+
     def count_lost(self) -> None:
         self._lost += 1
-
-    def _floor(self, subscription: Subscription) -> EventId:
-        groups = self._groups.get(subscription)
-        return max(group.floor for group in groups) if groups else self.log.floor(subscription)
 
     def _leave_live(self, subscriber: Subscriber, state: State) -> None:
         group = subscriber._group
@@ -372,7 +361,7 @@ class Hub:
             if group.members < TURN_WRITES:
                 return group
         shared = self._compressors.shared(subscription, groups)
-        group = Group(subscription, groups[0].floor if groups else self.log.floor(subscription), shared)
+        group = Group(subscription, groups[0].floor if groups else self.log.floors.highest(subscription), shared)
         groups.append(group)
         for route in self._routes_of(group):
             route.append(group)

@@ -1,4 +1,4 @@
-"""What one client, or all together, may use up: places for subscribers, and publishes a second.
+"""What one client, or all together, may use up: places for subscribers, publishes a second, bytes that requests hold.
 
 Everything counted here is counted by something that a client cannot choose at will: its address, or a token that was
 checked. No clock is read: time is an argument.
@@ -7,9 +7,11 @@ checked. No clock is read: time is an argument.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+from types import TracebackType
 from typing import NamedTuple
 
-__all__ = ["Places", "Rate", "Refusal"]
+__all__ = ["Flight", "Hold", "Places", "Rate", "Refusal", "TooMuch"]
 
 _BUCKETS = 10_000
 """Clients whose rate is remembered. Who was quiet longest is forgotten first, and has a full bucket by then unless
@@ -92,3 +94,79 @@ class Places:
         self._taken[address] -= 1
         if not self._taken[address]:
             del self._taken[address]
+
+
+class TooMuch(Exception):
+    """All requests together hold as many bytes as they may."""
+
+
+class Flight:
+    """The bytes that requests hold, from their arrival until they are answered.
+
+    Three hundred bodies of a megabyte that never end are three hundred megabytes. When there are too many bytes, the
+    request that has been arriving for longest is given up: one that means well is over in milliseconds.
+
+    :param most: bytes that all may hold together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.bytes = 0
+        """Bytes that are held."""
+        self._arriving: OrderedDict[Hold, None] = OrderedDict()
+
+    def hold(self) -> Hold:
+        """What one request holds; a context manager that lets go of it."""
+        return Hold(self)
+
+    def _add(self, hold: Hold, count: int) -> None:
+        while self.bytes + count > self.most:
+            oldest = next((each for each in self._arriving if each is not hold and each.bytes), None)
+            if oldest is None or oldest.give_up is None:
+                raise TooMuch
+            self._release(oldest)
+            oldest.given_up = True
+            oldest.give_up()
+        self.bytes += count
+
+    def _release(self, hold: Hold) -> None:
+        self.bytes -= hold.bytes
+        hold.bytes = 0
+        self._arriving.pop(hold, None)
+
+
+class Hold:
+    """What one request holds."""
+
+    __slots__ = ("_flight", "bytes", "give_up", "given_up")
+
+    def __init__(self, flight: Flight) -> None:
+        self._flight = flight
+        self.bytes = 0
+        self.given_up = False
+        self.give_up: Callable[[], object] | None = None
+        """Ends the request's arrival; None unless it is arriving."""
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._flight._release(self)
+
+    def add(self, count: int) -> None:
+        """Hold so many bytes more.
+
+        :raises TooMuch: if there is no room for them.
+        """
+        self._flight._add(self, count)
+        self.bytes += count
+
+    def arrive(self, give_up: Callable[[], object]) -> None:
+        """Hold what follows only until somebody else needs the room, and then be given up by this function."""
+        self.give_up = give_up
+        self._flight._arriving[self] = None
+
+    def keep(self) -> None:
+        """Hold it until the end: it has arrived, and nobody may give it up."""
+        self.give_up = None
+        self._flight._arriving.pop(self, None)

@@ -5,7 +5,10 @@ Each channel keeps its events in id order, bounded by count, age and bytes; all 
 above the floor can be served without loss, one below it has lost events.
 
 Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor
-is found without a look at the channels that have been quiet since. Nothing here reads a clock: time is an argument.
+is found without a look at the channels that have been quiet since.
+
+Nothing here reads a clock: time is an argument. A clock that goes back has been ahead: events that were accepted until
+then count as accepted at that moment, or they would stay until the wrong time comes true.
 """
 
 from __future__ import annotations
@@ -13,17 +16,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush, merge
+from heapq import heapify, heappop, heappush, heapreplace, merge
 from itertools import count
 from operator import attrgetter
 
 from .events import Event, EventId, Subscription
+from .floors import Floors
 
 __all__ = ["EVENT_BYTES", "Channel", "Log"]
 
 EVENT_BYTES = 512
 """What an event costs besides its data, about: objects, frame, its place in the list. Counted for the limit in all, so
-that empty events have one, too."""
+that empty that empty events have one, too."""
+_BACK_MS = 1000
+"""A clock that goes back by more than this was set; by less, it is being slewed."""
 
 _by_id = attrgetter("id")
 
@@ -33,13 +39,13 @@ class Channel:
 
     __slots__ = ("_events", "_first", "active_ms", "floor", "last", "name", "retained_bytes")
 
-    def __init__(self, name: str, floor: EventId) -> None:
+    def __init__(self, name: str, floor: EventId, active_ms: int = 0) -> None:
         self.name = name
         self.floor = floor
         """Id of the newest event that is gone."""
         self.last = floor
         """Id of the newest event that ever was here."""
-        self.active_ms = floor.ms
+        self.active_ms = active_ms
         """Unix time in milliseconds of the last event, ephemeral ones included."""
         self.retained_bytes = 0
         self._events: list[Event | None] = []
@@ -96,7 +102,7 @@ class Log:
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
     :param history_bytes: characters of data retained for each channel; the newest event stays, whatever its size.
-    :param max_channels: channels known at once.
+    :param max_channels: channels known at once; the floors of as many that are forgotten are known, too.
     :param max_retained_bytes: characters of data retained in all, `EVENT_BYTES` added for each event.
     """
 
@@ -112,7 +118,7 @@ class Log:
     ) -> None:
         self.head = origin
         """Id of the newest event of all."""
-        self._floor = origin  # of channels that are not there: never used, or forgotten since
+        self.floors = Floors(origin, max_channels)
         self._history = history
         self._history_age_ms = history_age * 1000
         self._history_bytes = history_bytes
@@ -128,6 +134,9 @@ class Log:
         # of one name; those that have been evicted stand here until they are met, or are more than the others.
         self._due: list[tuple[int, int, Channel]] = []
         self._numbers = count()
+        self._latest_ms = 0  # the latest time seen
+        self._ahead = EventId(0, 0)  # up to this id the clock was ahead; it was set back at the time that follows
+        self._set_back_ms = 0
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self._channels.values())
@@ -137,7 +146,8 @@ class Log:
 
     def restart(self, origin: EventId) -> None:
         """Forget everything and begin at this id."""
-        self.head = self._floor = origin
+        self.head = origin
+        self.floors.restart(origin)
         self._channels.clear()
         self._due.clear()
         self.retained = self._data_bytes = 0
@@ -146,11 +156,13 @@ class Log:
         """Forget the events of a channel, of which those up to the floor are gone."""
         channel = self._channels.get(name)
         if channel is None:
-            self._floor = max(self._floor, floor)
+            if floor > self.floors.of(name):
+                self.floors.raise_to(name, floor)
         elif floor > channel.floor:
             self._drop_all(channel)
             channel.floor = max(channel.floor, floor)
             channel.last = max(channel.last, floor)
+            self.floors.raise_to(name, channel.floor)
 
     def get(self, name: str) -> Channel | None:
         """The channel of that name, if the log has it."""
@@ -163,9 +175,11 @@ class Log:
         """
         channel = self._channels.get(event.channel)
         if channel is None:
-            channel = self._channels[event.channel] = Channel(event.channel, self._floor)
+            channel = self._channels[event.channel] = Channel(event.channel, self.floors.of(event.channel), event.ms)
             heappush(self._due, (event.ms, next(self._numbers), channel))
         channel.active_ms = event.ms
+        if event.ms > self._latest_ms:
+            self._latest_ms = event.ms
         if event.id is not None:
             channel.append(event)
             self.retained += 1
@@ -181,6 +195,9 @@ class Log:
         A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
         ever used.
         """
+        if now_ms < self._latest_ms - _BACK_MS:
+            self._set_back(now_ms)
+        self._latest_ms = max(self._latest_ms, now_ms)
         horizon_ms = now_ms - self._history_age_ms
         due = []
         while self._due and self._due[0][0] <= horizon_ms:
@@ -190,21 +207,21 @@ class Log:
             due.append(channel)
             self._trim(channel, now_ms)
             if channel.oldest is None and channel.active_ms <= horizon_ms:
-                self._forget(channel)
+                del self._channels[channel.name]
             else:
-                due_ms = channel.active_ms if channel.oldest is None else channel.oldest.ms
+                due_ms = channel.active_ms if channel.oldest is None else self._accepted_ms(channel.oldest)
                 heappush(self._due, (due_ms, number, channel))
         return due
 
     def make_room(self) -> list[Channel]:
-        """Let channels go while there are too many, or too much is retained in all; return them. Who has been quiet for
-        longest goes first, and the one that is being used last: of that one, only its oldest events."""
+        """Let channels go while there are too many, or too much is retained in all; return them. The channel that was
+        quiet for longest goes first, and the one that is being used last: of that one, only its oldest events."""
         gone = []
         while len(self._channels) > self._max_channels or (self._overfull and len(self._channels) > 1):
             channel = next(iter(self._channels.values()))
             self.evicted["channels" if len(self._channels) > self._max_channels else "retained_bytes"] += 1
             self._drop_all(channel)
-            self._forget(channel)
+            del self._channels[channel.name]
             gone.append(channel)
         last = next(iter(self._channels.values())) if self._overfull and self._channels else None
         while last is not None and self._overfull and len(last) > 1:
@@ -223,10 +240,6 @@ class Log:
     def _overfull(self) -> bool:
         return self.retained_bytes > self._max_retained_bytes
 
-    def _forget(self, channel: Channel) -> None:
-        self._floor = max(self._floor, channel.floor)
-        del self._channels[channel.name]
-
     def _drop_all(self, channel: Channel) -> None:
         while channel.oldest is not None:
             self._drop(channel)
@@ -236,57 +249,110 @@ class Log:
         channel.drop_oldest()
         self.retained -= 1
         self._data_bytes -= before_bytes - channel.retained_bytes
+        self.floors.raise_to(channel.name, channel.floor)
 
-    def floor(self, subscription: Subscription) -> EventId:
-        """The id below which a cursor has lost events of this subscription.
-
-        Walks the channels of a pattern: the hub asks once for each group and follows the changes from there.
-        """
-        floors = [channel.floor for channel in self._covered(subscription)]
-        if len(floors) < len(subscription.names) or not subscription.exact:
-            floors.append(self._floor)  # a channel that has been forgotten may have been one of these
-        return max(floors)
+    def floor_of(self, name: str) -> EventId:
+        """The floor of one channel, whether or not the log still has it."""
+        channel = self._channels.get(name)
+        return self.floors.of(name) if channel is None else channel.floor
 
     def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
         """Events of the subscription's channels above the cursor, by id. To be used up before the log changes."""
         runs = [channel.after(cursor) for channel in self._covered(subscription, cursor)]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
 
+    def following(self, subscription: Subscription, floor: EventId) -> EventId:
+        """The id of the subscription's first retained event above a floor, or the lowest that it can have."""
+        first = next(self.after(subscription, floor), None)
+        return floor.next() if first is None or first.id is None else first.id
+
     def start(self, subscription: Subscription, floor: EventId) -> EventId:
         """The cursor after which every retained event of the subscription comes."""
         oldest = min((e.id for c in self._covered(subscription) if (e := c.oldest) is not None and e.id), default=None)
         return floor if oldest is None or floor < oldest else oldest.preceding()
 
-    def back(self, subscription: Subscription, floor: EventId, count: int) -> EventId:
-        """The cursor after which the last `count` wanted events of the subscription come, or all if there are fewer."""
-        runs = [channel.backwards() for channel in self._covered(subscription)]
+    def back(self, subscription: Subscription, floor: EventId, count: int, most: int) -> EventId:
+        """The cursor after which the last `count` wanted events of the subscription come, or all if there are fewer.
+
+        :param most: how many events are looked at; where few are wanted, fewer than `count` may then be found.
+        """
         found = 0
-        for event in merge(*runs, key=_by_id, reverse=True):
-            if found == count:
+        for looked_at, event in enumerate(self._newest_first(subscription)):
+            if found == count or looked_at == most:
                 assert event.id is not None
                 return event.id
             found += subscription.wants(event)
         return self.start(subscription, floor)
 
+    def _newest_first(self, subscription: Subscription) -> Iterator[Event]:
+        """The subscription's events, newest first. To be used up before the log changes.
+
+        A channel is opened when what has been given leads down to its newest event: of 100,000 channels, those that
+        the first hundred events come from.
+        """
+        waiting = iter(sorted(self._covered(subscription, EventId(0, 0)), key=lambda c: c.last, reverse=True))
+        if not subscription.exact:
+            waiting = self._covered(subscription, EventId(0, 0))  # in that order already
+        upcoming = next(waiting, None)
+        runs: list[
+            tuple[int, int, Event, Iterator[Event]]
+        ] = []  # a heap; ids are negative, as it begins with the least
+        while runs or upcoming is not None:
+            if upcoming is not None and (not runs or upcoming.last > (-runs[0][0], -runs[0][1])):
+                run = upcoming.backwards()
+                newest = next(run)
+                heappush(runs, (*_negative(newest), newest, run))
+                upcoming = next(waiting, None)
+                continue
+            _, _, event, run = runs[0]
+            yield event
+            older = next(run, None)
+            if older is None:
+                heappop(runs)
+            else:
+                heapreplace(runs, (*_negative(older), older, run))
+
     def _trim(self, channel: Channel, now_ms: int) -> None:
         horizon = now_ms - self._history_age_ms
         while (oldest := channel.oldest) is not None and (
             len(channel) > self._history
-            or oldest.ms <= horizon
+            or self._accepted_ms(oldest) <= horizon
             or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
         ):
             self._drop(channel)
 
+    def _accepted_ms(self, event: Event) -> int:
+        """When the event was accepted, by a clock that was right."""
+        if event.ms <= self._set_back_ms or event.id is None or event.id > self._ahead:
+            return event.ms
+        return self._set_back_ms
+
+    def _set_back(self, now_ms: int) -> None:
+        self._ahead, self._set_back_ms, self._latest_ms = self.head, now_ms, now_ms
+        for channel in self._channels.values():
+            channel.active_ms = min(channel.active_ms, now_ms)
+        self._due = [(min(due_ms, now_ms), number, channel) for due_ms, number, channel in self._due]
+        heapify(self._due)
+
     def _covered(self, subscription: Subscription, cursor: EventId | None = None) -> Iterator[Channel]:
-        """The subscription's channels, with a cursor only those that have an event above it."""
+        """The subscription's channels; with a cursor only those that retain an event above it, and of a pattern's the
+        one with the newest event first."""
         if subscription.exact:
             for name in subscription.names:
                 channel = self._channels.get(name)
-                if channel is not None and (cursor is None or channel.last > cursor):
+                if channel is not None and (cursor is None or (len(channel) and channel.last > cursor)):
                     yield channel
             return
         for channel in reversed(self._channels.values()):
-            if cursor is not None and channel.last <= cursor:
-                return  # and so have all before it
+            if cursor is not None:
+                if not len(channel):
+                    continue  # it stands here for ephemeral events, or its events are gone
+                if channel.last <= cursor:
+                    return  # and so have all before it
             if subscription.covers(channel.name):
                 yield channel
+
+
+def _negative(event: Event) -> tuple[int, int]:
+    assert event.id is not None
+    return -event.id.ms, -event.id.sequence

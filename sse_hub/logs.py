@@ -51,7 +51,11 @@ def tell(logger: logging.Logger, level: int, message: str, **about: object) -> N
 
 def set_up(format: str, level: str) -> None:
     """Write log lines to stderr, as `text` or `json`."""
-    handler = _Writer(sys.stderr.fileno())
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        descriptor = 2
+    handler = _Writer(descriptor)
     handler.setFormatter(_Json() if format == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
@@ -70,8 +74,12 @@ class _Writer(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
+        self.put(self.format(record))
+
+    def put(self, line: str) -> None:
+        """Write a line, as it stands."""
         try:
-            self._lines.put_nowait(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
+            self._lines.put_nowait(line.encode("utf-8", "backslashreplace") + b"\n")
         except queue.Full:
             self._dropped += 1
 
@@ -94,9 +102,11 @@ class _Writer(logging.Handler):
 
 
 def announce(message: str, format: str) -> None:
-    """Say, whatever `--log-level` is, what whoever has started the server waits for."""
+    """Say, whatever `--log-level` is, what the person or program that started the server waits for."""
     line = {"time": timestamp(time.time_ns() // 1_000_000), "level": "info", "logger": "sse_hub", "message": message}
-    print(json.dumps(line) if format == "json" else message, file=sys.stderr, flush=True)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Writer):
+            handler.put(json.dumps(line) if format == "json" else message)
 
 
 def _about(record: logging.LogRecord) -> Mapping[str, object]:

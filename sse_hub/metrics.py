@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import psutil
 from prometheus_client import (
@@ -42,6 +43,9 @@ LIMITS = (
     "body",
     "request_time",
     "idempotency_keys",
+    "batch",
+    "replay",
+    "in_flight",
 )
 """Limits that are counted here; the log counts `channels` and `retained_bytes`."""
 REPLAYS = ("resumed", "replayed", "lost")
@@ -59,6 +63,7 @@ _COUNTERS = {
     "sse_events_published": ("Events accepted, ephemeral ones included.", "published"),
     "sse_events_delivered": ("Events handed to subscribers.", "delivered"),
     "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
+    "sse_store_passed_over": ("Entries in the store that are none of this hub's.", "passed_over"),
     "sse_losses": ("Times that a subscriber was told that events after its cursor are gone.", "lost"),
 }
 
@@ -66,9 +71,12 @@ _COUNTERS = {
 class _HubCollector(Collector):
     """The hub's statistics as Prometheus wants them."""
 
-    def __init__(self, statistics: Callable[[], Statistics], limit_hits: Mapping[str, int]) -> None:
+    def __init__(
+        self, statistics: Callable[[], Statistics], limit_hits: Mapping[str, int], restarts: Mapping[str, int]
+    ) -> None:
         self._statistics = statistics
         self._limit_hits = limit_hits
+        self._restarts = restarts
 
     def collect(self) -> Iterator[Metric]:
         statistics = self._statistics()
@@ -80,6 +88,12 @@ class _HubCollector(Collector):
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
         yield hits
+        restarts = CounterMetricFamily(
+            "sse_background_restarts", "Times that a background task failed and began anew, by task.", labels=["task"]
+        )
+        for task, count in self._restarts.items():
+            restarts.add_metric([task], count)
+        yield restarts
 
 
 class Metrics:
@@ -87,9 +101,12 @@ class Metrics:
 
     :param statistics: gives the hub's figures.
     :param node: name of this node.
+    :param restarts: how often background tasks began anew, by task.
     """
 
-    def __init__(self, statistics: Callable[[], Statistics], node: str) -> None:
+    def __init__(
+        self, statistics: Callable[[], Statistics], node: str, restarts: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self.registry = CollectorRegistry()
         """Prometheus' registry: one for each application, so that two in a process do not meet."""
         self._statistics = statistics
@@ -138,7 +155,12 @@ class Metrics:
         self.idempotency_keys = Gauge(
             "sse_idempotency_keys", "Answers kept for an Idempotency-Key.", registry=self.registry
         )
-        self.registry.register(_HubCollector(statistics, self._limit_hits))
+        self.in_flight_bytes = Gauge(
+            "sse_in_flight_bytes",
+            "Bytes held for publishes that are arriving or being stored, and for histories that are being sent.",
+            registry=self.registry,
+        )
+        self.registry.register(_HubCollector(statistics, self._limit_hits, restarts))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         psutil.cpu_percent(None)  # the first call has nothing to compare with and says 0

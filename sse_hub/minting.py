@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from .auth import CURVES, LEAST_SECRET_BYTES, Denied, Grant, Tokens, read_file, read_key, unverified_claims
 from .events import check_pattern, timestamp
+from .stdio import complain
 
 __all__ = ["main"]
 
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"sse-server token: {message}", file=sys.stderr)
+    complain(f"sse-server token: {message}")
     raise SystemExit(status)
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from .events import Subscription, compact_json
 from .hub import Hub
 from .ports import Cluster, StoreUnavailable
-from .state import HUB, NODES
+from .state import BACKGROUND, HUB, NODES
 from .tasks import end
 
 __all__ = ["Nodes", "storing"]
@@ -81,7 +81,7 @@ async def storing(app: web.Application) -> AsyncIterator[None]:
     """Open the store before all else, and close it after all else. A cleanup context."""
     store = app[HUB].store
     await store.open()
-    conferring = asyncio.create_task(app[NODES].confer()) if isinstance(store, Cluster) else None
+    conferring = app[BACKGROUND].start("cluster", app[NODES].confer) if isinstance(store, Cluster) else None
     yield
     if conferring is not None:
         await end(conferring)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from . import __version__
-from .clients import is_secure
-from .pages import HISTORY_LIMIT
+from .history import HISTORY_LIMIT
 from .schemas import SCHEMAS, Json, array, schema
 from .settings import Settings
 from .state import SETTINGS
@@ -45,9 +44,8 @@ _PROBLEMS = {
     401: "There is no token, or it is not accepted; `detail` says which check failed.",
     403: "The token does not grant this, or the page that asks may not.",
     404: "There is no such thing.",
-    406: "`Accept` excludes what this answers with.",
     408: "The body has not arrived in time.",
-    413: "The body is too large (`--max-body`).",
+    413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
     415: "The `Content-Type` or the `Content-Encoding` is none that this takes.",
     429: "Published too fast (`--publish-rate`).",
     503: "The store, or the issuer's keys, are away, or the server is ending. Try again.",
@@ -143,7 +141,7 @@ _PUBLISHED: Json = {"anyOf": [schema("Published"), array(schema("Published"), "O
 
 
 def _streams() -> Json:
-    answers = {"200": _stream(), **_problems(400, 401, 403, 406)}
+    answers = {"200": _stream(), **_problems(400, 401, 403)}
     metrics = {
         "description": _STREAM,
         "content": {
@@ -160,7 +158,7 @@ def _streams() -> Json:
             "get": _operation(
                 "followMetrics",
                 "Follow the channel metrics, or read Prometheus' exposition, by what `Accept` prefers.",
-                {"200": metrics, **_problems(400, 401, 403, 406, 503)},
+                {"200": metrics, **_problems(400, 401, 403, 503)},
                 *_FOLLOWING,
             )
         },
@@ -175,7 +173,7 @@ def _channel() -> Json:
     }
     published: Json = {"anyOf": [schema("Published"), schema("PublishedBatch")]}
     answers = {"200": _answer("It is published.", "application/json", published), **_problems(*_PUBLISHING)}
-    follow = {"200": _stream(), **_problems(400, 401, 403, 406)}
+    follow = {"200": _stream(), **_problems(400, 401, 403)}
     return {
         "/realtime/{channel}": {
             "get": _operation("followChannel", "Follow a channel.", follow, "channel", *_FOLLOWING),
@@ -291,14 +289,15 @@ def _components() -> Json:
     return {"schemas": SCHEMAS, "parameters": _PARAMETERS, "responses": responses, "securitySchemes": schemes}
 
 
-def document(settings: Settings, server: str) -> Json:
-    """The OpenAPI document of a server with these settings at this URL."""
+def document(settings: Settings) -> Json:
+    """The OpenAPI document of a server with these settings."""
     # Without a key nothing is checked: `{}` says that a request may go without.
     without: list[Json] = [{}] if settings.anonymous != "none" else []
     return {
         "openapi": "3.1.0",
         "info": {"title": "sse-hub", "version": __version__, "description": _ABOUT, "license": {"name": "MIT"}},
-        "servers": [{"url": server}],
+        # Relative to where the document was read from: right behind any proxy, and wherever it is mounted.
+        "servers": [{"url": ".."}],
         "security": [*without, {"bearer": []}, {"cookie": []}, {"query": []}],
         "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others()},
         "components": _components(),
@@ -307,6 +306,4 @@ def document(settings: Settings, server: str) -> Json:
 
 async def describe(request: web.Request) -> web.Response:
     """`GET /api/openapi.json`."""
-    scheme = "https" if is_secure(request) else "http"
-    server = f"{scheme}://{request.host}{request.path.removesuffix('/api/openapi.json')}"
-    return web.json_response(document(request.app[SETTINGS], server), headers={"Cache-Control": "no-cache"})
+    return web.json_response(document(request.app[SETTINGS]), headers={"Cache-Control": "no-cache"})

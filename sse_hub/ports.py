@@ -14,12 +14,12 @@ StoreUnavailable is the one error of a store. It passes: trying again later is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from .events import Draft, Event, EventId, Subscription
 
-__all__ = ["Archive", "Cluster", "Connection", "Page", "Remembering", "Store", "StoreUnavailable"]
+__all__ = ["Archive", "Cluster", "Connection", "Page", "Remembering", "Retained", "Store", "StoreUnavailable"]
 
 
 class StoreUnavailable(Exception):
@@ -62,6 +62,15 @@ class Store(Protocol):
         """End, once what was accepted is safe."""
 
 
+class Retained(NamedTuple):
+    """What is retained of a channel."""
+
+    channel: str
+    events: int
+    first: EventId
+    last: EventId
+
+
 class Page(NamedTuple):
     """Some of an archive's events."""
 
@@ -69,8 +78,9 @@ class Page(NamedTuple):
     """Those of the subscription's channels, by id, whatever their type."""
     reached: EventId
     """There is nothing more up to this id."""
-    floor: EventId
-    """Id of the newest event of these channels that the archive no longer has."""
+    floors: Mapping[str, EventId]
+    """By channel, the id of the newest event that the archive no longer has, if that is above `after`: a cursor there
+    has lost events. Under the empty name, the floor of all channels that have none of their own."""
 
 
 @runtime_checkable
@@ -80,11 +90,18 @@ class Archive(Protocol):
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """The oldest events above `after` and not above `upto`, as many as make a page."""
 
-    async def back(self, subscription: Subscription, count: int) -> tuple[EventId, EventId]:
-        """The cursor after which the last `count` wanted events come, or all if there are fewer; and the floor."""
+    async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
+        """The cursor after which the last `count` wanted events come, or all if there are fewer, found by a look at
+        `most` events; and the floors above it, as a page has them."""
 
     async def reach(self, id: EventId) -> bool:
-        """Wait until the hub has been handed every event up to this id; False if the store never gave it out."""
+        """Wait until the hub has been handed every event up to this id; False if the store never gave it out.
+
+        :raises StoreUnavailable: also if the hub is too late with it. Late is not lost.
+        """
+
+    async def channels(self, after: str, count: int) -> Sequence[Retained]:
+        """What the archive retains of each channel, for `count` channels whose names come after this one, by name."""
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .auth import KeysAway
+from .limits import TooMuch
 from .logs import begin_request, tell
 from .ports import StoreUnavailable
 from .state import METRICS, hub_of
@@ -76,6 +77,14 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
     except KeysAway as error:
         tell(logger, logging.ERROR, f"no token can be checked: {error}")
         return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
+    except TooMuch:
+        hub_of(request)[METRICS].hit_limit("in_flight")
+        return Problem(
+            503,
+            "The requests that are being received hold as many bytes as this server allows (--max-in-flight). "
+            "Try again soon.",
+            {"Retry-After": _RETRY_AFTER, "Connection": "close"},
+        ).response()
     except StoreUnavailable as error:
         hub_of(request)[METRICS].store_errors.inc()
         return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()

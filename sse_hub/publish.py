@@ -18,17 +18,20 @@ from .access import allow_publish, grant_of
 from .auth import Grant
 from .clients import address_of
 from .events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from .limits import Hold, TooMuch
 from .metrics import Metrics
 from .ports import Remembering
 from .problems import Problem
 from .requests import flag, read_body
-from .state import ANSWERS, HUB, METRICS, NODES, RATE, SETTINGS
+from .state import ANSWERS, FLIGHT, HUB, METRICS, NODES, RATE, SETTINGS
 
 __all__ = ["Answers", "broadcast", "publish"]
 
 _KEY_LENGTH = 256
 _KEY_AGE = 600.0
 _BROADCAST_KEYS = ("message", "timestamp", "event", "channel")
+_ANSWER_BYTES = 32 << 20
+"""Answers kept for an `Idempotency-Key`: those to broadcasts name a hundred channels each."""
 
 
 class _Answer(NamedTuple):
@@ -41,40 +44,56 @@ class Answers:
     what the client should do. A store may know keys for longer than this process and for others (`ports.Remembering`);
     it is asked when there is no answer here.
 
-    :param most: answers kept at once, about 0.5 kB each: who sends more keys in ten minutes is protected for less long.
+    :param most: answers kept at once, and no more than `_ANSWER_BYTES` of them: clients that send more keys in ten
+        minutes are protected for less long.
     """
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._most = most
         self._metrics = metrics
         metrics.idempotency_keys.set_function(lambda: len(self._answers))
-        self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()  # oldest first
+        self._answers: OrderedDict[str, _Answer] = OrderedDict()  # oldest first
+        self._bytes = 0  # of the answers that are there
 
-    async def once(self, path: str, key: str, publish: Callable[[], Coroutine[None, None, str]]) -> str:
-        """The answer to the first publish with this key on this path; a second one that comes meanwhile waits for
-        it."""
+    async def once(self, key: str, publish: Callable[[], Coroutine[None, None, str]]) -> str:
+        """The answer to the first publish with this key; a second one that comes meanwhile waits for it."""
         now = time.monotonic()
         self._forget(now)
-        answer = self._answers.get((path, key))
+        answer = self._answers.get(key)
         if answer is None:
             # A task of its own: when the first client leaves, its publish is done nevertheless.
             answer = _Answer(now + _KEY_AGE, asyncio.create_task(publish()))
-            self._answers[path, key] = answer
-            answer.task.add_done_callback(lambda task: self._drop_failure(path, key, task))
+            self._answers[key] = answer
+            answer.task.add_done_callback(lambda task: self._note_done(key, task))
         return await asyncio.shield(answer.task)
 
     def _forget(self, now: float) -> None:
         while self._answers:
             oldest = next(iter(self._answers.values()))
             if oldest.until > now:
-                if len(self._answers) < self._most:
+                if len(self._answers) < self._most and self._bytes <= _ANSWER_BYTES:
                     return
                 self._metrics.hit_limit("idempotency_keys")
-            self._answers.popitem(last=False)
+            self._drop(next(iter(self._answers)))
 
-    def _drop_failure(self, path: str, key: str, task: asyncio.Task[str]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._answers.pop((path, key), None)
+    def _drop(self, key: str) -> None:
+        answer = self._answers.pop(key, None)
+        if answer is not None and _has_succeeded(answer.task):
+            self._bytes -= len(answer.task.result())
+
+    def _note_done(self, key: str, task: asyncio.Task[str]) -> None:
+        answer = self._answers.get(key)
+        succeeded = _has_succeeded(task)  # asked in any case, or asyncio complains that nobody did
+        if answer is None or answer.task is not task:
+            return  # it was forgotten before it was done
+        if succeeded:
+            self._bytes += len(task.result())
+        else:
+            del self._answers[key]
+
+
+def _has_succeeded(task: asyncio.Task[str]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 async def broadcast(request: web.Request) -> web.Response:
@@ -85,10 +104,16 @@ async def broadcast(request: web.Request) -> web.Response:
             f"The Content-Type is {request.content_type}; this takes application/json. "
             """With curl: --json '{"message": "Hello"}'""",
         )
+    with request.app[FLIGHT].hold() as hold:
+        return await _broadcast(request, hold)
+
+
+async def _broadcast(request: web.Request, hold: Hold) -> web.Response:
     begun = time.perf_counter()
     grant = await grant_of(request)
     allow_publish(request, grant, [])
-    drafts, several = _read_broadcast(await _body(request))
+    drafts, several = _read_broadcast(await _body(request, hold))
+    _check_channels(request, len(drafts))
     allow_publish(request, grant, [draft.channel for draft in drafts])
 
     def said(ids: Sequence[EventId | None], told: Sequence[Mapping[str, object]]) -> object:
@@ -100,6 +125,11 @@ async def broadcast(request: web.Request) -> web.Response:
 
 async def publish(request: web.Request) -> web.Response:
     """`POST /realtime/{channel}`: the body is the data; as `application/x-ndjson`, every line is."""
+    with request.app[FLIGHT].hold() as hold:
+        return await _publish(request, hold)
+
+
+async def _publish(request: web.Request, hold: Hold) -> web.Response:
     batch = request.content_type == "application/x-ndjson"
     ephemeral = flag(request, "ephemeral")
     try:
@@ -110,10 +140,8 @@ async def publish(request: web.Request) -> web.Response:
     begun = time.perf_counter()
     grant = await grant_of(request)
     allow_publish(request, grant, [channel])
-    body = await _body(request)
-    lines = [line for line in (line.removesuffix("\r") for line in body.split("\n")) if line] if batch else [body]
-    if not lines:
-        raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
+    body = await _body(request, hold)
+    lines = _lines(request, body) if batch else [body]
     drafts = [Draft(channel, type, line, ephemeral) for line in lines]
 
     def said(ids: Sequence[EventId | None], told: Sequence[Mapping[str, object]]) -> object:
@@ -122,6 +150,32 @@ async def publish(request: web.Request) -> web.Response:
         return {"id": _id(ids[0]), **told[0]}
 
     return await _answer(request, grant, drafts, [_told(request, drafts[0])], said, begun)
+
+
+def _lines(request: web.Request, body: str) -> list[str]:
+    """The events of a batch."""
+    most = request.app[SETTINGS].max_batch
+    if body.count("\n") >= most:  # before they are made: half a million lines fit in a megabyte
+        count = sum(1 for line in body.split("\n") if line.strip("\r"))
+        if count > most:
+            request.app[METRICS].hit_limit("batch", address=address_of(request))
+            raise Problem(413, f"The batch has {count} events; one batch may have {most} (--max-batch).")
+    lines = [line for line in (line.removesuffix("\r") for line in body.split("\n")) if line]
+    if not lines:
+        raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
+    return lines
+
+
+def _check_channels(request: web.Request, count: int) -> None:
+    """:raises Problem: 400 if a broadcast names too many channels."""
+    most = request.app[SETTINGS].max_channels_per_connection
+    if count > most:
+        request.app[METRICS].hit_limit("channels_per_connection", address=address_of(request))
+        raise Problem(
+            400,
+            f"The broadcast names {count} channels; it may name {most} (--max-channels-per-connection). Subscribers "
+            "that all want the same event can share a channel.",
+        )
 
 
 def _id(id: EventId | None) -> str | None:
@@ -147,15 +201,16 @@ async def _answer(
     key = request.headers.get("Idempotency-Key")
     store, metrics = request.app[HUB].store, request.app[METRICS]
 
-    # Whoever holds another token has keys of its own: one must not keep the other's publishes from happening.
-    place = request.path if grant.subject is None else f"{request.path} {grant.subject}"
+    # Each identity has keys of its own: one must not keep another's publishes from happening, nor see its answers.
+    # As JSON, because any other sign between the parts could be one of their own.
+    place = compact_json([request.path, grant.identity, key])
 
     async def act() -> str:
         with metrics.store_seconds.time():
             if key is None or not isinstance(store, Remembering):
                 ids = [event.id for event in await request.app[HUB].publish_all(drafts)]
                 return compact_json(said(ids, told))
-            first, memo = await store.append_once(f"{place} {key}", drafts, compact_json(told))
+            first, memo = await store.append_once(place, drafts, compact_json(told))
         return compact_json(said(first, json.loads(memo)))
 
     if key is None:
@@ -165,19 +220,22 @@ async def _answer(
             400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
         )
     else:
-        text = await request.app[ANSWERS].once(place, key, act)
+        text = await request.app[ANSWERS].once(place, act)
     metrics.publish_seconds.observe(time.perf_counter() - begun)
     return web.Response(text=text, content_type="application/json")
 
 
-async def _body(request: web.Request) -> str:
+async def _body(request: web.Request, hold: Hold) -> str:
     settings, metrics = request.app[SETTINGS], request.app[METRICS]
     try:
         if request.content.is_eof():  # most bodies come with the headers: nothing to wait for, 10 µs less
-            return await read_body(request, settings.max_body)
-        async with asyncio.timeout(settings.request_timeout):
-            return await read_body(request, settings.max_body)
+            return await read_body(request, settings.max_body, hold)
+        async with asyncio.timeout(settings.request_timeout) as limit:
+            hold.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
+            return await read_body(request, settings.max_body, hold)
     except TimeoutError:
+        if hold.given_up:
+            raise TooMuch from None
         metrics.hit_limit("request_time", address=address_of(request))
         raise Problem(
             408,
@@ -234,7 +292,12 @@ def _read_broadcast(body: str) -> tuple[list[Draft], bool]:
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
     data = {"message": message["message"], "timestamp": _moment(message)}
-    text = compact_json(data)
+    try:
+        text = compact_json(data)
+    except ValueError:
+        raise Problem(
+            400, "The message holds a number that JSON cannot say, such as 1e400; the largest is 1.8e308."
+        ) from None
     return [Draft(name, type, text) for name in names], several
 
 

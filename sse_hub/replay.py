@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .deflate import wrapped
@@ -24,21 +24,24 @@ PAGE_EVENTS = 1000
 """Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less
 than a millisecond."""
 _KEPT = 256
-"""Pages kept: 16 MB, and a few events of the largest size."""
+"""Pages kept."""
+_KEPT_BYTES = 32 << 20
+"""Bytes of them: an event of the largest size makes a page as large as itself."""
+_NOTHING_GONE: Mapping[str, EventId] = {}
 
 
 class Stretch(NamedTuple):
     """A page in the bytes of one subscription."""
 
     reached: EventId
-    first: EventId | None
-    """Id of its first event, None if it has none."""
     events: int
     data: bytes
     full: bool = False
     """Whether it ends because it is large enough, not because there is no more."""
-    floor: EventId = EventId(0, 0)
-    """Id of the newest event of its channels that was gone when it was read from a store."""
+    floors: Mapping[str, EventId] = _NOTHING_GONE
+    """The floors of its channels that were above its beginning when it was read from a store; see `ports.Page`."""
+    following: EventId = EventId(0, 0)
+    """Id of its first event above all of these, or the lowest that there can be."""
 
     @classmethod
     def of(
@@ -47,27 +50,29 @@ class Stretch(NamedTuple):
         events: Iterable[Event],
         after: EventId,
         end: EventId,
-        floor: EventId = EventId(0, 0),  # noqa: B008 - a value, never changed
+        floors: Mapping[str, EventId] = _NOTHING_GONE,
     ) -> Stretch:
         """Encode events that come after a cursor, up to the size of a page; `end` is where they lead to if that
         suffices for all."""
         frames: list[bytes] = []
-        first: EventId | None = None
+        highest = max(floors.values(), default=after)
+        following = highest.next()
         reached = after
         size = looked_at = 0
         for event in events:
             if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
-                return cls(reached, first, len(frames), wrapped(subscription, frames), True, floor)
+                return cls(reached, len(frames), wrapped(subscription, frames), True, floors, following)
             assert event.id is not None
             if event.id > end:
                 break
+            if reached <= highest < event.id:
+                following = event.id
             reached = event.id
-            first = first or event.id
             looked_at += 1
             if subscription.wants(event):
                 frames.append(subscription.encode(event))
                 size += len(frames[-1])
-        return cls(max(reached, end), first, len(frames), wrapped(subscription, frames), False, floor)
+        return cls(max(reached, end), len(frames), wrapped(subscription, frames), False, floors, following)
 
 
 class Pages:
@@ -76,6 +81,7 @@ class Pages:
     def __init__(self) -> None:
         self._stretches: OrderedDict[tuple[Subscription, EventId], Stretch] = OrderedDict()
         self._starts: dict[Subscription, list[EventId]] = {}
+        self._bytes = 0
 
     def get(self, subscription: Subscription, after: EventId) -> Stretch | None:
         """The page after this cursor, if there is one."""
@@ -89,9 +95,11 @@ class Pages:
         if (subscription, after) in self._stretches:
             return
         self._stretches[subscription, after] = stretch
+        self._bytes += len(stretch.data)
         insort(self._starts.setdefault(subscription, []), after)
-        if len(self._stretches) > _KEPT:
-            (oldest, start), _ = self._stretches.popitem(last=False)
+        while len(self._stretches) > _KEPT or (self._bytes > _KEPT_BYTES and len(self._stretches) > 1):
+            (oldest, start), gone = self._stretches.popitem(last=False)
+            self._bytes -= len(gone.data)
             self._starts[oldest].remove(start)
             if not self._starts[oldest]:
                 del self._starts[oldest]

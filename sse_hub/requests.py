@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import functools
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from .limits import Hold
 from .problems import Problem
 
-__all__ = ["accepts_gzip", "flag", "number", "quality", "read_body"]
+__all__ = ["accepts_gzip", "check_encoding", "flag", "listed", "number", "quality", "read_body"]
+
+
+def check_encoding(request: web.Request) -> None:
+    """Let pass an address that is percent-encoded UTF-8. Decoders make different names of what is not.
+
+    :raises Problem: 400 for bytes that are not UTF-8.
+    """
+    url = request.rel_url
+    for part, raw in (("path", url.raw_path), ("query", url.raw_query_string)):
+        if "%" not in raw and raw.isascii():
+            continue
+        try:
+            unquote_to_bytes(raw).decode()
+        except (UnicodeDecodeError, UnicodeEncodeError):
+            raise Problem(
+                400, f"The {part} holds bytes that are not UTF-8. Names are percent-encoded UTF-8: é is %C3%A9."
+            ) from None
+
+
+def listed(request: web.Request, header: str, default: str = "") -> str:
+    """A header that holds a list: several lines of it are one (RFC 9110, section 5.3)."""
+    return ", ".join(request.headers.getall(header, [default]))
 
 
 def flag(request: web.Request, name: str) -> bool:
@@ -69,12 +93,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
         return False
 
 
-async def read_body(request: web.Request, max_bytes: int) -> str:
+async def read_body(request: web.Request, max_bytes: int, hold: Hold) -> str:
     """The body as text.
 
     Read by hand, because the limit of aiohttp's `read()` is that of whatever application this one is mounted in.
 
+    :param hold: counts what has arrived among what all requests hold.
     :raises Problem: 413 if it is too large, 415 if it is compressed, 400 if it is not UTF-8 or breaks off.
+    :raises TooMuch: if all requests together hold too much.
     """
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
@@ -92,6 +118,8 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
             body += data
             if len(body) > max_bytes:
                 raise too_large
+            hold.add(len(data))
+        hold.keep()
         return body.decode()
     except UnicodeDecodeError as error:
         raise Problem(

@@ -90,7 +90,11 @@ class EventStream(asyncio.Protocol):
 
     def take(self, data: bytes) -> bool:
         """Write the bytes and say whether the transport takes more at once; never wait (`hub.Connection`)."""
-        self._transport.write(data)
+        try:
+            self._transport.write(data)
+        except Exception:  # uvloop raises for a transport that is closed before it says so; others get theirs next
+            self.paused = True
+            self._transport.abort()
         return not self.paused
 
     def pause_writing(self) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -15,9 +14,10 @@ from typing import Any, NoReturn, cast
 
 from . import __version__
 from .auth import read_file, read_key
-from .stores.address import Address
+from .stdio import complain
+from .stores.address import Address, without_secret
 
-__all__ = ["Settings", "table"]
+__all__ = ["Settings", "table", "url_of"]
 
 
 def _whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -90,7 +90,7 @@ def _key(text: str) -> str:
     key = read_file(text)
     if key:
         read_key(key)
-    return key
+    return text if key else ""  # a file is read again at SIGHUP
 
 
 def _url(text: str) -> str:
@@ -119,6 +119,13 @@ def _path(text: str) -> str:
     return text
 
 
+def _addresses(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip() for host in text.split(",") if host.strip())
+    if not hosts or not all(host.isprintable() for host in hosts):
+        raise ValueError("addresses to listen at, such as 127.0.0.1 or 0.0.0.0,::, with commas between them")
+    return hosts
+
+
 def _setting(default: object, read: Callable[[str], object], unit: str, help: str, *, secret: bool = False) -> Any:
     return field(
         default=default, repr=not secret, metadata={"read": read, "unit": unit, "help": help, "secret": secret}
@@ -129,15 +136,20 @@ def _setting(default: object, read: Callable[[str], object], unit: str, help: st
 class Settings:
     """What can be set. Durations are seconds but where the name or the table says otherwise."""
 
-    host: str = _setting(
-        "127.0.0.1", _text, "address", "address to listen at; 0.0.0.0 is every IPv4 address of this machine"
+    host: tuple[str, ...] = _setting(
+        ("127.0.0.1",),
+        _addresses,
+        "address",
+        "addresses to listen at, with commas between them; 0.0.0.0 is every IPv4 address of this machine, :: every "
+        "IPv6 address",
     )
     port: int = _setting(8000, _whole(0, 65535), "port", "port to listen at; 0 takes a free one")
     store: str = _setting(
         "memory",
         _store,
         "",
-        "where events are kept: memory (they go with the process), sqlite:PATH, redis://HOST:PORT/DB, rediss://… or unix://PATH",
+        "where events are kept: memory (they go with the process), sqlite:PATH, redis://HOST:PORT/DB, rediss://…, "
+        "unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB",
     )
     history: int = _setting(1000, _whole(0), "events", "events retained for each channel, for replay and resuming")
     cache: int = _setting(
@@ -160,7 +172,22 @@ class Settings:
         10_000, _whole(1), "", "subscribers served at once; a further one is asked to come back"
     )
     max_subscribers_per_address: int = _setting(1000, _whole(1), "", "of these, subscribers from one address")
-    max_channels_per_connection: int = _setting(100, _whole(1), "", "channels and patterns that one stream may name")
+    max_channels_per_connection: int = _setting(
+        100,
+        _whole(1),
+        "",
+        "channels and patterns that one stream may name, stars in all its patterns, and channels of one broadcast",
+    )
+    max_replay: int = _setting(
+        10_000, _whole(1), "events", "most that replay= may ask for, and events that are looked at to find them"
+    )
+    max_batch: int = _setting(10_000, _whole(1), "events", "events that one batch may publish")
+    max_in_flight: int = _setting(
+        128 << 20,
+        _whole(1),
+        "bytes",
+        "held in all for publishes that are arriving or being stored, and for histories that are being sent",
+    )
     max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
     max_header: int = _setting(8190, _whole(256), "bytes", "longest request line, and longest header field")
     max_idempotency_keys: int = _setting(10_000, _whole(1), "", "answers kept for an Idempotency-Key to come again")
@@ -214,6 +241,9 @@ class Settings:
     cors_origin: tuple[str, ...] = _setting(
         ("*",), _origins, "", "origins whose pages may read answers, with commas between them; * is any"
     )
+    loop: str = _setting(
+        "auto", _choice("auto", "asyncio", "uvloop"), "", "event loop: auto takes uvloop where it is installed"
+    )
     no_demo: bool = _setting(False, _switch, "", "do not publish the demonstration feed")
     node: str = _setting("", _text, "", "name of this node in the metrics (default: the host's name)")
     access_log: bool = _setting(False, _switch, "", "log every request")
@@ -221,11 +251,19 @@ class Settings:
         "info", _choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
     )
     log_format: str = _setting("text", _choice("text", "json"), "", "text or json, one line each")
+    remarks: tuple[str, ...] = ()
+    """What an operator should know of how they were read."""
 
     @property
     def address(self) -> Address:
         """Where the store is."""
         return Address.read(self.store)
+
+    @property
+    def reachable_host(self) -> str:
+        """The first address that it listens at, as this machine can reach it."""
+        host = self.host[0]
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
     @property
     def node_name(self) -> str:
@@ -244,13 +282,20 @@ class Settings:
             text = given.get(row.name, environment.get(row.variable))
             if text is None:
                 continue
+            if row.name == "port" and row.name not in given and text.startswith("tcp://"):
+                # What Kubernetes sets for a Service named `sse`.
+                values["remarks"] = (
+                    f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; passed over",
+                )
+                continue
             source = row.flag if row.name in given else row.variable
             try:
                 values[row.name] = row.read(text)
             except OSError as error:
                 _fail(f"{source} names a file that cannot be read: {error}")
             except ValueError as error:
-                _fail(f"{source} takes {error}" if row.secret else f"{source} is {text!r}, but it takes {error}")
+                shown = without_secret(text) if row.name == "store" else text
+                _fail(f"{source} takes {error}" if row.secret else f"{source} is {shown!r}, but it takes {error}")
         if values.get("jwt_key") and values.get("jwks_url"):
             _fail("--jwt-key and --jwks-url exclude each other: tokens are checked by one's own key or an issuer's")
         if values.get("tls_key") and not values.get("tls_cert"):
@@ -292,6 +337,7 @@ def table() -> list[Row]:
     return [
         Row(f.name, f.default, f.metadata["read"], f.metadata["unit"], f.metadata["help"], f.metadata["secret"])
         for f in dataclasses.fields(Settings)
+        if f.metadata
     ]
 
 
@@ -301,8 +347,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"sse-server: {message}", file=sys.stderr)
+    complain(f"sse-server: {message}")
     raise SystemExit(2)
+
+
+def url_of(settings: Settings, port: int | None = None) -> str:
+    """The URL of the page, as somebody at this machine can open it.
+
+    :param port: the one that was taken, where that is not the one that is set.
+    """
+    host, port = settings.reachable_host, settings.port if port is None else port
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .hub import Hub
-from .limits import Rate
+from .limits import Flight, Rate
 from .metrics import Metrics
 from .settings import Settings
+from .tasks import Background
 
 if TYPE_CHECKING:
     from .access import Access
@@ -17,8 +18,21 @@ if TYPE_CHECKING:
     from .publish import Answers
     from .stream import Streams
 
-__all__ = ["ACCESS", "ANSWERS", "HUB", "METRICS", "NODES", "RATE", "SETTINGS", "STREAMS", "hub_of"]
+__all__ = [
+    "ACCESS",
+    "ANSWERS",
+    "BACKGROUND",
+    "FLIGHT",
+    "HUB",
+    "METRICS",
+    "NODES",
+    "RATE",
+    "SETTINGS",
+    "STREAMS",
+    "hub_of",
+]
 
+BACKGROUND: web.AppKey[Background] = web.AppKey("background", Background)
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 HUB: web.AppKey[Hub] = web.AppKey("hub", Hub)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
@@ -26,6 +40,7 @@ STREAMS: web.AppKey[Streams] = web.AppKey("streams")
 NODES: web.AppKey[Nodes] = web.AppKey("nodes")
 ACCESS: web.AppKey[Access] = web.AppKey("access")
 ANSWERS: web.AppKey[Answers] = web.AppKey("answers")
+FLIGHT: web.AppKey[Flight] = web.AppKey("flight", Flight)
 RATE: web.AppKey[Rate] = web.AppKey("rate")
 
 

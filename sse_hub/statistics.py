@@ -23,6 +23,8 @@ class Statistics:
     delivered: int
     """Events handed to connections."""
     delivered_bytes: int
+    passed_over: int
+    """Entries of the store that are none of this hub's."""
     lost: int
     """Times that a subscriber was told of a loss."""
     evicted: Mapping[str, int]

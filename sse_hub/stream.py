@@ -26,14 +26,16 @@ from .deflate import opened, wrapped
 from .events import EventId, Subscription, check_channel, check_pattern, check_type, compact_json, frame, timestamp
 from .hub import Hub, Place, State, Subscriber
 from .limits import Places
+from .locating import locate
 from .logs import tell
 from .metrics import Metrics
 from .ports import StoreUnavailable
 from .problems import REQUEST_ID, Problem
-from .requests import accepts_gzip, flag, number, quality
+from .requests import accepts_gzip, flag, listed, number
 from .response import EventStream, Opening, Visitor
 from .settings import Settings
-from .state import METRICS, SETTINGS, STREAMS
+from .state import BACKGROUND, METRICS, SETTINGS, STREAMS
+from .tasks import end
 
 __all__ = ["Streams", "follow_channel", "follow_channels", "sweeping"]
 
@@ -69,10 +71,15 @@ class Streams:
     async def serve(self, request: web.Request, names: Sequence[str]) -> web.StreamResponse:
         """Begin the event stream of these channels and patterns, as the answer; it then goes on until one side ends it.
 
-        :raises Problem: 400 or 406 if the request asks for something impossible, 401 or 403 for something forbidden.
+        :raises Problem: 400 if the request asks for something impossible, 401 or 403 for something forbidden.
         """
         resume, cursor = _cursor(request)
         replay = number(request, "replay")
+        if replay is not None and replay > self._settings.max_replay:
+            self._metrics.hit_limit("replay", address=address_of(request))
+            raise Problem(
+                400, f"The parameter replay is {replay}; it may be {self._settings.max_replay} (--max-replay)."
+            )
         try:
             grant = await grant_of(request)
         except KeysAway as error:
@@ -119,7 +126,7 @@ class Streams:
     ) -> Place | None:
         if not self._hub.ready:
             raise StoreUnavailable(self._hub.store.trouble or "The store is being opened.")
-        return await self._hub.locate(subscription, cursor=cursor, replay=replay, resume=resume)
+        return await locate(self._hub, subscription, cursor=cursor, replay=replay, resume=resume)
 
     def _begin(self, stream: EventStream, subscription: Subscription, start: _Start, place: Place | None) -> None:
         resume, cursor, replay = start
@@ -289,18 +296,12 @@ class Streams:
 
 
 def _subscription(request: web.Request, names: Sequence[str], granted: frozenset[str] | None) -> Subscription:
-    accept = request.headers.get("Accept")
-    if accept is not None and not quality(accept, "text/event-stream"):
-        raise Problem(
-            406,
-            f"This is an event stream, but the Accept header is {accept[:80]!r}; it should contain text/event-stream.",
-        )
     try:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
     chunked = request.version >= HttpVersion11
-    gzip = request.app[SETTINGS].compress and accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding"))
     envelope = flag(request, "envelope")
     return _shared(Subscription(frozenset(names), types, envelope, chunked, granted, gzip, apart=gzip))
 
@@ -334,6 +335,14 @@ async def follow_channels(request: web.Request) -> web.StreamResponse:
         raise Problem(
             400, f"The request names {len(names)} channels; one connection may name {most}. A pattern covers many."
         )
+    stars = sum(name.count("*") for name in names)
+    if stars > most:
+        request.app[METRICS].hit_limit("channels_per_connection", address=address_of(request))
+        raise Problem(
+            400,
+            f"The patterns of the request have {stars} stars; those of one connection may have {most} "
+            "(--max-channels-per-connection).",
+        )
     return await request.app[STREAMS].serve(request, names)
 
 
@@ -348,9 +357,7 @@ async def follow_channel(request: web.Request) -> web.StreamResponse:
 
 async def sweeping(app: web.Application) -> AsyncIterator[None]:
     """Run `Streams.sweep` while the application runs. A cleanup context."""
-    task = asyncio.create_task(app[STREAMS].sweep())
+    task = app[BACKGROUND].start("sweep", app[STREAMS].sweep)
     yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await end(task)
     await app[STREAMS].close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from .deflate import Shared, wrapped
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Place", "State", "Subscriber", "lost_notice"]
 
+_NEVER = EventId(0, 0)
+
 
 class Place(NamedTuple):
     """Where a subscriber begins."""
 
     cursor: EventId
-    floor: EventId
-    """Id of the newest event of its channels that is gone."""
     lost: bool = False
+    """Whether events after its own cursor are gone."""
+    floors: Mapping[str, EventId] = MappingProxyType({})
+    """The floors of a store that are above the cursor, as `ports.Page` has them: what it is informed of already."""
 
 
 class State(Enum):
@@ -79,11 +83,23 @@ class Group:
 class Subscriber:
     """One connection's place in the log. Made by `Hub.subscribe`."""
 
-    __slots__ = ("_group", "_handed_bytes", "_hub", "_told", "_write", "cursor", "lost", "replayed", "resumed", "state")
+    __slots__ = (
+        "_group",
+        "_handed_bytes",
+        "_hub",
+        "_informed",
+        "_losses",
+        "_write",
+        "cursor",
+        "lost",
+        "replayed",
+        "resumed",
+        "state",
+    )
 
-    def __init__(self, hub: Hub, group: Group, connection: Connection, cursor: EventId, told: EventId) -> None:
+    def __init__(self, hub: Hub, group: Group, connection: Connection, place: Place) -> None:
         self.state = State.BEHIND
-        self.cursor = cursor
+        self.cursor = place.cursor
         """Id of the last event it was handed, while it is BEHIND."""
         self.lost = False
         """Whether its first cursor had lost events."""
@@ -94,7 +110,9 @@ class Subscriber:
         self._hub = hub
         self._group = group
         self._write = connection.take
-        self._told = told
+        # What it has been informed of: losses of the log by their number, those of a store by its floors.
+        self._losses = hub.log.floors.losses
+        self._informed = place.floors
         self._handed_bytes = 0
 
     @property
@@ -119,11 +137,16 @@ class Subscriber:
         self.state = State.GONE
         self._write = _refuse
 
+    def fall_behind(self, head: EventId) -> None:
+        """Note that it has been handed everything up to the head, and lacks nothing of that."""
+        self.cursor = head
+        self._losses = self._hub.log.floors.losses
+
     def advance(self) -> bool:
         """While BEHIND, write the next page; say whether more may be left. Nothing happens in another state."""
         if self.state is not State.BEHIND or self.below_log is not None:
             return self.state is State.BEHIND
-        notice = self._notice_loss(self._group.floor)
+        notice = self._notice_loss()
         stretch = self._hub.stretch(self.subscription, self.cursor)
         can_take = self._hand(notice, stretch, caught_up=not stretch.full and stretch.reached >= self._hub.log.head)
         if not stretch.full and stretch.reached >= self._hub.log.head and can_take:
@@ -132,8 +155,11 @@ class Subscriber:
 
     def feed(self, after: EventId, stretch: Stretch) -> None:
         """Write a page of the store, which begins at `after`."""
-        if self.state is State.BEHIND and self.cursor == after:
-            self._hand(self._notice_loss(stretch.floor, stretch.first or stretch.reached), stretch, caught_up=False)
+        if self.state is not State.BEHIND or self.cursor != after:
+            return
+        informed, self._informed = self._informed, stretch.floors
+        lost = any(floor > informed.get(channel, _NEVER) for channel, floor in stretch.floors.items())
+        self._hand(self._notice(stretch.following) if lost else b"", stretch, caught_up=False)
 
     def _hand(self, notice: bytes, stretch: Stretch, *, caught_up: bool) -> bool:
         """Write a page and move the cursor to its end; say whether the connection can take more."""
@@ -152,14 +178,17 @@ class Subscriber:
         self._hub.count_delivered(stretch.events, len(data))
         return self._write(data) if data else True
 
-    def _notice_loss(self, floor: EventId, following: EventId | None = None) -> bytes:
-        """What tells the subscriber that events up to the floor are gone; nothing if it lacks none, or knows."""
-        if floor <= self.cursor or floor <= self._told:
+    def _notice_loss(self) -> bytes:
+        """What informs the subscriber of events that have gone from the log since it was informed last; nothing if it
+        lacks none."""
+        log = self._hub.log
+        since, self._losses = self._losses, log.floors.losses
+        if since == self._losses:
             return b""
-        if following is None:
-            event = next(self._hub.log.after(self._group.subscription, self.cursor), None)
-            following = floor if event is None else event.id
-        self._told = floor
+        floor = log.floors.risen(self.subscription, self.cursor, since)
+        return b"" if floor is None else self._notice(log.following(self.subscription, floor))
+
+    def _notice(self, following: EventId) -> bytes:
         self._hub.count_lost()
         return lost_notice(self.cursor, following)
 
@@ -168,6 +197,7 @@ def _refuse(data: bytes) -> bool:
     return False
 
 
-def lost_notice(after: EventId, following: EventId | None) -> bytes:
-    """The event `lost`. It has no id: a client that is cut off here still has the old cursor, and is told again."""
+def lost_notice(after: EventId, following: EventId) -> bytes:
+    """The event `lost`: between these two ids, events are gone. It has no id of its own: a client that is cut off here
+    still has the old cursor, and is informed again."""
     return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")

@@ -13,7 +13,7 @@ from types import FrameType
 
 from .settings import Settings
 
-__all__ = ["refuse_several"]
+__all__ = ["is_worker", "refuse_several"]
 
 _APP_LOAD_ERROR = 4
 """gunicorn's status for an application that cannot be loaded; after any other it starts the worker again for ever."""
@@ -24,7 +24,7 @@ def refuse_several(settings: Settings) -> None:
 
     :raises SystemExit: with one line on stderr.
     """
-    count = _workers(inspect.currentframe())
+    count = _workers(inspect.currentframe()) or 1
     if count > 1 and settings.address.kind != "redis":
         print(
             f"sse-server: {count} workers cannot share the store {settings.address.kind}: an event would reach the "
@@ -35,8 +35,13 @@ def refuse_several(settings: Settings) -> None:
         raise SystemExit(_APP_LOAD_ERROR)
 
 
-def _workers(frame: FrameType | None) -> int:
-    """How many workers gunicorn runs; 1 without gunicorn.
+def is_worker() -> bool:
+    """Whether this process is one of gunicorn's."""
+    return _workers(inspect.currentframe()) is not None
+
+
+def _workers(frame: FrameType | None) -> int | None:
+    """How many workers gunicorn runs; None without gunicorn.
 
     gunicorn tells an application nothing about itself, but whoever loads it is among our callers and has the settings,
     from whichever of command line, environment and file they come.
@@ -47,4 +52,4 @@ def _workers(frame: FrameType | None) -> int:
             if isinstance(workers, int):
                 return workers
         frame = frame.f_back
-    return 1
+    return None

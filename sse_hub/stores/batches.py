@@ -9,17 +9,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from ..events import Draft
+from ..events import Draft, Event
+from ..hub import Hub
 
-__all__ = ["Append", "Batches", "clean"]
+__all__ = ["Append", "Batches", "clean", "deliver_in_slices"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 500
-"""Appends written at once: a commit must not keep its first one waiting for long."""
+"""Items written at once: a commit must not keep its first one waiting for long."""
+_MOST_BYTES = 1 << 20
+"""Bytes written at once, if they are those of more than one item: over a slow line, a large pipeline times out."""
 _TURNS = 2
 """Turns of the event loop from a request's bytes to its append."""
+SLICE = 250
+"""Events delivered in one turn of the event loop, about 3 ms."""
 
 
 class Append(NamedTuple):
@@ -30,21 +35,36 @@ class Append(NamedTuple):
     """By which a second one is recognised; empty for none."""
     memo: str = ""
 
+    def size_bytes(self) -> int:
+        """How much there is to write, about."""
+        return sum(len(draft.data) for draft in self.drafts)
+
 
 class Batches(Generic[Item, Result]):
     """Collects items while a write is under way.
 
     :param write: writes some items and returns a result for each; an exception in place of a result is raised for that
         item alone, one that is raised is raised for all.
+    :param size: the bytes of an item.
     """
 
-    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        size: Callable[[Item], int],
+    ) -> None:
         self._write = write
+        self._size = size
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written."""
+        return self._task is None
+
     async def put(self, item: Item) -> Result:
-        """Have the item written; return its result. Who is cancelled meanwhile does not know whether it was."""
+        """Have the item written; return its result. A caller that is cancelled does not know whether it was."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
         if self._task is None:
@@ -60,8 +80,7 @@ class Batches(Generic[Item, Result]):
         try:
             while self._waiting:
                 await self._gather()
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                await self._settle(batch)
+                await self._settle(self._next())
         finally:
             self._task = None
 
@@ -73,6 +92,17 @@ class Batches(Generic[Item, Result]):
             count = len(self._waiting)
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
+
+    def _next(self) -> Sequence[tuple[Item, asyncio.Future[Result]]]:
+        size = self._size(self._waiting[0][0])
+        count = 1
+        for item, _ in self._waiting[1:_MOST]:
+            size += self._size(item)
+            if size > _MOST_BYTES:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
     async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
@@ -89,7 +119,19 @@ class Batches(Generic[Item, Result]):
                 done.set_result(result)
 
 
-def clean(drafts: Sequence[Draft]) -> list[Draft]:
+async def deliver_in_slices(hub: Hub, events: Sequence[Event]) -> None:
+    """Hand the hub events, as many at a time as leave the event loop to others."""
+    for begin in range(0, len(events), SLICE):
+        if begin:
+            await asyncio.sleep(0)
+        hub.deliver(events[begin : begin + SLICE])
+
+
+def clean(drafts: Sequence[Draft]) -> Sequence[Draft]:
     """The drafts with data that has a UTF-8: a lone surrogate, which JSON can bring, becomes the question mark that it
     is on the wire."""
-    return [draft._replace(data=draft.data.encode("utf-8", "replace").decode()) for draft in drafts]
+    return [draft if draft.data.isascii() else draft._replace(data=_clean(draft.data)) for draft in drafts]
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

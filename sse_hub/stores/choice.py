@@ -12,6 +12,7 @@ from ..hub import Hub
 from ..log import Log
 from ..ports import Archive, Store
 from ..settings import Settings
+from ..tasks import Background
 from .memory import MemoryStore
 from .sqlite import SqliteStore
 
@@ -31,35 +32,44 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
     )
 
 
-def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int]) -> None:
+def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
 
-    :raises SystemExit: if a part for it is not installed.
+    :raises SystemExit: if a part for it is not installed, or there cannot be such an address.
     """
     match settings.address.kind:
         case "memory":
-            hub.store = MemoryStore(hub.log.head, hub.deliver, clock)
+            hub.store = MemoryStore(hub, clock)
         case "sqlite":
             path = Path(settings.address.place)
-            hub.store = SqliteStore(path, hub, clock, history=settings.history, history_age=settings.history_age)
+            hub.store = SqliteStore(
+                path, hub, clock, background, history=settings.history, history_age=settings.history_age
+            )
         case _:
-            hub.store = _redis(hub, settings)
+            hub.store = _redis(hub, settings, background)
     hub.archive = hub.store if isinstance(hub.store, Archive) else None
 
 
-def _redis(hub: Hub, settings: Settings) -> Store:
+def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
     try:
         from .redis import RedisStore
     except ImportError:
         raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     address = settings.address
-    return RedisStore(
-        address.place,
-        hub,
-        node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
-        prefix=address.prefix,
-        history=settings.history,
-        history_age=settings.history_age,
-        most=address.most,
-        grace=address.grace,
-    )
+    try:
+        return RedisStore(
+            address.place,
+            hub,
+            background,
+            node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
+            prefix=address.prefix,
+            history=settings.history,
+            history_age=settings.history_age,
+            most=address.most,
+            grace=address.grace,
+        )
+    except (ValueError, TypeError) as error:  # what it says may hold the password
+        raise SystemExit(
+            f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
+            "an address looks like redis://user:password@host:6379/0"
+        ) from None

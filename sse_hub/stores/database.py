@@ -1,7 +1,6 @@
-"""One SQLite file: its tables, and everything that is read from it and written to it. All of this blocks.
-
-`write` and `expire` are called by one thread, `page` and `back` by another: in WAL mode readers and the writer do not
-wait for each other. A commit has reached the disk when `write` returns (`synchronous=FULL`).
+"""One SQLite file: its tables, and everything that is written to it. All of this blocks: the store has a thread for it,
+which opens and closes the connections that it uses. A commit has reached the disk when `write` returns
+(`synchronous=FULL`). What is read from the file is in reading.py.
 
 Retention costs every write a little instead of stopping all for long: an event too many in a channel goes in the
 transaction that brought the new one; old ones go some at a time.
@@ -10,31 +9,33 @@ transaction that brought the new one; old ones go some at a time.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
 
 from ..events import Event, EventId, Subscription
-from ..ports import Page
-from ..replay import PAGE_BYTES, PAGE_EVENTS
 from .batches import Append
+from .reading import Gate, connect, following
 
-__all__ = ["Appended", "Database", "Retained"]
+__all__ = ["Appended", "Content", "Database"]
 
 _APPLICATION = 0x53534548  # "SSEH"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
-CREATE TABLE events (ms INTEGER, seq INTEGER, channel TEXT, type TEXT, data TEXT, PRIMARY KEY (ms, seq)) WITHOUT ROWID;
+CREATE TABLE events (ms INTEGER, seq INTEGER, channel TEXT, type TEXT, data TEXT, accepted INTEGER,
+  PRIMARY KEY (ms, seq)) WITHOUT ROWID;
 CREATE INDEX events_by_channel ON events (channel, ms, seq);
 CREATE TABLE floors (channel TEXT PRIMARY KEY, ms INTEGER, seq INTEGER) WITHOUT ROWID;
 CREATE TABLE marks (name TEXT PRIMARY KEY, ms INTEGER, seq INTEGER) WITHOUT ROWID;
 CREATE TABLE keys (key TEXT PRIMARY KEY, until_ms INTEGER, ids TEXT, memo TEXT) WITHOUT ROWID;
 CREATE INDEX keys_by_age ON keys (until_ms);
 """
-_COLUMNS = "ms, seq, channel, type, data"
+_UPGRADES = {1: "ALTER TABLE events ADD COLUMN accepted INTEGER"}
+"""By the version that they lead away from. `accepted` is a time in milliseconds, NULL where the id has the same."""
 _ALL = Subscription(frozenset({"*"}))
 _BUSY = 1.0
 """Seconds to wait for somebody who has locked the file: an operator's query must not stop the hub for longer."""
@@ -45,6 +46,15 @@ _TAIL_BYTES = 32 << 20
 """The newest events are read into the hub's log when it begins: some tenths of a second."""
 _KEY_AGE_MS = 600_000
 _KEYS = 100_000
+_KEY_BYTES = 64 << 20
+"""Of what is answered to a key again."""
+_WAL_BYTES = 16 << 20
+"""Past it, the write-ahead log is begun anew."""
+_WAL_PERIOD = 1.0
+"""Seconds until it is tried again, if another program reads the file."""
+_LEAST_FREE_BYTES = 4 << 20
+_BACK_MS = 1000
+"""A clock that goes back by more than this was set; by less, it is being slewed."""
 _FLOORS = 100_000
 """Channels whose floor is known exactly; beyond that the oldest are forgotten and become everybody's."""
 
@@ -57,7 +67,7 @@ class Appended(NamedTuple):
     memo: str
 
 
-class Retained(NamedTuple):
+class Content(NamedTuple):
     """What a file holds when it is opened."""
 
     origin: EventId
@@ -72,10 +82,24 @@ class Database:
     :param clock: Unix time in milliseconds.
     :param history: events retained for each channel.
     :param history_age_ms: milliseconds for which an event is retained.
+    :param passed_over: called with the number of rows that are none of ours.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], int], *, history: int, history_age_ms: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], int],
+        *,
+        history: int,
+        history_age_ms: float,
+        passed_over: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._path = path
+        self._passed_over = passed_over
+        self.gate = Gate()
+        """What readers of the file keep."""
+        self.wal_blocked = False
+        """Whether the write-ahead log grows because another program reads the file all the time."""
         self._clock = clock
         self._history = history
         self._history_age_ms = history_age_ms
@@ -83,10 +107,13 @@ class Database:
         self._counts: Counter[str] = Counter()
         self._connections = contextlib.ExitStack()
         self._writer: sqlite3.Connection
-        self._reader: sqlite3.Connection
+        self._latest_ms = 0  # the latest time seen
+        self._ahead, self._set_back_ms = EventId(0, 0), 0  # up to which id the clock was ahead; when it was set back
+        self._key_bytes = 0
+        self._wal_tried = 0.0
 
-    def open(self) -> Retained:
-        """Open the file for writing and reading; a second time, open it anew.
+    def open(self) -> Content:
+        """Open the file for writing; a second time, open it anew.
 
         :raises sqlite3.Error: if it cannot be used.
         """
@@ -99,17 +126,14 @@ class Database:
             raise sqlite3.OperationalError(f"another process has opened it ({error})") from None
         self._writer = self._connect(str(self._path))
         self._prepare()
-        self._reader = self._connect(str(self._path))
-        self._reader.execute("PRAGMA query_only = ON")
-        return self._retained()
+        return self._content()
 
     def close(self) -> None:
         """Close the file, if it is open."""
         self._connections.close()
 
     def _connect(self, path: str, timeout: float = _BUSY) -> sqlite3.Connection:
-        # Several threads use a connection, though never two at once: its owner sees to that.
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection = connect(path, timeout)
         self._connections.callback(connection.close)
         return connection
 
@@ -142,23 +166,36 @@ class Database:
                 origin = EventId(self._clock(), 0)  # one look at the clock: the floor must not be above the head
                 self._mark("head", origin)
                 self._mark("floor", origin)
+        for older in range(version, _SCHEMA_VERSION) if tables else ():
+            with self._transaction():
+                writer.execute(_UPGRADES[older])
+                writer.execute(f"PRAGMA user_version = {older + 1}")
 
-    def _retained(self) -> Retained:
+    def _content(self) -> Content:
         marks = {name: EventId(ms, seq) for name, ms, seq in self._writer.execute("SELECT * FROM marks")}
         self._head = max(self._head, marks["head"])
         self._counts = Counter(dict(self._writer.execute("SELECT channel, count(*) FROM events GROUP BY channel")))
         highest = self._writer.execute("SELECT ms, seq FROM floors ORDER BY ms DESC, seq DESC LIMIT 1").fetchone()
+        self._ahead = marks.get("ahead", self._ahead)
+        self._set_back_ms = marks["set back"].ms if "set back" in marks else 0
+        (self._key_bytes,) = self._writer.execute(
+            "SELECT ifnull(sum(length(ids) + length(memo)), 0) FROM keys"
+        ).fetchone()
+        (latest,) = self._writer.execute(
+            "SELECT max(ifnull(accepted, ms)) FROM (SELECT * FROM events ORDER BY ms DESC, seq DESC LIMIT 1)"
+        ).fetchone()
+        self._latest_ms = latest or 0
         origin = max(marks["floor"], EventId(*highest) if highest else marks["floor"])
         tail: list[Event] = []
         size = 0
-        for event in self._following(_ALL, None):
+        for event in following(self._writer, _ALL, None, self._passed_over):
             assert event.id is not None
             if event.id <= origin or len(tail) == _TAIL_EVENTS or size > _TAIL_BYTES:
                 origin = max(origin, event.id)
                 break
             tail.append(event)
             size += len(event.data)
-        return Retained(origin, tail[::-1], marks["head"])
+        return Content(origin, tail[::-1], marks["head"])
 
     def write(self, appends: Sequence[Append]) -> list[Appended]:
         """Make events of all these drafts in one transaction.
@@ -171,9 +208,15 @@ class Database:
                 now_ms = self._clock()
                 appended = [self._append(append, now_ms, added) for append in appends]
                 self._writer.executemany(
-                    "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
                     [
-                        (*event.id, event.channel, event.type, event.data)
+                        (
+                            *event.id,
+                            event.channel,
+                            event.type,
+                            event.data,
+                            None if event.ms == event.id.ms else event.ms,
+                        )
                         for each in appended
                         for event in each.events
                         if event.id is not None
@@ -186,6 +229,8 @@ class Database:
             self._head = head
             raise
         self._counts.update(added)
+        self._latest_ms = max(self._latest_ms, now_ms)
+        self._shorten_wal()
         return appended
 
     def _append(self, append: Append, now_ms: int, added: Counter[str]) -> Appended:
@@ -198,7 +243,7 @@ class Database:
         events = []
         for draft in append.drafts:
             following = self._head.following(now_ms)
-            events.append(draft.accepted(following))
+            events.append(draft.accepted(following, now_ms))
             if not draft.ephemeral:
                 self._head = following
                 added[draft.channel] += 1
@@ -206,6 +251,7 @@ class Database:
             ids = " ".join("" if event.id is None else str(event.id) for event in events)
             row = (append.key, now_ms + _KEY_AGE_MS, ids, append.memo)
             self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", row)
+            self._key_bytes += len(ids) + len(append.memo)
         return Appended(events, [event.id for event in events], append.memo)
 
     def _trim(self, channel: str, count: int) -> int:
@@ -221,20 +267,22 @@ class Database:
         return excess
 
     def expire(self, prove: bool = False) -> bool:
-        """Delete some of what is too old or too much; say whether there is more to delete.
+        """Delete some of what is too old or too much; say whether there is more to delete. In any case the file is
+        locked for writing, so that its trouble is known before somebody publishes.
 
         :param prove: whether to write in any case, to find out whether the file can be written.
         :raises sqlite3.Error: if that cannot be done.
         """
+        self._check_space()
+        self._shorten_wal()
         now_ms = self._clock()
-        old = self._writer.execute(
-            "SELECT channel, ms, seq FROM events WHERE ms <= ? ORDER BY ms, seq LIMIT ?",
-            (now_ms - self._history_age_ms, _STEP),
-        ).fetchall()
+        old = self._expired(now_ms)
         over = [channel for channel, count in self._counts.items() if count > self._history][:10]
         stale = self._writer.execute("SELECT 1 FROM keys WHERE until_ms <= ? LIMIT 1", (now_ms,)).fetchone()
-        if not (old or over or stale or prove):
-            return False  # an idle hub leaves the disk alone
+        if not (old or over or stale or prove or self._key_bytes > _KEY_BYTES):
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.execute("ROLLBACK")  # an idle hub leaves the disk alone
+            return False
         gone = Counter[str](channel for channel, *_ in old)
         with self._transaction():
             self._mark("head", self._head)
@@ -250,12 +298,65 @@ class Database:
         self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return sum(gone.values()) >= _STEP
 
+    def _expired(self, now_ms: int) -> list[tuple[str, int, int]]:
+        """The oldest events, as far as they are too old: channel and id.
+
+        Those that were accepted while the clock was ahead count as accepted when it was set back.
+        """
+        if now_ms < self._latest_ms - _BACK_MS:
+            with self._transaction():
+                self._ahead, self._set_back_ms, self._latest_ms = self._head, now_ms, now_ms
+                self._mark("ahead", self._ahead)
+                self._mark("set back", EventId(now_ms, 0))
+        self._latest_ms = max(self._latest_ms, now_ms)
+        horizon_ms = now_ms - self._history_age_ms
+        old = []
+        for channel, ms, seq, accepted in self._writer.execute(
+            "SELECT channel, ms, seq, ifnull(accepted, ms) FROM events ORDER BY ms, seq LIMIT ?", (_STEP,)
+        ):
+            was_ahead = accepted > self._set_back_ms and (ms, seq) <= self._ahead
+            if (self._set_back_ms if was_ahead else accepted) > horizon_ms:
+                break
+            old.append((channel, ms, seq))
+        return old
+
+    def _check_space(self) -> None:
+        """:raises sqlite3.OperationalError: before the disk is full: SQLite needs room to make room."""
+        try:
+            free = shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise sqlite3.OperationalError(f"its folder cannot be used ({error})") from None
+        if free < _LEAST_FREE_BYTES:
+            raise sqlite3.OperationalError(f"its disk has only {free} bytes left")
+
+    def _shorten_wal(self) -> None:
+        """Begin the write-ahead log anew if it is long. Unless a reader looks at an old state of the file, SQLite does
+        so by itself."""
+        now, size = time.monotonic(), 0
+        with contextlib.suppress(OSError):  # it comes with the first write
+            size = Path(f"{self._path}-wal").stat().st_size
+        if size <= _WAL_BYTES:
+            self.wal_blocked = False
+        if size <= _WAL_BYTES or now - self._wal_tried < _WAL_PERIOD:
+            return
+        with self.gate.alone() as alone:
+            self._writer.execute("PRAGMA busy_timeout = 0")  # another program may read for hours
+            try:
+                (busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._writer.execute(f"PRAGMA busy_timeout = {round(_BUSY * 1000)}")
+        self.wal_blocked = bool(busy) and alone
+        self._wal_tried = now if busy else 0.0
+
     def _forget_keys(self, now_ms: int) -> None:
         (count,) = self._writer.execute("SELECT count(*) FROM keys").fetchone()
-        self._writer.execute(
-            "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)",
-            (now_ms if count <= _KEYS else now_ms + _KEY_AGE_MS, _STEP if count <= _KEYS else count - _KEYS),
-        )
+        excess = max(count - _KEYS, count // 2 if self._key_bytes > _KEY_BYTES else 0)
+        gone = self._writer.execute(
+            "SELECT key, length(ids) + length(memo) FROM keys WHERE until_ms <= ? ORDER BY until_ms LIMIT ?",
+            (now_ms + _KEY_AGE_MS, excess) if excess > 0 else (now_ms, _STEP),
+        ).fetchall()
+        self._writer.executemany("DELETE FROM keys WHERE key = ?", [(key,) for key, _ in gone])
+        self._key_bytes -= sum(size for _, size in gone)
 
     def _forget_floors(self) -> None:
         (count,) = self._writer.execute("SELECT count(*) FROM floors").fetchone()
@@ -266,61 +367,6 @@ class Database:
         ).fetchone()
         self._writer.execute("DELETE FROM floors WHERE (ms, seq) <= (?, ?)", oldest)
         self._mark("floor", EventId(*oldest))
-
-    def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
-        """See `ports.Archive`."""
-        with self._snapshot():
-            events: list[Event] = []
-            size = looked_at = 0
-            reached = after
-            for event in self._following(subscription, after):
-                assert event.id is not None
-                if event.id > upto:
-                    break
-                if looked_at == PAGE_EVENTS or size >= PAGE_BYTES:
-                    return Page(events, reached, self._floor(subscription, after))
-                reached = event.id
-                looked_at += 1
-                if subscription.covers(event.channel):
-                    events.append(event)
-                    size += len(event.data)
-            return Page(events, max(reached, upto), self._floor(subscription, after))
-
-    def back(self, subscription: Subscription, count: int) -> tuple[EventId, EventId]:
-        """See `ports.Archive`."""
-        with self._snapshot():
-            floor = self._floor(subscription, EventId(0, 0))
-            oldest = None
-            for event in self._following(subscription, None):
-                if subscription.covers(event.channel) and subscription.wants(event):
-                    if not count:
-                        break
-                    count -= 1
-                    oldest = event.id
-            return (max(self._head, floor) if oldest is None else oldest.preceding()), floor
-
-    def _following(self, subscription: Subscription, after: EventId | None) -> Iterator[Event]:
-        """Events that may be the subscription's, oldest first; without a cursor, newest first."""
-        where = "(ms, seq) > (?, ?)" if after is not None else "1"
-        order = "ms, seq" if after is not None else "ms DESC, seq DESC"
-        cursor = () if after is None else after
-        if not subscription.exact:
-            yield from self._events(f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order}", *cursor)  # noqa: S608 - constants
-            return
-        # Each is read as far as it is needed; `IN` would have SQLite sort all of them for every page.
-        select = f"SELECT {_COLUMNS} FROM events WHERE channel = ? AND {where} ORDER BY {order}"  # noqa: S608 - constants
-        runs = [self._events(select, name, *cursor) for name in subscription.names]
-        yield from merge(*runs, key=_id, reverse=after is None)
-
-    def _events(self, select: str, *values: str | int) -> Iterator[Event]:
-        for ms, seq, channel, type, data in self._reader.execute(select, values):
-            yield Event(EventId(ms, seq), channel, type, data, ms)
-
-    def _floor(self, subscription: Subscription, after: EventId) -> EventId:
-        (common,) = self._reader.execute("SELECT ms, seq FROM marks WHERE name = 'floor'").fetchall()
-        rows = self._reader.execute("SELECT channel, ms, seq FROM floors WHERE (ms, seq) > (?, ?)", after)
-        floors = [EventId(ms, seq) for channel, ms, seq in rows if subscription.covers(channel)]
-        return max(floors, default=EventId(0, 0)) if floors else EventId(*common)
 
     def _mark(self, name: str, id: EventId) -> None:
         self._writer.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, *id))
@@ -335,17 +381,3 @@ class Database:
             with contextlib.suppress(sqlite3.Error):  # a full disk may have ended it already
                 self._writer.execute("ROLLBACK")
             raise
-
-    @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """All that is read within is of one moment."""
-        self._reader.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._reader.execute("COMMIT")
-
-
-def _id(event: Event) -> EventId:
-    assert event.id is not None
-    return event.id

@@ -5,12 +5,8 @@ pipeline is under way goes into the next. Events reach the hub only by following
 node too: so all nodes deliver in one order. What a node missed while Redis was away it reads when Redis is back, from
 the last id that it saw.
 
-Every entry has an ordinal. Where one is missing, entries have gone before this node has read them; whose they were is
-known from the floors, and their subscribers are told. A stream that begins anew (FLUSHALL, another Redis, one that lost
-its last entries) has a new origin, and everybody is told.
-
-Trouble is that Redis is away, or that it refuses to write. Nothing that was sent is sent again: who gets no answer does
-not know whether it was published, unless he had a key.
+Trouble is that Redis is away, or that it refuses to write. Nothing that was sent is sent again: a publisher that gets
+no answer does not know whether it was published, unless it gave a key.
 """
 
 from __future__ import annotations
@@ -18,28 +14,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-
 from ..events import Draft, Event, EventId, Subscription
 from ..hub import Hub
-from ..ports import Page, StoreUnavailable
+from ..ports import Page, Retained, StoreUnavailable
 from ..replay import PAGE_BYTES, PAGE_EVENTS
-from ..tasks import end
+from ..tasks import Background, end
 from .batches import Append, Batches, clean
-from .scripts import APPEND, BEGIN, EXCHANGE, LEASE, LEAVE, PAGE, TRIM
+from .entries import named, of_stream
+from .follower import BEGUN_ANEW, Follower, floors_of
+from .line import Line, RedisFailed
+from .scripts import APPEND, CHANNELS, EXCHANGE, HEADS, LAST, LEASE, LEAVE, PAGE, TRIM
 
 __all__ = ["RedisStore"]
 
-_TIMEOUT = 3.0
-"""Seconds without an answer after which Redis is away: a cut network sends nothing, not even an end."""
-_BLOCK_MS = 1000
 _PERIOD = 0.5
 """Seconds between two trials to reach Redis."""
 _TRIM_PERIOD = 1.0
@@ -47,15 +39,11 @@ _TRIM_STEP = 1000
 _ENTRY_MS = 5000
 """A node's entry and its lease end this long after it was last heard of; it is heard of three times in that."""
 _KEY_AGE_MS = 600_000
-_TAIL_EVENTS = 10_000
-_TAIL_BYTES = 32 << 20
-"""The newest events are read into the hub's log when it begins."""
-_CATCH_UP = 2.0
-"""Seconds to wait for this node to have read what has been written."""
+_HEADS = 500
 _NEVER = EventId(0, 0)
-_BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
+_LEAST_VERSION = 7
 
-_Entries = list[tuple[str, dict[str, str]]]
+_Result = tuple[list[EventId | None], str]
 
 logger = logging.getLogger("sse_hub")
 
@@ -63,20 +51,23 @@ logger = logging.getLogger("sse_hub")
 class RedisStore:
     """Keeps events in a Redis stream.
 
-    :param url: as `redis.asyncio.Redis.from_url` takes it.
+    :param url: as `Line` takes it.
     :param hub: gets the events.
+    :param background: watches the store's tasks.
     :param node: a name that no other process has.
     :param prefix: what the keys begin with; nodes with the same prefix share a hub.
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
     :param most: entries of the stream, whatever the history says.
     :param grace: seconds for which an event stays in any case, for nodes that are slow to read it.
+    :raises ValueError: if there cannot be such a URL.
     """
 
     def __init__(
         self,
         url: str,
         hub: Hub,
+        background: Background,
         *,
         node: str,
         prefix: str,
@@ -85,28 +76,18 @@ class RedisStore:
         most: int,
         grace: float,
     ) -> None:
-        options: dict[str, Any] = {
-            "decode_responses": True,
-            "protocol": 2,
-            "socket_timeout": _TIMEOUT,
-            "socket_connect_timeout": _TIMEOUT,
-            "retry": Retry(NoBackoff(), 0),  # a second XADD of the same event is a second event
-        }
-        self._redis = Redis.from_url(url, **options)
-        self._follower = Redis.from_url(url, single_connection_client=True, **options)
+        self._line = Line(url, f"{{{prefix}}}")
         self._hub = hub
+        self._background = background
         self._node = node
-        self._key = f"{{{prefix}}}"
+        self._follower = Follower(self._line, hub, prefix)
         self._limits = (history, most, round(history_age * 1000) + 3_600_000)
         self._trimming = (history, round(history_age * 1000), round(grace * 1000), _TRIM_STEP)
-        self._batches = Batches[Append, tuple[list[EventId | None], str]](self._write)
-        self._origin = ""
-        self._last = _NEVER  # of what the hub has
-        self._ordinal = 0
-        self._last_ephemeral = "0-0"
-        self._progress = asyncio.Event()
+        self._batches = Batches[Append, _Result](self._write, Append.size_bytes)
         self._away: str | None = "Redis has not been reached yet."
         self._refused: str | None = None
+        self._untrimmed: str | None = None
+        self._inspected = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -118,11 +99,12 @@ class RedisStore:
         """Read the newest events and follow the stream."""
         try:
             await self._begin()
-        except (RedisError, OSError) as error:
-            self._note_away(error)
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._keep())]
-        for task in self._tasks:
-            task.add_done_callback(self._note_end)
+        except RedisFailed as failed:
+            self._note(failed, away=True)
+        self._tasks = [
+            self._background.start("redis follower", self._follow),
+            self._background.start("redis trimmer", self._keep),
+        ]
 
     async def close(self) -> None:
         """Wait for the last answers, give up the lease, and end the connections."""
@@ -130,203 +112,153 @@ class RedisStore:
         for task in self._tasks:
             await end(task)
         with contextlib.suppress(StoreUnavailable):
-            await self._ask(LEAVE, self._node, "demo")
-        await self._follower.aclose()
-        await self._redis.aclose()
+            await self._line.run(LEAVE, self._node, "demo")
+        await self._line.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Add the events to the stream, in one pipeline with what others publish meanwhile."""
         ids, _ = await self.append_once("", drafts, "")
         now = EventId(self._hub.log.head.ms, 0)
-        return [draft.accepted(now if id is None else id) for draft, id in zip(drafts, ids, strict=True)]
+        accepted = [now if id is None else id for id in ids]
+        return [draft.accepted(id, id.ms) for draft, id in zip(drafts, accepted, strict=True)]
 
-    async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
+    async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> _Result:
         """The key is set in the script that adds the events: whatever breaks, both are there or neither."""
         if self._away is not None:
             raise StoreUnavailable(self._away)
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else ""
         ids, memo = await self._batches.put(Append(clean(drafts), digest, memo))
-        await self._reached(max((id for id in ids if id is not None), default=_NEVER))
+        await self._follower.reached(max((id for id in ids if id is not None), default=_NEVER))
         return ids, memo
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
         names = sorted(subscription.names) if subscription.exact else []
-        reached, common, floors, found = await self._ask(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
-        events = [_event(id, channel, type, data) for id, channel, type, data in found]
-        gone = [floor for channel, floor in _floors(floors).items() if subscription.covers(channel)]
+        reached, flat, found = await self._ask(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
+        events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in found]
         return Page(
-            [event for event in events if subscription.covers(event.channel)],
+            [event for event in events if event is not None and subscription.covers(event.channel)],
             EventId.parse(reached),
-            max(gone, default=_NEVER) if gone and max(gone) > EventId.parse(common) else EventId.parse(common),
+            {name: floor for name, floor in floors_of(flat).items() if not name or subscription.covers(name)},
         )
 
-    async def back(self, subscription: Subscription, count: int) -> tuple[EventId, EventId]:
-        """Walk the stream backwards."""
-        page = await self.page(subscription, self._hub.log.head, self._hub.log.head)
-        oldest, before = None, "+"
-        while count:
-            entries = await self._command(self._redis, "XREVRANGE", f"{self._key}:events", before, "-", "COUNT", 500)
-            for id, fields in entries:
-                event = _event(id, fields["c"], fields["t"], fields["d"])
-                if count and subscription.covers(event.channel) and subscription.wants(event):
-                    count -= 1
-                    oldest = event.id
+    async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
+        """Walk the stream backwards, by what is needed to know which events are wanted."""
+        start, before, looked_at = self._hub.log.head, "+", 0
+        while count and looked_at < most:
+            heads = await self._ask(HEADS, before, min(_HEADS, most - looked_at))
+            for id, channel, type in heads:
+                if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
+                    count -= named(channel, type)
+                    start = EventId.parse(id).preceding()
                 before = f"({id}"
-            if len(entries) < 500:
+            looked_at += len(heads)
+            if len(heads) < _HEADS:
                 break
-        return (max(self._hub.log.head, page.floor) if oldest is None else oldest.preceding()), page.floor
+        return start, (await self.page(subscription, start, start)).floors
 
     async def reach(self, id: EventId) -> bool:
         """Ask for the stream's last id, and wait until this node has read up to the one that is asked for."""
-        if id > self._last:
-            newest = await self._command(self._redis, "XREVRANGE", f"{self._key}:events", "+", str(id), "COUNT", 1)
-            if not newest:
-                return False
-            await self._reached(id)
-        return id <= self._last
+        if id <= self._follower.last:
+            return True
+        if EventId.parse(await self._ask(LAST)) < id:
+            return False
+        await self._follower.reached(id)
+        if id > self._follower.last:
+            raise StoreUnavailable("This node has not read from Redis yet what the client has.")
+        return True
+
+    async def channels(self, after: str, count: int) -> Sequence[Retained]:
+        """Look up the channels' lists."""
+        found = await self._ask(CHANNELS, after, count)
+        return [Retained(name, int(n), EventId.parse(first), EventId.parse(last)) for name, n, first, last in found]
 
     async def lease(self, name: str) -> bool:
         """Take or renew a lease."""
         return bool(await self._ask(LEASE, self._node, name, _ENTRY_MS))
 
     async def exchange(self, entry: str) -> Sequence[str]:
-        """Leave an entry and read those of the others."""
-        entries: list[str] = await self._ask(EXCHANGE, self._node, entry, _ENTRY_MS)
-        self._refused = None  # it was a write
+        """Leave an entry and read those of the others. It is a write: whether Redis takes those is known from it before
+        anybody publishes."""
+        try:
+            entries: list[str] = await self._ask(EXCHANGE, self._node, entry, _ENTRY_MS)
+        except RedisFailed as failed:
+            self._note(failed)
+            raise
+        self._note_accepted()
         return entries
 
-    async def _write(self, appends: Sequence[Append]) -> Sequence[tuple[list[EventId | None], str] | Exception]:
-        try:
-            results = await self._pipeline(appends)
-        except (RedisError, OSError) as error:
-            reason = self._note_away(error)
-            raise StoreUnavailable(f"{reason} Whether the event was published is not known.") from error
-        return [self._result(result) for result in results]
-
-    async def _pipeline(self, appends: Sequence[Append]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
+    async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
+        calls: list[Sequence[str | int]] = []
         for drafts, key, memo in appends:
             values = [value for d in drafts for value in (d.channel, d.type, d.data, "01"[d.ephemeral])]
             history, most, quiet_ms = self._limits
-            pipeline.execute_command(
-                *("EVALSHA", _digest(APPEND), 1, self._key),
-                *(self._origin, history, most, quiet_ms, key, _KEY_AGE_MS, memo, *values),
-            )
-        results: list[Any] = await pipeline.execute(raise_on_error=False)
-        if not any(isinstance(result, NoScriptError) for result in results):
-            return results
-        await self._command(self._redis, "SCRIPT", "LOAD", APPEND)  # what failed so has done nothing
-        missed = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-        for i, result in zip(missed, await self._pipeline([appends[i] for i in missed]), strict=True):
-            results[i] = result
-        return results
+            events = json.dumps(values, ensure_ascii=False)
+            calls.append((self._follower.origin, history, most, quiet_ms, key, _KEY_AGE_MS, memo, events))
+        try:
+            results = await self._line.run_all(APPEND, calls)
+        except RedisFailed as failed:
+            self._note(failed)
+            raise StoreUnavailable(f"{failed.reason} Whether the event was published is not known.") from failed
+        return [self._result(result) for result in results]
 
-    def _result(self, result: Any) -> tuple[list[EventId | None], str] | Exception:
-        if isinstance(result, RedisError | OSError):
-            if str(result).startswith("STALE"):
-                self._away = _BEGUN_ANEW
-            self._refused = f"Redis refuses to write: {result}."
-            return StoreUnavailable(self._refused)
-        self._refused = None
+    def _result(self, result: Any) -> _Result | Exception:
+        if isinstance(result, RedisFailed):
+            failed = RedisFailed(BEGUN_ANEW) if "STALE" in result.reason else result
+            self._note(failed)
+            return failed
+        self._note_accepted()
         ids, memo = result
         return [None if id == "-" else EventId.parse(id) for id in ids.split(" ")], memo
 
     async def _follow(self) -> None:
         """Hand the stream's events to the hub, whatever happens to Redis."""
-        while True:
-            try:
-                if self._away is not None:
-                    await self._begin()
-                await self._read()
-            except (RedisError, OSError) as error:
-                self._note_away(error)
-                await asyncio.sleep(_PERIOD)
+        try:
+            while True:
+                try:
+                    if self._away is not None:
+                        await self._begin()
+                    await self._follower.read()
+                except RedisFailed as failed:
+                    if failed.late:
+                        self._line.note_late()
+                    self._note(failed, away=True)
+                    await asyncio.sleep(_PERIOD)
+        except Exception:
+            self._follower.origin = ""  # nobody knows what was read: begin with the newest events
+            self._away = "The stream in Redis is being read anew."
+            raise
 
     async def _begin(self) -> None:
-        """Find out where the stream stands, and whether it is the one that this node knows."""
-        await self._command(self._redis, "SCRIPT", "LOAD", APPEND)
-        origin, newest, added, floor, floors, ephemeral = await self._run(
-            self._follower, BEGIN, str(self._last), self._origin
-        )
-        self._last_ephemeral = ephemeral
-        if origin != self._origin:
-            await self._load(EventId.parse(newest), max([EventId.parse(floor), *_floors(floors).values()]))
-            self._origin, self._ordinal = origin, int(added)
-        elif int(added) != self._ordinal and not await self._next(block_ms=None):
-            self._lose(EventId.parse(floor), _floors(floors))
-            self._ordinal = int(added)
+        """Reach Redis, and read what this node lacks."""
+        await self._line.connect_anew()
+        await self._inspect()
+        await self._follower.begin()
         if self._away is not None and self._tasks:
             logger.info("Redis can be used again")
         self._away = None
 
-    async def _load(self, newest: EventId, floor: EventId) -> None:
-        """Give the hub the stream's newest events."""
-        events: list[Event] = []
-        size, before, origin = 0, str(newest), floor
-        while len(events) < _TAIL_EVENTS and size < _TAIL_BYTES:
-            entries = await self._command(
-                self._follower, "XREVRANGE", f"{self._key}:events", before, f"({floor}", "COUNT", 500
+    async def _inspect(self) -> None:
+        """Look once whether this Redis can do what is needed, and does not forget by itself."""
+        if self._inspected:
+            return
+        try:
+            server = await self._line.ask("INFO", "server")
+            memory = await self._line.ask("INFO", "memory")
+        except RedisFailed as failed:
+            if failed.away:
+                raise
+            return  # this user may not ask
+        version = str(server.get("redis_version", _LEAST_VERSION))
+        if int(version.partition(".")[0]) < _LEAST_VERSION:
+            raise RedisFailed(f"Redis {_LEAST_VERSION} or Valkey is needed; this is Redis {version}.")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            logger.warning(
+                "Redis may forget the hub's keys when its memory is full: maxmemory-policy is %s; set it to noeviction",
+                policy,
             )
-            for id, fields in entries:
-                events.append(_event(id, fields["c"], fields["t"], fields["d"]))
-                size += len(fields["d"])
-                before = f"({id}"
-            if len(entries) < 500:
-                break
-        else:
-            oldest = events.pop().id
-            assert oldest is not None
-            origin = oldest
-        self._hub.restart(origin, events[::-1], newest)
-        self._advance(newest)
-
-    async def _next(self, block_ms: int | None) -> list[tuple[str, _Entries]]:
-        """What stands in the two streams after what this node has read; empty if nothing comes within the time."""
-        block = () if block_ms is None else ("BLOCK", block_ms)
-        streams = (f"{self._key}:events", f"{self._key}:ephemeral", str(self._last), self._last_ephemeral)
-        answer = await self._command(self._follower, "XREAD", "COUNT", 500, *block, "STREAMS", *streams)
-        return list(answer.items()) if isinstance(answer, dict) else answer or []
-
-    async def _read(self) -> None:
-        for stream, entries in await self._next(_BLOCK_MS):
-            events = [_event(id, fields["c"], fields["t"], fields["d"]) for id, fields in entries]
-            if stream.endswith(":ephemeral"):
-                self._last_ephemeral = entries[-1][0]
-                self._hub.deliver([Event(None, e.channel, e.type, e.data, e.ms) for e in events])
-                continue
-            ordinals = [int(fields["n"]) for _, fields in entries]
-            if ordinals != list(range(self._ordinal + 1, self._ordinal + 1 + len(ordinals))):
-                await self._note_gap()
-            self._ordinal = ordinals[-1]
-            self._hub.deliver([event for event in events if event.id is not None and event.id > self._last])
-            self._advance(EventId.parse(entries[-1][0]))
-
-    async def _note_gap(self) -> None:
-        _, _, _, floor, floors, _ = await self._run(self._follower, BEGIN, str(self._last), self._origin)
-        self._lose(EventId.parse(floor), _floors(floors))
-
-    def _lose(self, floor: EventId, floors: Mapping[str, EventId]) -> None:
-        """Entries after the last one read are gone: tell whose they were, or everybody."""
-        logger.warning("events have gone from the stream before this node has read them")
-        if floor > self._last:
-            self._hub.restart(floor)
-            self._advance(floor)
-        else:
-            self._hub.lose({channel: gone for channel, gone in floors.items() if gone > self._last})
-
-    def _advance(self, id: EventId) -> None:
-        self._last = max(self._last, id)
-        self._progress.set()
-        self._progress = asyncio.Event()
-
-    async def _reached(self, id: EventId) -> None:
-        """Wait until this node has read up to this id, so that whoever publishes here finds his event here. No longer
-        than a moment: it is safe in any case."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CATCH_UP):
-                while self._last < id:
-                    await self._progress.wait()
+        self._inspected = True
 
     async def _keep(self) -> None:
         """Take out what is too old or too much, and notice a stream that has begun anew."""
@@ -336,57 +268,39 @@ class RedisStore:
             while more:
                 try:
                     origin, more = await self._ask(TRIM, *self._trimming)
-                except StoreUnavailable:
+                except RedisFailed as failed:
+                    self._note_untrimmed(failed)
                     break
-                if origin != self._origin:
-                    self._away = _BEGUN_ANEW
-                    logger.error("%s", self._away)
+                self._untrimmed = None
+                if origin != self._follower.origin:
+                    self._note(RedisFailed(BEGUN_ANEW))
 
     async def _ask(self, script: str, *values: str | int) -> Any:
         """Run a script.
 
-        :raises StoreUnavailable: if that fails.
+        :raises RedisFailed: if that fails.
         """
         try:
-            return await self._run(self._redis, script, *values)
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(_reason(error)) from error
+            return await self._line.run(script, *values)
+        except RedisFailed as failed:
+            if failed.away:
+                self._note(failed)
+            raise
 
-    async def _run(self, redis: Redis, script: str, *values: str | int) -> Any:
-        try:
-            return await self._command(redis, "EVALSHA", _digest(script), 1, self._key, *values)
-        except NoScriptError:
-            return await self._command(redis, "EVAL", script, 1, self._key, *values)
+    def _note(self, failed: RedisFailed, *, away: bool = False) -> None:
+        if failed.reason not in (self._away, self._refused):
+            logger.error("%s", failed.reason)
+        if failed.away or away:
+            self._away = failed.reason
+        else:
+            self._refused = failed.reason
 
-    async def _command(self, redis: Redis, *words: str | int) -> Any:
-        return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
+    def _note_untrimmed(self, failed: RedisFailed) -> None:
+        if not failed.away and failed.reason != self._untrimmed:
+            logger.error("the stream in Redis cannot be trimmed: %s", failed.reason)
+        self._untrimmed = failed.reason
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._away = "The stream in Redis holds what this node cannot read."
-            logger.critical("%s", self._away, exc_info=error)
-
-    def _note_away(self, error: Exception) -> str:
-        reason = _reason(error)
-        if reason != self._away:
-            logger.error("%s", reason)
-        self._away = reason
-        return reason
-
-
-def _reason(error: Exception) -> str:
-    said = str(error) or type(error).__name__
-    return f"Redis cannot be used: {said.rstrip('.')}."
-
-
-def _digest(script: str) -> str:
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-
-
-def _event(id: str, channel: str, type: str, data: str) -> Event:
-    parsed = EventId.parse(id)
-    return Event(parsed, channel, type, data, parsed.ms)
-
-
-def _floors(flat: Sequence[str]) -> dict[str, EventId]:
-    return {channel: EventId.parse(floor) for channel, floor in zip(flat[::2], flat[1::2], strict=True)}
+    def _note_accepted(self) -> None:
+        if self._refused is not None:
+            logger.info("Redis accepts writes again")
+        self._refused = None

@@ -2,23 +2,37 @@
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
-    {prefix}:events         the stream: an entry an event, `n` its ordinal, `c` channel, `t` type, `d` data
+    {prefix}:events         the stream: an entry an event, `n` its ordinal, `c` channel, `t` type, `d` data, and `at`,
+                            the time of its acceptance in milliseconds, if its id has another
     {prefix}:ephemeral      a short stream of ephemeral events
     {prefix}:hub            origin: the id at which this stream begins to be continuous; floor: that of all channels;
-                            added, removed: entries that the scripts have put in and taken out since
+                            added, removed: entries that the scripts have put in and taken out since; last: the newest
+                            id; kept, highest: how many floors there are, and the highest; late: whether the clock is
+                            behind the ids; ahead, back: up to which id it was ahead, and when it was set back
     {prefix}:floors         by channel, the id of the newest event that is gone
+    {prefix}:channels       names of the channels that have events, sorted
     {prefix}:channel:NAME   the ids of a channel's events, oldest first
     {prefix}:over           channels that may have more events than their history
     {prefix}:once:KEY       what was answered to an idempotency key
     {prefix}:node:ID, :nodes, :lease:NAME    which nodes are alive, and what each has said
 
-Where the entries that are there are not those added less those removed, somebody else has trimmed the stream: the floor
-of all channels rises to where it now begins. Time is Redis' own: nodes need not agree on it.
+A Redis is shared: others may trim the stream, add to it, or evict a key. Entries fewer than those added less those
+removed mean that somebody else has trimmed: the floor of all channels rises to where the stream now begins. Further
+entries are somebody else's and are passed over. Floors fewer than there were raise the floor of all channels to the
+highest that ever was. A newest id below the one that was written last means a stream that has lost its end: it begins
+anew.
+
+Time is Redis' own: nodes need not agree on it. The first line of a script says what Redis checks before it begins: that
+this is no read-only replica and, unless the script may run then, that there is memory. No script is cut off halfway.
 """
 
 from __future__ import annotations
 
-__all__ = ["APPEND", "BEGIN", "EXCHANGE", "LEASE", "LEAVE", "PAGE", "TRIM"]
+__all__ = ["APPEND", "BEGIN", "CHANNELS", "EXCHANGE", "HEADS", "LAST", "LEASE", "LEAVE", "PAGE", "TRIM"]
+
+_ANYWAY = "#!lua flags=allow-oom\n"
+"""Reading, and making room, must go on when memory is full."""
+_WRITING = "#!lua\n"
 
 _COMMON = """
 local p = KEYS[1]
@@ -44,74 +58,130 @@ local function last()
     if info[i] == 'last-generated-id' then return info[i + 1] end
   end
 end
-local function number(name) return tonumber(redis.call('HGET', hub, name) or '0') end
-local function reconcile()
-  local length = redis.call('XLEN', stream)
-  if number('added') - number('removed') == length then return end
-  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)
-  local floor = last()
-  if first[1] then
-    local ms, seq = parts(first[1][1])
-    floor = seq > 0 and text(ms) .. '-' .. text(seq - 1) or text(ms - 1) .. '-9007199254740991'
+local function number(name) return tonumber(redis.call('HGET', hub, name) or '0') or 0 end
+local function id(name) return redis.call('HGET', hub, name) or '0-0' end
+local function field(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields - 1, 2 do
+    if fields[i] == name then return fields[i + 1] end
   end
-  if less(redis.call('HGET', hub, 'floor') or '0-0', floor) then redis.call('HSET', hub, 'floor', floor) end
-  redis.call('HSET', hub, 'removed', text(number('added') - length))
+end
+local function raise(floor)
+  if less(id('floor'), floor) then redis.call('HSET', hub, 'floor', floor) end
+end
+local function lose(channel, floor)
+  if redis.call('HSET', floors, channel, floor) == 1 then redis.call('HINCRBY', hub, 'kept', 1) end
+  if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
+end
+local function preceding(id)
+  local ms, seq = parts(id)
+  return seq > 0 and text(ms) .. '-' .. text(seq - 1) or text(ms - 1) .. '-9007199254740991'
+end
+local function reconcile()
+  local length, expected = redis.call('XLEN', stream), number('added') - number('removed')
+  if length ~= expected then
+    if length < expected then
+      local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)
+      raise(first[1] and preceding(first[1][1]) or last())
+    end
+    redis.call('HSET', hub, 'removed', text(number('added') - length))
+  end
+  local kept = redis.call('HLEN', floors)
+  if kept < number('kept') then raise(id('highest')) end
+  if kept ~= number('kept') then redis.call('HSET', hub, 'kept', kept) end
+end
+local function above(after, wanted)
+  local known, found = wanted and {} or redis.call('HGETALL', floors), {}
+  for channel in pairs(wanted or {}) do
+    local floor = redis.call('HGET', floors, channel)
+    if floor then known[#known + 1], known[#known + 2] = channel, floor end
+  end
+  for i = 1, #known, 2 do
+    if less(after, known[i + 1]) then found[#found + 1], found[#found + 2] = known[i], known[i + 1] end
+  end
+  if less(after, id('floor')) then found[#found + 1], found[#found + 2] = '', id('floor') end
+  return found
 end
 """
 
 BEGIN = (
-    _COMMON
+    _ANYWAY
+    + _COMMON
     + """
--- ARGV: the head of this node, the origin that it knows. A stream that is new, or lacks what the node has had, or is
+-- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone that nobody accounts
+-- for, or ''. A stream that is new, or lacks what the node has had, or is
 -- not the one that the node knew, gets a new origin above all ids ever seen: nobody takes it for the old one.
 local head, known = ARGV[1], ARGV[2]
 local origin = redis.call('HGET', hub, 'origin')
 local newest = last()
-if not origin or less(newest, head) or (known ~= '' and known ~= origin and not less(head, origin)) then
-  local ms = math.max(now(), (parts(head)), (parts(newest)) + 1)
+if not origin or less(newest, head) or less(newest, id('last'))
+    or (known ~= '' and known ~= origin and not less(head, origin)) then
+  local ms = math.max(now(), (parts(head)), (parts(newest)) + 1, (parts(id('last'))) + 1)
   if ms == (parts(head)) then ms = ms + 1 end
   origin = text(ms) .. '-0'
   redis.call('XADD', stream, origin, 'origin', '1')
   redis.call('XDEL', stream, origin)
   redis.call('DEL', floors)
-  redis.call('HSET', hub, 'origin', origin, 'floor', origin, 'added', redis.call('XLEN', stream), 'removed', '0')
+  redis.call('HSET', hub, 'origin', origin, 'floor', origin, 'last', origin, 'kept', '0', 'highest', '0-0',
+             'added', redis.call('XLEN', stream), 'removed', '0')
   newest = origin
 end
+if redis.call('HEXISTS', hub, 'kept') == 0 then -- written by a release that did not count floors
+  for _, floor in ipairs(redis.call('HVALS', floors)) do
+    if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
+  end
+  redis.call('HSET', hub, 'kept', redis.call('HLEN', floors))
+end
 reconcile()
+if ARGV[3] ~= '' then raise(ARGV[3]) end
 local ephemeral = redis.call('XREVRANGE', p .. ':ephemeral', '+', '-', 'COUNT', 1)
-return {origin, newest, redis.call('HGET', hub, 'added'), redis.call('HGET', hub, 'floor'),
-        redis.call('HGETALL', floors), ephemeral[1] and ephemeral[1][1] or '0-0'}
+return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highest'), above(head),
+        ephemeral[1] and ephemeral[1][1] or '0-0'}
 """
 )
 
-APPEND = """
+APPEND = (
+    _WRITING
+    + """
 -- ARGV: origin, history, most entries, milliseconds to keep a quiet channel, once-key or '', milliseconds to keep that,
--- memo, and for each event channel, type, data, '1' if it is ephemeral.
+-- memo, and the events as JSON: for each, channel, type, data, '1' if it is ephemeral.
 local p = KEYS[1]
-if redis.call('HGET', p .. ':hub', 'origin') ~= ARGV[1] then
-  return redis.error_reply('STALE the stream has begun anew')
-end
+local known = redis.call('HMGET', p .. ':hub', 'origin', 'last', 'late')
+if known[1] ~= ARGV[1] then return redis.error_reply('STALE the stream has begun anew') end
 local once = p .. ':once:' .. ARGV[5]
 if ARGV[5] ~= '' then
   local first = redis.call('HMGET', once, 'ids', 'memo')
   if first[1] then return first end
 end
-local ids = {}
-for i = 8, #ARGV, 4 do
-  local channel, type, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if ARGV[i + 3] == '1' then
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local late = tonumber(string.match(known[2] or '0-0', '^%d+')) > now + 1000
+if late and known[3] ~= '1' then -- the clock was ahead up to the last id, and has been set back
+  redis.call('HSET', p .. ':hub', 'late', '1', 'ahead', known[2], 'back', string.format('%.0f', now))
+elseif known[3] == '1' and not late then
+  redis.call('HSET', p .. ':hub', 'late', '0')
+end
+local ids, newest, events = {}, nil, cjson.decode(ARGV[8])
+for i = 1, #events, 4 do
+  local channel, type, data = events[i], events[i + 1], events[i + 2]
+  if events[i + 3] == '1' then
     redis.call('XADD', p .. ':ephemeral', 'MAXLEN', '~', 1000, '*', 'c', channel, 't', type, 'd', data)
     ids[#ids + 1] = '-'
   else
     local n = redis.call('HINCRBY', p .. ':hub', 'added', 1)
     local event = {'n', n, 'c', channel, 't', type, 'd', data}
+    if late then event[9], event[10] = 'at', string.format('%.0f', now) end
     local id = redis.call('XADD', p .. ':events', 'MAXLEN', '~', ARGV[3], '*', unpack(event))
+    newest = id
     ids[#ids + 1] = id
     local list = p .. ':channel:' .. channel
-    if redis.call('RPUSH', list, id) > tonumber(ARGV[2]) then redis.call('SADD', p .. ':over', channel) end
+    local length = redis.call('RPUSH', list, id)
+    if length == 1 then redis.call('ZADD', p .. ':channels', 0, channel) end
+    if length > tonumber(ARGV[2]) then redis.call('SADD', p .. ':over', channel) end
     redis.call('PEXPIRE', list, ARGV[4])
   end
 end
+if newest then redis.call('HSET', p .. ':hub', 'last', newest) end
 local answer = {table.concat(ids, ' '), ARGV[7]}
 if ARGV[5] ~= '' then
   redis.call('HSET', once, 'ids', answer[1], 'memo', answer[2])
@@ -119,56 +189,82 @@ if ARGV[5] ~= '' then
 end
 return answer
 """
+)
 
 TRIM = (
-    _COMMON
+    _ANYWAY
+    + _COMMON
     + """
 -- ARGV: history, age in ms, ms for which an event stays in any case, most events to take out. What is younger than the
 -- third stays for nodes that are slow to read.
 local origin = redis.call('HGET', hub, 'origin')
 if not origin then return {'', 0} end
 reconcile()
-local history, left, time, removed = tonumber(ARGV[1]), tonumber(ARGV[4]), now(), 0
+local history, grace, left, time, removed = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4]), now(), 0
+local newest = last()
+if (parts(newest)) > time + 1000 and number('late') == 0 then
+  redis.call('HSET', hub, 'late', '1', 'ahead', newest, 'back', text(time))
+end
+local ahead, back = id('ahead'), number('back')
+-- When an entry was accepted, by a clock that was right.
+local function accepted(entry)
+  local at = tonumber(field(entry, 'at') or '') or (parts(entry[1]))
+  if at > back and back > 0 and not less(ahead, entry[1]) then return back end
+  return at
+end
+local function forget(channel, id)
+  local list = p .. ':channel:' .. channel
+  if redis.call('LINDEX', list, 0) == id then redis.call('LPOP', list) end
+  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', p .. ':channels', channel) end
+  lose(channel, id)
+end
 for _, channel in ipairs(redis.call('SRANDMEMBER', p .. ':over', 20)) do
   local list = p .. ':channel:' .. channel
   local excess, gone = redis.call('LLEN', list) - history, nil
   while excess > 0 and left > 0 do
     local id = redis.call('LINDEX', list, 0)
-    if parts(id) > time - tonumber(ARGV[3]) then break end
+    local ms = parts(id)
+    local entry = ms > time and redis.call('XRANGE', stream, id, id)[1]
+    if (entry and accepted(entry) or ms) > time - grace then break end
     redis.call('LPOP', list)
     removed = removed + redis.call('XDEL', stream, id)
     gone, excess, left = id, excess - 1, left - 1
   end
-  if gone then redis.call('HSET', floors, channel, gone) end
+  if gone then
+    lose(channel, gone)
+    if redis.call('EXISTS', list) == 0 then redis.call('ZREM', p .. ':channels', channel) end
+  end
   if excess <= 0 then redis.call('SREM', p .. ':over', channel) end
 end
-local horizon = text(math.max(time - math.max(tonumber(ARGV[2]), tonumber(ARGV[3])), 0))
-local old = redis.call('XRANGE', stream, '-', horizon, 'COUNT', math.min(left, 200) + 1)
-for _, entry in ipairs(old) do
-  local id, channel = entry[1], entry[2][4]
-  redis.call('HSET', floors, channel, id)
-  local list = p .. ':channel:' .. channel
-  if redis.call('LINDEX', list, 0) == id then redis.call('LPOP', list) end
-end
-if old[1] then
-  local ms, seq = parts(old[#old][1])
-  removed = removed + redis.call('XTRIM', stream, 'MINID', '=', text(ms) .. '-' .. text(seq + 1))
+local horizon, looked_at, more = time - math.max(tonumber(ARGV[2]), grace), 0, true
+local from = '-'
+while more and left > 0 and looked_at < 200 do
+  local some = redis.call('XRANGE', stream, from, '+', 'COUNT', 10)
+  more = #some == 10
+  for _, entry in ipairs(some) do
+    local channel = field(entry, 'c')
+    if accepted(entry) > horizon then
+      more = false
+      break
+    end
+    if channel then forget(channel, entry[1]) end
+    removed = removed + redis.call('XDEL', stream, entry[1])
+    left, looked_at = left - 1, looked_at + 1
+  end
 end
 if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
 if redis.call('HLEN', floors) > 100000 then
-  local highest = redis.call('HGET', hub, 'floor')
-  for _, floor in ipairs(redis.call('HVALS', floors)) do
-    if less(highest, floor) then highest = floor end
-  end
-  redis.call('HSET', hub, 'floor', highest)
+  raise(id('highest'))
   redis.call('DEL', floors)
+  redis.call('HSET', hub, 'kept', '0')
 end
-return {origin, (left <= 0 or #old > 200) and 1 or 0}
+return {origin, (left <= 0 or looked_at >= 200) and 1 or 0}
 """
 )
 
 PAGE = (
-    _COMMON
+    _ANYWAY
+    + _COMMON
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
@@ -180,38 +276,83 @@ for i = 5, #ARGV do
 end
 local found, reached = {}, after
 while entries > 0 and bytes > 0 do
-  local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 50)
+  local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
   for _, entry in ipairs(some) do
     if entries <= 0 or bytes <= 0 then break end
     reached, entries = entry[1], entries - 1
-    local fields = entry[2]
-    if not wanted or wanted[fields[4]] then
-      found[#found + 1] = {entry[1], fields[4], fields[6], fields[8]}
-      bytes = bytes - #fields[8]
+    local channel, data = field(entry, 'c'), field(entry, 'd')
+    if channel and data and (not wanted or wanted[channel]) then
+      found[#found + 1] = {entry[1], entry[2]}
+      bytes = bytes - #data
     end
   end
-  if #some < 50 and entries > 0 and bytes > 0 then
+  if #some < 10 and entries > 0 and bytes > 0 then
     reached = upto
     break
   end
 end
-local known = wanted and {} or redis.call('HGETALL', floors)
-for i = 5, #ARGV do
-  local floor = redis.call('HGET', floors, ARGV[i])
-  if floor then known[#known + 1], known[#known + 2] = ARGV[i], floor end
-end
-return {reached, redis.call('HGET', hub, 'floor') or '0-0', known, found}
+return {reached, above(after, wanted), found}
 """
 )
 
-LEASE = """
+LAST = _ANYWAY + _COMMON + "return last()"
+
+HEADS = (
+    _ANYWAY
+    + _COMMON
+    + """
+-- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
+local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
+while entries > 0 do
+  local some = redis.call('XREVRANGE', stream, before, '-', 'COUNT', 10)
+  for _, entry in ipairs(some) do
+    found[#found + 1] = {entry[1], field(entry, 'c') or '', field(entry, 't') or ''}
+    before = '(' .. entry[1]
+  end
+  entries = #some < 10 and 0 or entries - 10
+end
+return found
+"""
+)
+
+CHANNELS = (
+    _ANYWAY
+    + """
+-- ARGV: a name, most channels. What is retained of the channels whose names come after it.
+local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
+local names = p .. ':channels'
+while left > 0 do
+  local some = redis.call('ZRANGEBYLEX', names, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, left)
+  for _, channel in ipairs(some) do
+    after = channel
+    local list = p .. ':channel:' .. channel
+    local length = redis.call('LLEN', list)
+    if length == 0 then
+      redis.call('ZREM', names, channel)
+    else
+      found[#found + 1] = {channel, length, redis.call('LINDEX', list, 0), redis.call('LINDEX', list, -1)}
+      left = left - 1
+    end
+  end
+  if #some == 0 then break end
+end
+return found
+"""
+)
+
+LEASE = (
+    _WRITING
+    + """
 local holder = redis.call('GET', KEYS[1] .. ':lease:' .. ARGV[2])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1] .. ':lease:' .. ARGV[2], ARGV[1], 'PX', ARGV[3])
 return 1
 """
+)
 
-EXCHANGE = """
+EXCHANGE = (
+    _WRITING
+    + """
 -- ARGV: this node, its entry, milliseconds for which that holds.
 local p, node = KEYS[1], ARGV[1]
 local time = redis.call('TIME')
@@ -226,10 +367,14 @@ for _, other in ipairs(redis.call('ZRANGE', p .. ':nodes', 0, -1)) do
 end
 return entries
 """
+)
 
-LEAVE = """
+LEAVE = (
+    _ANYWAY
+    + """
 redis.call('DEL', KEYS[1] .. ':node:' .. ARGV[1])
 redis.call('ZREM', KEYS[1] .. ':nodes', ARGV[1])
 local lease = KEYS[1] .. ':lease:' .. ARGV[2]
 if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end
 """
+)

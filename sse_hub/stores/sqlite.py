@@ -1,10 +1,11 @@
 """The SQLite store: an acknowledged event is on the disk of this machine, and survives a crash of it.
 
-SQLite blocks, so the file has two threads: one that writes, one that reads. Publishes that come while a commit is under
-way share the next one (`batches`). Events are handed to the hub in the order of their commits.
+SQLite blocks, so the file has two threads: one that writes, one that reads. Each opens, uses and closes connections of
+its own: a connection that is closed while another thread executes on it ends the process. Publishes that come while a
+commit is under way share the next one (`batches`). Events are handed to the hub in the order of their commits.
 
-Whatever goes wrong with the file stops publishing only: streams stay open, `trouble` says why, and every second the
-file is opened anew and tried.
+Trouble with the file stops publishing only: streams stay open, `trouble` says why, and every second the file is tried
+again. A file that another program has locked is left open; after any other error it is opened anew.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from ..events import Draft, Event, EventId, Subscription
 from ..hub import Hub
-from ..ports import Page, StoreUnavailable
-from ..tasks import end
-from .batches import Append, Batches, clean
-from .database import Appended, Database, Retained
+from ..ports import Page, Retained, StoreUnavailable
+from ..tasks import Background, end
+from .batches import Append, Batches, clean, deliver_in_slices
+from .database import Appended, Content, Database
+from .reading import Reader
 
 __all__ = ["SqliteStore"]
 
 _PERIOD = 1.0
 """Seconds between two rounds of deleting what is too old, or two trials of a file in trouble."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _Result = TypeVar("_Result")
 
@@ -40,20 +43,36 @@ class SqliteStore:
     :param path: the file, made if it is not there; SQLite keeps others beside it.
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
+    :param background: watches the store's task.
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
     """
 
-    def __init__(self, path: Path, hub: Hub, clock: Callable[[], int], *, history: int, history_age: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hub: Hub,
+        clock: Callable[[], int],
+        background: Background,
+        *,
+        history: int,
+        history_age: float,
+    ) -> None:
         self._path = path
         self._hub = hub
         self._clock = clock
-        self._database = Database(path, clock, history=history, history_age_ms=history_age * 1000)
+        self._background = background
+        self._database = Database(
+            path, clock, history=history, history_age_ms=history_age * 1000, passed_over=hub.pass_over
+        )
+        self._reader = Reader(path, self._database.gate, hub.pass_over)
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(1, "sqlite-read")
-        self._batches = Batches[Append, Appended](self._write)
+        self._batches = Batches[Append, Appended](self._write, Append.size_bytes)
         self._head = EventId(0, 0)  # of what the hub has
         self._trouble: str | None = "The store is being opened."
+        self._is_open = False
+        self._blocked = False
         self._keeping: asyncio.Task[None] | None = None
 
     @property
@@ -64,13 +83,14 @@ class SqliteStore:
     async def open(self) -> None:
         """Read what is retained; from now on, delete what is too old, and try again what fails."""
         await self._try()
-        self._keeping = asyncio.create_task(self._keep())
+        self._keeping = self._background.start("sqlite", self._keep)
 
     async def close(self) -> None:
         """Wait for the last commit and close the file."""
         if self._keeping is not None:
             await end(self._keeping)
         await self._batches.close()
+        await self._in_reading_thread(self._reader.close)
         await self._in_writing_thread(self._database.close)
         self._writing.shutdown()
         self._reading.shutdown()
@@ -78,8 +98,8 @@ class SqliteStore:
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Commit events, together with those of others that come meanwhile."""
         if self._trouble is None and all(draft.ephemeral for draft in drafts):
-            events = [draft.accepted(self._head.following(self._clock())) for draft in drafts]
-            self._hub.deliver(events)
+            events = [draft.accepted(self._head, self._clock()) for draft in drafts]
+            await deliver_in_slices(self._hub, events)
             return events
         return (await self._put(Append(clean(drafts)))).events
 
@@ -90,15 +110,20 @@ class SqliteStore:
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page in the reading thread."""
-        return await self._read(lambda: self._database.page(subscription, after, upto))
+        return await self._read(lambda: self._reader.page(subscription, after, upto))
 
-    async def back(self, subscription: Subscription, count: int) -> tuple[EventId, EventId]:
+    async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
         """Look for the last events in the reading thread."""
-        return await self._read(lambda: self._database.back(subscription, count))
+        head = self._hub.log.head
+        return await self._read(lambda: self._reader.back(subscription, count, most, head))
 
     async def reach(self, id: EventId) -> bool:
         """No other process writes: what has been given out has been handed over."""
         return id <= self._head
+
+    async def channels(self, after: str, count: int) -> Sequence[Retained]:
+        """Look them up in the reading thread."""
+        return await self._read(lambda: self._reader.channels(after, count))
 
     async def _put(self, append: Append) -> Appended:
         if self._trouble is not None:
@@ -111,8 +136,8 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreUnavailable(self._note(error)) from error
         events = [event for each in appended for event in each.events]
+        await deliver_in_slices(self._hub, events)
         self._head = next((event.id for event in reversed(events) if event.id is not None), self._head)
-        self._hub.deliver(events)
         return appended
 
     async def _keep(self) -> None:
@@ -127,12 +152,16 @@ class SqliteStore:
                     more = await self._in_writing_thread(self._database.expire)
             except sqlite3.Error as error:
                 self._note(error)
+            self._note_blocked()
 
     async def _try(self) -> None:
-        """Open the file, and see whether it can be written."""
+        """Open the file, if it is not open, and see whether it can be written."""
         try:
-            retained = await self._in_writing_thread(self._database.open)
-            self._take(retained)
+            if not self._is_open:
+                content = await self._in_writing_thread(self._database.open)
+                await self._in_reading_thread(self._reader.open)
+                await self._take(content)
+                self._is_open = True
             await self._in_writing_thread(lambda: self._database.expire(prove=True))
         except sqlite3.Error as error:
             self._note(error)
@@ -141,29 +170,42 @@ class SqliteStore:
                 logger.info("the SQLite file %s can be used again", self._path)
             self._trouble = None
 
-    def _take(self, retained: Retained) -> None:
-        if self._hub.ready and retained.origin <= self._head <= retained.head:
+    async def _take(self, content: Content) -> None:
+        if self._hub.ready and content.origin <= self._head <= content.head:
             # The file broke off between a commit and its answer, perhaps.
-            self._hub.deliver([event for event in retained.events if event.id is not None and event.id > self._head])
-        elif self._hub.ready and retained.head < self._head:
+            missed = [event for event in content.events if event.id is not None and event.id > self._head]
+            await deliver_in_slices(self._hub, missed)
+        elif self._hub.ready and content.head < self._head:
             self._hub.restart(self._head)  # somebody has put an older file in its place
             return
         else:
-            self._hub.restart(retained.origin, retained.events, retained.head)
-        self._head = retained.head
+            self._hub.restart(content.origin, content.events, content.head)
+        self._head = content.head
 
     def _note(self, error: sqlite3.Error) -> str:
         reason = f"The SQLite file {self._path.name} cannot be used: {error}."
         if reason != self._trouble:
             logger.error("%s", reason)
         self._trouble = reason
+        # Python 3.11 gives errors of SQLite a code; the low byte is the kind, the rest says more.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
+            self._is_open = False
         return reason
+
+    def _note_blocked(self) -> None:
+        blocked = self._database.wal_blocked
+        if blocked and not self._blocked:
+            logger.warning("another program reads %s all the time, so its write-ahead log grows", self._path)
+        self._blocked = blocked
 
     async def _read(self, what: Callable[[], _Result]) -> _Result:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reading, what)
+            return await self._in_reading_thread(what)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"The SQLite file {self._path.name} cannot be read: {error}.") from error
+
+    async def _in_reading_thread(self, what: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, what)
 
     async def _in_writing_thread(self, what: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._writing, what)

@@ -127,17 +127,17 @@ def test_a_retry_comes_first_so_that_it_holds_if_the_connection_breaks_within_th
 
 
 def test_the_default_type_is_not_sent() -> None:
-    assert Draft("main", "message", "x").accepted(EventId(1, 0)).frame == b"id: 1-0\ndata: x\n\n"
+    assert Draft("main", "message", "x").accepted(EventId(1, 0), 1).frame == b"id: 1-0\ndata: x\n\n"
 
 
 def test_an_ephemeral_event_has_no_id_line() -> None:
-    event = Draft("main", "message", "x", ephemeral=True).accepted(EventId(1, 0))
+    event = Draft("main", "message", "x", ephemeral=True).accepted(EventId(1, 0), 1)
     assert event.frame == b"data: x\n\n"
     assert parse(event.envelope)[0].json()["id"] is None
 
 
 def test_an_envelope_is_a_message_with_the_whole_event_as_json() -> None:
-    event = Draft("home", "door", "öffne\n", ephemeral=False).accepted(EventId(1_763_949_600_123, 4))
+    event = Draft("home", "door", "öffne\n", ephemeral=False).accepted(EventId(1_763_949_600_123, 4), 1_763_949_600_123)
     (received,) = parse(event.envelope)
     assert received.type == "message"
     assert received.json() == {
@@ -150,7 +150,7 @@ def test_an_envelope_is_a_message_with_the_whole_event_as_json() -> None:
 
 
 def test_an_event_is_encoded_once() -> None:
-    event = Draft("main", "message", "x").accepted(EventId(1, 0))
+    event = Draft("main", "message", "x").accepted(EventId(1, 0), 1)
     assert event.frame is event.frame
     assert event.envelope is event.envelope
 

@@ -7,7 +7,7 @@ ORIGIN = EventId(1000, 0)
 
 
 def event(ms: int, channel: str = "main", data: str = "x", *, ephemeral: bool = False) -> Event:
-    return Draft(channel, "message", data, ephemeral).accepted(EventId(ms, 0))
+    return Draft(channel, "message", data, ephemeral).accepted(EventId(ms, 0), ms)
 
 
 def log_of(*events: Event, history: int = 1000, history_age: float = 3600, history_bytes: int = 1 << 20) -> Log:
@@ -45,21 +45,21 @@ def test_a_channel_retains_no_more_data_than_history_bytes_but_always_its_newest
 def test_with_a_history_of_none_nothing_is_retained_and_the_floor_is_the_head() -> None:
     log = log_of(event(2000), history=0)
     assert times(log, to("main")) == []
-    assert log.floor(to("main")) == log.head == EventId(2000, 0)
+    assert log.floors.highest(to("main")) == log.head == EventId(2000, 0)
 
 
 def test_the_floor_is_the_id_of_the_newest_event_that_is_gone() -> None:
     log = log_of(event(2000), event(2001), event(2002), history=1)
-    assert log.floor(to("main")) == EventId(2001, 0)
+    assert log.floors.highest(to("main")) == EventId(2001, 0)
 
 
 def test_the_floor_of_a_channel_never_used_is_where_the_hub_began() -> None:
-    assert log_of(event(2000)).floor(to("quiet")) == ORIGIN
+    assert log_of(event(2000)).floors.highest(to("quiet")) == ORIGIN
 
 
 def test_the_floor_of_several_channels_is_the_highest() -> None:
     log = log_of(event(2000, "a"), event(2001, "a"), event(2002, "b"), event(2003, "b"), history=1)
-    assert log.floor(to("a", "b")) == log.floor(to("*")) == EventId(2002, 0)
+    assert log.floors.highest(to("a", "b")) == log.floors.highest(to("*")) == EventId(2002, 0)
 
 
 def test_what_comes_after_a_cursor_is_found_whether_or_not_the_cursor_is_an_event() -> None:
@@ -84,14 +84,14 @@ def test_events_expire_without_anything_being_published() -> None:
     log = log_of(event(2000), event(2500), history_age=1)
     assert [channel.name for channel in log.expire(3100)] == ["main"]
     assert times(log, to("main")) == [2500]
-    assert log.floor(to("main")) == EventId(2000, 0)
+    assert log.floors.highest(to("main")) == EventId(2000, 0)
 
 
 def test_a_channel_that_is_empty_and_quiet_is_forgotten_but_not_what_was_lost_with_it() -> None:
     log = log_of(event(2000), history_age=1)
     log.expire(9000)
     assert len(log) == 0
-    assert log.floor(to("main")) == EventId(2000, 0)
+    assert log.floors.highest(to("main")) == EventId(2000, 0)
 
 
 def test_a_channel_with_ephemeral_events_only_is_kept_while_it_is_in_use() -> None:
@@ -105,23 +105,23 @@ def test_a_channel_with_ephemeral_events_only_is_kept_while_it_is_in_use() -> No
 
 def test_the_start_is_the_cursor_after_which_every_retained_event_comes() -> None:
     log = log_of(*(event(ms) for ms in range(2000, 2005)), history=3)
-    assert times(log, to("main"), log.start(to("main"), log.floor(to("main")))) == [2002, 2003, 2004]
+    assert times(log, to("main"), log.start(to("main"), log.floors.highest(to("main")))) == [2002, 2003, 2004]
 
 
 def test_the_start_lies_before_the_oldest_event_of_every_channel() -> None:
     log = log_of(event(2000, "a"), event(2001, "b"), event(2002, "b"), event(2003, "b"), history=2)
-    assert times(log, to("*"), log.start(to("*"), log.floor(to("*")))) == [2000, 2002, 2003]
+    assert times(log, to("*"), log.start(to("*"), log.floors.highest(to("*")))) == [2000, 2002, 2003]
 
 
 def test_going_back_counts_wanted_events_over_all_channels() -> None:
     log = log_of(*(event(2000 + i, "ab"[i % 2]) for i in range(6)))
-    assert times(log, to("*"), log.back(to("*"), ORIGIN, 2)) == [2004, 2005]
-    assert times(log, to("a"), log.back(to("a"), ORIGIN, 2)) == [2002, 2004]
+    assert times(log, to("*"), log.back(to("*"), ORIGIN, 2, 100)) == [2004, 2005]
+    assert times(log, to("a"), log.back(to("a"), ORIGIN, 2, 100)) == [2002, 2004]
 
 
 def test_going_back_further_than_the_log_reaches_goes_to_its_start() -> None:
     log = log_of(event(2000), event(2001))
-    assert times(log, to("main"), log.back(to("main"), ORIGIN, 99)) == [2000, 2001]
+    assert times(log, to("main"), log.back(to("main"), ORIGIN, 99, 100)) == [2000, 2001]
 
 
 def test_the_list_of_a_channel_does_not_grow_with_the_events_that_are_gone() -> None:
@@ -130,3 +130,62 @@ def test_the_list_of_a_channel_does_not_grow_with_the_events_that_are_gone() -> 
     assert channel is not None
     assert len(channel._events) <= 22
     assert channel.retained_bytes == 10
+
+
+def test_an_ephemeral_event_in_a_new_channel_hides_no_event_of_others() -> None:
+    log = log_of(event(2000, "a"), event(2001, "b", ephemeral=True))
+    assert times(log, to("*")) == [2000]
+
+
+def test_a_floor_outlives_its_channel() -> None:
+    log = log_of(event(2000, "a"), event(3500, "b"), history_age=1)
+    log.expire(3600)
+    assert log.get("a") is None
+    assert log.floors.of("a") == EventId(2000, 0)
+    assert log.floors.of("never used") == ORIGIN
+
+
+def test_of_too_many_floors_the_one_that_rose_first_becomes_that_of_all_unknown_channels() -> None:
+    log = Log(ORIGIN, history=0, max_channels=2)
+    for number, channel in enumerate("abc"):
+        log.append(event(2000 + number, channel))
+    assert log.floors.of("never used") == log.floors.of("a") == EventId(2000, 0)
+    assert log.floors.of("c") == EventId(2002, 0)
+
+
+def test_a_loss_is_found_on_each_of_several_channels_once() -> None:
+    log = log_of(event(2000, "a"), event(2001, "b"), history=1)
+    both, cursor = to("a", "b"), EventId(1999, 0)
+    seen = log.floors.losses
+    log.append(event(2002, "b"))
+    assert log.floors.risen(both, cursor, seen) == EventId(2001, 0)
+    seen = log.floors.losses
+    assert log.floors.risen(both, cursor, seen) is None
+    log.append(event(2003, "a"))
+    assert log.floors.risen(both, cursor, seen) == log.floors.risen(to("*"), cursor, seen) == EventId(2000, 0)
+    assert log.floors.risen(to("b"), cursor, seen) is None
+
+
+def test_going_back_looks_at_no_more_events_than_it_may() -> None:
+    log = log_of(*(event(2000 + number, f"c{number}") for number in range(100)))
+    rare = Subscription(frozenset({"*"}), frozenset({"rare"}))
+    assert log.back(rare, ORIGIN, 1, 10) == EventId(2089, 0)
+
+
+def test_going_back_over_many_channels_finds_the_newest_events_of_all() -> None:
+    log = log_of(*(event(2000 + number, "abc"[number % 7 % 3]) for number in range(50)))
+    assert times(log, to("*"), log.back(to("*"), ORIGIN, 20, 100)) == list(range(2030, 2050))
+
+
+def test_events_of_a_clock_that_was_ahead_expire_by_the_time_at_which_it_was_set_back() -> None:
+    year_ms = 365 * 24 * 3600 * 1000
+    log = log_of(event(2001 + year_ms, "a"), event(2002 + year_ms, "b"), history_age=10)
+    log.expire(5000)  # the clock is right again
+    later = Draft("a", "message", "x").accepted(EventId(2002 + year_ms, 1), 6000)
+    log.append(later)
+    log.expire(14_999)
+    assert log.retained == 3
+    log.expire(15_001)
+    assert list(log.after(to("*"), ORIGIN)) == [later]
+    log.expire(16_001)
+    assert (log.retained, len(log)) == (0, 0)

@@ -11,12 +11,12 @@ def id(ms: int) -> EventId:
 
 
 def events(first: int, last: int, data: str = "x", type: str = "message") -> list[Event]:
-    return [Draft("c", type, data).accepted(id(ms)) for ms in range(first, last + 1)]
+    return [Draft("c", type, data).accepted(id(ms), ms) for ms in range(first, last + 1)]
 
 
 def test_a_page_that_holds_everything_leads_to_its_end() -> None:
     stretch = Stretch.of(SUBSCRIPTION, events(1, 3), id(0), id(9))
-    assert (stretch.reached, stretch.first, stretch.events, stretch.full) == (id(9), id(1), 3, False)
+    assert (stretch.reached, stretch.events, stretch.full) == (id(9), 3, False)
     assert stretch.data == b"".join(event.frame for event in events(1, 3))
 
 
@@ -48,7 +48,7 @@ def test_who_stands_at_the_same_place_gets_the_very_same_bytes() -> None:
 def test_who_comes_from_elsewhere_is_led_to_where_the_next_page_begins() -> None:
     pages = Pages()
     for start in (100, 50):
-        pages.add(SUBSCRIPTION, id(start), Stretch(id(start + 50), None, 0, b""))
+        pages.add(SUBSCRIPTION, id(start), Stretch(id(start + 50), 0, b""))
     assert pages.end(SUBSCRIPTION, id(20), id(500)) == id(50)
     assert pages.end(SUBSCRIPTION, id(50), id(500)) == id(100)
     assert pages.end(SUBSCRIPTION, id(100), id(500)) == id(500)
@@ -57,9 +57,23 @@ def test_who_comes_from_elsewhere_is_led_to_where_the_next_page_begins() -> None
 def test_pages_that_nobody_asked_for_lately_go() -> None:
     pages = Pages()
     for start in range(1000):
-        pages.add(SUBSCRIPTION, id(start), Stretch(id(start + 1), None, 0, b""))
+        pages.add(SUBSCRIPTION, id(start), Stretch(id(start + 1), 0, b""))
         pages.get(SUBSCRIPTION, id(0))
     kept = [start for start in range(1000) if pages.get(SUBSCRIPTION, id(start)) is not None]
     assert len(kept) == 256
     assert kept[0] == 0
     assert pages.end(SUBSCRIPTION, id(0), id(5000)) == id(kept[1])
+
+
+def test_a_page_says_which_event_comes_first_above_every_floor() -> None:
+    floors = {"c": id(4), "d": id(2)}
+    assert Stretch.of(SUBSCRIPTION, events(1, 9), id(0), id(9), floors).following == id(5)
+    assert Stretch.of(SUBSCRIPTION, events(1, 3), id(0), id(3), floors).following == id(4).next()
+
+
+def test_pages_are_bounded_by_their_bytes_too() -> None:
+    pages = Pages()
+    for start in range(100):
+        pages.add(SUBSCRIPTION, id(start), Stretch(id(start + 1), 0, b"x" * (1 << 20)))
+    assert pages.get(SUBSCRIPTION, id(99)) is not None
+    assert pages.get(SUBSCRIPTION, id(0)) is None

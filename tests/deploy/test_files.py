@@ -119,12 +119,13 @@ def test_a_pod_gets_more_time_to_end_than_it_waits_and_drains() -> None:
 def test_the_health_check_of_the_container_tells_a_hub_that_is_well_from_none(program: Callable[..., Program]) -> None:
     match = re.search(r"^    CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     assert match is not None
-    _, *arguments = json.loads(match[1])
+    program_name, *arguments = json.loads(match[1])
+    assert program_name == "sse-server"  # what setup.cfg installs for sse_server:main
     running = program()
 
     def check(port: int) -> int:
         environment = {**os.environ, "SSE_PORT": str(port)}
-        command = [sys.executable, *arguments]
+        command = [sys.executable, str(ROOT / "sse_server.py"), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=30).returncode
 
     assert check(running.port) == 0

@@ -26,7 +26,7 @@ class Slow:
 
 async def test_what_comes_during_a_write_shares_the_next_one() -> None:
     slow = Slow()
-    batches = Batches(slow.write)
+    batches = Batches(slow.write, size=lambda item: 1)
     first = asyncio.create_task(batches.put(1))
     for _ in range(10):  # turns of the loop: its write has begun
         await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def test_what_comes_during_a_write_shares_the_next_one() -> None:
 async def test_an_exception_in_place_of_a_result_is_that_items_alone() -> None:
     slow = Slow()
     slow.let.release()
-    batches = Batches(slow.write)
+    batches = Batches(slow.write, size=lambda item: 1)
     results = await asyncio.gather(*(batches.put(n) for n in (1, 7, 2)), return_exceptions=True)
     assert (results[0], results[2]) == (2, 4)
     assert isinstance(results[1], ValueError)
@@ -49,7 +49,7 @@ async def test_an_exception_in_place_of_a_result_is_that_items_alone() -> None:
 
 async def test_a_write_that_fails_fails_for_all_and_the_next_one_is_tried() -> None:
     slow = Slow()
-    batches = Batches(slow.write)
+    batches = Batches(slow.write, size=lambda item: 1)
     slow.let.release()
     results = await asyncio.gather(batches.put(13), batches.put(1), return_exceptions=True)
     assert all(isinstance(result, OSError) for result in results)
@@ -59,7 +59,7 @@ async def test_a_write_that_fails_fails_for_all_and_the_next_one_is_tried() -> N
 
 async def test_closing_waits_for_what_was_put_and_a_cancelled_waiter_stops_nobody() -> None:
     slow = Slow()
-    batches = Batches(slow.write)
+    batches = Batches(slow.write, size=lambda item: 1)
     leaving, staying = asyncio.create_task(batches.put(1)), asyncio.create_task(batches.put(2))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -70,6 +70,15 @@ async def test_closing_waits_for_what_was_put_and_a_cancelled_waiter_stops_nobod
     assert staying.result() == 4
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_large_items_are_written_in_several_writes() -> None:
+    slow = Slow()
+    batches = Batches(slow.write, size=lambda item: item << 20)
+    for _ in range(3):
+        slow.let.release()
+    await asyncio.gather(*(batches.put(n) for n in (3, 1, 1)))
+    assert slow.written == [[3], [1], [1]]
 
 
 def test_a_lone_surrogate_becomes_what_it_is_on_the_wire() -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from conftest import PATIENCE, Server, serving
+from tokens import SECRET, bearer
 
 from sse_hub.events import Draft, EventId
 
@@ -77,7 +78,17 @@ async def test_a_cursor_is_continued_after_and_a_replay_begins_that_far_back(sto
             assert [event.data for event in (await stream.until("live"))[1:-1]] == list("01234")
 
 
-@pytest.mark.parametrize("cursor", ["1-0", "99999999999999-0", "nonsense"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "1-0",
+        "99999999999999-0",
+        "nonsense",
+        "9223372036854775808-0",
+        "1-99999999999999999999",
+        "18446744073709551615-1",
+    ],
+)
 async def test_a_cursor_that_is_none_of_this_hubs_is_lost(store: str, cursor: str) -> None:
     async with serving(store=store) as server:
         await server.hub.publish("a")
@@ -216,3 +227,129 @@ async def test_what_the_log_no_longer_has_is_read_from_the_store_without_gap_or_
         _, said = await server.get("/api/channels/c/events", params={"after": start, "limit": "1000"})
         assert [event["data"].split()[0] for event in said["events"]] == [str(n) for n in range(1000)]
         assert said["lost"] is False
+
+
+@pytest.mark.parametrize("id", ["9223372036854775808-0", "99999999999999999999-99999999999999999999"])
+async def test_an_id_of_more_than_63_bits_is_none_of_ours(store: str, id: str) -> None:
+    async with serving(store=store) as server:
+        response, problem = await server.get("/api/channels/c/events", params={"after": id})
+        assert (response.status, "no event id" in problem["detail"]) == (400, True)
+
+
+async def test_a_history_read_while_events_are_published_has_no_hole(store: str) -> None:
+    async with serving(store=store, history=100_000, cache=10) as server:
+        stop = asyncio.Event()
+
+        async def publish() -> None:
+            number = 0
+            while not stop.is_set():
+                await server.post("/realtime/c", data="\n".join(map(str, range(number, number + 20))), headers=NDJSON)
+                number += 20
+
+        publishing = asyncio.create_task(publish())
+        try:
+            after, seen = str(server.hub.log.head), 0
+            for _ in range(60):
+                _, said = await server.get("/api/channels/c/events", params={"limit": "1000", "after": after})
+                assert said["lost"] is False
+                assert [event["data"] for event in said["events"]] == [
+                    str(n) for n in range(seen, seen + len(said["events"]))
+                ]
+                if len(said["events"]) > 900:
+                    after, seen = said["events"][-1]["id"], seen + len(said["events"])
+        finally:
+            stop.set()
+            await publishing
+
+
+async def test_a_history_says_lost_where_a_stream_does(store: str) -> None:
+    async with serving(store=store, history_age=1.0) as server:
+        start = str(server.hub.log.head)
+        await server.hub.publish("gone", channel="c")
+        async with asyncio.timeout(3 * PATIENCE):
+            while (await server.get("/api/channels"))[1]["channels"]:
+                await asyncio.sleep(0.1)
+        async with server.stream("/realtime/c", {"Last-Event-ID": start}) as stream:
+            assert (await stream.next()).json()["lost"] is True
+        for after, lost in ((start, True), ("99999999999999-0", True), (str(server.hub.log.head), False)):
+            _, said = await server.get("/api/channels/c/events", params={"after": after})
+            assert (said["events"], said["lost"]) == ([], lost)
+
+
+async def test_a_history_of_large_events_comes_in_parts(store: str) -> None:
+    async with serving(store=store) as server:
+        for number in range(5):
+            await server.post("/realtime/c", data=str(number) * 600_000)
+        data, after = [], ""
+        while True:
+            _, said = await server.get("/api/channels/c/events", params={"after": after} if after else {})
+            data += [event["data"][0] for event in said["events"]]
+            assert len(said["events"]) <= 3
+            if "next" not in said:
+                break
+            after = said["next"]
+        assert data == list("01234")
+
+
+async def test_channels_are_listed_with_what_the_store_retains_of_them(durable: str) -> None:
+    async with serving(store=durable) as server:
+        ids = [str(await server.hub.publish(str(number), channel="busy")) for number in range(5)]
+        await server.hub.publish("x", channel="other")
+    async with serving(store=durable, cache=2) as server, server.stream("/realtime/followed") as stream:
+        await stream.next()
+        _, said = await server.get("/api/channels")
+        listed = {each.pop("name"): each for each in said["channels"]}
+        assert sorted(listed) == ["busy", "followed", "other"]
+        assert listed["busy"] == {"subscribers": 0, "events": 5, "first": ids[0], "last": ids[4]}
+        assert listed["followed"] == {"subscribers": 1, "events": 0, "first": None, "last": None}
+
+
+async def test_a_loss_on_several_channels_brings_no_event_again_that_the_client_has(store: str) -> None:
+    async with serving(store=store, history=2) as server:
+        await server.hub.publish("has", channel="quiet")
+        cursor = await server.hub.publish("has too", channel="busy")
+        for number in range(5):
+            await server.hub.publish(str(number), channel="busy")
+        async with asyncio.timeout(PATIENCE):
+            while await retained(server, "busy") != ["3", "4"]:
+                await asyncio.sleep(0.1)
+        async with server.stream("/stream?channel=quiet&channel=busy", {"Last-Event-ID": str(cursor)}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (True, ["3", "4"])
+
+
+async def test_a_batch_is_all_or_nothing_though_it_is_delivered_in_slices(store: str) -> None:
+    lines = [str(number) for number in range(9_000)]
+    async with serving(store=store, history=20_000, cache=20_000) as server, server.stream("/realtime/c") as stream:
+        await stream.next()
+        batches = [server.post("/realtime/c", data="\n".join(lines), headers=NDJSON) for _ in range(2)]
+        single = [server.post("/realtime/c", data=b"single") for _ in range(5)]
+        answers = await asyncio.gather(*batches, *single)
+        assert {response.status for response, _ in answers} == {200}
+        events = [await stream.next() for _ in range(18_005)]
+        data = [event.data for event in events if event.data != "single"]
+        assert data == lines * 2
+        assert [event.id for event in events] == sorted((event.id for event in events), key=EventId.parse)
+
+
+async def test_a_larger_batch_than_may_be_is_refused_whole(store: str) -> None:
+    async with serving(store=store, max_batch=3) as server:
+        response, problem = await server.post("/realtime/c", data=b"1\n2\n\n3\n4\n", headers=NDJSON)
+        assert response.status == 413
+        assert problem["detail"] == "The batch has 4 events; one batch may have 3 (--max-batch)."
+        assert (await server.post("/realtime/c", data=b"1\n\n\n2\r\n\r\n3", headers=NDJSON))[0].status == 200
+        assert await retained(server, "c") == ["1", "2", "3"]
+
+
+async def test_a_key_of_one_identity_is_none_of_anothers(store: str) -> None:
+    async with serving(store=store, jwt_key=SECRET) as server:
+        pairs = [("bob", "eve 1"), ("bob eve", "1"), (None, "1"), ("token 1", "1")]
+        answers = []
+        for subject, key in pairs:
+            claims = {} if subject is None else {"sub": subject}
+            headers = bearer([], ["c"], **claims) | {"Idempotency-Key": key}
+            answers.append((await server.post("/realtime/c", data=b"x", headers=headers))[1]["id"])
+        # Another token without a subject is somebody else.
+        headers = bearer([], ["c"], lasts=1800) | {"Idempotency-Key": "1"}
+        answers.append((await server.post("/realtime/c", data=b"x", headers=headers))[1]["id"])
+        assert len(set(answers)) == 5

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import aiohttp
+import pytest
 from conftest import PATIENCE, Program, Server, Stream, serving
 from redis_server import Network, RedisServer
 
 from sse_hub.events import EventId
 
 Start = Callable[..., Program]
+NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 async def until(true: Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
@@ -150,7 +153,7 @@ async def test_while_the_network_is_cut_streams_stay_publishes_get_503_and_nothi
             assert "Redis" in await until_status(here, "degraded")
             for number in range(20):
                 await there.hub.publish(f"during {number}")
-            network.mend()
+            await network.mend()
             await until_status(here, "ok")
             await here.post("/realtime/main", data=b"after")
             events = [await stream.next()]
@@ -236,7 +239,7 @@ async def test_what_was_trimmed_while_a_node_was_cut_off_is_told_to_the_subscrib
 
             await until(trimmed)
             await until_status(here, "degraded")
-            network.mend()
+            await network.mend()
             assert [(await busy.next()).type for _ in range(4)] == ["lost", *["message"] * 3]
             assert (await quiet.next()).data == "x"
 
@@ -303,3 +306,252 @@ async def test_the_stream_is_bounded_as_a_whole_too_and_what_goes_is_told(shared
             connected, *events = await stream.until("live")
             assert connected.json()["lost"] is True
             assert 100 <= len(events) - 1 <= 210  # MAXLEN ~ lets go of a hundred at a time
+
+
+# What ended a node, or left one behind that answered 503 for ever
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_node_comes_back_after_its_connections_were_reset_and_refused(
+    program: Start, redis: RedisServer, loop: str
+) -> None:
+    async with Network(redis.port) as network, aiohttp.ClientSession() as client:
+        address = f"redis://127.0.0.1:{network.port}/0"
+        running = await asyncio.to_thread(program, "--no-demo", "--loop", loop, "--store", address)
+        server = Server(None, running.url, client)  # type: ignore[arg-type]
+        async with server.stream() as stream:
+            await stream.until("connected")
+            for round in range(3):
+                await server.post("/realtime/main", data=str(round))
+                assert (await stream.next()).data == str(round)
+                posts = [asyncio.create_task(server.post("/realtime/main", data=b"?")) for _ in range(20)]
+                network.reset()
+                await asyncio.gather(*posts)
+                await until_status(server, "degraded")
+                await network.mend()
+                await until_status(server, "ok")
+                await server.post("/realtime/main", data=b"after")
+                while (event := await stream.next()).data != "after":
+                    assert event.data == "?"  # it may have arrived
+
+
+async def test_a_node_that_was_stopped_while_others_published_and_trimmed_goes_on(
+    program: Start, redis_store: str
+) -> None:
+    async with serving(store=redis_store, history=50) as here, aiohttp.ClientSession() as client:
+        running = program("--no-demo", "--history", "50", "--store", redis_store)
+        there = Server(None, running.url, client)  # type: ignore[arg-type]
+        async with there.stream("/stream?channel=*") as stream:
+            await stream.until("connected")
+            running.process.send_signal(signal.SIGSTOP)
+            for number in range(60):
+                lines = "\n".join(f"{number}-{line}" for line in range(50))
+                await here.post(f"/realtime/c{number % 3}", data=lines, headers=NDJSON)
+            await until_trimmed(here, "c0", 50)
+            running.process.send_signal(signal.SIGCONT)
+            await there.post("/realtime/main", data=b"last")
+            events = [await stream.next()]
+            while events[-1].data != "last":
+                events.append(await stream.next())
+        ids = [EventId.parse(event.id) for event in events if event.type == "message"]
+        assert ids == sorted(set(ids))
+        assert "lost" in [event.type for event in events]
+        assert (await there.get("/health"))[1]["status"] == "ok"
+
+
+async def until_trimmed(server: Server, channel: str, count: int) -> None:
+    async def trimmed() -> bool:
+        _, said = await server.get(f"/api/channels/{channel}/events", params={"limit": "1000"})
+        return len(said["events"]) <= count
+
+    await until(trimmed)
+
+
+async def test_entries_of_others_are_passed_over_and_counted(shared_redis: RedisServer) -> None:
+    store = f"{shared_redis.url}?prefix=foreign&grace=0"
+    async with serving(store=store, history=3) as server, server.stream() as stream:
+        await stream.until("connected")
+        first = await server.hub.publish("before")
+        for fields in (("some", "thing"), ("c", "main", "t", "a\nb", "d", "x"), ("n", "1", "c", "main"), ("n", "x")):
+            shared_redis.ask("XADD", "{foreign}:events", "*", *fields)
+        shared_redis.ask("XADD", "{foreign}:ephemeral", "*", "some", "thing")
+        await server.hub.publish("after")
+        assert [(await stream.next()).data for _ in range(2)] == ["before", "after"]
+        assert server.hub.statistics().passed_over == 5
+        assert (await server.get("/health"))[1]["status"] == "ok"
+    async with serving(store=store, history=3) as server:
+        async with server.stream("/stream?channel=*", {"Last-Event-ID": str(first)}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (False, ["after"])
+        for number in range(5):
+            await server.hub.publish(str(number))
+        await until_trimmed(server, "main", 3)
+
+
+async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history_age=3.0) as server:
+        redis.ask("CONFIG", "SET", "maxmemory", "6mb")
+        while (answer := await server.post("/realtime/main", data=b"x" * 100_000))[0].status == 200:
+            pass
+        assert "maxmemory" in answer[1]["detail"]
+        assert "maxmemory" in (await server.get("/health"))[1]["reason"]
+        assert (await server.get("/api/channels/main/events", params={"limit": "1"}))[0].status == 200
+        await until_status(server, "ok")  # old events have gone
+        assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
+
+
+async def test_a_node_begins_with_large_events_over_a_slow_line(redis: RedisServer) -> None:
+    async with serving(store=redis.url) as server:
+        for _ in range(30):
+            await server.post("/realtime/main", data=b"x" * 1_000_000)
+    async with Network(redis.port) as network:
+        network.bytes_per_second = 3_000_000
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as server:
+            await until_status(server, "ok")
+            await server.post("/realtime/main", data=b"x")
+
+
+async def test_after_a_failover_a_node_finds_the_new_master_before_anybody_publishes(
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = RedisServer(tmp_path_factory.mktemp("replica"))
+    try:
+        other.ask("REPLICAOF", "127.0.0.1", str(redis.port))
+        async with Network(redis.port) as network:
+            async with serving(store=f"redis://127.0.0.1:{network.port}/0") as server, server.stream() as stream:
+                await stream.until("connected")
+                await server.hub.publish("before")
+                assert (await stream.next()).data == "before"
+
+                async def replicated() -> bool:
+                    return other.ask("XLEN", "{sse-hub}:events") == b":1\r\n"
+
+                await until(replicated)
+                network.target = other.port
+                other.ask("REPLICAOF", "NO", "ONE")
+                redis.ask("REPLICAOF", "127.0.0.1", str(other.port))
+
+                async def moved() -> bool:
+                    await server.get("/health")
+                    return b"addr=" in other.ask("CLIENT", "LIST", "TYPE", "NORMAL") and not server.hub.store.trouble
+
+                await until(moved)
+                async with asyncio.timeout(PATIENCE):
+                    while (await server.post("/realtime/main", data=b"after"))[0].status != 200:
+                        await asyncio.sleep(0.1)
+                assert (await stream.next()).data == "after"
+                assert other.ask("XLEN", "{sse-hub}:events") == b":2\r\n"
+    finally:
+        other.stop()
+
+
+async def test_a_read_only_replica_degrades_health_before_anybody_publishes(redis: RedisServer) -> None:
+    async with serving(store=redis.url) as server:
+        redis.ask("REPLICAOF", "127.0.0.1", "1")
+        assert "READONLY" in await until_status(server, "degraded") or "replica" in await until_status(
+            server, "degraded"
+        )
+        redis.ask("REPLICAOF", "NO", "ONE")
+        await until_status(server, "ok")
+        assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
+
+
+# What was said of losses
+
+
+@pytest.mark.parametrize("how", ["hangs", "is gone", "refuses"])
+async def test_a_cursor_newer_than_the_node_is_asked_to_come_back_while_redis_fails(
+    redis: RedisServer, how: str
+) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
+            network.cut()
+            id = await there.hub.publish("newer")
+            if how == "is gone":
+                network.reset()
+            if how == "refuses":
+                redis.ask("CONFIG", "SET", "requirepass", "changed")
+                await network.mend()
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                event = await stream.next()
+                assert event.type in {"error", "connected"}
+                if event.type == "connected":  # it was mended in time
+                    assert (how, event.json()["lost"]) == ("refuses", False)
+                else:
+                    assert event.json()["status"] == 503
+            redis.ask("AUTH", "changed")
+
+
+async def test_an_event_that_comes_late_is_not_lost(redis: RedisServer) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
+            network.bytes_per_second = 400_000
+            for _ in range(4):
+                await there.post("/realtime/main", data=b"x" * 1_000_000)
+            id = await there.hub.publish("newest")
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                event = await stream.next()
+                assert (event.type, event.json()["status"]) == ("error", 503)
+            network.bytes_per_second = 0
+            await until_status(here, "ok")
+            async with asyncio.timeout(PATIENCE):
+                while here.hub.log.head < (id or here.hub.log.head):
+                    await asyncio.sleep(0.1)
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+
+
+@pytest.mark.parametrize("key", ["floors", "events", "hub"])
+async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, key: str) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+        ids = [str(await server.hub.publish(str(number))) for number in range(5)]
+        await until_trimmed(server, "main", 2)
+    redis.ask("DEL", f"{{sse-hub}}:{key}")
+    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+        async with server.stream(headers={"Last-Event-ID": ids[0]}) as stream:
+            assert (await stream.next()).json()["lost"] is True
+        if key == "floors":
+            async with server.stream(headers={"Last-Event-ID": ids[3]}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+        await server.hub.publish("after")
+
+
+async def test_a_redis_that_may_forget_keys_is_warned_of(redis: RedisServer, program: Start) -> None:
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    running = program("--no-demo", "--store", redis.url)
+    assert "maxmemory-policy is allkeys-lru; set it to noeviction" in running.first_line
+
+
+async def test_an_entry_that_somebody_took_out_by_hand_is_reported_as_lost(redis: RedisServer) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with (
+            serving(store=f"redis://127.0.0.1:{network.port}/0") as here,
+            here.stream() as stream,
+        ):
+            await stream.until("connected")
+            network.cut()
+            ids = [str(await there.hub.publish(str(number))) for number in range(3)]
+            redis.ask("XDEL", "{sse-hub}:events", ids[1])
+            await until_status(here, "degraded")
+            await network.mend()
+            events = await stream.until("lost")
+            lost = events[-1].json()
+            assert EventId.parse(lost["after"]) < EventId.parse(ids[1]) < EventId.parse(lost["next"])
+
+
+async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history_age=2.0) as server:
+        year = 365 * 24 * 3600 * 1000
+        ahead = f"{server.hub.log.head.ms + year}-0"
+        redis.ask("XADD", "{sse-hub}:events", ahead, "n", "1", "c", "main", "t", "message", "d", "ahead")
+        redis.ask("HINCRBY", "{sse-hub}:hub", "added", "1")
+        redis.ask("HSET", "{sse-hub}:hub", "last", ahead)
+        await server.hub.publish("right again")
+        _, said = await server.get("/api/channels/main/events")
+        assert [event["data"] for event in said["events"]] == ["ahead", "right again"]
+        assert said["events"][1]["timestamp"] < said["events"][0]["timestamp"]
+
+        async def gone() -> bool:
+            return redis.ask("XLEN", "{sse-hub}:events") == b":0\r\n"
+
+        await until(gone)

@@ -1,0 +1,90 @@
+"""Floors: what every channel no longer has, and in which order that was lost.
+
+The *floor* of a channel is the id of the newest event that is gone. A cursor at or above it has lost nothing. Floors
+stand in the order in which they rose, and each rise has a number: a subscriber that remembers the number of its last
+look learns of every loss since then, on however many channels, by a look at those that rose meanwhile.
+
+Floors outlive their channels. When there are too many, the one that rose longest ago becomes the *common floor*, that
+of all channels of which nothing else is known: a loss is then reported too often, and never too seldom.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import chain
+from typing import NamedTuple
+
+from .events import EventId, Subscription
+
+__all__ = ["Floors"]
+
+
+class _Rise(NamedTuple):
+    floor: EventId
+    number: int
+
+
+class Floors:
+    """The floors of all channels.
+
+    :param common: the floor of channels of which nothing is known.
+    :param most: channels whose floor is known exactly.
+    """
+
+    def __init__(self, common: EventId, most: int) -> None:
+        self.losses = 0
+        """How often a floor has risen."""
+        self._common = _Rise(common, 0)
+        self._most = most
+        self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last
+
+    @property
+    def common(self) -> EventId:
+        """The floor of every channel of which nothing else is known."""
+        return self._common.floor
+
+    def of(self, name: str) -> EventId:
+        """The floor of one channel."""
+        return self._rises.get(name, self._common).floor
+
+    def raise_to(self, name: str, floor: EventId) -> None:
+        """Note that a channel's events up to this id are gone."""
+        self.losses += 1
+        self._rises[name] = _Rise(floor, self.losses)
+        self._rises.move_to_end(name)
+        if len(self._rises) > self._most:
+            _, (oldest, _) = self._rises.popitem(last=False)
+            self._raise_common(oldest)
+
+    def restart(self, origin: EventId) -> None:
+        """Note that everything up to this id is gone."""
+        self._rises.clear()
+        self._raise_common(origin)
+
+    def _raise_common(self, floor: EventId) -> None:
+        if floor > self._common.floor:
+            self.losses += 1
+            self._common = _Rise(floor, self.losses)
+
+    def highest(self, subscription: Subscription) -> EventId:
+        """The id below which a cursor has lost events of this subscription."""
+        if subscription.exact:
+            return max(map(self.of, subscription.names))
+        floors = (rise.floor for name, rise in self._rises.items() if subscription.covers(name))
+        return max(chain([self.common], floors))
+
+    def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
+        """The highest of the subscription's floors that are above the cursor and have risen since that loss; None if
+        there is none."""
+        if subscription.exact:
+            rises = [self._rises.get(name, self._common) for name in subscription.names]
+            return max((rise.floor for rise in rises if rise.number > since and rise.floor > cursor), default=None)
+        found = None
+        if self._common.number > since and self._common.floor > cursor:
+            found = self._common.floor
+        for name, (floor, number) in reversed(self._rises.items()):
+            if number <= since:
+                break
+            if floor > cursor and (found is None or floor > found) and subscription.covers(name):
+                found = floor
+        return found

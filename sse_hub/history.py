@@ -1,0 +1,63 @@
+"""Reading what is retained of a channel: from the log, and from the store where the log does not reach so far back."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from .events import Event, EventId, Subscription
+from .hub import Hub
+
+__all__ = ["HISTORY_LIMIT", "History", "read"]
+
+HISTORY_LIMIT = 1000
+_BYTES = 1 << 20
+"""Data after which an answer ends: a thousand events of a megabyte are a gigabyte."""
+_NEVER = EventId(0, 0)
+
+
+class History(NamedTuple):
+    """What was found."""
+
+    events: list[Event]
+    lost: bool
+    """Whether events between the cursor and these, or between two of these, are gone."""
+    more: bool
+    """Whether there are more."""
+
+
+async def read(hub: Hub, channel: str, after: EventId | None, limit: int) -> History:
+    """The first retained events of a channel after a cursor, or of all; fewer than `limit` if they are large.
+
+    :raises StoreUnavailable: if the store has to be read and cannot be.
+    """
+    subscription = Subscription(frozenset({channel}))
+    lost = False
+    if after is not None and after > hub.log.head and not (hub.archive and await hub.archive.reach(after)):
+        after, lost = None, True  # none of this hub's ids: a stream would begin at the oldest event, too
+    events: list[Event] = []
+    size, cursor, has_cursor = 0, after or _NEVER, after is not None
+    while True:
+        # Between two pages the log may let go of what was to be read from it: the store still has it.
+        floor = hub.log.floors.highest(subscription)
+        in_log = cursor >= floor or hub.archive is None
+        if hub.archive is None or in_log or size >= _BYTES or len(events) > limit:
+            break
+        page = await hub.archive.page(subscription, cursor, floor)
+        lost = lost or (has_cursor and bool(page.floors))
+        events += page.events
+        size += sum(len(event.data) for event in page.events)
+        cursor, has_cursor = page.reached, True
+    if in_log:
+        lost = lost or (has_cursor and cursor < floor)
+        events += islice(hub.log.after(subscription, cursor), max(limit + 1 - len(events), 0))
+    return _cut(events, limit, lost, more=not in_log)
+
+
+def _cut(events: list[Event], limit: int, lost: bool, more: bool) -> History:
+    size = 0
+    for count, event in enumerate(events):
+        if count == limit or size >= _BYTES:
+            return History(events[:count], lost, more=True)
+        size += len(event.data)
+    return History(events, lost, more)

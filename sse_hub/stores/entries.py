@@ -1,0 +1,32 @@
+"""What a store holds, read back: a file or a Redis is shared, and anybody may have written to it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from ..events import Event, EventId, check_channel, check_type
+
+__all__ = ["named", "of_stream"]
+
+
+@functools.lru_cache(4096)  # of each event that is read: the same few names
+def named(channel: str, type: str) -> bool:
+    """Whether an event may have these names. One that may not was not written by a hub."""
+    try:
+        check_channel(channel)
+        check_type(type)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def of_stream(id: str, fields: Mapping[str, str] | None) -> Event | None:
+    """The event of an entry of a Redis stream; None if the entry is none of ours."""
+    try:
+        assert fields is not None  # an entry that was deleted while it was read
+        parsed, channel, type, data = EventId.parse(id), fields["c"], fields["t"], fields["d"]
+        ms = int(fields.get("at", parsed.ms))
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return None
+    return Event(parsed, channel, type, data, ms) if named(channel, type) else None

@@ -1,0 +1,188 @@
+"""How a node follows the stream in Redis, and hands its events to the hub.
+
+Every entry has an ordinal. Where one is missing, entries have gone before this node has read them; whose they were is
+known from the floors, and their subscribers are informed. A stream that begins anew (FLUSHALL, another Redis, one that
+lost its last entries) has a new origin, and everybody is informed. An entry that is none of ours is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..events import Event, EventId
+from ..hub import Hub
+from .entries import of_stream
+from .line import Line, RedisFailed
+from .scripts import BEGIN
+
+__all__ = ["BEGUN_ANEW", "Follower", "floors_of"]
+
+BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
+_BLOCK_MS = 1000
+_TAIL_EVENTS = 10_000
+_TAIL_BYTES = 32 << 20
+"""The newest events are read into the hub's log when it begins."""
+_TAIL_PATIENCE = 5.0
+"""Seconds that this may take, over a slow line; older events are then read when somebody wants them."""
+_CATCH_UP = 2.0
+"""Seconds to wait for this node to have read what has been written."""
+_NEVER = EventId(0, 0)
+
+_Entries = Sequence[tuple[str, dict[str, str]]]
+
+logger = logging.getLogger("sse_hub")
+
+
+class Follower:
+    """One node's place in the stream.
+
+    :param line: to Redis.
+    :param hub: gets the events.
+    :param prefix: what the keys begin with.
+    """
+
+    def __init__(self, line: Line, hub: Hub, prefix: str) -> None:
+        self._line = line
+        self._hub = hub
+        self._stream, self._ephemeral = f"{{{prefix}}}:events", f"{{{prefix}}}:ephemeral"
+        self.origin = ""
+        """Where the stream that it follows begins to be continuous; empty before it knows."""
+        self.last = _NEVER
+        """Id of the last entry that it has read."""
+        self._ordinal = 0
+        self._last_ephemeral = "0-0"
+        self._progress = asyncio.Event()
+
+    async def begin(self) -> None:
+        """Find out where the stream stands, and whether it is the one that this node knows.
+
+        :raises RedisFailed: if that cannot be done.
+        """
+        origin, newest, added, floor, highest, floors, ephemeral = await self._stand()
+        self._last_ephemeral = ephemeral
+        if origin != self.origin:
+            await self._load(EventId.parse(newest), max(EventId.parse(floor), EventId.parse(highest)))
+            self.origin, self._ordinal = origin, int(added)
+        elif int(added) != self._ordinal and not await self._next(block_ms=None):
+            self._lose(floors_of(floors))
+            self._ordinal = int(added)
+
+    async def read(self) -> None:
+        """Wait a moment for entries, and hand them to the hub.
+
+        :raises RedisFailed: if that cannot be done, or if the stream has begun anew.
+        """
+        for stream, entries in await self._next(_BLOCK_MS):
+            self._measure(entries)
+            if stream == self._stream:
+                await self._take(entries)
+                continue
+            self._hub.deliver([Event(None, e.channel, e.type, e.data, e.ms) for e in self._readable(entries)])
+            self._last_ephemeral = entries[-1][0]
+
+    async def _take(self, entries: _Entries) -> None:
+        """Hand over the entries of the stream; where one is missing, what has come until there, first."""
+        events: list[Event] = []
+        floors: Mapping[str, EventId] = {}
+        previous = self.last
+        for id, fields in entries:
+            event, ordinal = of_stream(id, fields), (fields or {}).get("n", "")
+            if event is None or event.id is None or not ordinal.isdecimal():
+                self._hub.pass_over(1)
+                continue
+            if int(ordinal) != self._ordinal + 1:
+                self._deliver(events, previous)
+                events = []
+                if max(floors.values(), default=_NEVER) <= previous:  # else the floors of an earlier gap explain it
+                    floors = await self._note_gap(event.id.preceding())
+            self._ordinal, previous = int(ordinal), event.id
+            if event.id > max(floors.get(event.channel, _NEVER), floors.get("", _NEVER), self.last):
+                events.append(event)
+        self._deliver(events, EventId.parse(entries[-1][0]))
+
+    def _deliver(self, events: Sequence[Event], reached: EventId) -> None:
+        self._hub.deliver(events)
+        self._advance(reached)
+
+    async def reached(self, id: EventId) -> None:
+        """Wait until this node has read up to this id, so that a publisher finds its event here; no longer than a
+        moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP):
+                while self.last < id:
+                    await self._progress.wait()
+
+    async def _stand(self, gap: str = "") -> Any:
+        """How the stream stands; `gap` is an id up to which entries are gone that nobody accounts for."""
+        return await self._line.run_following(BEGIN, str(self.last), self.origin, gap)
+
+    async def _load(self, newest: EventId, floor: EventId) -> None:
+        """Give the hub the stream's newest events."""
+        events: list[Event] = []
+        size, before, until = 0, str(newest), time.monotonic() + _TAIL_PATIENCE
+        while len(events) < _TAIL_EVENTS and size < _TAIL_BYTES and (not events or time.monotonic() < until):
+            count = self._line.entries
+            entries = await self._line.follow("XREVRANGE", self._stream, before, f"({floor}", "COUNT", count)
+            size += self._measure(entries)
+            events += self._readable(entries)
+            if len(entries) < count:
+                break
+            before = f"({entries[-1][0]}"
+        else:
+            floor = EventId.parse(before.removeprefix("(")).preceding()
+        self._hub.restart(floor, events[::-1], newest)
+        self._advance(newest)
+
+    async def _next(self, block_ms: int | None) -> Sequence[tuple[str, _Entries]]:
+        """What stands in the two streams after what this node has read; empty if nothing comes within the time."""
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        streams = (self._stream, self._ephemeral, str(self.last), self._last_ephemeral)
+        answer = await self._line.follow("XREAD", "COUNT", self._line.entries, *block, "STREAMS", *streams)
+        return list(answer.items()) if isinstance(answer, dict) else answer or []
+
+    def _readable(self, entries: _Entries) -> list[Event]:
+        """The events of these entries, but for those that are none of ours."""
+        events = [of_stream(id, fields) for id, fields in entries]
+        self._hub.pass_over(events.count(None))
+        return [event for event in events if event is not None]
+
+    def _measure(self, entries: _Entries) -> int:
+        size = sum(len(value) for _, fields in entries for value in (fields or {}).values())
+        self._line.note_read(len(entries), size)
+        return size
+
+    async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:
+        """Entries after the last one read, and up to this id, are gone: inform whose they were; return the floors."""
+        origin, *_, flat, _ = await self._stand()
+        if origin == self.origin and not flat:  # somebody has taken out entries by hand
+            origin, *_, flat, _ = await self._stand(str(before))
+        if origin != self.origin:
+            raise RedisFailed(BEGUN_ANEW)
+        floors = floors_of(flat)
+        self._lose(floors)
+        return floors
+
+    def _lose(self, floors: Mapping[str, EventId]) -> None:
+        """Inform the subscribers of these channels, or everybody, of what is gone above what was read last."""
+        logger.warning("events have gone from the stream before this node has read them")
+        everybodys = floors.get("", _NEVER)
+        if everybodys > self.last:
+            self._hub.restart(everybodys)
+            self._advance(everybodys)
+        else:
+            self._hub.lose({channel: gone for channel, gone in floors.items() if gone > self.last})
+
+    def _advance(self, id: EventId) -> None:
+        self.last = max(self.last, id)
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+
+def floors_of(flat: Sequence[str]) -> dict[str, EventId]:
+    """Floors by channel, as a script gives them."""
+    return {channel: EventId.parse(floor) for channel, floor in zip(flat[::2], flat[1::2], strict=True)}

@@ -1,0 +1,207 @@
+"""The line to a Redis: its connections, what is asked over them, and every way in which that can fail.
+
+Whatever goes wrong below becomes a `RedisFailed` here, so that nothing above has to know the errors of a client
+library, of uvloop or of a socket. Nothing that was sent is sent again: a second XADD of the same event is a second
+event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as LineBroken
+from redis.exceptions import TimeoutError as LineLate
+
+from ..ports import StoreUnavailable
+
+__all__ = ["Line", "RedisFailed"]
+
+TIMEOUT = 3.0
+"""Seconds without an answer after which Redis is away: a cut network sends nothing, not even an end."""
+_LONGEST_TIMEOUT = 60.0
+_MOST_ENTRIES = 500
+_READ_BYTES = 256 << 10
+"""Bytes that a read should bring. Entries are counted, so it is their mean size that decides how many are asked for."""
+
+
+class RedisFailed(StoreUnavailable):
+    """Redis could not be asked, or has refused.
+
+    :param reason: what is wrong, as a sentence for a person.
+    :param away: whether the connections are of no use, so that others have to be made.
+    :param late: whether the answer did not come in time.
+    """
+
+    def __init__(self, reason: str, *, away: bool = True, late: bool = False) -> None:
+        super().__init__(reason)
+        self.away = away
+        self.late = late
+
+    @classmethod
+    def of(cls, error: Exception) -> RedisFailed:
+        """The failure that an error of the client library is."""
+        text = (str(error) or type(error).__name__).rstrip(".")
+        if isinstance(error, AskError | ClusterDownError | MovedError):
+            text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
+        refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)
+        late = isinstance(error, LineLate | TimeoutError)
+        return cls(f"Redis {'refuses' if refused else 'cannot be used'}: {text}.", away=not refused, late=late)
+
+
+@contextlib.contextmanager
+def _converted() -> Iterator[None]:
+    try:
+        yield
+    # RuntimeError is uvloop's and asyncio's word for a transport or a loop that is closed, EOFError and ValueError come
+    # from a reader that meets what is no answer.
+    except (RedisError, OSError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
+        raise RedisFailed.of(error) from error
+
+
+class Line:
+    """Connections to one Redis.
+
+    :param url: as `Redis.from_url` takes it, or `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB`.
+    :param key: given to every script.
+    :raises ValueError: if there cannot be such an address.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._key = key
+        self._timeout = TIMEOUT
+        self._entries = 16
+        self._redis, self._follower = self._connect(), self._connect(single=True)
+
+    def _connect(self, *, single: bool = False) -> Redis:
+        options: dict[str, Any] = {
+            "decode_responses": True,
+            "encoding_errors": "replace",  # of somebody else's entry
+            "protocol": 2,
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        if not self._url.startswith("redis+sentinel://"):
+            redis = Redis.from_url(self._url, single_connection_client=single, **options)
+            # It looks at the options now, and not when it is first used.
+            redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            return redis
+        parts = urlsplit(self._url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        name, _, db = parts.path.strip("/").partition("/")
+        addresses = [(host, int(port or 26379)) for host, _, port in (each.partition(":") for each in hosts.split(","))]
+        username, _, password = (unquote(part) for part in credentials.partition(":"))
+        login = {name: value for name, value in (("username", username), ("password", password)) if value}
+        sentinel = Sentinel(addresses, sentinel_kwargs={"socket_timeout": TIMEOUT})  # type: ignore[no-untyped-call]
+        pool = SentinelConnectionPool(name, sentinel, db=int(db or 0), **options, **login)  # type: ignore[no-untyped-call]
+        return Redis(connection_pool=pool, single_connection_client=single)
+
+    async def connect_anew(self) -> None:
+        """Let go of all connections and make others: to where the address leads now, if it is a name or a proxy."""
+        old = self._redis, self._follower
+        self._redis, self._follower = self._connect(), self._connect(single=True)
+        for redis in old:
+            await _close(redis)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for redis in (self._redis, self._follower):
+            await _close(redis)
+
+    async def run(self, script: str, *values: str | int) -> Any:
+        """Run a script.
+
+        :raises RedisFailed: if that cannot be done.
+        """
+        with _converted():
+            return await self._run(self._redis, script, *values)
+
+    async def run_following(self, script: str, *values: str | int) -> Any:
+        """Run a script on the connection that follows the stream, in order with what is read there."""
+        with _converted():
+            return await self._run(self._follower, script, *values)
+
+    async def follow(self, *words: str | int) -> Any:
+        """Send a command on the connection that follows the stream."""
+        with _converted():
+            return await self._follower.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    async def ask(self, *words: str | int) -> Any:
+        """Send a command."""
+        with _converted():
+            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    async def run_all(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+        """Run a script for each of these values, in one go; a `RedisFailed` stands for a run that was refused.
+
+        :raises RedisFailed: if nobody knows which of them were run.
+        """
+        with _converted():
+            results = await self._pipeline(script, calls)
+        return [RedisFailed.of(result) if isinstance(result, Exception) else result for result in results]
+
+    async def _pipeline(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for values in calls:
+            pipeline.execute_command("EVALSHA", _digest(script), 1, self._key, *values)
+        results: list[Any] = await pipeline.execute(raise_on_error=False)
+        missed = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if missed:  # those have done nothing
+            await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
+            for i, result in zip(missed, await self._pipeline(script, [calls[i] for i in missed]), strict=True):
+                results[i] = result
+        return results
+
+    async def _run(self, redis: Redis, script: str, *values: str | int) -> Any:
+        try:
+            return await redis.execute_command("EVALSHA", _digest(script), 1, self._key, *values)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            return await redis.execute_command("EVAL", script, 1, self._key, *values)  # type: ignore[no-untyped-call]
+
+    @property
+    def entries(self) -> int:
+        """How many entries of the stream should be asked for at once."""
+        return self._entries
+
+    def note_read(self, entries: int, size_bytes: int) -> None:
+        """Learn from a read how large entries are."""
+        if entries:
+            fitting = _READ_BYTES * entries // max(size_bytes, 1)
+            self._entries = max(1, min(fitting, 2 * self._entries, _MOST_ENTRIES))
+            self._timeout = TIMEOUT
+
+    def note_late(self) -> None:
+        """Ask for less from now on; where it is a single entry that takes so long, give it longer."""
+        if self._entries == 1:
+            self._timeout = min(2 * self._timeout, _LONGEST_TIMEOUT)
+        self._entries = max(self._entries // 4, 1)
+
+
+async def _close(redis: Redis) -> None:
+    pool = redis.connection_pool
+    sentinels = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []
+    for each in (redis.aclose, pool.disconnect, *(sentinel.aclose for sentinel in sentinels)):
+        with contextlib.suppress(RedisError, OSError, RuntimeError, EOFError):
+            await each()
+
+
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,220 @@
+"""What is read from a SQLite file. All of this blocks: the store has a thread for it, which opens and closes the
+connection that it uses. In WAL mode readers and the writer do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
+from pathlib import Path
+
+from ..events import Event, EventId, Subscription
+from ..ports import Page, Retained
+from ..replay import PAGE_BYTES, PAGE_EVENTS
+from .entries import named
+
+__all__ = ["Gate", "Reader", "connect", "following"]
+
+_COLUMNS = "ms, seq, channel, type, data, ifnull(accepted, ms)"
+_PATIENCE = 1.0
+
+
+class Gate:
+    """Lets the writer have a moment without readers: only then can SQLite begin its write-ahead log anew. Readers that
+    follow each other without a pause would let that grow for ever."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = threading.Event()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """For as long as a reader looks at one state of the file."""
+        until = time.monotonic() + _PATIENCE
+        while self._wanted.is_set() and time.monotonic() < until:
+            time.sleep(0.0005)  # a lock is not fair: the next page would take it again at once
+        with self._lock:
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """For the writer; whether it got its moment."""
+        self._wanted.set()
+        try:
+            got = self._lock.acquire(timeout=_PATIENCE)
+            try:
+                yield got
+            finally:
+                if got:
+                    self._lock.release()
+        finally:
+            self._wanted.clear()
+
+
+class Reader:
+    """Reads the file at `path`. Every method is called in the same thread.
+
+    :param gate: is kept while a page is read.
+    :param passed_over: called with the number of rows that are none of ours.
+    """
+
+    def __init__(self, path: Path, gate: Gate, passed_over: Callable[[int], None]) -> None:
+        self._path = path
+        self._gate = gate
+        self._passed_over = passed_over
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, which the writer has prepared; a second time, open it anew.
+
+        :raises sqlite3.Error: if it cannot be used.
+        """
+        self.close()
+        self._connection = connect(str(self._path), _PATIENCE)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
+        """See `ports.Archive`."""
+        with self._snapshot() as connection:
+            events: list[Event] = []
+            size = looked_at = 0
+            reached = after
+            floors = _floors(connection, subscription, after)
+            for event in following(connection, subscription, after, self._passed_over):
+                assert event.id is not None
+                if event.id > upto:
+                    break
+                if looked_at == PAGE_EVENTS or size >= PAGE_BYTES:
+                    return Page(events, reached, floors)
+                reached = event.id
+                looked_at += 1
+                if subscription.covers(event.channel):
+                    events.append(event)
+                    size += len(event.data)
+            return Page(events, max(reached, upto), floors)
+
+    def back(
+        self, subscription: Subscription, count: int, most: int, head: EventId
+    ) -> tuple[EventId, Mapping[str, EventId]]:
+        """See `ports.Archive`; `head` is where a replay of nothing begins."""
+        with self._snapshot() as connection:
+            start = head
+            for looked_at, event in enumerate(following(connection, subscription, None, self._passed_over)):
+                if not count or looked_at == most:
+                    break
+                if subscription.covers(event.channel) and subscription.wants(event):
+                    assert event.id is not None
+                    count -= 1
+                    start = event.id.preceding()
+            return start, _floors(connection, subscription, start)
+
+    def channels(self, after: str, count: int) -> list[Retained]:
+        """See `ports.Archive`."""
+        found: list[Retained] = []
+        with self._snapshot() as connection:
+            while len(found) < count:
+                row = connection.execute(
+                    "SELECT channel, ms, seq FROM events WHERE channel > ? ORDER BY channel, ms, seq LIMIT 1", (after,)
+                ).fetchone()
+                if row is None:
+                    break
+                after, *first = row
+                (events,) = connection.execute("SELECT count(*) FROM events WHERE channel = ?", (after,)).fetchone()
+                last = connection.execute(
+                    "SELECT ms, seq FROM events WHERE channel = ? ORDER BY ms DESC, seq DESC LIMIT 1", (after,)
+                ).fetchone()
+                found.append(Retained(after, events, EventId(*first), EventId(*last)))
+        return found
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """All that is read within is of one moment.
+
+        :raises sqlite3.Error: if the file cannot be read.
+        """
+        if self._connection is None:
+            raise sqlite3.OperationalError("the file is not open")
+        with self._gate.reading():
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("COMMIT")
+
+
+def connect(path: str, timeout: float) -> sqlite3.Connection:
+    """A connection for the thread that calls this, which waits so many seconds for a lock."""
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+    # A text that is no UTF-8 was not written by us; it must not keep others from being read.
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+    return connection
+
+
+def following(
+    connection: sqlite3.Connection,
+    subscription: Subscription,
+    after: EventId | None,
+    passed_over: Callable[[int], None],
+) -> Iterator[Event]:
+    """Events that may be the subscription's, oldest first; without a cursor, newest first."""
+    where = "(ms, seq) > (?, ?)" if after is not None else "1"
+    order = "ms, seq" if after is not None else "ms DESC, seq DESC"
+    cursor = () if after is None else after
+
+    def events(select: str, *values: str | int) -> Iterator[Event]:
+        for row in connection.execute(select, values):
+            event = _event(*row)
+            if event is None:
+                passed_over(1)
+            else:
+                yield event
+
+    if not subscription.exact:
+        yield from events(f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order}", *cursor)  # noqa: S608 - constants
+        return
+    # Each is read as far as it is needed; `IN` would have SQLite sort all of them for every page.
+    select = f"SELECT {_COLUMNS} FROM events WHERE channel = ? AND {where} ORDER BY {order}"  # noqa: S608 - constants
+    runs = [events(select, name, *cursor) for name in subscription.names]
+    yield from merge(*runs, key=_id, reverse=after is None)
+
+
+def _event(ms: object, seq: object, channel: object, type: object, data: object, accepted: object) -> Event | None:
+    """The event of a row; None if the row is none of ours: any program can write to the file."""
+    if not (isinstance(ms, int) and isinstance(seq, int) and ms >= 0 <= seq and isinstance(accepted, int)):
+        return None
+    if not (isinstance(channel, str) and isinstance(type, str) and isinstance(data, str) and named(channel, type)):
+        return None
+    return Event(EventId(ms, seq), channel, type, data, accepted)
+
+
+def _floors(connection: sqlite3.Connection, subscription: Subscription, after: EventId) -> dict[str, EventId]:
+    """See `ports.Page.floors`."""
+    rows = connection.execute("SELECT channel, ms, seq FROM floors WHERE (ms, seq) > (?, ?)", after)
+    floors = {channel: EventId(ms, seq) for channel, ms, seq in rows if subscription.covers(channel)}
+    for ms, seq in connection.execute("SELECT ms, seq FROM marks WHERE name = 'floor' AND (ms, seq) > (?, ?)", after):
+        if not subscription.exact or not _all_known(connection, subscription):
+            floors[""] = EventId(ms, seq)
+    return floors
+
+
+def _all_known(connection: sqlite3.Connection, subscription: Subscription) -> bool:
+    """Whether every channel has a floor of its own."""
+    return all(
+        connection.execute("SELECT 1 FROM floors WHERE channel = ?", (name,)).fetchone() for name in subscription.names
+    )
+
+
+def _id(event: Event) -> EventId:
+    assert event.id is not None
+    return event.id

@@ -1,0 +1,257 @@
+"""What surrounds the process: its streams, signals, variables, addresses, and how it is packed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipapp
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from certificates import certify
+from conftest import PATIENCE, ROOT, Program, free_port
+from tokens import SECRET, mint
+
+from sse_hub import signals
+
+Start = Callable[..., Program]
+SERVER = str(ROOT / "sse_server.py")
+
+
+def healthy(port: int, patience: float = PATIENCE) -> bool:
+    """Whether a server at this port says before long that it is well."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer,
+        ):
+            return bool(answer.status == 200)
+        time.sleep(0.05)
+    return False
+
+
+@contextlib.contextmanager
+def started(*arguments: str, **how: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server whose streams are as `how` says, and its port."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, SERVER, "--port", str(port), *arguments], **how)  # type: ignore[call-overload]
+    try:
+        yield process, port
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+def test_it_serves_and_ends_well_whichever_standard_streams_are_closed(loop: str, closed: tuple[int, ...]) -> None:
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    with started("--loop", loop, preexec_fn=close, stderr=None) as (process, port):
+        assert healthy(port)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_it_serves_though_its_standard_error_is_a_full_pipe() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    try:
+        with started(stderr=writing) as (process, port):
+            assert healthy(port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_it_serves_though_nothing_can_be_written_to_its_standard_error() -> None:
+    with open("/dev/full", "wb") as full, started(stderr=full) as (process, port):
+        assert healthy(port)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_sighup_ends_nothing(program: Start) -> None:
+    running = program("--no-demo")
+    for _ in range(3):
+        running.process.send_signal(signal.SIGHUP)
+        assert healthy(running.port)
+    status, said = running.end()
+    assert (status, "were read again" in said) == (0, True)
+
+
+def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(SECRET)
+    running = program("--no-demo", "--jwt-key", f"@{key}")
+
+    def status(secret: str) -> int:
+        request = urllib.request.Request(running.url + "/api/channels")
+        request.add_header("Authorization", f"Bearer {mint(['*'], key=secret)}")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+
+    other = SECRET[::-1]
+    assert (status(SECRET), status(other)) == (200, 401)
+    key.write_text("too short")
+    running.process.send_signal(signal.SIGHUP)
+    assert (status(SECRET), status(other)) == (200, 401)
+    key.write_text(other)
+    running.process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + PATIENCE
+    while status(other) != 200 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert (status(SECRET), status(other)) == (401, 200)
+    assert "the old one stays" in running.end()[1]
+
+
+async def test_signals_come_where_the_event_loop_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(type(asyncio.get_running_loop()), "add_signal_handler")  # as on Windows
+    monkeypatch.delattr(type(asyncio.get_running_loop()), "remove_signal_handler", raising=False)
+    come = asyncio.Event()
+    signals.on("SIGUSR1", come.set)
+    signals.on("SIGNOTHING", come.set)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    async with asyncio.timeout(PATIENCE):
+        await come.wait()
+    signals.restore("SIGUSR1")
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
+    environment = {**os.environ, "SSE_PORT": "tcp://10.96.12.7:80"}
+    run = subprocess.run(
+        [sys.executable, SERVER, "--port", "99999"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2  # a flag is read as it stands
+    with started_at_default(environment) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; passed over" in said
+        assert "8000" in process.stderr.readline()
+
+
+@contextlib.contextmanager
+def started_at_default(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, SERVER], env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def test_it_listens_at_several_addresses(program: Start) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    running = program("--no-demo", "--host", "127.0.0.1,::1")
+    for host in ("127.0.0.1", "[::1]"):
+        with urllib.request.urlopen(f"http://{host}:{running.port}/health", timeout=10) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://:s3cret@host:port/0",
+        "redis://:s3cret@host:99999/0",
+        "redis://:s3cret@host/zero",
+        "redis://:s3cret@[::1/0",
+        "redis://:s3cret@host/0?unknown=1",
+        "redis://:s3cret@host/0?socket_timeout=soon",
+        "redis+sentinel://:s3cret@host:26379",
+        "redis:/:s3cret@host",
+        "rediss//:s3cret@host",
+    ],
+)
+def test_an_address_of_redis_that_is_none_gets_a_line_without_its_password(address: str) -> None:
+    run = subprocess.run(
+        [sys.executable, SERVER, "--port", "0", "--store", address],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert run.returncode in {1, 2}
+    assert re.fullmatch(r"sse-server: .*\n", run.stderr)
+    assert "s3cret" not in run.stderr
+
+
+# Health checks
+
+
+def health(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, SERVER, "health", *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "hub.example")
+    for arguments in ([], ["--host", "::1"], ["--host", "0.0.0.0"], ["--tls-cert", cert, "--tls-key", key]):
+        running = program("--no-demo", *arguments)
+        run = health(*arguments, SSE_PORT=str(running.port))
+        assert (run.returncode, '"status": "ok"' in run.stdout) == (0, True)
+        running.end()
+        run = health(*arguments, SSE_PORT=str(running.port))
+        assert (run.returncode, run.stderr.startswith("sse-server: nobody answers at http")) == (1, True)
+
+
+def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:
+    running = program("--no-demo", "--store", f"redis://127.0.0.1:{free_port()}/0")
+    run = health(
+        SSE_PORT=re.findall(r":(\d+)/", running.first_line + (running.process.stderr or sys.stdin).readline())[-1]
+    )
+    assert (run.returncode, '"status": "degraded"' in run.stdout) == (1, True)
+
+
+# How it is packed
+
+
+def test_the_page_is_served_out_of_a_zip_file(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    shutil.copytree(ROOT / "sse_hub", folder / "sse_hub", ignore=shutil.ignore_patterns("__pycache__", "web"))
+    shutil.copytree(ROOT / "web", folder / "sse_hub" / "web")
+    for name in ("sse_server.py", "sse_client.py"):
+        shutil.copy(ROOT / name, folder)
+    zipapp.create_archive(folder, tmp_path / "hub.pyz", main="sse_server:main")
+    port = free_port()
+    command = [sys.executable, "-P", str(tmp_path / "hub.pyz"), "--port", str(port), "--no-demo"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        assert healthy(port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            assert b"<!doctype html>" in answer.read().lower()
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/web/sse.js", timeout=10) as answer:
+            assert answer.read() == (ROOT / "web" / "sse.js").read_bytes()
+            assert "javascript" in answer.headers["Content-Type"]
+            request = urllib.request.Request(answer.url, headers={"If-None-Match": answer.headers["ETag"]})
+        with pytest.raises(urllib.error.HTTPError, match="304"):
+            urllib.request.urlopen(request, timeout=10)
+    finally:
+        process.terminate()
+        process.wait(20)
