@@ -35,7 +35,7 @@ from sse_hub import (
     visitors,
     workers,
 )
-from sse_hub.hub import Hub
+from sse_hub.core.hub import Hub
 from sse_hub.limits import Flight, Rate
 from sse_hub.metrics import Metrics
 from sse_hub.notify import notify

@@ -52,8 +52,9 @@ program:
 
 __version__ = "0.1.0"
 
-from .events import Draft, Event, EventId, Subscription
-from .hub import Hub
-from .statistics import Statistics
+from .core.events import Draft, Event, EventId
+from .core.hub import Hub
+from .core.statistics import Statistics
+from .core.subscription import Subscription
 
 __all__ = ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]

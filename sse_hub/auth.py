@@ -20,7 +20,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from .events import check_pattern, matches
+from .core.events import check_pattern, matches
 
 __all__ = [
     "ALL",

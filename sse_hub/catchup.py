@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .events import EventId, Subscription
-from .hub import Hub, State, Subscriber
-from .ports import StoreUnavailable
-from .replay import Pages, Stretch
+from .core.events import EventId
+from .core.hub import Hub, State, Subscriber
+from .core.pages import EncodedPage, PageCache
+from .core.ports import StoreUnavailable
+from .core.subscription import Subscription
 from .response import EventStream
 
 __all__ = ["CatchUp"]
@@ -21,7 +22,7 @@ __all__ = ["CatchUp"]
 logger = logging.getLogger("sse_hub.streams")
 
 _AT_ONCE = 4
-"""Pages written in a turn of the event loop. At 40 µs for 64 kB, who is live waits 0.2 ms for them."""
+"""PageCache written in a turn of the event loop. At 40 µs for 64 kB, who is live waits 0.2 ms for them."""
 _RETRY = 1.0
 """Seconds until a store that could not be read is asked again."""
 
@@ -32,17 +33,17 @@ class CatchUp:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._pages = Pages()
+        self._pages = PageCache()
         self._feeding: dict[EventStream, asyncio.Task[None]] = {}
-        self._reading: dict[tuple[Subscription, EventId], asyncio.Task[Stretch]] = {}
+        self._reading: dict[tuple[Subscription, EventId], asyncio.Task[EncodedPage]] = {}
 
     def rouse(self, stream: EventStream) -> None:
         """Feed the stream if it is BEHIND and its connection can take more, until one of the two is over."""
         if stream in self._feeding or not _is_hungry(stream):
             return
-        if stream.subscriber.below_log is None:
+        if self._hub.below_log(stream.subscriber) is None:
             try:
-                stream.subscriber.advance()  # for most, that is all
+                self._hub.advance(stream.subscriber)  # for most, that is all
             except Exception as error:
                 _note_failure(stream, error)
                 return
@@ -73,23 +74,23 @@ class CatchUp:
 
     async def _turn(self, subscriber: Subscriber) -> None:
         """Write one more page to the subscriber, when it is its turn."""
-        upto = subscriber.below_log
+        upto = self._hub.below_log(subscriber)
         if upto is None:
             async with self._turns:
-                subscriber.advance()
+                self._hub.advance(subscriber)
                 await asyncio.sleep(0)  # the turn lasts as long as a turn of the loop
             return
         after = subscriber.cursor
         try:
-            stretch = await self._page(subscriber.subscription, after, upto)
+            page = await self._page(subscriber.subscription, after, upto)
         except StoreUnavailable:
             await asyncio.sleep(_RETRY)  # the stream stays open; its place in the log is kept
             return
         async with self._turns:
-            subscriber.feed(after, stretch)
+            self._hub.feed(subscriber, after, page)
             await asyncio.sleep(0)
 
-    async def _page(self, subscription: Subscription, after: EventId, upto: EventId) -> Stretch:
+    async def _page(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
         """The store's page after this cursor: one that is there, or is being read, or a new one."""
         known = self._pages.get(subscription, after)
         if known is not None:
@@ -101,15 +102,15 @@ class CatchUp:
             reading.add_done_callback(lambda _: self._reading.pop((subscription, after)))
         return await asyncio.shield(reading)  # one that leaves must not spoil it for the others
 
-    async def _read(self, subscription: Subscription, after: EventId, upto: EventId) -> Stretch:
+    async def _read(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
         archive = self._hub.archive
         assert archive is not None
         end = self._pages.end(subscription, after, upto)
-        page = await archive.page(subscription, after, end)
-        stretch = Stretch.of(subscription, page.events, after, page.reached, page.floors)
-        if stretch.reached < end:
-            self._pages.add(subscription, after, stretch)
-        return stretch
+        stored = await archive.page(subscription, after, end)
+        page = EncodedPage.of(subscription, stored.events, after, stored.reached, stored.floors)
+        if page.reached < end:
+            self._pages.add(subscription, after, page)
+        return page
 
 
 def _is_hungry(stream: EventStream) -> bool:

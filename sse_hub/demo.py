@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from .events import compact_json, timestamp
-from .hub import Hub
+from .core.events import compact_json, timestamp
+from .core.hub import Hub
+from .core.ports import StoreUnavailable
 from .metrics import Metrics
 from .nodes import Nodes
-from .ports import StoreUnavailable
 from .state import BACKGROUND, HUB, METRICS, NODES, SETTINGS
 from .tasks import end
 

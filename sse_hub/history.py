@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from .events import Event, EventId, Subscription
-from .hub import Hub
+from .core.events import Event, EventId
+from .core.hub import Hub
+from .core.subscription import Subscription
 
 __all__ = ["HISTORY_LIMIT", "History", "read"]
 
@@ -39,7 +40,7 @@ async def read(hub: Hub, channel: str, after: EventId | None, limit: int) -> His
     size, cursor, has_cursor = 0, after or _NEVER, after is not None
     while True:
         # Between two pages the log may let go of what was to be read from it: the store still has it.
-        floor = hub.log.floors.highest(subscription)
+        floor = hub.log.floors.of(channel)
         in_log = cursor >= floor or hub.archive is None
         if hub.archive is None or in_log or size >= _BYTES or len(events) > limit:
             break

@@ -23,7 +23,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from .clients import address_of
-from .events import timestamp
+from .core.events import timestamp
 from .state import SETTINGS, hub_of
 
 __all__ = ["AccessLog", "announce", "begin_request", "set_up", "tell"]

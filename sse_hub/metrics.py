@@ -26,7 +26,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .statistics import Statistics
+from .core.statistics import Statistics
 
 __all__ = ["Metrics"]
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from .auth import CURVES, LEAST_SECRET_BYTES, Denied, Grant, Tokens, read_file, read_key, unverified_claims
-from .events import check_pattern, timestamp
+from .core.events import check_pattern, timestamp
 from .stdio import complain
 
 __all__ = ["main"]

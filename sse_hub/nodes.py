@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
-from .events import Subscription, compact_json
-from .hub import Hub
-from .ports import Cluster, StoreUnavailable
+from .core.events import compact_json
+from .core.hub import Hub
+from .core.ports import Cluster, StoreUnavailable
+from .core.subscription import Subscription
 from .state import BACKGROUND, HUB, NODES
 from .tasks import end
 

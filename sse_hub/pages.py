@@ -15,10 +15,10 @@ from aiohttp import web
 
 from . import __version__
 from .access import allow_subscribe, grant_of
-from .events import EventId, check_channel, compact_json
+from .core.events import EventId, check_channel, compact_json
+from .core.hub import Hub
+from .core.log import Channel
 from .history import HISTORY_LIMIT, read
-from .hub import Hub
-from .log import Channel
 from .problems import Problem
 from .requests import listed, number, quality
 from .state import BACKGROUND, FLIGHT, HUB, METRICS, NODES, SETTINGS, STREAMS

@@ -20,9 +20,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .auth import KeysAway
+from .core.ports import StoreUnavailable
 from .limits import TooMuch
 from .logs import begin_request, tell
-from .ports import StoreUnavailable
 from .state import METRICS, hub_of
 
 __all__ = ["REQUEST_ID", "Problem", "problem_documents"]

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import json
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple, NoReturn
 
 from aiohttp import web
@@ -17,10 +19,10 @@ from aiohttp import web
 from .access import allow_publish, grant_of
 from .auth import Grant
 from .clients import address_of
-from .events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from .core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from .core.ports import IdempotentStore
 from .limits import Hold, TooMuch
 from .metrics import Metrics
-from .ports import Remembering
 from .problems import Problem
 from .requests import flag, read_body
 from .state import ANSWERS, FLIGHT, HUB, METRICS, NODES, RATE, SETTINGS
@@ -29,6 +31,7 @@ __all__ = ["Answers", "broadcast", "publish"]
 
 _KEY_LENGTH = 256
 _KEY_AGE = 600.0
+_LINE = re.compile(r"[^\n]+")
 _BROADCAST_KEYS = ("message", "timestamp", "event", "channel")
 _ANSWER_BYTES = 32 << 20
 """Answers kept for an `Idempotency-Key`: those to broadcasts name a hundred channels each."""
@@ -41,8 +44,8 @@ class _Answer(NamedTuple):
 
 class Answers:
     """The answers to publishes that carried an `Idempotency-Key`. One that failed is not kept: trying again is then
-    what the client should do. A store may know keys for longer than this process and for others (`ports.Remembering`);
-    it is asked when there is no answer here.
+    what the client should do. A store may know keys for longer than this process and for others
+    (`ports.IdempotentStore`); it is asked when there is no answer here.
 
     :param most: answers kept at once, and no more than `_ANSWER_BYTES` of them: clients that send more keys in ten
         minutes are protected for less long.
@@ -155,12 +158,12 @@ async def _publish(request: web.Request, hold: Hold) -> web.Response:
 def _lines(request: web.Request, body: str) -> list[str]:
     """The events of a batch."""
     most = request.app[SETTINGS].max_batch
-    if body.count("\n") >= most:  # before they are made: half a million lines fit in a megabyte
-        count = sum(1 for line in body.split("\n") if line.strip("\r"))
-        if count > most:
-            request.app[METRICS].hit_limit("batch", address=address_of(request))
-            raise Problem(413, f"The batch has {count} events; one batch may have {most} (--max-batch).")
-    lines = [line for line in (line.removesuffix("\r") for line in body.split("\n")) if line]
+    # One more than there may be, and no further: half a million lines fit in a megabyte.
+    text = body.replace("\r\n", "\n").removesuffix("\r")
+    lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
+    if len(lines) > most:
+        request.app[METRICS].hit_limit("batch", address=address_of(request))
+        raise Problem(413, f"The batch has more than {most} events, which is what one batch may have (--max-batch).")
     if not lines:
         raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
     return lines
@@ -207,7 +210,7 @@ async def _answer(
 
     async def act() -> str:
         with metrics.store_seconds.time():
-            if key is None or not isinstance(store, Remembering):
+            if key is None or not isinstance(store, IdempotentStore):
                 ids = [event.id for event in await request.app[HUB].publish_all(drafts)]
                 return compact_json(said(ids, told))
             first, memo = await store.append_once(place, drafts, compact_json(told))

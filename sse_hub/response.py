@@ -6,7 +6,7 @@ and aiohttp is told that the connection is gone. Request, parser, three tasks an
 were 12 of the 16 kB that a subscriber cost (`python -m bench --only memory`). It is taken over by what asyncio offers
 (`set_protocol`) and by two public names of aiohttp's protocol, whose meaning `tests/http/test_takeover.py` holds.
 
-An `EventStream` is a `hub.Connection`: `take` is called by the hub in every flush and must not wait.
+An `EventStream` is a `hub.Connection`: `write` is called by the hub in every flush and must not wait.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from .auth import Grant
-from .deflate import wrapped
-from .events import Subscription
-from .hub import State, Subscriber
-from .replay import PAGE_BYTES
+from .core.hub import State, Subscriber
+from .core.pages import PAGE_BYTES
+from .core.subscription import Subscription
+from .core.wire import wrap
 from .settings import Settings
 
 __all__ = ["EventStream", "Opening", "Visitor"]
@@ -88,7 +88,7 @@ class EventStream(asyncio.Protocol):
         self._accepted_bytes = 0
         self._accepted_at = time.monotonic()
 
-    def take(self, data: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         """Write the bytes and say whether the transport takes more at once; never wait (`hub.Connection`)."""
         try:
             self._transport.write(data)
@@ -98,7 +98,7 @@ class EventStream(asyncio.Protocol):
         return not self.paused
 
     def pause_writing(self) -> None:
-        """The transport holds as much as it should; `take` then says so."""
+        """The transport holds as much as it should; `write` then says so."""
         self.paused = True
 
     def resume_writing(self) -> None:
@@ -121,7 +121,7 @@ class EventStream(asyncio.Protocol):
         if not self._transport.is_closing():
             self.ended = reason
             subscription = self.subscriber.subscription
-            self._transport.write(wrapped(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
+            self._transport.write(wrap(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
             self._transport.close()
 
     def abort(self) -> None:

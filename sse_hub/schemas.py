@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .events import RESERVED_TYPES
+from .core.events import RESERVED_TYPES
 
 __all__ = ["SCHEMAS", "Json", "array", "record", "schema", "text", "whole"]
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from .access import COOKIE, bearer_of, unauthorized
 from .clients import is_secure
-from .events import timestamp
+from .core.events import timestamp
 from .problems import Problem
 from .state import ACCESS
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .hub import Hub
+from .core.hub import Hub
 from .limits import Flight, Rate
 from .metrics import Metrics
 from .settings import Settings

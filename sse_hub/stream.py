@@ -22,14 +22,16 @@ from .access import allow_subscribe, grant_of
 from .auth import KeysAway
 from .catchup import CatchUp
 from .clients import address_of
-from .deflate import opened, wrapped
-from .events import EventId, Subscription, check_channel, check_pattern, check_type, compact_json, frame, timestamp
-from .hub import Hub, Place, State, Subscriber
+from .core.events import EventId, check_channel, check_pattern, check_type, compact_json, timestamp
+from .core.groups import StartPosition
+from .core.hub import Hub, State, Subscriber
+from .core.ports import StoreUnavailable
+from .core.start import Start
+from .core.subscription import Subscription
+from .core.wire import first, frame, wrap
 from .limits import Places
-from .locating import locate
 from .logs import tell
 from .metrics import Metrics
-from .ports import StoreUnavailable
 from .problems import REQUEST_ID, Problem
 from .requests import accepts_gzip, flag, listed, number
 from .response import EventStream, Opening, Visitor
@@ -46,9 +48,9 @@ DOORS = 8
 """Streams that are being opened at once. A thousand that come together take 0.3 s; who is live does not wait for all of
 them."""
 _ABORT_PATIENCE = 1.0
+_STEP = 1000
+"""Streams that are looked at in one turn of the event loop."""
 _PING = b": ping\n\n"
-_Start = tuple[bool, EventId | None, int | None]
-"""Whether it resumes, after which event, and how many events back it begins otherwise."""
 
 
 class Streams:
@@ -97,17 +99,17 @@ class Streams:
         since_ms = time.time_ns() // 1_000_000
         visitor = Visitor(str(next(self._visits)), address, request[REQUEST_ID], tuple(names), since_ms, grant)
         try:
-            return await self._open_stream(request, subscription, visitor, (resume, cursor, replay))
+            return await self._open_stream(request, subscription, visitor, Start(resume, cursor, replay))
         finally:
             if visitor.id not in self._open:
                 self._places.leave(address)
 
     async def _open_stream(
-        self, request: web.Request, subscription: Subscription, visitor: Visitor, start: _Start
+        self, request: web.Request, subscription: Subscription, visitor: Visitor, start: Start
     ) -> web.StreamResponse:
         opening = Opening(self._settings, subscription)
         try:
-            place = await self._locate(subscription, *start)
+            position = await self._locate(subscription, start)
             async with self._doors:
                 await asyncio.sleep(0)
                 if self.draining:
@@ -118,24 +120,23 @@ class Streams:
             return self._passing(error.reason)
         except ConnectionError:
             return opening
-        self._begin(stream, subscription, start, place)
+        self._begin(stream, subscription, start, position)
         return opening
 
-    async def _locate(
-        self, subscription: Subscription, resume: bool, cursor: EventId | None, replay: int | None
-    ) -> Place | None:
+    async def _locate(self, subscription: Subscription, start: Start) -> StartPosition:
         if not self._hub.ready:
             raise StoreUnavailable(self._hub.store.trouble or "The store is being opened.")
-        return await locate(self._hub, subscription, cursor=cursor, replay=replay, resume=resume)
+        return await start.locate(self._hub, subscription, _pause)
 
-    def _begin(self, stream: EventStream, subscription: Subscription, start: _Start, place: Place | None) -> None:
-        resume, cursor, replay = start
-        subscriber = self._hub.subscribe(subscription, stream, cursor=cursor, replay=replay, resume=resume, place=place)
+    def _begin(self, stream: EventStream, subscription: Subscription, start: Start, position: StartPosition) -> None:
+        subscriber = self._hub.subscribe(
+            subscription, stream, position, resumes=start.resumes, replays=start.replay is not None
+        )
         stream.subscriber = subscriber
         self._open[stream.visitor.id] = stream
         self._all_closed.clear()
-        self._note_begin(stream.visitor, subscriber, replay)
-        stream.take(opened(subscription, self._connected(subscriber, stream.visitor.channels)))
+        self._note_begin(stream.visitor, subscriber, start.replay)
+        stream.write(first(subscription, self._connected(subscriber, stream.visitor.channels)))
         if self.draining:  # it has begun while the headers were sent
             self._say_goodbye(stream)
         else:
@@ -216,7 +217,7 @@ class Streams:
 
     def _part(self, stream: EventStream, farewell: bytes, reason: str) -> None:
         """Write what the hub has for the stream, and last bytes, and end it."""
-        self._hub.settle(stream.subscriber)
+        self._hub.flush_to(stream.subscriber)
         self._hub.unsubscribe(stream.subscriber)
         stream.end(farewell, reason)
 
@@ -246,12 +247,21 @@ class Streams:
             },
         )
 
-    def _ping(self) -> None:
-        """Give everybody a comment: those who are LIVE as groups, and who is BEHIND and waits for a page, by itself."""
-        self._hub.ping(_PING)
-        for stream in self._open.values():
+    async def _ping(self) -> None:
+        """Give everybody a comment: subscribers that are LIVE as groups; one that is BEHIND, by itself."""
+        for _ in self._hub.ping(_PING):
+            await _pause()
+        async for stream in self._slowly():
             if stream.subscriber.state is State.BEHIND and not stream.queued_bytes:
-                stream.take(wrapped(stream.subscriber.subscription, [_PING]))
+                stream.write(wrap(stream.subscriber.subscription, [_PING]))
+
+    async def _slowly(self) -> AsyncIterator[EventStream]:
+        """The open streams, with a pause now and then, in which others are served."""
+        for count, stream in enumerate(list(self._open.values()), 1):
+            if stream.visitor.id in self._open:
+                yield stream
+            if count % _STEP == 0:
+                await _pause()
 
     async def sweep(self) -> None:
         """Until cancelled, ping, let old events go, end streams whose token has ended, and abort those whose client
@@ -262,11 +272,11 @@ class Streams:
             await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, until_ping))
             if time.monotonic() >= next_ping:
                 next_ping = time.monotonic() + self._settings.ping
-                self._ping()
+                await self._ping()
             self._hub.expire(time.time_ns() // 1_000_000)
-            self._hub.share()
+            self._hub.join_shared()
             now = time.monotonic()
-            for stream in list(self._open.values()):
+            async for stream in self._slowly():
                 if stream.stalled(now) >= self._settings.send_timeout:
                     stream.abort()
                 elif (until := stream.visitor.grant.until) is not None and until <= time.time():
@@ -295,6 +305,10 @@ class Streams:
         await self._catch_up.close()
 
 
+async def _pause() -> None:
+    await asyncio.sleep(0)
+
+
 def _subscription(request: web.Request, names: Sequence[str], granted: frozenset[str] | None) -> Subscription:
     try:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
@@ -303,7 +317,7 @@ def _subscription(request: web.Request, names: Sequence[str], granted: frozenset
     chunked = request.version >= HttpVersion11
     gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding"))
     envelope = flag(request, "envelope")
-    return _shared(Subscription(frozenset(names), types, envelope, chunked, granted, gzip, apart=gzip))
+    return _shared(Subscription(frozenset(names), types, envelope, chunked, granted, gzip, unshared=gzip))
 
 
 @functools.lru_cache(1024)

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from ..events import Draft, Event
-from ..hub import Hub
+from ..core.events import Draft, Event
+from ..core.hub import Hub
 
 __all__ = ["Append", "Batches", "clean", "deliver_in_slices"]
 

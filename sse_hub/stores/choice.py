@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from ..events import EventId
-from ..hub import Hub
-from ..log import Log
-from ..ports import Archive, Store
+from ..core.events import EventId
+from ..core.hub import Hub
+from ..core.log import Log
+from ..core.ports import Archive, Store
 from ..settings import Settings
 from ..tasks import Background
 from .memory import MemoryStore

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..events import Event, EventId, Subscription
+from ..core.events import Event, EventId
+from ..core.subscription import Subscription
 from .batches import Append
 from .reading import Gate, connect, following
 

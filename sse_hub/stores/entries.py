@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from ..events import Event, EventId, check_channel, check_type
+from ..core.events import Event, EventId, check_channel, check_type
 
 __all__ = ["named", "of_stream"]
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..events import Event, EventId
-from ..hub import Hub
+from ..core.events import Event, EventId
+from ..core.hub import Hub
 from .entries import of_stream
 from .line import Line, RedisFailed
 from .scripts import BEGIN

@@ -29,7 +29,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LineBroken
 from redis.exceptions import TimeoutError as LineLate
 
-from ..ports import StoreUnavailable
+from ..core.ports import StoreUnavailable
 
 __all__ = ["Line", "RedisFailed"]
 

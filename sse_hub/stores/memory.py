@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..events import Draft, Event
-from ..hub import Hub
+from ..core.events import Draft, Event
+from ..core.hub import Hub
 from .batches import SLICE, Append, Batches, deliver_in_slices
 
 __all__ = ["MemoryStore"]

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 
-from ..events import Event, EventId, Subscription
-from ..ports import Page, Retained
-from ..replay import PAGE_BYTES, PAGE_EVENTS
+from ..core.events import Event, EventId
+from ..core.pages import PAGE_BYTES, PAGE_EVENTS
+from ..core.ports import Page, Retained
+from ..core.subscription import Subscription
 from .entries import named
 
 __all__ = ["Gate", "Reader", "connect", "following"]

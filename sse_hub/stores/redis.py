@@ -19,10 +19,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..events import Draft, Event, EventId, Subscription
-from ..hub import Hub
-from ..ports import Page, Retained, StoreUnavailable
-from ..replay import PAGE_BYTES, PAGE_EVENTS
+from ..core.events import Draft, Event, EventId
+from ..core.hub import Hub
+from ..core.pages import PAGE_BYTES, PAGE_EVENTS
+from ..core.ports import Page, Retained, StoreUnavailable
+from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
 from .entries import named, of_stream

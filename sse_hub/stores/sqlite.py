@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ..events import Draft, Event, EventId, Subscription
-from ..hub import Hub
-from ..ports import Page, Retained, StoreUnavailable
+from ..core.events import Draft, Event, EventId
+from ..core.hub import Hub
+from ..core.ports import Page, Retained, StoreUnavailable
+from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean, deliver_in_slices
 from .database import Appended, Content, Database

@@ -21,7 +21,7 @@ async def join(context: BrowserContext, server: Server) -> Page:
     await page.goto(server.url + "/health")
     await page.evaluate(FOLLOW)
     async with asyncio.timeout(PATIENCE):
-        while any(subscription.apart for subscription, _ in server.hub.subscriptions()):
+        while any(subscription.unshared for subscription, _ in server.hub.subscriptions()):
             await asyncio.sleep(0.01)
     return page
 

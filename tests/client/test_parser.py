@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sse_client import EventParser, EventTooLarge, Parsed
-from sse_hub.events import EventId, frame
+from sse_hub.core.events import EventId
+from sse_hub.core.wire import frame
 
 CHUNKS = st.lists(st.sampled_from([b"data", b":", b" ", b"\n", b"\r", b"id", b"event", b"retry", b"7", b"\xff", b"\0"]))
 

@@ -8,22 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire import Parser, parse
 
-from sse_hub.events import (
+from sse_hub.core.events import (
     RESERVED_TYPES,
     Draft,
     EventId,
-    Subscription,
     check_channel,
     check_pattern,
     check_type,
-    chunk,
-    frame,
     matches,
     timestamp,
 )
+from sse_hub.core.subscription import Subscription
+from sse_hub.core.wire import encode, frame
 
 ids = st.builds(EventId, st.integers(0, 2**53), st.integers(0, 2**53))
 texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+PLAIN = Subscription(frozenset({"*"}))
+ENVELOPE = Subscription(frozenset({"*"}), envelope=True)
 
 
 @given(ids)
@@ -127,18 +129,18 @@ def test_a_retry_comes_first_so_that_it_holds_if_the_connection_breaks_within_th
 
 
 def test_the_default_type_is_not_sent() -> None:
-    assert Draft("main", "message", "x").accepted(EventId(1, 0), 1).frame == b"id: 1-0\ndata: x\n\n"
+    assert encode(PLAIN, Draft("main", "message", "x").accepted(EventId(1, 0), 1)) == b"id: 1-0\ndata: x\n\n"
 
 
 def test_an_ephemeral_event_has_no_id_line() -> None:
     event = Draft("main", "message", "x", ephemeral=True).accepted(EventId(1, 0), 1)
-    assert event.frame == b"data: x\n\n"
-    assert parse(event.envelope)[0].json()["id"] is None
+    assert encode(PLAIN, event) == b"data: x\n\n"
+    assert parse(encode(ENVELOPE, event))[0].json()["id"] is None
 
 
 def test_an_envelope_is_a_message_with_the_whole_event_as_json() -> None:
     event = Draft("home", "door", "öffne\n", ephemeral=False).accepted(EventId(1_763_949_600_123, 4), 1_763_949_600_123)
-    (received,) = parse(event.envelope)
+    (received,) = parse(encode(ENVELOPE, event))
     assert received.type == "message"
     assert received.json() == {
         "id": "1763949600123-4",
@@ -151,24 +153,12 @@ def test_an_envelope_is_a_message_with_the_whole_event_as_json() -> None:
 
 def test_an_event_is_encoded_once() -> None:
     event = Draft("main", "message", "x").accepted(EventId(1, 0), 1)
-    assert event.frame is event.frame
-    assert event.envelope is event.envelope
+    assert encode(PLAIN, event) is encode(PLAIN, event)
+    assert encode(ENVELOPE, event) is encode(ENVELOPE, event)
 
 
 def test_a_timestamp_is_iso_8601_in_utc_to_the_millisecond() -> None:
     assert timestamp(1_763_949_600_007) == "2025-11-24T02:00:00.007Z"
-
-
-def test_a_chunk_is_its_length_in_hexadecimal_and_its_bytes() -> None:
-    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
-
-
-def test_no_empty_chunk_is_written_because_it_would_end_the_body() -> None:
-    assert Subscription(frozenset({"main"})).enclose(b"") == b""
-
-
-def test_an_http_1_0_subscriber_gets_bytes_without_chunks() -> None:
-    assert Subscription(frozenset({"main"}), chunked=False).enclose(b"ab") == b"ab"
 
 
 def test_a_subscription_covers_its_names_and_what_its_patterns_match() -> None:

@@ -93,7 +93,7 @@ async def test_whoever_comes_has_joined_within_a_second_or_so(compressing: Serve
         stream = Inflating(response)
         await stream.next()
         async with asyncio.timeout(PATIENCE):
-            while any(subscription.apart for subscription, _ in compressing.hub.subscriptions()):
+            while any(subscription.unshared for subscription, _ in compressing.hub.subscriptions()):
                 await asyncio.sleep(0.02)
         await compressing.hub.publish("joined")
         assert (await stream.next()).data == "joined"
@@ -140,7 +140,7 @@ async def test_fewer_bytes_are_sent(compressing: Server) -> None:
         await stream.next()
         while compressing.hub.statistics().behind:
             await asyncio.sleep(0.01)
-        compressing.hub.share()  # it would be called within a second
+        compressing.hub.join_shared()  # it would be called within a second
         for number in range(200):
             await compressing.hub.publish(
                 json.dumps({"sensor": "temperature", "value": 21 + number / 10, "unit": "°C"})

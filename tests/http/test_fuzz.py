@@ -13,7 +13,7 @@ from conftest import Server, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sse_hub.events import EventId, check_channel, check_pattern, check_type
+from sse_hub.core.events import EventId, check_channel, check_pattern, check_type
 from sse_hub.problems import Problem
 from sse_hub.requests import flag, number, quality
 

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 from conftest import PATIENCE
 from wire import parse, unchunked
 
-from sse_hub.hub import Subscriber
+from sse_hub.core.hub import Subscriber
 from sse_hub.response import EventStream
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner

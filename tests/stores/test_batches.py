@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sse_hub.events import Draft
+from sse_hub.core.events import Draft
 from sse_hub.stores.batches import Batches, clean
 
 

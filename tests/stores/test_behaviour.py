@@ -8,7 +8,7 @@ import pytest
 from conftest import PATIENCE, Server, serving
 from tokens import SECRET, bearer
 
-from sse_hub.events import Draft, EventId
+from sse_hub.core.events import Draft, EventId
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -336,7 +336,7 @@ async def test_a_larger_batch_than_may_be_is_refused_whole(store: str) -> None:
     async with serving(store=store, max_batch=3) as server:
         response, problem = await server.post("/realtime/c", data=b"1\n2\n\n3\n4\n", headers=NDJSON)
         assert response.status == 413
-        assert problem["detail"] == "The batch has 4 events; one batch may have 3 (--max-batch)."
+        assert problem["detail"] == "The batch has more than 3 events, which is what one batch may have (--max-batch)."
         assert (await server.post("/realtime/c", data=b"1\n\n\n2\r\n\r\n3", headers=NDJSON))[0].status == 200
         assert await retained(server, "c") == ["1", "2", "3"]
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import PATIENCE, Program, Stream
 from redis_server import RedisServer
 
-from sse_hub.events import EventId
+from sse_hub.core.events import EventId
 
 Start = Callable[..., Program]
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import PATIENCE, Program, Server, Stream, serving
 from redis_server import Network, RedisServer
 
-from sse_hub.events import EventId
+from sse_hub.core.events import EventId
 
 Start = Callable[..., Program]
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from conftest import PATIENCE, Program, Server, serving
 
-from sse_hub.events import Draft, EventId, Subscription
+from sse_hub.core.events import Draft, EventId
+from sse_hub.core.subscription import Subscription
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
 from sse_hub.stores.reading import Gate, Reader

@@ -1,9 +1,4 @@
-"""Events, their ids, the names they go by, and the bytes they become.
-
-Framing follows WHATWG HTML, section 9.2.5 and 9.2.6: whatever data is published, a conforming parser reads it back,
-with every line break (CR, LF or CRLF) as LF. An event is encoded once, when its bytes are first needed, and the bytes
-are shared by everyone it goes to.
-"""
+"""Events, their ids, and the names they go by."""
 
 from __future__ import annotations
 
@@ -14,17 +9,16 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 __all__ = [
+    "MOST_STARS",
     "RESERVED_TYPES",
     "Draft",
     "Event",
     "EventId",
-    "Subscription",
     "check_channel",
     "check_pattern",
     "check_type",
-    "chunk",
     "compact_json",
-    "frame",
+    "literals",
     "matches",
     "timestamp",
 ]
@@ -42,7 +36,6 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 _LAST_SEQUENCE = 2**63 - 1
 MOST_STARS = 8
 """Stars in a pattern. Each is a search in every channel name: 62 of them, in 100,000 channels, took 15 s."""
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")  # not str.splitlines(), which breaks at eight more characters (9.2.5)
 
 
 class EventId(NamedTuple):
@@ -101,7 +94,7 @@ class Draft(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """One thing published. Unchanging once it is made; only its encodings are filled in when first asked for."""
+    """One thing published. It never changes; only its encodings are filled in when they are first needed."""
 
     id: EventId | None
     """None for an ephemeral event: it is never logged and moves no cursor."""
@@ -111,22 +104,10 @@ class Event:
     ms: int
     """Unix time in milliseconds at which the event was accepted. The id may be ahead of it: ids never go back, clocks
     do."""
-    _frame: bytes | None = field(default=None, init=False, repr=False)
-    _envelope: bytes | None = field(default=None, init=False, repr=False)
-
-    @property
-    def frame(self) -> bytes:
-        """The event as it stands on the wire."""
-        if self._frame is None:
-            self._frame = frame(self.data, id=self.id, type=None if self.type == "message" else self.type)
-        return self._frame
-
-    @property
-    def envelope(self) -> bytes:
-        """The event on the wire as a `message` whose data is the whole event as JSON (contract, `envelope=1`)."""
-        if self._envelope is None:
-            self._envelope = frame(compact_json(self.as_json()), id=self.id)
-        return self._envelope
+    frame: bytes | None = field(default=None, init=False, repr=False)
+    """The event as it stands on the wire, once `wire.encode` was asked for it."""
+    envelope: bytes | None = field(default=None, init=False, repr=False)
+    """The same in the form of `envelope=1`."""
 
     def as_json(self) -> dict[str, str | None]:
         """The event as the envelope and the history show it."""
@@ -151,29 +132,6 @@ def compact_json(value: object) -> str:
     :raises ValueError: for a number that JSON does not have (RFC 8259, section 6): infinity, or none at all.
     """
     return _encode(value)
-
-
-def frame(data: str, *, id: EventId | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
-    """Encode one event for the wire (WHATWG HTML 9.2.5).
-
-    `type` must hold no line break; everything that is published has passed `check_type`.
-    """
-    lines = [] if retry_ms is None else [f"retry: {retry_ms}"]
-    if id is not None:
-        lines.append(f"id: {id.ms}-{id.sequence}")
-    if type is not None:
-        lines.append(f"event: {type}")
-    if "\n" in data or "\r" in data:
-        lines.extend(f"data: {line}" for line in _LINE_BREAK.split(data))
-    else:
-        lines.append(f"data: {data}")
-    # A lone surrogate can come in by JSON ("\\ud800") and has no UTF-8: it goes out as a question mark.
-    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
-
-
-def chunk(data: bytes) -> bytes:
-    """Wrap bytes as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def check_channel(name: str) -> str:
@@ -220,49 +178,6 @@ def check_type(type: str, *, reserved: bool = False) -> str:
     return type
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What a subscriber wants, and in which form. Subscribers with equal subscriptions share every byte."""
-
-    names: frozenset[str]
-    """Channels and patterns."""
-    types: frozenset[str] = frozenset()
-    """Only these event types; empty for all."""
-    envelope: bool = False
-    chunked: bool = True
-    """Whether the bytes go out in chunks, as HTTP/1.1 needs and HTTP/1.0 does not know."""
-    granted: frozenset[str] | None = None
-    """Of the channels that the names cover, only those that these patterns match; None for all of them."""
-
-    gzip: bool = False
-    """Whether the bytes are a deflate stream (deflate.py)."""
-    apart: bool = False
-    """Whether that is deflated anew for each flush, as it is until the subscriber joins a stream that is shared."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether it names channels only, no patterns."""
-        return not any("*" in name for name in self.names)
-
-    def covers(self, channel: str) -> bool:
-        """Whether the channel is among those subscribed to, and may be read."""
-        if channel not in self.names and not any(matches(name, channel) for name in self.names):
-            return False
-        return self.granted is None or any(matches(pattern, channel) for pattern in self.granted)
-
-    def wants(self, event: Event) -> bool:
-        """Whether an event of a covered channel passes the type filter."""
-        return not self.types or event.type in self.types
-
-    def encode(self, event: Event) -> bytes:
-        """A wanted event's frame in this subscription's form."""
-        return event.envelope if self.envelope else event.frame
-
-    def enclose(self, data: bytes) -> bytes:
-        """Coded bytes as those that go to the transport."""
-        return chunk(data) if self.chunked and data else data
-
-
 def matches(pattern: str, channel: str) -> bool:
     """Whether `*` in the pattern can stand for what the channel has in its place.
 
@@ -282,3 +197,8 @@ def matches(pattern: str, channel: str) -> bool:
             return False
         position += len(part)
     return True
+
+
+def literals(pattern: str) -> tuple[str, str]:
+    """What every channel that the pattern matches begins with, and ends with."""
+    return pattern.partition("*")[0], pattern.rpartition("*")[2]

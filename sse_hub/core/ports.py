@@ -6,7 +6,7 @@ Store           what makes events durable and gives them their ids; every store 
 and the abilities that only some stores have, each a Protocol of its own:
 
 Archive         it keeps more than the hub's log, and events are read from it in pages
-Remembering     it knows an `Idempotency-Key` again, after a restart and on another node
+IdempotentStore it knows an `Idempotency-Key` again, after a restart and on another node
 Cluster         several nodes share it: they count each other's subscribers and agree who does what
 
 StoreUnavailable is the one error of a store. It passes: trying again later is right.
@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from .events import Draft, Event, EventId, Subscription
+from .events import Draft, Event, EventId
+from .subscription import Subscription
 
-__all__ = ["Archive", "Cluster", "Connection", "Page", "Remembering", "Retained", "Store", "StoreUnavailable"]
+__all__ = ["Archive", "Cluster", "Connection", "IdempotentStore", "Page", "Retained", "Store", "StoreUnavailable"]
 
 
 class StoreUnavailable(Exception):
@@ -36,7 +37,7 @@ class StoreUnavailable(Exception):
 class Connection(Protocol):
     """What a subscriber's bytes are written to."""
 
-    def take(self, data: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         """Send the bytes without waiting; say whether it can take more at once. After False it calls `advance` when it
         can."""
 
@@ -105,7 +106,7 @@ class Archive(Protocol):
 
 
 @runtime_checkable
-class Remembering(Protocol):
+class IdempotentStore(Protocol):
     """A store that makes an event of a draft once, however often and wherever it is asked for."""
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:

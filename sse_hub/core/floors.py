@@ -11,12 +11,16 @@ of all channels of which nothing else is known: a loss is then reported too ofte
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import chain
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from .events import EventId, Subscription
+from .events import EventId
+from .subscription import Subscription
 
 __all__ = ["Floors"]
+
+_STEP = 2000
+"""Channels looked at in a step."""
 
 
 class _Rise(NamedTuple):
@@ -34,14 +38,11 @@ class Floors:
     def __init__(self, common: EventId, most: int) -> None:
         self.losses = 0
         """How often a floor has risen."""
+        self.top = common
+        """The highest floor of all channels: a cursor there has lost nothing, whatever it follows."""
         self._common = _Rise(common, 0)
         self._most = most
         self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last
-
-    @property
-    def common(self) -> EventId:
-        """The floor of every channel of which nothing else is known."""
-        return self._common.floor
 
     def of(self, name: str) -> EventId:
         """The floor of one channel."""
@@ -50,6 +51,8 @@ class Floors:
     def raise_to(self, name: str, floor: EventId) -> None:
         """Note that a channel's events up to this id are gone."""
         self.losses += 1
+        if floor > self.top:
+            self.top = floor
         self._rises[name] = _Rise(floor, self.losses)
         self._rises.move_to_end(name)
         if len(self._rises) > self._most:
@@ -64,14 +67,25 @@ class Floors:
     def _raise_common(self, floor: EventId) -> None:
         if floor > self._common.floor:
             self.losses += 1
+            self.top = max(self.top, floor)
             self._common = _Rise(floor, self.losses)
 
-    def highest(self, subscription: Subscription) -> EventId:
-        """The id below which a cursor has lost events of this subscription."""
+    def search(self, subscription: Subscription, cursor: EventId) -> Iterator[bool]:
+        """Whether a cursor has lost events of this subscription, in steps that each take less than a millisecond: True
+        as soon as a loss is found. What rises between two steps is for `risen` to find."""
+        if cursor >= self.top:
+            return
         if subscription.exact:
-            return max(map(self.of, subscription.names))
-        floors = (rise.floor for name, rise in self._rises.items() if subscription.covers(name))
-        return max(chain([self.common], floors))
+            yield any(self.of(name) > cursor for name in subscription.names)
+            return
+        yield self._common.floor > cursor
+        if "*" in subscription.names and subscription.granted is None:
+            yield True  # the highest floor is that of a channel that it covers
+            return
+        rises = list(self._rises.items())
+        for begin in range(0, len(rises), _STEP):
+            some = rises[begin : begin + _STEP]
+            yield any(floor > cursor and subscription.covers(name) for name, (floor, _) in some)
 
     def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
         """The highest of the subscription's floors that are above the cursor and have risen since that loss; None if

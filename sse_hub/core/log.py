@@ -4,8 +4,9 @@ Each channel keeps its events in id order, bounded by count, age and bytes; all 
 *floor* is the id of the newest event that it no longer has; at first, the id at which the hub began. A cursor at or
 above the floor can be served without loss, one below it has lost events.
 
-Finding a cursor is a binary search. Channels stand in the order of their last event, so that what came after a cursor
-is found without a look at the channels that have been quiet since.
+Finding a cursor is a binary search. The events of a few channels are a merge of their lists. Those of a pattern that
+covers many are read from the order of all events, passing over those of other channels. Names are sorted, so that the
+channels of a pattern are those of one range. Nothing here looks at every channel.
 
 Nothing here reads a clock: time is an argument. A clock that goes back has been ahead: events that were accepted until
 then count as accepted at that moment, or they would stay until the wrong time comes true.
@@ -15,13 +16,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
-from heapq import heapify, heappop, heappush, heapreplace, merge
-from itertools import count
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush, merge
+from itertools import count, islice
 from operator import attrgetter
 
-from .events import Event, EventId, Subscription
+from sortedcontainers import SortedList
+
+from .events import Event, EventId, literals
 from .floors import Floors
+from .order import Order
+from .subscription import Subscription, keys
 
 __all__ = ["EVENT_BYTES", "Channel", "Log"]
 
@@ -30,6 +35,12 @@ EVENT_BYTES = 512
 that empty that empty events have one, too."""
 _BACK_MS = 1000
 """A clock that goes back by more than this was set; by less, it is being slewed."""
+
+_FEW = 1000
+"""Channels whose lists are merged for a page. Those of a broader pattern are read from the order of all events."""
+_LOOK = 1000
+"""Events looked at to say which one comes first."""
+_LAST = chr(0x10FFFF)
 
 _by_id = attrgetter("id")
 
@@ -130,6 +141,8 @@ class Log:
         self.evicted = {"channels": 0, "retained_bytes": 0}
         """Channels that had to go, by the limit that they were in the way of."""
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
+        self._names = SortedList[str]()
+        self._order = Order()
         # A heap: for every channel once, a time before which nothing in it can expire. The number tells apart channels
         # of one name; those that have been evicted stand here until they are met, or are more than the others.
         self._due: list[tuple[int, int, Channel]] = []
@@ -149,6 +162,8 @@ class Log:
         self.head = origin
         self.floors.restart(origin)
         self._channels.clear()
+        self._names.clear()
+        self._order.clear()
         self._due.clear()
         self.retained = self._data_bytes = 0
 
@@ -176,12 +191,14 @@ class Log:
         channel = self._channels.get(event.channel)
         if channel is None:
             channel = self._channels[event.channel] = Channel(event.channel, self.floors.of(event.channel), event.ms)
+            self._names.add(event.channel)
             heappush(self._due, (event.ms, next(self._numbers), channel))
         channel.active_ms = event.ms
         if event.ms > self._latest_ms:
             self._latest_ms = event.ms
         if event.id is not None:
             channel.append(event)
+            self._order.append(event)
             self.retained += 1
             self._data_bytes += len(event.data)
             self.head = event.id
@@ -207,7 +224,7 @@ class Log:
             due.append(channel)
             self._trim(channel, now_ms)
             if channel.oldest is None and channel.active_ms <= horizon_ms:
-                del self._channels[channel.name]
+                self._forget(channel)
             else:
                 due_ms = channel.active_ms if channel.oldest is None else self._accepted_ms(channel.oldest)
                 heappush(self._due, (due_ms, number, channel))
@@ -221,7 +238,7 @@ class Log:
             channel = next(iter(self._channels.values()))
             self.evicted["channels" if len(self._channels) > self._max_channels else "retained_bytes"] += 1
             self._drop_all(channel)
-            del self._channels[channel.name]
+            self._forget(channel)
             gone.append(channel)
         last = next(iter(self._channels.values())) if self._overfull and self._channels else None
         while last is not None and self._overfull and len(last) > 1:
@@ -240,77 +257,78 @@ class Log:
     def _overfull(self) -> bool:
         return self.retained_bytes > self._max_retained_bytes
 
+    def _forget(self, channel: Channel) -> None:
+        del self._channels[channel.name]
+        self._names.remove(channel.name)
+
     def _drop_all(self, channel: Channel) -> None:
         while channel.oldest is not None:
             self._drop(channel)
 
     def _drop(self, channel: Channel) -> None:
         before_bytes = channel.retained_bytes
+        oldest = channel.oldest
+        assert oldest is not None
+        self._order.remove(oldest)
         channel.drop_oldest()
         self.retained -= 1
         self._data_bytes -= before_bytes - channel.retained_bytes
         self.floors.raise_to(channel.name, channel.floor)
 
-    def floor_of(self, name: str) -> EventId:
-        """The floor of one channel, whether or not the log still has it."""
-        channel = self._channels.get(name)
-        return self.floors.of(name) if channel is None else channel.floor
-
     def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
-        """Events of the subscription's channels above the cursor, by id. To be used up before the log changes."""
-        runs = [channel.after(cursor) for channel in self._covered(subscription, cursor)]
+        """Events above the cursor, by id; those of other channels may be among them. To be used up before the log
+        changes."""
+        channels = self._few(subscription)
+        if channels is None:
+            return self._order.after(cursor)
+        runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
 
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
         """The id of the subscription's first retained event above a floor, or the lowest that it can have."""
-        first = next(self.after(subscription, floor), None)
-        return floor.next() if first is None or first.id is None else first.id
+        for event in islice(self.after(subscription, floor), _LOOK):
+            if subscription.covers(event.channel) and event.id is not None:
+                return event.id
+        return floor.next()
 
-    def start(self, subscription: Subscription, floor: EventId) -> EventId:
-        """The cursor after which every retained event of the subscription comes."""
-        oldest = min((e.id for c in self._covered(subscription) if (e := c.oldest) is not None and e.id), default=None)
-        return floor if oldest is None or floor < oldest else oldest.preceding()
+    def start(self, subscription: Subscription) -> EventId:
+        """A cursor after which every retained event of the subscription comes."""
+        channels = self._few(subscription)
+        oldest = [self._order.oldest] if channels is None else [channel.oldest for channel in channels]
+        ids = [event.id for event in oldest if event is not None and event.id is not None]
+        return min(ids).preceding() if ids else self.head
 
-    def back(self, subscription: Subscription, floor: EventId, count: int, most: int) -> EventId:
-        """The cursor after which the last `count` wanted events of the subscription come, or all if there are fewer.
+    def back(self, subscription: Subscription, count: int, most: int) -> EventId | None:
+        """The cursor after which the last `count` wanted events of the subscription come; None if there are fewer.
 
-        :param most: how many events are looked at; where few are wanted, fewer than `count` may then be found.
+        :param most: how many events are looked at; if few are wanted, fewer than `count` may then be found.
         """
+        channels = self._few(subscription)
+        events = self._order.backwards() if channels is None else _newest_first(channels)
         found = 0
-        for looked_at, event in enumerate(self._newest_first(subscription)):
+        for looked_at, event in enumerate(events):
             if found == count or looked_at == most:
                 assert event.id is not None
                 return event.id
-            found += subscription.wants(event)
-        return self.start(subscription, floor)
+            found += subscription.covers(event.channel) and subscription.wants(event)
+        return None
 
-    def _newest_first(self, subscription: Subscription) -> Iterator[Event]:
-        """The subscription's events, newest first. To be used up before the log changes.
-
-        A channel is opened when what has been given leads down to its newest event: of 100,000 channels, those that
-        the first hundred events come from.
-        """
-        waiting = iter(sorted(self._covered(subscription, EventId(0, 0)), key=lambda c: c.last, reverse=True))
-        if not subscription.exact:
-            waiting = self._covered(subscription, EventId(0, 0))  # in that order already
-        upcoming = next(waiting, None)
-        runs: list[
-            tuple[int, int, Event, Iterator[Event]]
-        ] = []  # a heap; ids are negative, as it begins with the least
-        while runs or upcoming is not None:
-            if upcoming is not None and (not runs or upcoming.last > (-runs[0][0], -runs[0][1])):
-                run = upcoming.backwards()
-                newest = next(run)
-                heappush(runs, (*_negative(newest), newest, run))
-                upcoming = next(waiting, None)
-                continue
-            _, _, event, run = runs[0]
-            yield event
-            older = next(run, None)
-            if older is None:
-                heappop(runs)
+    def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
+        """The subscription's channels; None if there may be so many that it is better not to look at each."""
+        if subscription.exact:
+            channels = map(self._channels.get, subscription.names)
+            granted = subscription.granted
+            return [c for c in channels if c is not None and (granted is None or subscription.covers(c.name))]
+        names: set[str] = set()
+        for key in keys(subscription):
+            prefix = literals(key)[0] if "*" in key else ""
+            if "*" not in key:
+                names.update([key] if key in self._channels else [])
+            elif self._names.bisect_right(prefix + _LAST) - self._names.bisect_left(prefix) > _FEW - len(names):
+                return None
             else:
-                heapreplace(runs, (*_negative(older), older, run))
+                names.update(self._names.irange(prefix, prefix + _LAST))
+        return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _trim(self, channel: Channel, now_ms: int) -> None:
         horizon = now_ms - self._history_age_ms
@@ -334,25 +352,8 @@ class Log:
         self._due = [(min(due_ms, now_ms), number, channel) for due_ms, number, channel in self._due]
         heapify(self._due)
 
-    def _covered(self, subscription: Subscription, cursor: EventId | None = None) -> Iterator[Channel]:
-        """The subscription's channels; with a cursor only those that retain an event above it, and of a pattern's the
-        one with the newest event first."""
-        if subscription.exact:
-            for name in subscription.names:
-                channel = self._channels.get(name)
-                if channel is not None and (cursor is None or (len(channel) and channel.last > cursor)):
-                    yield channel
-            return
-        for channel in reversed(self._channels.values()):
-            if cursor is not None:
-                if not len(channel):
-                    continue  # it stands here for ephemeral events, or its events are gone
-                if channel.last <= cursor:
-                    return  # and so have all before it
-            if subscription.covers(channel.name):
-                yield channel
 
-
-def _negative(event: Event) -> tuple[int, int]:
-    assert event.id is not None
-    return -event.id.ms, -event.id.sequence
+def _newest_first(channels: Sequence[Channel]) -> Iterator[Event]:
+    """The events of these channels, newest first. To be used up before the log changes."""
+    runs = [channel.backwards() for channel in channels if len(channel)]
+    return merge(*runs, key=_by_id, reverse=True)

@@ -1,0 +1,233 @@
+"""The subscribers of a subscription, in groups that share their bytes. The hub changes all of this; see hub.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from .events import Event, EventId, compact_json
+from .ports import Connection
+from .routing import Router
+from .subscription import Subscription
+from .wire import Compressors, SharedStream, encode, frame, wrap
+
+__all__ = ["Audience", "Audiences", "Group", "StartPosition", "State", "Subscriber", "lost_notice"]
+
+
+class State(Enum):
+    LIVE = "live"
+    BEHIND = "behind"
+    GONE = "gone"
+
+
+class StartPosition(NamedTuple):
+    """Where a subscriber begins."""
+
+    cursor: EventId
+    lost: bool = False
+    """Whether events after its own cursor are gone."""
+    floors: Mapping[str, EventId] = MappingProxyType({})
+    """The floors of a store that are above the cursor, as `ports.Page` has them: what it is informed of already."""
+    losses: int | None = None
+    """How often floors of the log had risen when nothing was found lost; None if the log was not asked."""
+
+
+class Subscriber:
+    """One connection's place in the log."""
+
+    __slots__ = (
+        "_handed_bytes",
+        "cursor",
+        "group",
+        "informed",
+        "losses",
+        "lost",
+        "replayed",
+        "resumed",
+        "state",
+        "write",
+    )
+
+    def __init__(self, group: Group, connection: Connection, start: StartPosition, losses: int) -> None:
+        self.state = State.BEHIND
+        self.cursor = start.cursor
+        """Id of the last event it was handed, while it is BEHIND."""
+        self.lost = start.lost
+        """Whether its first cursor had lost events."""
+        self.resumed = False
+        """Whether it began at a cursor of its own, without loss."""
+        self.replayed: int | None = None
+        """Events handed to it before it was first LIVE; None if no replay was asked for."""
+        self.group = group
+        self.write = connection.write
+        self.losses = losses
+        """The losses of the log that it has been informed of, by their number."""
+        self.informed = start.floors
+        """The losses of a store that it has been informed of, by the floors."""
+        self._handed_bytes = 0
+
+    @property
+    def subscription(self) -> Subscription:
+        return self.group.subscription
+
+    @property
+    def handed_bytes(self) -> int:
+        """Bytes that the hub has written to its connection."""
+        return self._handed_bytes + (self.group.flushed_bytes if self.state is State.LIVE else 0)
+
+    def count(self, size_bytes: int) -> None:
+        """Count bytes that were written to it alone."""
+        self._handed_bytes += size_bytes
+
+
+class Group:
+    """Some of an audience, and the bytes that they get in this turn. How many it may be is the hub's to say."""
+
+    __slots__ = ("audience", "flushed_bytes", "live", "members", "pending", "pending_bytes", "pending_events")
+
+    def __init__(self, audience: Audience) -> None:
+        self.audience = audience
+        self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
+        self.members = 0
+        self.pending: list[bytes] = []
+        """Frames; of a shared stream, segments that its flushes have made."""
+        self.pending_bytes = 0
+        self.pending_events = 0
+        self.flushed_bytes = 0
+
+    @property
+    def subscription(self) -> Subscription:
+        return self.audience.subscription
+
+    def take_pending(self) -> bytes:
+        """What the group gets in this turn, as the bytes that go to the transport; nothing is pending afterwards."""
+        if self.audience.shared is None:
+            data = wrap(self.subscription, self.pending)
+        else:
+            self.audience.flush_shared()
+            data = b"".join(self.pending)
+        self.pending = []
+        self.pending_bytes = self.pending_events = 0
+        return data
+
+
+class Audience:
+    """All subscribers of one subscription.
+
+    :param shared: the deflate stream that they have in common; None without compression.
+    """
+
+    __slots__ = ("groups", "members", "shared", "subscription")
+
+    def __init__(self, subscription: Subscription, shared: SharedStream | None = None) -> None:
+        self.subscription = subscription
+        self.shared = shared
+        self.groups: list[Group] = []
+        self.members = 0
+
+    def add(self, event: Event) -> None:
+        """Add an event of a channel that the subscription covers."""
+        if self.subscription.wants(event):
+            self._add(encode(self.subscription, event), events=1)
+
+    def add_notice(self, data: bytes) -> None:
+        """Add bytes that are no event."""
+        self._add(data, events=0)
+
+    def _add(self, data: bytes, events: int) -> None:
+        shared = False
+        for group in self.groups:
+            if group.live:
+                if self.shared is None:
+                    group.pending.append(data)
+                group.pending_bytes += len(data)
+                group.pending_events += events
+                shared = True
+        if shared and self.shared is not None:
+            self.shared.add(data)
+
+    def flush_shared(self) -> None:
+        """Compress what has been added, for all groups: a stream that is shared is flushed for all at one place."""
+        segment = b"" if self.shared is None else self.shared.flush()
+        for group in self.groups if segment else ():
+            if group.live:
+                group.pending.append(segment)
+
+    def reset_shared(self) -> None:
+        """Begin the shared stream anew, for somebody who has not read it."""
+        if self.shared is not None:
+            self.shared.reset()
+
+
+class Audiences:
+    """All audiences, and the way from a channel to those that it concerns.
+
+    :param most: subscribers in a group.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._audiences: dict[Subscription, Audience] = {}
+        self._unshared: dict[Audience, None] = {}
+        self._router = Router[Audience]()
+        self._compressors = Compressors()
+
+    def __iter__(self) -> Iterator[Audience]:
+        return iter(self._audiences.values())
+
+    def concerned(self, channel: str) -> Sequence[Audience]:
+        """The audiences whose subscription covers the channel."""
+        return self._router.route(channel)
+
+    def forget(self, channel: str) -> None:
+        """Keep nothing for a channel that is no longer used."""
+        self._router.forget(channel)
+
+    def channels(self) -> Iterator[str]:
+        """The channels that are subscribed to by name."""
+        return self._router.names()
+
+    def unshared(self) -> list[Audience]:
+        """The audiences that wait to join a shared stream."""
+        return list(self._unshared)
+
+    def enter(self, subscription: Subscription) -> Group:
+        """A group of this subscription's audience, with one member more."""
+        audience = self._audiences.get(subscription)
+        if audience is None:
+            is_shared = subscription.gzip and not subscription.unshared
+            stream = SharedStream(self._compressors, subscription) if is_shared else None
+            audience = self._audiences[subscription] = Audience(subscription, stream)
+            self._router.add(audience)
+            if subscription.unshared:
+                self._unshared[audience] = None
+        group = next((group for group in reversed(audience.groups) if group.members < self._most), None)
+        if group is None:
+            group = Group(audience)
+            audience.groups.append(group)
+        group.members += 1
+        audience.members += 1
+        return group
+
+    def leave(self, group: Group) -> bool:
+        """Count one member less; say whether the group is gone, which it is when it was the last."""
+        audience = group.audience
+        group.members -= 1
+        audience.members -= 1
+        if group.members:
+            return False
+        audience.groups.remove(group)
+        if not audience.groups:
+            del self._audiences[audience.subscription]
+            self._unshared.pop(audience, None)
+            self._router.remove(audience)
+            audience.reset_shared()
+        return True
+
+
+def lost_notice(after: EventId, following: EventId) -> bytes:
+    """The event `lost`: between these two ids, events are gone. It has no id of its own: a client that is cut off here
+    still has the old cursor, and is informed again."""
+    return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")

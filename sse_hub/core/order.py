@@ -1,0 +1,100 @@
+"""All retained events of all channels, in the order of their ids.
+
+A subscriber of a broad pattern reads on from its cursor here: a merge of a hundred thousand channels for every page
+would take seconds. An event that is dropped from its channel is taken out, wherever it stands: what is dropped is
+mostly the oldest, which costs nothing to find; any other is found by two binary searches.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from .events import Event, EventId
+
+__all__ = ["Order"]
+
+_BLOCK = 512
+"""Events in a block, from which taking one out moves few others."""
+
+
+def _id(event: Event | None) -> EventId:
+    assert event is not None
+    assert event.id is not None
+    return event.id
+
+
+class Order:
+    """Events in blocks, the blocks in a list."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[Event | None]] = []
+        self._starts: list[EventId] = []
+        """By block, an id that is not above its first and above all before it."""
+        self._begin = 0  # in the first block, what stands before this index has been taken out
+
+    def append(self, event: Event) -> None:
+        """Put an event at the end; its id is above all others."""
+        if not self._blocks or len(self._blocks[-1]) >= _BLOCK:
+            self._blocks.append([])
+            self._starts.append(_id(event))
+        self._blocks[-1].append(event)
+
+    def remove(self, event: Event) -> None:
+        """Take an event out."""
+        first = self._blocks[0]
+        if first[self._begin] is event:
+            first[self._begin] = None  # its data must not wait for the block's end
+            self._begin += 1
+            if self._begin == len(first):
+                self._drop_block(0)
+            return
+        index = bisect_right(self._starts, _id(event)) - 1
+        block = self._blocks[index]
+        at = bisect_left(block, _id(event), lo=self._begin if index == 0 else 0, key=_id)
+        assert block[at] is event
+        del block[at]
+        if not block:
+            self._drop_block(index)
+        elif index + 1 < len(self._blocks) and index > 0 and len(block) + len(self._blocks[index + 1]) <= _BLOCK // 2:
+            block += self._blocks[index + 1]
+            self._drop_block(index + 1)
+
+    def _drop_block(self, index: int) -> None:
+        del self._blocks[index], self._starts[index]
+        if index == 0:
+            self._begin = 0
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._blocks.clear()
+        self._starts.clear()
+        self._begin = 0
+
+    def after(self, cursor: EventId) -> Iterator[Event]:
+        """Events with an id above the cursor, oldest first. To be used up before anything changes."""
+        index = max(bisect_right(self._starts, cursor) - 1, 0)
+        while index < len(self._blocks):
+            block = self._blocks[index]
+            begin = self._begin if index == 0 else 0
+            if _id(block[-1]) > cursor:
+                for at in range(bisect_right(block, cursor, lo=begin, key=_id), len(block)):
+                    yield _event(block[at])
+            index += 1
+
+    def backwards(self) -> Iterator[Event]:
+        """Events newest first. To be used up before anything changes."""
+        for index in range(len(self._blocks) - 1, -1, -1):
+            block = self._blocks[index]
+            for at in range(len(block) - 1, (self._begin if index == 0 else 0) - 1, -1):
+                yield _event(block[at])
+
+    @property
+    def oldest(self) -> Event | None:
+        """The event with the lowest id."""
+        return self._blocks[0][self._begin] if self._blocks else None
+
+
+def _event(event: Event | None) -> Event:
+    assert event is not None
+    return event

@@ -1,0 +1,150 @@
+"""Pages that many catch up with: bytes made once for all that stand at the same place.
+
+A thousand subscribers that resume at once read the same events. Each page is encoded for the first of them and kept for
+the others, so that memory grows by pages and not by subscribers. Subscribers that come from different places are led
+together: a page ends where a page that is already there begins.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from .events import Event, EventId
+from .log import Log
+from .subscription import Subscription
+from .wire import encode, wrap
+
+__all__ = ["PAGE_BYTES", "PAGE_EVENTS", "EncodedPage", "LogPages", "PageCache"]
+
+PAGE_BYTES = 64 << 10
+"""A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow
+connection holds two at most, and one event."""
+PAGE_EVENTS = 1000
+"""Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less
+than a millisecond."""
+_KEPT = 256
+"""Pages kept."""
+_KEPT_BYTES = 32 << 20
+"""Bytes of them: an event of the largest size makes a page as large as itself."""
+_NOTHING_GONE: Mapping[str, EventId] = {}
+
+
+class EncodedPage(NamedTuple):
+    """A page in the bytes of one subscription."""
+
+    reached: EventId
+    events: int
+    data: bytes
+    full: bool = False
+    """Whether it ends because it is large enough, not because there is no more."""
+    floors: Mapping[str, EventId] = _NOTHING_GONE
+    """The floors of its channels that were above its beginning when it was read from a store; see `ports.Page`."""
+    following: EventId = EventId(0, 0)
+    """Id of its first event above all of these, or the lowest that there can be."""
+    losses: int = 0
+    """How often a floor of the log had risen when it was read from there."""
+
+    @classmethod
+    def of(
+        cls,
+        subscription: Subscription,
+        events: Iterable[Event],
+        after: EventId,
+        end: EventId,
+        floors: Mapping[str, EventId] = _NOTHING_GONE,
+        losses: int = 0,
+    ) -> EncodedPage:
+        """Encode events that come after a cursor, up to the size of a page; those that the subscription does not want
+        are passed over.
+
+        :param end: where the events lead to, if the page holds all of them.
+        """
+        frames: list[bytes] = []
+        highest = max(floors.values(), default=after)
+        following = highest.next()
+        reached = after
+        size = looked_at = 0
+        full = False
+        for event in events:
+            if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
+                full = True
+                break
+            assert event.id is not None
+            if event.id > end:
+                break
+            if reached <= highest < event.id:
+                following = event.id
+            reached = event.id
+            looked_at += 1
+            if subscription.wants(event) and subscription.covers(event.channel):
+                frames.append(encode(subscription, event))
+                size += len(frames[-1])
+        reached = reached if full else max(reached, end)
+        return cls(reached, len(frames), wrap(subscription, frames), full, floors, following, losses)
+
+
+class PageCache:
+    """The pages made last."""
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[tuple[Subscription, EventId], EncodedPage] = OrderedDict()
+        self._starts: dict[Subscription, list[EventId]] = {}
+        self._bytes = 0
+
+    def get(self, subscription: Subscription, after: EventId) -> EncodedPage | None:
+        """The page after this cursor, if there is one."""
+        page = self._pages.get((subscription, after))
+        if page is not None:
+            self._pages.move_to_end((subscription, after))
+        return page
+
+    def add(self, subscription: Subscription, after: EventId, page: EncodedPage) -> None:
+        """Keep a full page, in the place of one that is out of date. A page that ended with the log would lack what is
+        published next."""
+        if (subscription, after) in self._pages:
+            self._drop(subscription, after)
+        self._pages[subscription, after] = page
+        self._bytes += len(page.data)
+        insort(self._starts.setdefault(subscription, []), after)
+        while len(self._pages) > _KEPT or (self._bytes > _KEPT_BYTES and len(self._pages) > 1):
+            self._drop(*next(iter(self._pages)))
+
+    def _drop(self, subscription: Subscription, after: EventId) -> None:
+        self._bytes -= len(self._pages.pop((subscription, after)).data)
+        self._starts[subscription].remove(after)
+        if not self._starts[subscription]:
+            del self._starts[subscription]
+
+    def end(self, subscription: Subscription, after: EventId, otherwise: EventId) -> EventId:
+        """Where a page that begins at this cursor should end: where the next one begins."""
+        starts = self._starts.get(subscription, ())
+        index = bisect_right(starts, after)
+        return min(starts[index], otherwise) if index < len(starts) else otherwise
+
+
+class LogPages:
+    """Pages of a log.
+
+    :param log: the log. It has one of these for as long as it does not begin anew.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._cache = PageCache()
+
+    def after(self, subscription: Subscription, cursor: EventId) -> EncodedPage:
+        """The next page after this cursor."""
+        log, floors = self._log, self._log.floors
+        if cursor >= log.head:  # a newcomer that wants no replay, or one that has caught up
+            return EncodedPage(cursor, 0, b"")
+        known = self._cache.get(subscription, cursor)
+        if known is not None and floors.risen(subscription, cursor, known.losses) is None:
+            return known  # nothing of it has gone since
+        end = self._cache.end(subscription, cursor, log.head)
+        page = EncodedPage.of(subscription, log.after(subscription, cursor), cursor, end, losses=floors.losses)
+        if page.full:
+            self._cache.add(subscription, cursor, page)
+        return page

@@ -1,0 +1,136 @@
+"""Which audiences a channel concerns.
+
+A channel asks for its own name, and for the patterns whose literal beginning it has: never for all subscriptions. A
+pattern without a literal beginning is found by its literal end; only one that has neither is tried on every channel.
+Equal patterns of many subscriptions are tried once.
+
+A channel's route is kept, with the version of the patterns that it was made from: patterns that come and go make routes
+out of date all at once, and each is made anew when it is needed next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from .events import literals, matches
+from .subscription import Subscription, keys
+
+__all__ = ["Router"]
+
+_MOST_ROUTES = 200_000
+"""Routes kept. They are made anew in microseconds; keeping those of every channel ever used would cost memory."""
+
+
+class Entry(Protocol):
+    """What is routed to."""
+
+    @property
+    def subscription(self) -> Subscription: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Router(Generic[E]):
+    """Finds the entries whose subscription covers a channel."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[E, None]] = {}
+        self._by_beginning = _Patterns[E](lambda channel, length: channel[:length])
+        self._by_end = _Patterns[E](lambda channel, length: channel[len(channel) - length :])
+        self._version = 0
+        self._routes: dict[str, tuple[int, Sequence[E]]] = {}
+
+    def add(self, entry: E) -> None:
+        """Route to this entry from now on."""
+        for key in keys(entry.subscription):
+            if "*" in key:
+                self._version += 1
+                patterns, literal = self._place(key)
+                patterns.add(literal, key, entry)
+            else:
+                self._exact.setdefault(key, {})[entry] = None
+                self._routes.pop(key, None)
+
+    def remove(self, entry: E) -> None:
+        """Route to it no more."""
+        for key in keys(entry.subscription):
+            if "*" in key:
+                self._version += 1
+                patterns, literal = self._place(key)
+                patterns.remove(literal, key, entry)
+            else:
+                entries = self._exact[key]
+                del entries[entry]
+                if not entries:
+                    del self._exact[key]
+                self._routes.pop(key, None)
+
+    def route(self, channel: str) -> Sequence[E]:
+        """The entries that this channel concerns."""
+        known = self._routes.get(channel)
+        if known is not None and known[0] == self._version:
+            return known[1]
+        found = dict.fromkeys(self._candidates(channel))
+        route = [entry for entry in found if entry.subscription.covers(channel)]
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        self._routes[channel] = self._version, route
+        return route
+
+    def forget(self, channel: str) -> None:
+        """Keep no route of a channel that is no longer used."""
+        self._routes.pop(channel, None)
+
+    def names(self) -> Iterator[str]:
+        """The channels that are subscribed to by name."""
+        return iter(self._exact)
+
+    def _candidates(self, channel: str) -> Iterator[E]:
+        yield from self._exact.get(channel, ())
+        yield from self._by_beginning.of(channel)
+        yield from self._by_end.of(channel)
+
+    def _place(self, pattern: str) -> tuple[_Patterns[E], str]:
+        beginning, end = literals(pattern)
+        return (self._by_end, end) if end and not beginning else (self._by_beginning, beginning)
+
+
+class _Patterns(Generic[E]):
+    """Patterns by a literal part.
+
+    :param part: the part of a channel that has this length, where the literal part would stand.
+    """
+
+    def __init__(self, part: Callable[[str, int], str]) -> None:
+        self._part = part
+        self._entries: dict[str, dict[str, dict[E, None]]] = {}  # by literal part, then by pattern
+        self._lengths: Counter[int] = Counter()  # how many literal parts have a length
+
+    def add(self, literal: str, pattern: str, entry: E) -> None:
+        if literal not in self._entries:
+            self._entries[literal] = {}
+            self._lengths[len(literal)] += 1
+        self._entries[literal].setdefault(pattern, {})[entry] = None
+
+    def remove(self, literal: str, pattern: str, entry: E) -> None:
+        patterns = self._entries[literal]
+        entries = patterns[pattern]
+        del entries[entry]
+        if not entries:
+            del patterns[pattern]
+        if not patterns:
+            del self._entries[literal]
+            self._lengths[len(literal)] -= 1
+            if not self._lengths[len(literal)]:
+                del self._lengths[len(literal)]
+
+    def of(self, channel: str) -> Iterator[E]:
+        """The entries of the patterns that match a channel."""
+        for length in self._lengths:
+            patterns = self._entries.get(self._part(channel, length)) if length <= len(channel) else None
+            for pattern, entries in (patterns or {}).items():
+                if matches(pattern, channel):
+                    yield from entries

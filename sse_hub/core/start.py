@@ -1,0 +1,78 @@
+"""Where a subscriber begins: what it asks for, and the position that log and store find for that."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from .events import EventId
+from .groups import StartPosition
+from .hub import Hub
+from .subscription import Subscription
+
+__all__ = ["Start"]
+
+_NEVER = EventId(0, 0)
+
+
+class Start(NamedTuple):
+    """What a subscriber asks for."""
+
+    resumes: bool = False
+    """Whether it has a cursor of an earlier connection, though perhaps none that can be read."""
+    cursor: EventId | None = None
+    """The id of the last event that it has."""
+    replay: int | None = None
+    """Without a cursor: how many events back it begins; None for none, and no `live`."""
+
+    async def locate(self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
+        """Find the position, for `Hub.subscribe`.
+
+        :param pause: lets others do something between two steps of a long search.
+        :raises StoreUnavailable: if the store has to be read and cannot be.
+        """
+        if self.resumes:
+            return await self._after_cursor(hub, subscription, pause)
+        if self.replay:
+            return await self._back(hub, subscription, self.replay)
+        return StartPosition(hub.log.head)
+
+    async def _after_cursor(
+        self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]
+    ) -> StartPosition:
+        cursor = self.cursor
+        if cursor is not None and cursor > hub.log.head and not (hub.archive and await hub.archive.reach(cursor)):
+            cursor = None
+        if cursor is None:
+            return await self._at_the_beginning(hub, subscription)
+        floors = hub.log.floors
+        losses = floors.losses
+        if hub.archive is None:
+            for found in floors.search(subscription, cursor):
+                if found:
+                    return StartPosition(cursor, lost=True)
+                await pause()
+            return StartPosition(cursor, losses=losses)
+        if cursor >= floors.top or (subscription.exact and not any(floors.search(subscription, cursor))):
+            return StartPosition(cursor)
+        gone = (await hub.archive.page(subscription, cursor, cursor)).floors
+        return StartPosition(cursor, bool(gone), gone)
+
+    @staticmethod
+    async def _at_the_beginning(hub: Hub, subscription: Subscription) -> StartPosition:
+        """The cursor is none of this hub's: begin at the oldest event."""
+        if hub.archive is None:
+            return StartPosition(hub.log.start(subscription), lost=True)
+        page = await hub.archive.page(subscription, _NEVER, hub.log.floors.top)
+        first = page.events[0].id if page.events else None
+        return StartPosition(page.reached if first is None else first.preceding(), True, page.floors)
+
+    @staticmethod
+    async def _back(hub: Hub, subscription: Subscription, count: int) -> StartPosition:
+        start = hub.log.back(subscription, count, hub.max_replay)
+        if hub.archive is None:
+            return StartPosition(start or hub.log.start(subscription))
+        if start is not None and start >= hub.log.floors.top:
+            return StartPosition(start)
+        start, floors = await hub.archive.back(subscription, count, hub.max_replay)
+        return StartPosition(start, floors=floors)
