@@ -12,6 +12,7 @@ from pathlib import Path
 
 WHAT = {
     "compress": "compressing once for everybody, beside none and a compressor for each connection",
+    "faults": "what the field does to nodes, stores and networks, and what is left",
     "nodes": "several processes that share a port and one Redis",
     "parse": "the client's parser",
     "publish": "what the stores cost",

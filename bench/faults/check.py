@@ -1,0 +1,156 @@
+"""What must hold after a run, of what publishers and followers remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Connected", "Got", "Id", "Lost", "Published", "Story", "check"]
+
+Id = tuple[int, int]
+_SLACK_MS = 20_000
+"""By so much an event that nobody acknowledged may have been published later than it was sent."""
+
+
+@dataclass
+class Published:
+    """Something that a publisher has sent."""
+
+    data: str
+    channel: str
+    ids: tuple[Id, Id] | None = None
+    """The first and the last id that were acknowledged; None if nobody knows whether it was published."""
+    count: int = 1
+    sent_ms: int = 0
+    """Unix time at which it was sent first."""
+
+    @property
+    def parts(self) -> list[str]:
+        """The data of its events."""
+        return [self.data] if self.count == 1 else [f"{self.data}/{number}" for number in range(self.count)]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.data[:12]} in {self.channel} as {self.ids}"
+
+
+@dataclass
+class Got:
+    """An event that a follower got."""
+
+    id: Id
+    data: str
+
+
+@dataclass
+class Lost:
+    """A loss that a follower was told: what lies between these ids."""
+
+    after: Id
+    next: Id
+    excused: bool = False
+    """Whether the hub could not know if anything was lost."""
+
+
+@dataclass
+class Connected:
+    """A connection that a follower made."""
+
+    cursor: Id | None
+    """What it asked for."""
+    id: Id
+    lost: bool
+    excused: bool = False
+
+
+@dataclass
+class Story:
+    """What a follower remembers, in order."""
+
+    name: str
+    names: Sequence[str]
+    entries: list[Got | Lost | Connected] = field(default_factory=list)
+
+    def covers(self, channel: str) -> bool:
+        return any(name == channel or (name.endswith("*") and channel.startswith(name[:-1])) for name in self.names)
+
+
+def check(published: Sequence[Published], stories: Sequence[Story]) -> list[str]:
+    """What does not hold, a sentence each."""
+    return [wrong for story in stories for wrong in _check(published, story)]
+
+
+def _check(published: Sequence[Published], story: Story) -> Iterator[str]:
+    known = {each.data: each for each in published}
+    yield from _check_order(known, story)
+    first = next((entry for entry in story.entries if isinstance(entry, Connected)), None)
+    if first is None:
+        yield f"{story.name} never connected"
+        return
+    got = {entry.data for entry in story.entries if isinstance(entry, Got)}
+    mine = [each for each in published if story.covers(each.channel)]
+    missing = [each for each in mine if each.ids and each.ids[0] > first.id and not got.issuperset(each.parts)]
+    unknown = [each for each in mine if not each.ids and not got.issuperset(each.parts)]
+    ranges = list(_ranges(known, story))
+    for each in missing:
+        if not any(gone.holds(each) for gone in ranges):
+            yield f"{story.name} lacks {each.shown}, which was acknowledged, and was told no loss there"
+    for gone in ranges:
+        perhaps = (gone.after[0] - _SLACK_MS < each.sent_ms < gone.latest[0] + _SLACK_MS for each in unknown)
+        if not gone.excused and not any(gone.holds(each) for each in missing) and not any(perhaps):
+            yield f"{story.name} was told of a loss from {gone.after} to {gone.latest}, and lacks nothing there"
+
+
+def _check_order(known: dict[str, Published], story: Story) -> Iterator[str]:
+    """Each event once, in the order of ids, as it was published."""
+    last: Id = (0, 0)
+    seen: set[str] = set()
+    for entry in story.entries:
+        if isinstance(entry, Connected):
+            if entry.lost and entry.id < last:
+                last = entry.id  # another stream of ids has begun
+        elif isinstance(entry, Got):
+            origin = known.get(entry.data.partition("/")[0])
+            if origin is None or not story.covers(origin.channel):
+                yield f"{story.name} got {entry.data!r}, which nobody published for it"
+            elif origin.ids is not None and not origin.ids[0] <= entry.id <= origin.ids[1]:
+                yield f"{story.name} got {entry.data} as {entry.id}; it was acknowledged as {origin.ids}"
+            if entry.data in seen:
+                yield f"{story.name} got {entry.data} twice"
+            if entry.id <= last:
+                yield f"{story.name} got {entry.id} after {last}"
+            seen.add(entry.data)
+            last = entry.id
+
+
+@dataclass
+class _Range:
+    """Where a follower was told that something is lost."""
+
+    after: Id
+    before: dict[str, Id]
+    """By channel, what is not lost any more."""
+    latest: Id
+    excused: bool
+
+    def holds(self, each: Published) -> bool:
+        assert each.ids is not None
+        return self.after < each.ids[1] and each.ids[0] < self.before.get(each.channel, self.latest)
+
+
+def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
+    """What the follower was told is lost.
+
+    A stream that begins with `lost` says that something after the cursor is gone, of each channel the oldest: what
+    comes then of a channel comes without a gap.
+    """
+    for index, entry in enumerate(story.entries):
+        if isinstance(entry, Lost):
+            yield _Range(entry.after, {}, entry.next, entry.excused)
+        elif isinstance(entry, Connected) and entry.lost:
+            before: dict[str, Id] = {}
+            for later in story.entries[index + 1 :]:
+                if isinstance(later, Got) and (origin := known.get(later.data.partition("/")[0])) is not None:
+                    before.setdefault(origin.channel, later.id)
+            excused = entry.excused or entry.cursor is None
+            yield _Range(entry.cursor or (0, 0), before, max(before.values(), default=(1 << 62, 0)), excused)

