@@ -18,32 +18,35 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web, web_response
 
-from sse_hub import (
-    access,
-    cors,
-    demo,
-    logs,
-    minting,
-    nodes,
-    openapi,
-    pages,
-    probe,
-    publish,
-    session,
-    signals,
-    stream,
-    visitors,
-    workers,
-)
+from sse_hub import logs
 from sse_hub.core.hub import Hub
-from sse_hub.limits import Flight, Rate
+from sse_hub.http import (
+    access,
+    channels,
+    cluster,
+    headers,
+    history,
+    openapi,
+    operations,
+    problems,
+    publish,
+    request_log,
+    session,
+    site,
+    streams,
+    subscribe,
+    subscribers,
+)
+from sse_hub.http.access import ACCESS, Access
+from sse_hub.http.app_keys import BACKGROUND, BUDGET, HUB, METRICS, RATE, SETTINGS
+from sse_hub.http.cluster import NODES, Nodes
+from sse_hub.http.idempotency import IDEMPOTENCY, IdempotencyCache
+from sse_hub.http.streams import STREAMS, Streams
+from sse_hub.limits import ByteBudget, Rate
 from sse_hub.metrics import Metrics
-from sse_hub.notify import notify
-from sse_hub.problems import problem_documents
-from sse_hub.settings import Settings, url_of
-from sse_hub.state import ACCESS, ANSWERS, BACKGROUND, FLIGHT, HUB, METRICS, NODES, RATE, SETTINGS, STREAMS
+from sse_hub.program import command, demo, signals, stores, systemd, workers
+from sse_hub.settings import SettingError, Settings, url_of
 from sse_hub.stdio import complain, secure
-from sse_hub.stores import choice
 from sse_hub.tasks import Background
 
 __all__ = ["HUB", "Settings", "create_app", "main", "make_runner"]
@@ -64,9 +67,9 @@ def create_app(settings: Settings | None = None) -> web.Application:
 
     :param settings: by default those of the `SSE_*` variables.
     """
-    settings = Settings.read([], os.environ) if settings is None else settings
+    settings = _from_environment() if settings is None else settings
     app = web.Application(
-        middlewares=[problem_documents, access.guard, cors.preflight],
+        middlewares=[problems.problem_documents, access.guard, headers.preflight],
         client_max_size=settings.max_body,
     )
     workers.refuse_several(settings)
@@ -74,45 +77,56 @@ def create_app(settings: Settings | None = None) -> web.Application:
         _hide_versions()
     for remark in settings.remarks:
         logger.warning("%s", remark)
-    hub = Hub(choice.make_log(settings, _clock), _soon(app), settings.max_replay)
+    hub = Hub(stores.make_log(settings, _clock), _soon(app), settings.max_replay)
     background = Background()
-    choice.attach_store(hub, settings, _clock, background)
+    stores.attach_store(hub, settings, _clock, background)
 
     app[SETTINGS] = settings
     app[HUB] = hub
     app[BACKGROUND] = background
-    app[METRICS] = Metrics(hub.statistics, settings.node_name, background.restarts)
-    app[ACCESS] = access.Access(settings, app[METRICS])
-    app[STREAMS] = stream.Streams(hub, settings, app[METRICS])
-    app[NODES] = nodes.Nodes(hub)
-    app[ANSWERS] = publish.Answers(settings.max_idempotency_keys, app[METRICS])
-    app[FLIGHT] = flight = Flight(settings.max_in_flight)
-    app[METRICS].in_flight_bytes.set_function(lambda: flight.bytes)
+    app[METRICS] = metrics = Metrics(hub.statistics, settings.node_name, background.restarts)
+    app[ACCESS] = Access(settings, metrics)
+    app[STREAMS] = Streams(hub, settings, metrics)
+    app[NODES] = Nodes(hub)
+    app[IDEMPOTENCY] = IdempotencyCache(settings.max_idempotency_keys, metrics)
+    app[BUDGET] = budget = ByteBudget(settings.max_in_flight)
+    metrics.in_flight_bytes.set_function(lambda: budget.bytes)
     app[RATE] = Rate(settings.publish_rate)
 
     app.add_routes(
         [
-            web.get("/", pages.page),
-            web.get("/web/{file}", pages.asset),
-            web.get("/stream", stream.follow_channels, allow_head=False),
-            web.get("/realtime/{channel}", stream.follow_channel, allow_head=False),
+            web.get("/", site.page),
+            web.get("/web/{file:.+}", site.asset),
+            web.get("/stream", subscribe.follow_channels, allow_head=False),
+            web.get("/realtime/{channel}", subscribe.follow_channel, allow_head=False),
             web.post("/realtime/{channel}", publish.publish),
-            web.get("/metrics", pages.metrics, allow_head=False),
+            web.get("/metrics", operations.metrics, allow_head=False),
             web.post("/api/broadcast", publish.broadcast),
-            web.get("/api/channels", pages.channels),
-            web.get("/api/channels/{channel}/events", pages.history),
-            web.get("/api/subscribers", visitors.visitors),
-            web.delete("/api/subscribers/{id}", visitors.end),
+            web.get("/api/channels", channels.channels),
+            web.get("/api/channels/{channel}/events", history.history),
+            web.get("/api/subscribers", subscribers.subscribers),
+            web.delete("/api/subscribers/{id}", subscribers.end),
             web.post("/api/session", session.begin),
             web.delete("/api/session", session.end),
             web.get("/api/openapi.json", openapi.describe),
-            web.get("/health", pages.health),
+            web.get("/health", operations.health),
         ]
     )
-    app.on_response_prepare.append(cors.complete_answer)
-    app.cleanup_ctx.extend([access.checking, nodes.storing, stream.sweeping, pages.measuring, demo.demonstration])
+    app.on_response_prepare.extend([headers.complete_headers, request_log.count_answer])
+    app.cleanup_ctx.extend(
+        [access.checking, cluster.storing, streams.sweeping, operations.measuring, demo.demonstration]
+    )
     app.on_shutdown.append(_drain)
     return app
+
+
+def _from_environment() -> Settings:
+    """:raises SystemExit: with one line on stderr if a variable cannot be used."""
+    try:
+        return Settings.read({}, os.environ)
+    except SettingError as error:
+        complain(f"sse-server: {error}")
+        raise SystemExit(2) from None
 
 
 def _clock() -> int:
@@ -143,7 +157,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
         app,
         auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
-        access_log_class=logs.AccessLog,
+        access_log_class=request_log.AccessLog,
         shutdown_timeout=settings.drain * 0.2,
         keepalive_timeout=settings.request_timeout,  # counted from the connection on, so that slow headers end, too
         max_line_size=settings.max_header,
@@ -171,9 +185,9 @@ async def _serve(app: web.Application, settings: Settings) -> None:
             signals.on(name, end)
         signals.on("SIGHUP", lambda: _read_again(app, certificate))
         logs.announce(f"sse-hub is at {url_of(settings, runner.addresses[0][1])} - Ctrl-C ends it", settings.log_format)
-        notify("READY=1")
+        systemd.notify("READY=1")
         await ending.wait()
-        notify("STOPPING=1")
+        systemd.notify("STOPPING=1")
         logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
     finally:
         await runner.cleanup()
@@ -226,8 +240,8 @@ def _raise_file_limit() -> None:
 
 
 def _rest_collector() -> None:
-    """Have Python look for cyclic garbage seldom: with 1,000 subscribers a full look takes 70 ms, in which nobody gets
-    anything. Connections leave no cycles behind (6,000 of them, without the collector: 0 objects), so little waits."""
+    """Have Python look for cyclic garbage seldom: with 1,000 subscribers a full look takes 70 ms, in which nothing is
+    delivered. Connections leave no cycles behind (6,000 of them, without the collector: 0 objects), so little waits."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
@@ -252,12 +266,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the program's name; by default that of this process.
     """
     secure()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["token"]:
-        return minting.main(arguments[1:], os.environ)
-    if arguments[:1] == ["health"]:
-        return probe.main(arguments[1:], os.environ)
-    settings = Settings.read(arguments, os.environ)
+    return command.run(arguments, _run)
+
+
+def _run(settings: Settings) -> int:
     logs.set_up(settings.log_format, settings.log_level)
     logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
     _raise_file_limit()
@@ -266,9 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings.loop)) as runner:
             runner.run(_serve(create_app(settings), settings))
-    except ssl.SSLError as error:
-        complain(f"sse-server: the certificate or its key cannot be used: {error}")
-        return 1
+    except ssl.SSLError:
+        raise
     except OSError as error:
         complain(f"sse-server: {_about(error, settings)}")
         return 1

@@ -4,7 +4,7 @@ Knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor t
 key, never from the token: a token that could choose would choose `none`, or use a public key as a secret.
 
 Denied     a token that is not accepted; says which check failed and what was expected, never a secret
-KeysAway   no key can be had, so that nothing can be said of any token
+KeySetUnavailable   no key can be had, so that nothing can be said of any token
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = [
     "FixedKey",
     "Grant",
     "KeySet",
+    "KeySetUnavailable",
     "Keys",
-    "KeysAway",
     "Tokens",
     "read_file",
     "read_key",
@@ -52,7 +52,7 @@ class Denied(Exception):
     """A token that is not accepted. The message says which check failed and what was expected."""
 
 
-class KeysAway(Exception):
+class KeySetUnavailable(Exception):
     """No key can be had, so that nothing can be said of any token. It will pass."""
 
 
@@ -99,7 +99,7 @@ class Keys(Protocol):
         """The key for a token with this header, and the algorithms that it is for.
 
         :raises Denied: if there is none.
-        :raises KeysAway: if it cannot be said.
+        :raises KeySetUnavailable: if it cannot be said.
         """
 
 
@@ -192,7 +192,7 @@ class KeySet:
         if found is None:
             kid = str(header.get("kid"))[:80]
             if self._failure:
-                raise KeysAway(self._failure)
+                raise KeySetUnavailable(self._failure)
             raise Denied(f"its key {kid!r} (kid) is not among the {len(self._keys)} of the key set")
         return found.key, (found.algorithm_name,)
 
@@ -257,7 +257,7 @@ class Tokens:
         """What the token grants.
 
         :raises Denied: if it is not accepted.
-        :raises KeysAway: if no key can be had to check it.
+        :raises KeySetUnavailable: if no key can be had to check it.
         """
         try:
             header = jwt.get_unverified_header(token)

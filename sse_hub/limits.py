@@ -1,4 +1,4 @@
-"""What one client, or all together, may use up: places for subscribers, publishes a second, bytes that requests hold.
+"""What one client, or all together, may use up: slots for subscribers, publishes a second, bytes that requests hold.
 
 Everything counted here is counted by something that a client cannot choose at will: its address, or a token that was
 checked. No clock is read: time is an argument.
@@ -11,11 +11,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
-__all__ = ["Flight", "Hold", "Places", "Rate", "Refusal", "TooMuch"]
+from cachetools import LRUCache
+
+__all__ = ["BudgetExceeded", "ByteBudget", "Rate", "Refusal", "Reservation", "SubscriberSlots"]
 
 _BUCKETS = 10_000
-"""Clients whose rate is remembered. Who was quiet longest is forgotten first, and has a full bucket by then unless
-10,000 others publish."""
+"""Clients whose rate is remembered. The client that was quiet longest is forgotten first, and has a full bucket by then
+unless 10,000 others publish."""
 
 
 class Rate:
@@ -28,9 +30,9 @@ class Rate:
     def __init__(self, per_second: float, seconds: float = 5.0) -> None:
         self._per_second = per_second
         self._capacity = max(per_second * seconds, 1.0)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # content, and when it was that
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_BUCKETS)  # content, and when it was that
 
-    def take(self, client: str, count: int, now: float) -> float:
+    def consume(self, client: str, count: int, now: float) -> float:
         """Take this much from a client's bucket; 0.0 if it was there, else the seconds after which it would be.
 
         More than a bucket holds is let pass when the bucket is full, and has to be waited for afterwards: a batch is
@@ -44,22 +46,19 @@ class Rate:
         if content < needed:
             return (needed - content) / self._per_second
         self._buckets[client] = content - count, now
-        self._buckets.move_to_end(client)
-        if len(self._buckets) > _BUCKETS:
-            self._buckets.popitem(last=False)
         return 0.0
 
 
 class Refusal(NamedTuple):
-    """Why there is no place."""
+    """Why there is no slot."""
 
     limit: str
     """Which limit it is, for the figures."""
     reason: str
 
 
-class Places:
-    """The places for subscribers.
+class SubscriberSlots:
+    """The slots for subscribers.
 
     :param all: how many there are.
     :param each: how many of them one address may have.
@@ -68,39 +67,39 @@ class Places:
     def __init__(self, all: int, each: int) -> None:
         self._all = all
         self._each = each
-        self._taken: Counter[str] = Counter()
+        self._used: Counter[str] = Counter()
         self._count = 0
 
     def refusal(self, address: str) -> Refusal | None:
-        """Why there is no place for this address; None if there is one."""
+        """Why there is no slot for this address; None if there is one."""
         if self._count >= self._all:
-            return Refusal("subscribers", f"All {self._all} places are taken (--max-subscribers).")
-        if self._taken.get(address, 0) >= self._each:
+            return Refusal("subscribers", f"All {self._all} slots for subscribers are in use (--max-subscribers).")
+        if self._used.get(address, 0) >= self._each:
             return Refusal(
                 "address",
-                f"All {self._each} places of the address {address} are taken (--max-subscribers-per-address; "
+                f"All {self._each} slots of the address {address} are in use (--max-subscribers-per-address; "
                 "for a proxy: --trusted-proxies).",
             )
         return None
 
-    def take(self, address: str) -> None:
-        """Take a place."""
+    def acquire(self, address: str) -> None:
+        """Use a slot."""
         self._count += 1
-        self._taken[address] += 1
+        self._used[address] += 1
 
-    def leave(self, address: str) -> None:
-        """Give a place back."""
+    def release(self, address: str) -> None:
+        """Give a slot back."""
         self._count -= 1
-        self._taken[address] -= 1
-        if not self._taken[address]:
-            del self._taken[address]
+        self._used[address] -= 1
+        if not self._used[address]:
+            del self._used[address]
 
 
-class TooMuch(Exception):
+class BudgetExceeded(Exception):
     """All requests together hold as many bytes as they may."""
 
 
-class Flight:
+class ByteBudget:
     """The bytes that requests hold, from their arrival until they are answered.
 
     Three hundred bodies of a megabyte that never end are three hundred megabytes. When there are too many bytes, the
@@ -110,63 +109,72 @@ class Flight:
     """
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self._most = most
         self.bytes = 0
         """Bytes that are held."""
-        self._arriving: OrderedDict[Hold, None] = OrderedDict()
+        self._arriving: OrderedDict[Reservation, Callable[[], object]] = OrderedDict()
 
-    def hold(self) -> Hold:
+    def reserve(self) -> Reservation:
         """What one request holds; a context manager that lets go of it."""
-        return Hold(self)
+        return Reservation(self)
 
-    def _add(self, hold: Hold, count: int) -> None:
-        while self.bytes + count > self.most:
-            oldest = next((each for each in self._arriving if each is not hold and each.bytes), None)
-            if oldest is None or oldest.give_up is None:
-                raise TooMuch
-            self._release(oldest)
+    def add(self, reservation: Reservation, count: int) -> None:
+        """See `Reservation.add`."""
+        while self.bytes + count > self._most:
+            oldest = next((each for each in self._arriving if each is not reservation and each.bytes), None)
+            if oldest is None:
+                raise BudgetExceeded
+            give_up = self._arriving[oldest]
+            self.release(oldest)
             oldest.given_up = True
-            oldest.give_up()
+            give_up()
         self.bytes += count
+        reservation.bytes += count
 
-    def _release(self, hold: Hold) -> None:
-        self.bytes -= hold.bytes
-        hold.bytes = 0
-        self._arriving.pop(hold, None)
+    def arrive(self, reservation: Reservation, give_up: Callable[[], object]) -> None:
+        """See `Reservation.arrive`."""
+        self._arriving[reservation] = give_up
+
+    def keep(self, reservation: Reservation) -> None:
+        """See `Reservation.keep`."""
+        self._arriving.pop(reservation, None)
+
+    def release(self, reservation: Reservation) -> None:
+        """Let go of everything that it holds."""
+        self.bytes -= reservation.bytes
+        reservation.bytes = 0
+        self._arriving.pop(reservation, None)
 
 
-class Hold:
+class Reservation:
     """What one request holds."""
 
-    __slots__ = ("_flight", "bytes", "give_up", "given_up")
+    __slots__ = ("_budget", "bytes", "given_up")
 
-    def __init__(self, flight: Flight) -> None:
-        self._flight = flight
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
         self.bytes = 0
+        """Bytes that it holds."""
         self.given_up = False
-        self.give_up: Callable[[], object] | None = None
-        """Ends the request's arrival; None unless it is arriving."""
+        """Whether it was given up for the sake of others."""
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> Reservation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._flight._release(self)
+        self._budget.release(self)
 
     def add(self, count: int) -> None:
         """Hold so many bytes more.
 
-        :raises TooMuch: if there is no room for them.
+        :raises BudgetExceeded: if there is no room for them.
         """
-        self._flight._add(self, count)
-        self.bytes += count
+        self._budget.add(self, count)
 
     def arrive(self, give_up: Callable[[], object]) -> None:
         """Hold what follows only until somebody else needs the room, and then be given up by this function."""
-        self.give_up = give_up
-        self._flight._arriving[self] = None
+        self._budget.arrive(self, give_up)
 
     def keep(self) -> None:
         """Hold it until the end: it has arrived, and nobody may give it up."""
-        self.give_up = None
-        self._flight._arriving.pop(self, None)
+        self._budget.keep(self)

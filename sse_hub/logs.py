@@ -1,7 +1,8 @@
 """What the server says while it runs: one line for each thing worth one, as text or as JSON (`--log-format`).
 
 `tell` gives a message and what belongs to it by name, so that an operator can search for it. While a request is being
-answered, its id is among that. Nothing that a client sent can end a line and begin another.
+answered, its id is among that. Nothing that a client sent can end a line and begin another. The lines are made by
+structlog; they are written by a handler of our own, as no other never waits for a reader.
 """
 
 from __future__ import annotations
@@ -11,36 +12,23 @@ import json
 import logging
 import os
 import queue
-import random
 import re
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from typing import Any
 
-from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
+import structlog
+from structlog.stdlib import ProcessorFormatter
 
-from .clients import address_of
-from .core.events import timestamp
-from .state import SETTINGS, hub_of
+__all__ = ["announce", "request_id", "set_up", "tell"]
 
-__all__ = ["AccessLog", "announce", "begin_request", "set_up", "tell"]
-
-_request_id: ContextVar[str | None] = ContextVar("request id", default=None)
+request_id: ContextVar[str | None] = ContextVar("request id", default=None)
+"""The id of the request that is being answered."""
 _LINES = 10_000
 _PATIENCE = 1.0
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-def begin_request(request: web.Request) -> str:
-    """The id of a request: a trusted proxy's, else one made up. Lines told from now on, for this request, carry it."""
-    given = request.headers.get("X-Request-ID", "")
-    if not (given and _ID.fullmatch(given) and hub_of(request)[SETTINGS].trusted_proxies):
-        given = f"{random.getrandbits(64):016x}"
-    _request_id.set(given)
-    return given
 
 
 def tell(logger: logging.Logger, level: int, message: str, **about: object) -> None:
@@ -56,13 +44,28 @@ def set_up(format: str, level: str) -> None:
     except (AttributeError, OSError, ValueError):
         descriptor = 2
     handler = _Writer(descriptor)
-    handler.setFormatter(_Json() if format == "json" else _Text())
+    last = [_as_json] if format == "json" else [_as_text]
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[_name, _add_about],
+            processors=[ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, *last],
+        )
+    )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
+def announce(message: str, format: str) -> None:
+    """Write, whatever `--log-level` is, the line that the person or program that started the server waits for."""
+    now = time.time()
+    line = {"time": _moment(now), "level": "info", "logger": "sse_hub", "message": message}
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Writer):
+            handler.put(json.dumps(line) if format == "json" else message)
+
+
 class _Writer(logging.Handler):
-    """Writes lines in a thread of its own. Whoever reads stderr may stop doing so, and no event must wait for that:
-    past `_LINES` that wait, further ones are dropped, and how many is said when writing goes on."""
+    """Writes lines in a thread of its own. A reader of stderr may stop reading, and no event must wait for that: past
+    `_LINES` that wait, further ones are dropped, and how many is written when it goes on."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -94,48 +97,43 @@ class _Writer(logging.Handler):
                     line = line[os.write(self._descriptor, line) :]
 
     def close(self) -> None:
-        """See `logging.Handler`: at the end, wait for what has been said, but not for ever."""
+        """See `logging.Handler`: at the end, wait for the lines that are there, but not for ever."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
             self._thread.join(_PATIENCE)
         super().close()
 
 
-def announce(message: str, format: str) -> None:
-    """Say, whatever `--log-level` is, what the person or program that started the server waits for."""
-    line = {"time": timestamp(time.time_ns() // 1_000_000), "level": "info", "logger": "sse_hub", "message": message}
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Writer):
-            handler.put(json.dumps(line) if format == "json" else message)
+def _name(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Begin the line with when, how bad, and who."""
+    record: logging.LogRecord = line["_record"]
+    begin = {"time": record.created, "level": record.levelname.lower(), "logger": record.name}
+    return {**begin, "message": line.pop("event"), **line}
 
 
-def _about(record: logging.LogRecord) -> Mapping[str, object]:
-    told: Mapping[str, object] = getattr(record, "about", {})
-    id = _request_id.get()
-    return told if id is None or "request" in told else {**told, "request": id}
+def _add_about(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    about: Mapping[str, object] = getattr(line["_record"], "about", {})
+    id = request_id.get()
+    line.update(about if id is None or "request" in about else {**about, "request": id})
+    return line
 
 
-class _Text(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        told = "".join(f" {name}={_plain(value)}" for name, value in _about(record).items())
-        return _one_line(super().formatMessage(record)) + told
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": timestamp(int(record.created * 1000)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **_about(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+def _as_json(logger: object, name: str, line: MutableMapping[str, Any]) -> str:
+    line["time"] = _moment(line["time"])
+    return json.dumps(line, default=str)
+
+
+def _as_text(logger: object, name: str, line: MutableMapping[str, Any]) -> str:
+    moment, level, who, message = (line.pop(key) for key in ("time", "level", "logger", "message"))
+    exception = line.pop("exception", "")
+    about = "".join(f" {key}={_plain(value)}" for key, value in line.items())
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) + f",{int(moment % 1 * 1000):03d}"
+    text = f"{when} {level.upper()} {who}: {_one_line(str(message))}{about}"
+    return f"{text}\n{exception}" if exception else text
 
 
 def _plain(value: object) -> str:
@@ -145,26 +143,3 @@ def _plain(value: object) -> str:
 
 def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
-
-
-class AccessLog(AbstractAccessLogger):
-    """A line for each request, when it is answered; without the token that its query may hold."""
-
-    @property
-    def enabled(self) -> bool:
-        return self.logger.isEnabledFor(logging.INFO)
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """See `AbstractAccessLogger`."""
-        query = [(name, "…" if name == "token" else value) for name, value in request.query.items()]
-        tell(
-            self.logger,
-            logging.INFO,
-            "request",
-            address=address_of(request) if isinstance(request, web.Request) else request.remote,
-            method=request.method,
-            path=str(request.rel_url.with_query(query)),
-            status=response.status,
-            bytes=response.body_length,
-            seconds=round(time, 6),
-        )

@@ -1,23 +1,27 @@
 """The settings: one table of flag, variable, default, unit and help. The command line, `--help` and the README are made
-from it."""
+from it.
+
+SettingError   a value that cannot be used; says what came and what would be right
+"""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-from . import __version__
+from .address import Address, without_secret
 from .auth import read_file, read_key
-from .stdio import complain
-from .stores.address import Address, without_secret
 
-__all__ = ["Settings", "table", "url_of"]
+__all__ = ["SettingError", "Settings", "table", "url_of"]
+
+
+class SettingError(Exception):
+    """A value that cannot be used. The message says what came and what would be right."""
 
 
 def _whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -230,7 +234,7 @@ class Settings:
     tls_cert: str = _setting("", _path, "file", "certificate chain in PEM: serve by TLS; read again at SIGHUP")
     tls_key: str = _setting("", _path, "file", "its private key in PEM, if that is another file")
     retry: int = _setting(
-        3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 %% of this"
+        3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 % of this"
     )
     ping: float = _setting(15.0, _seconds, "s", "time between two comment pings on a connection")
     send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts nothing for so long is aborted")
@@ -270,13 +274,11 @@ class Settings:
         return self.node or socket.gethostname()
 
     @classmethod
-    def read(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-        """Settings from the command line and, where a flag is not given, from the environment.
+    def read(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+        """Settings from flags, by the names of the fields here, and from the environment where a flag is not given.
 
-        :raises SystemExit: with status 2 and one line on stderr if a value cannot be used; with 0 after `--help` and
-            `--version`.
+        :raises SettingError: if a value cannot be used.
         """
-        given = vars(_parser().parse_args(arguments))
         values: dict[str, object] = {}
         for row in table():
             text = given.get(row.name, environment.get(row.variable))
@@ -288,18 +290,13 @@ class Settings:
                     f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; passed over",
                 )
                 continue
-            source = row.flag if row.name in given else row.variable
-            try:
-                values[row.name] = row.read(text)
-            except OSError as error:
-                _fail(f"{source} names a file that cannot be read: {error}")
-            except ValueError as error:
-                shown = without_secret(text) if row.name == "store" else text
-                _fail(f"{source} takes {error}" if row.secret else f"{source} is {shown!r}, but it takes {error}")
+            values[row.name] = row.value(text, row.flag if row.name in given else row.variable)
         if values.get("jwt_key") and values.get("jwks_url"):
-            _fail("--jwt-key and --jwks-url exclude each other: tokens are checked by one's own key or an issuer's")
+            raise SettingError(
+                "--jwt-key and --jwks-url exclude each other: tokens are checked by one's own key or an issuer's"
+            )
         if values.get("tls_key") and not values.get("tls_cert"):
-            _fail("--tls-key needs --tls-cert, the certificate that it belongs to")
+            raise SettingError("--tls-key needs --tls-cert, the certificate that it belongs to")
         return cls(**cast("dict[str, Any]", values))
 
 
@@ -314,6 +311,21 @@ class Row:
     help: str
     secret: bool
     """Whether its value must not be shown."""
+
+    def value(self, text: str, source: str) -> object:
+        """What a text means for this setting.
+
+        :param source: the flag or the variable that it comes from.
+        :raises SettingError: if it cannot be used.
+        """
+        try:
+            return self.read(text)
+        except OSError as error:
+            raise SettingError(f"{source} names a file that cannot be read: {error}") from None
+        except ValueError as error:
+            shown = without_secret(text) if self.name == "store" else text
+            takes = f"{source} takes {error}" if self.secret else f"{source} is {shown!r}, but it takes {error}"
+            raise SettingError(takes) from None
 
     @property
     def flag(self) -> str:
@@ -341,16 +353,6 @@ def table() -> list[Row]:
     ]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        _fail(f"{message}; --help lists the flags")
-
-
-def _fail(message: str) -> NoReturn:
-    complain(f"sse-server: {message}")
-    raise SystemExit(2)
-
-
 def url_of(settings: Settings, port: int | None = None) -> str:
     """The URL of the page, as somebody at this machine can open it.
 
@@ -359,26 +361,3 @@ def url_of(settings: Settings, port: int | None = None) -> str:
     host, port = settings.reachable_host, settings.port if port is None else port
     scheme = "https" if settings.tls_cert else "http"
     return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="sse-server",
-        description="The Server-Sent Events hub: open the printed address in a browser, or read it with: curl -N http://127.0.0.1:8000/stream",
-        epilog="Each flag has a variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"sse-hub {__version__}")
-    for row in table():
-        default = (
-            f" ({row.shown_default}{' ' + row.unit if row.unit not in ('', 'address', 'port') else ''})"
-            if row.default not in ("", ())
-            else ""
-        )
-        if isinstance(row.default, bool):
-            parser.add_argument(row.flag, dest=row.name, action="store_const", const="1", help=row.help)
-        else:
-            metavar = row.unit.upper() or "VALUE"
-            parser.add_argument(row.flag, dest=row.name, metavar=metavar, help=row.help + default)
-    return parser

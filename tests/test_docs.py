@@ -14,9 +14,10 @@ import pytest
 
 import sse_client
 import sse_hub
+from sse_hub.http.app_keys import HUB, METRICS
+from sse_hub.http.openapi import document
 from sse_hub.metrics import LIMITS
 from sse_hub.settings import Row, Settings, table
-from sse_hub.state import HUB, METRICS
 from sse_server import create_app
 
 ROOT = Path(__file__).parent.parent
@@ -82,15 +83,36 @@ def test_help_names_every_flag_with_its_default() -> None:
         assert row.shown_default in text or row.shown_default == "off"
 
 
-def test_the_map_names_every_module() -> None:
-    assert sse_hub.__doc__ is not None
-    for path in (ROOT / "sse_hub").glob("*.py"):
-        assert path.name == "__init__.py" or path.name in sse_hub.__doc__
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 
 
-@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
-def test_python_in_a_document_compiles_and_imports_what_is_there(document: Path) -> None:
-    for block in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
+def test_the_architecture_names_every_module_in_the_row_of_its_folder() -> None:
+    rows = dict(re.findall(r"^\| `(sse_hub/\w*/?)` \| (.*) \|$", ARCHITECTURE, re.MULTILINE))
+    for path in (ROOT / "sse_hub").rglob("*.py"):
+        folder = f"{path.parent.relative_to(ROOT)}/"
+        if path.name != "__init__.py" and path.parent.name != "console":
+            assert f"`{path.name}`" in rows[folder], folder
+    named = set(re.findall(r"`(\w+\.py)`", " ".join(rows.values())))
+    assert named <= {path.name for path in (ROOT / "sse_hub").rglob("*.py")}
+
+
+def test_the_protocol_names_every_route_parameter_and_status() -> None:
+    described = document(Settings())
+    routes = {f"{method.upper()} {path}" for path, item in described["paths"].items() for method in item}
+    assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", PROTOCOL, re.MULTILINE)) == routes
+    queries = {each["name"] for each in described["components"]["parameters"].values() if each["in"] == "query"}
+    assert all(f"`{name}=" in PROTOCOL or f"`?{name}=" in PROTOCOL for name in queries)
+    statuses = {
+        status for item in described["paths"].values() for each in item.values() for status in each["responses"]
+    }
+    listed = set(re.findall(r"^\| (\d{3}) \|", PROTOCOL, re.MULTILINE))
+    assert {status for status in statuses if status >= "400"} | {"405"} == listed
+
+
+@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_python_in_a_document_compiles_and_imports_what_is_there(file: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module in {"sse_client", "sse_server", "sse_hub"}:
                 module = importlib.import_module(node.module)
@@ -100,12 +122,12 @@ def test_python_in_a_document_compiles_and_imports_what_is_there(document: Path)
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bench").glob("*.py"))]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_benchmark_that_a_document_names_is_there(document: Path) -> None:
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)
+def test_every_benchmark_that_a_document_names_is_there(file: Path) -> None:
     found = re.search(r"^WHAT = ({.*?})", (ROOT / "bench" / "__main__.py").read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     known = ast.literal_eval(found[1])
-    named = re.findall(r"python -m bench ([a-z]+)", document.read_text())
+    named = re.findall(r"python -m bench ([a-z]+)", file.read_text())
     assert set(named) <= set(known)
 
 

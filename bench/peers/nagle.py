@@ -14,10 +14,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import sse_server
-from sse_hub import response
+from sse_hub.http import connection
 
 
-class Delayed(response.EventStream):
+class Delayed(connection.Connection):
     """An open event stream whose small writes may wait for each other."""
 
     __slots__ = ()
@@ -28,5 +28,5 @@ class Delayed(response.EventStream):
 
 
 if __name__ == "__main__":
-    response.EventStream = Delayed  # type: ignore[assignment,misc]
+    connection.Connection = Delayed  # type: ignore[assignment,misc]
     raise SystemExit(sse_server.main())

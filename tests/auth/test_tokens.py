@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from sse_hub.auth import ALL, NOTHING, Denied, Grant, KeysAway, KeySet, Tokens, granted, read_key
+from sse_hub.auth import ALL, NOTHING, Denied, Grant, KeySet, KeySetUnavailable, Tokens, granted, read_key
 
 SECRET = "0123456789abcdef0123456789abcdef"
 CLAIMS: dict[str, Any] = {"sse": {"subscribe": ["sensors.*"], "publish": ["alerts"]}}
@@ -262,7 +262,7 @@ async def test_an_issuer_that_is_away_is_no_fault_of_the_token() -> None:
     issuer = Issuer("a")
     tokens = issuer.tokens()
     issuer.away = True
-    with pytest.raises(KeysAway, match="nobody answers"):
+    with pytest.raises(KeySetUnavailable, match="nobody answers"):
         await tokens.grant(issuer.mint("a"))
     issuer.away = False
     issuer.now = 11

@@ -137,7 +137,7 @@ async def test_every_word_is_there_in_every_language(page: Page, server: Server)
     await page.goto(server.url)
     missing = await page.evaluate(
         """async () => {
-             const { LANGUAGES, say, speak } = await import(new URL("web/words.js", document.baseURI).href);
+             const { LANGUAGES, say, speak } = await import(new URL("web/app/words.js", document.baseURI).href);
              const used = [...document.querySelectorAll("[data-words], [data-label]")]
                .flatMap(({ dataset }) => [dataset.words, dataset.label]).filter(Boolean);
              const template = [...document.querySelectorAll("template")].flatMap(({ content }) =>

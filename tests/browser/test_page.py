@@ -13,7 +13,7 @@ from aiohttp import web
 from conftest import PATIENCE, Program, Server, serving
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
-from sse_hub.state import STREAMS
+from sse_hub.http.streams import STREAMS
 from sse_server import Settings, create_app
 
 
@@ -175,7 +175,9 @@ async def test_a_full_server_is_waited_for_and_its_reason_shown(page: Page) -> N
             for _ in range(4):
                 await places.enter_async_context(server.stream())
             await page.goto(f"{server.url}/#streams=main")
-            await expect(page.locator('.row[data-type="error"] .data').first).to_contain_text("places are taken")
+            await expect(page.locator('.row[data-type="error"] .data').first).to_contain_text(
+                "slots for subscribers are in use"
+            )
         await expect(state(page)).to_have_attribute("data-state", "live", timeout=15_000)
 
 

@@ -10,7 +10,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 FOLLOW = """
 async ([base, channels]) => {
-  const { connect } = await import(base + "/web/sse.js");
+  const { connect } = await import(base + "/web/client/sse.js");
   window.hub = connect(base + "/");
   window.got = [];
   window.states = [];
@@ -24,7 +24,7 @@ LIVE = 'window.states.at(-1) === "live"'
 async def tab(context: BrowserContext, server: Server, *channels: str) -> Page:
     """A tab that follows channels with the library alone, without the page around it."""
     page = await context.new_page()
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(FOLLOW, [server.url, list(channels or ("main",))])
     await page.wait_for_function(LIVE)
     return page
@@ -97,7 +97,7 @@ async def _publish(server: Server, count: int) -> None:
 
 async def test_a_following_can_begin_in_the_past_and_after_a_cursor(page: Page, server: Server) -> None:
     ids = [await server.hub.publish(data) for data in "abc"]
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(FOLLOW, [server.url, ["other"]])
     script = """from => {
       const mine = (window.got = []);
@@ -114,10 +114,10 @@ async def test_a_following_can_begin_in_the_past_and_after_a_cursor(page: Page, 
 async def test_a_tab_that_keeps_to_itself_has_a_connection_of_its_own(context: BrowserContext, server: Server) -> None:
     await tab(context, server)
     page = await context.new_page()
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(
         """async base => {
-             const { connect } = await import(base + "/web/sse.js");
+             const { connect } = await import(base + "/web/client/sse.js");
              connect(base + "/", { shared: false }).follow(["main"], {});
            }""",
         server.url,
@@ -128,10 +128,10 @@ async def test_a_tab_that_keeps_to_itself_has_a_connection_of_its_own(context: B
 async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(
         """async base => {
-             const { connect } = await import(base + "/web/sse.js");
+             const { connect } = await import(base + "/web/client/sse.js");
              connect(base + "/", { token: async () => "secret" }).follow(["main"], {});
            }""",
         server.url,
@@ -157,10 +157,10 @@ async def test_eight_pages_share_one_connection(context: BrowserContext, server:
 
 
 async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_them(page: Page, server: Server) -> None:
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     said = await page.evaluate(
         """async base => {
-             const { covers, isAfter } = await import(base + "/web/sse.js");
+             const { covers, isAfter } = await import(base + "/web/client/sse.js");
              return [isAfter("10-0", "9-0"), isAfter("9-10", "9-9"), isAfter("9-9", "9-9"), isAfter("1-0", null),
                      covers("a.*", "a.b.c"), covers("a.*", "a"), covers("*", "x"), covers("a*b*c", "abc"),
                      covers("a*bc*c", "abc"), covers("ab", "ab"), covers("a*a", "a")];
@@ -171,7 +171,7 @@ async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_the
 
 
 async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: Page, server: Server) -> None:
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(FOLLOW, [server.url, ["main"]])
     await page.evaluate(
         """() => {
@@ -189,10 +189,10 @@ async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: P
 async def test_nothing_is_missed_between_the_past_and_the_shared_connection(page: Page, server: Server) -> None:
     await server.hub.publish("first", channel="a")
     publishing = asyncio.create_task(_publish(server, 300))
-    await page.goto(server.url + "/web/icon.svg")
+    await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(
         """async base => {
-             const { connect } = await import(base + "/web/sse.js");
+             const { connect } = await import(base + "/web/client/sse.js");
              window.got = [];
              connect(base + "/").follow(["a"], { event: (event) => got.push(event.data) }, { replay: 1000 });
            }""",

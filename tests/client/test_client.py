@@ -160,7 +160,7 @@ async def test_a_full_server_is_waited_for(caplog: pytest.LogCaptureFixture) -> 
         await server.hub.publish("a")
         await first.close()
         assert [event.data for event in await waiting] == ["a"]
-    assert "places are taken" in caplog.text
+    assert "slots for subscribers are in use" in caplog.text
 
 
 async def test_a_request_that_the_hub_will_never_fulfil_is_an_error(client: SSEClient) -> None:

@@ -17,8 +17,8 @@ import pytest
 import yaml
 from conftest import ROOT, Program, tool
 
+from sse_hub.http.app_keys import METRICS
 from sse_hub.settings import Settings, table
-from sse_hub.state import METRICS
 from sse_server import create_app
 
 DEPLOY = ROOT / "deploy"

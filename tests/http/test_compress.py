@@ -17,7 +17,7 @@ from playwright.async_api import Page
 from wire import Parser, Received
 
 from sse_client import SSEClient
-from sse_hub.state import STREAMS
+from sse_hub.http.streams import STREAMS
 
 GZIP = {"Accept-Encoding": "gzip"}
 
@@ -197,8 +197,8 @@ async def test_the_client_follows_it_and_comes_back_to_it(compressing: Server) -
             got.append(event.data)
             if len(got) == 3:
                 break
-            for stream in list(compressing.app[STREAMS].visitors()):
-                compressing.app[STREAMS].end(str(stream["id"]))
+            for stream in list(compressing.app[STREAMS].subscribers()):
+                compressing.app[STREAMS].end(stream.id)
             await compressing.hub.publish(str(len(got)))
     assert got == ["0", "1", "2"]
 

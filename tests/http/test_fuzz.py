@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sse_hub.core.events import EventId, check_channel, check_pattern, check_type
-from sse_hub.problems import Problem
-from sse_hub.requests import flag, number, quality
+from sse_hub.http.problems import Problem
+from sse_hub.http.requests import flag, number, quality
 
 FUZZ = settings(max_examples=150, deadline=None, derandomize=True)
 REQUESTS = settings(

@@ -14,9 +14,10 @@ from aiohttp_sse import EventSourceResponse
 from certificates import certify
 from conftest import PATIENCE, Server, running
 
+from sse_hub.http.app_keys import METRICS
+from sse_hub.http.streams import STREAMS
 from sse_hub.metrics import Metrics
 from sse_hub.settings import Settings
-from sse_hub.state import METRICS, STREAMS
 from sse_server import create_app
 
 GET = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -102,7 +103,7 @@ async def test_one_that_leaves_at_the_moment_of_the_take_over_keeps_no_place(
             await reader.read()
     writer.close()
     await nobody_is_there(secure)
-    assert secure.app[STREAMS].visitors() == []
+    assert secure.app[STREAMS].subscribers() == []
 
 
 async def test_one_that_has_sent_much_before_it_leaves_is_noticed(server: Server, secure: Server) -> None:
@@ -119,8 +120,8 @@ async def test_one_that_does_not_read_holds_little_of_the_servers_memory(secure:
     while not secure.hub.statistics().behind:
         await secure.hub.publish("x" * 50_000)
         await asyncio.sleep(0)
-    (visitor,) = secure.app[STREAMS].visitors()
-    queued_bytes = visitor["queued_bytes"]
+    (subscriber,) = secure.app[STREAMS].subscribers()
+    queued_bytes = subscriber.queued_bytes
     assert isinstance(queued_bytes, int)
     assert queued_bytes < 256 << 10
     writer.transport.abort()
@@ -130,9 +131,9 @@ async def test_one_that_does_not_answer_the_end_of_tls_is_gone_after_the_send_ti
     reader, writer = await connect(secure, GET)
     await reader.readuntil(b"event: connected")
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (visitor,) = secure.app[STREAMS].visitors()
-    assert secure.app[STREAMS].end(str(visitor["id"]))
+    (subscriber,) = secure.app[STREAMS].subscribers()
+    assert secure.app[STREAMS].end(subscriber.id)
     async with asyncio.timeout(PATIENCE):
-        while secure.app[STREAMS].visitors():
+        while secure.app[STREAMS].subscribers():
             await asyncio.sleep(0.05)
     writer.transport.abort()

@@ -17,7 +17,7 @@ from openapi_spec_validator import validate
 from tokens import SECRET, bearer
 from yarl import URL
 
-from sse_hub.openapi import document
+from sse_hub.http.openapi import document
 from sse_server import Settings, create_app
 
 DOCUMENT = document(Settings())

@@ -6,12 +6,12 @@ import pytest
 from conftest import Server, serving
 
 import sse_hub
-from sse_hub.demo import CADENCE
 from sse_hub.metrics import Metrics
+from sse_hub.program.demo import CADENCE
 
 
 async def test_the_page_and_its_assets_carry_an_etag_and_are_revalidated(server: Server) -> None:
-    for path in ("/", "/web/page.js", "/web/page.css", "/web/requests.http"):
+    for path in ("/", "/web/app/page.js", "/web/app/page.css", "/web/client/sse.js", "/web/sse.js"):
         response, _ = await server.get(path)
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-cache"
@@ -161,7 +161,8 @@ async def test_a_path_that_is_not_there_is_a_404_problem_even_with_braces_in_it(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/web/page.js", "/stream", "/realtime/c", "/metrics", "/api/broadcast", "/api/channels", "/health"]
+    "path",
+    ["/", "/web/app/page.js", "/stream", "/realtime/c", "/metrics", "/api/broadcast", "/api/channels", "/health"],
 )
 async def test_every_path_answers_a_preflight(server: Server, path: str) -> None:
     response, _ = await server.ask("OPTIONS", path, headers={"Origin": "https://a.example"})

@@ -133,11 +133,11 @@ async def test_an_ephemeral_event_has_no_id_and_is_not_replayed(server: Server) 
         assert [event.type for event in await stream.until("live")] == ["connected", "live"]
 
 
-async def test_pings_are_comments() -> None:
+async def test_a_ping_is_one_line_so_that_nobody_takes_it_for_an_event() -> None:
     async with serving(ping=0.05) as server, server.stream() as stream:
         await stream.until("connected")
         data = await asyncio.wait_for(stream.response.content.readany(), PATIENCE)
-        assert data == b": ping\n\n"
+        assert data == b": ping\n"
 
 
 async def test_everybody_gets_each_event_once_through_reconnects_while_publishing_never_pauses(server: Server) -> None:

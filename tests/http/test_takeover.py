@@ -17,7 +17,7 @@ from conftest import PATIENCE
 from wire import parse, unchunked
 
 from sse_hub.core.hub import Subscriber
-from sse_hub.response import EventStream
+from sse_hub.http.connection import Connection
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner
 
@@ -111,14 +111,14 @@ async def test_nothing_of_a_stream_is_left_once_its_client_has(app: web.Applicat
         while app[HUB].statistics().subscribers:
             await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert left(EventStream, Subscriber) == []
+    assert left(Connection, Subscriber) == []
 
 
 async def test_a_stream_outlives_the_time_that_an_idle_connection_has(
     app: web.Application, runner: web.AppRunner
 ) -> None:
     async with following(runner) as client:
-        await client.until(b"8\r\n: ping\n\n\r\n" * 10)
+        await client.until(b"7\r\n: ping\n\r\n" * 10)
         await app[HUB].publish("still here")
         await client.until(b"still here")
 

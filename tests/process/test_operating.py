@@ -200,7 +200,7 @@ async def test_each_stream_has_a_line_at_its_beginning_and_one_at_its_end(progra
     await reader.readuntil(b"connected")
     writer.close()
     await writer.wait_closed()
-    while b'"subscribers": 0' not in await asyncio.to_thread(read, running, "/health"):
+    while b'"subscribers":0' not in await asyncio.to_thread(read, running, "/health"):
         await asyncio.sleep(0.02)
     lines = [json.loads(line) for line in running.end()[1].splitlines() if line.startswith("{")]
     begins, ends = (line for line in lines if line["logger"] == "sse_hub.streams")

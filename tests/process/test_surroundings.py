@@ -22,7 +22,7 @@ from certificates import certify
 from conftest import PATIENCE, ROOT, Program, free_port
 from tokens import SECRET, mint
 
-from sse_hub import signals
+from sse_hub.program import signals
 
 Start = Callable[..., Program]
 SERVER = str(ROOT / "sse_server.py")
@@ -214,7 +214,7 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
     for arguments in ([], ["--host", "::1"], ["--host", "0.0.0.0"], ["--tls-cert", cert, "--tls-key", key]):
         running = program("--no-demo", *arguments)
         run = health(*arguments, SSE_PORT=str(running.port))
-        assert (run.returncode, '"status": "ok"' in run.stdout) == (0, True)
+        assert (run.returncode, '"status":"ok"' in run.stdout) == (0, True)
         running.end()
         run = health(*arguments, SSE_PORT=str(running.port))
         assert (run.returncode, run.stderr.startswith("sse-server: nobody answers at http")) == (1, True)
@@ -225,7 +225,7 @@ def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:
     run = health(
         SSE_PORT=re.findall(r":(\d+)/", running.first_line + (running.process.stderr or sys.stdin).readline())[-1]
     )
-    assert (run.returncode, '"status": "degraded"' in run.stdout) == (1, True)
+    assert (run.returncode, '"status":"degraded"' in run.stdout) == (1, True)
 
 
 # How it is packed
@@ -246,8 +246,8 @@ def test_the_page_is_served_out_of_a_zip_file(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
             assert b"<!doctype html>" in answer.read().lower()
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/web/sse.js", timeout=10) as answer:
-            assert answer.read() == (ROOT / "web" / "sse.js").read_bytes()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/web/client/sse.js", timeout=10) as answer:
+            assert answer.read() == (ROOT / "web" / "client" / "sse.js").read_bytes()
             assert "javascript" in answer.headers["Content-Type"]
             request = urllib.request.Request(answer.url, headers={"If-None-Match": answer.headers["ETag"]})
         with pytest.raises(urllib.error.HTTPError, match="304"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sse_hub.stores.address import Address
+from sse_hub.address import Address
 
 
 @pytest.mark.parametrize(

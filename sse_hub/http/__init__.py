@@ -1,0 +1,1 @@
+"""The hub over HTTP: one module for each thing that a client meets."""

@@ -1,0 +1,302 @@
+"""What a request may do: where its token is taken from, what it may do without one, and which pages may make a browser
+do something (contract, section 5).
+
+A handler asks `grant_of`, and gets a `Grant` or a problem; it never sees a token. `guard` looks at every request before
+its handler: at its `Host`, and, where it would change something, at its `Origin`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from yarl import URL
+
+from ..auth import ALL, NOTHING, READ, Denied, Grant, Keys, KeySet, Tokens, read_file, read_key
+from ..logs import tell
+from ..metrics import Metrics
+from ..settings import Settings
+from .app_keys import hub_app
+from .peer import address_of, is_loopback
+from .problems import Problem
+from .requests import check_encoding
+
+__all__ = [
+    "COOKIE",
+    "Access",
+    "allow_publish",
+    "allow_subscribe",
+    "bearer_of",
+    "checking",
+    "grant_of",
+    "guard",
+    "unauthorized",
+]
+
+COOKIE = "sse_token"
+_ANONYMOUS: Mapping[str, Grant | None] = {"all": ALL, "subscribe": READ, "none": NOTHING, "": None}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY_SET_BYTES = 1 << 20
+_KEY_SET_PATIENCE = 5.0
+
+logger = logging.getLogger("sse_hub.access")
+
+
+class Access:
+    """Decides what a request may do."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._key_set = KeySet(lambda: _fetch(settings.jwks_url)) if settings.jwks_url else None
+        self.tokens: Tokens | None = None
+        """Checks tokens; None where there is no key, so that no token can be checked."""
+        if self._key_set is not None:
+            self.tokens = self._checked_by(self._key_set)
+        elif settings.jwt_key:
+            self.tokens = self._checked_by(read_key(read_file(settings.jwt_key)))
+        self._metrics = metrics
+        self._anonymous = _ANONYMOUS[settings.anonymous] or (NOTHING if self.tokens is not None else None)
+        self._at_home = all(map(is_loopback, settings.host))
+        self._hosts = settings.allowed_hosts
+        self._origins = frozenset(settings.cors_origin)
+
+    def read_again(self) -> None:
+        """Use the key that is in its file now; a key set is fetched anew.
+
+        :raises OSError: if the file cannot be read.
+        :raises ValueError: if it is no key.
+        """
+        if self._key_set is not None:
+            self._key_set.expire()
+        elif self.tokens is not None:
+            self.tokens = self._checked_by(read_key(read_file(self._settings.jwt_key)))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._key_set is not None:
+            await self._key_set.close()
+
+    def _checked_by(self, keys: Keys) -> Tokens:
+        return Tokens(keys, issuer=self._settings.jwt_issuer, audience=self._settings.jwt_audience)
+
+    def anonymous(self, request: web.Request) -> Grant:
+        """What the request may do without a token."""
+        if self._anonymous is not None:
+            return self._anonymous
+        # In an application that embeds this one, or under gunicorn, `--host` says nothing: the socket does.
+        return ALL if self._at_home and _comes_home(request) else READ
+
+    async def grant(self, request: web.Request) -> Grant:
+        """What the request may do.
+
+        :raises Problem: 401 if its token is not accepted, 403 for a cookie that comes from another site's page.
+        :raises KeySetUnavailable: if no key can be had to check it.
+        """
+        bearer, cookie = bearer_of(request), request.cookies.get(COOKIE)
+        token = bearer or cookie or request.query.get("token")
+        if not token or self.tokens is None:
+            # Without a key nothing can be said of a token. Whoever sends one may do what anybody may.
+            return self.anonymous(request)
+        if token is cookie and request.method not in _SAFE and not self._is_known(request, anybody=False):
+            raise Problem(
+                403,
+                f"The Origin is {request.headers.get('Origin', '')[:80]!r}; with the cookie {COOKIE}, only pages of "
+                "this server and those of --cors-origin may do this. Other programs send Authorization: Bearer.",
+            )
+        return await self.check(request, token)
+
+    async def check(self, request: web.Request, token: str) -> Grant:
+        """What the token grants.
+
+        :raises Problem: 401 if it is not accepted.
+        :raises KeySetUnavailable: if no key can be had to check it.
+        """
+        assert self.tokens is not None
+        try:
+            return await self.tokens.grant(token)
+        except Denied as denied:
+            self._metrics.tokens_refused.inc()
+            tell(
+                logger,
+                logging.WARNING,
+                f"token not accepted: {denied}",
+                address=address_of(request),
+                method=request.method,
+                path=request.path,
+            )
+            raise unauthorized(f"The token is not accepted: {denied}.", invalid=True) from None
+
+    def check_host(self, request: web.Request) -> None:
+        """Let pass what names this server.
+
+        A page can have the name of its own server resolved to 127.0.0.1 and then talk to us as its own origin (DNS
+        rebinding). Where anybody may publish because only this machine can connect, that is somebody else.
+
+        :raises Problem: 400 for another host's name.
+        """
+        resource = request.match_info.route.resource
+        if resource is not None and resource.canonical.endswith("/health"):
+            return  # load balancers ask each node by its address
+        host = _host_of(request)
+        if self._hosts:
+            if any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
+                return
+            raise Problem(400, f"The Host is {host[:80]!r}; this server answers to {', '.join(self._hosts)}.")
+        if _cannot_be_rebound(host):
+            return
+        if not (_comes_home(request) and self.anonymous(request).publish):
+            return
+        raise Problem(
+            400,
+            f"The Host is {host[:80]!r}; while anybody may publish to a server at a loopback address, it answers only "
+            "to localhost and to addresses. Behind a proxy, --allowed-hosts says what it is called, and --jwt-key "
+            "turns tokens on for those who may publish.",
+        )
+
+    def check_origin(self, request: web.Request) -> None:
+        """Let pass what pages of allowed origins ask for, and what no page does.
+
+        :raises Problem: 403 if a page of another origin would change something.
+        """
+        if request.method not in _SAFE and "Origin" in request.headers and not self._is_known(request, anybody=True):
+            raise Problem(
+                403,
+                f"The Origin is {request.headers['Origin'][:80]!r}; only pages of this server and those of "
+                "--cors-origin may do this.",
+            )
+
+    def _is_known(self, request: web.Request, *, anybody: bool) -> bool:
+        origin = request.headers.get("Origin", "")
+        if origin in self._origins or (anybody and "*" in self._origins):
+            return True
+        try:
+            return bool(origin) and URL(origin).authority == request.host
+        except ValueError:
+            return False
+
+
+async def _fetch(url: str) -> Mapping[str, Any]:
+    """A key set. Seldom enough that a session for each is no waste.
+
+    :raises OSError: if it cannot be had.
+    :raises ValueError: if it is no JSON object.
+    """
+    try:
+        timeout = aiohttp.ClientTimeout(_KEY_SET_PATIENCE)
+        async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as response:
+            if response.status != 200:
+                raise OSError(f"{url} answered {response.status}")
+            body = bytearray()
+            async for data in response.content.iter_any():
+                body += data
+                if len(body) > _KEY_SET_BYTES:
+                    raise OSError(f"{url} answered more than {_KEY_SET_BYTES} bytes")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise OSError(f"{url}: {error or 'no answer in time'}") from None
+    keys = json.loads(body)
+    if not isinstance(keys, dict):
+        raise ValueError(f"{url} is no JSON object")
+    return keys
+
+
+async def checking(app: web.Application) -> AsyncIterator[None]:
+    """End what the check of tokens has under way. A cleanup context."""
+    yield
+    await app[ACCESS].close()
+
+
+def bearer_of(request: web.Request) -> str | None:
+    """The token of `Authorization: Bearer` (RFC 6750, section 2.1)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
+
+
+def _host_of(request: web.Request) -> str:
+    """The host that the request names, without port, in lower case."""
+    host = request.host.lower()
+    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
+
+
+@functools.lru_cache(64)  # asked of every request, of the same few names
+def _cannot_be_rebound(host: str) -> bool:
+    """Whether nobody can have the name resolved to another address: an address, or a name without a dot."""
+    is_address = ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
+    return "." not in host or is_address or is_loopback(host)
+
+
+def _comes_home(request: web.Request) -> bool:
+    """Whether the request came in at a loopback address."""
+    name = None if request.transport is None else request.transport.get_extra_info("sockname")
+    return isinstance(name, tuple) and is_loopback(str(name[0]))
+
+
+def unauthorized(detail: str, *, invalid: bool = False) -> Problem:
+    """A 401, as RFC 6750, section 3, wants it."""
+    challenge = 'Bearer realm="sse-hub"' + (', error="invalid_token"' if invalid else "")
+    return Problem(401, detail, {"WWW-Authenticate": challenge})
+
+
+async def grant_of(request: web.Request) -> Grant:
+    """What the request may do; see `Access.grant`."""
+    return await hub_app(request)[ACCESS].grant(request)
+
+
+def allow_subscribe(request: web.Request, grant: Grant, names: Sequence[str]) -> frozenset[str] | None:
+    """Let pass what may be read. Of a pattern, only what is granted is shown: these patterns, None if all is.
+
+    :raises Problem: 401 without a token where one is needed, 403 for a channel that is not granted.
+    """
+    refused = [name for name in names if "*" not in name and not grant.may_subscribe(name)]
+    if refused or not grant.subscribe:
+        raise _not_granted(request, grant, "subscribe to", refused or names, grant.subscribe)
+    # A granted pattern that fits a pattern as text fits all that this one fits: its `*` can only stand in a `*`.
+    return None if all(map(grant.may_subscribe, names)) else frozenset(grant.subscribe)
+
+
+def allow_publish(request: web.Request, grant: Grant, names: Sequence[str]) -> None:
+    """Let pass what may be published to; without names, whoever may publish anything.
+
+    :raises Problem: 401 without a token where one is needed, 403 for a channel that is not granted.
+    """
+    refused = [name for name in names if not grant.may_publish(name)]
+    if refused or not grant.publish:
+        raise _not_granted(request, grant, "publish to", refused or ["anything"], grant.publish)
+
+
+def _not_granted(
+    request: web.Request, grant: Grant, act: str, names: Sequence[str], patterns: Sequence[str]
+) -> Problem:
+    if grant.anonymous:
+        return unauthorized(
+            f"To {act} {names[0]!r} takes a token (--anonymous). Send one as Authorization: Bearer, as cookie "
+            "sse_token or as ?token=."
+        )
+    granted = ", ".join(patterns) if patterns else "nothing"
+    tell(
+        logger,
+        logging.WARNING,
+        f"not granted: the token may not {act} {names[0][:140]}; it may {act} {granted}",
+        address=address_of(request),
+        subject=grant.subject,
+        path=request.path,
+    )
+    return Problem(403, f"The token may not {act} {names[0]!r}. It may {act}: {granted}.")
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Look at the address, `Host` and `Origin` of every request."""
+    check_encoding(request)
+    access = hub_app(request)[ACCESS]
+    access.check_host(request)
+    access.check_origin(request)
+    return await handler(request)

@@ -1,0 +1,204 @@
+"""An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that is left of it.
+
+`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. With the headers sent, all
+that HTTP had to say is said, and the connection is *taken over*: its transport gets a `Connection` for its protocol,
+and aiohttp is told that the connection is gone. Request, parser, three tasks and the frames of a handler that waits
+were 12 of the 16 kB that a subscriber cost (`python -m bench --only memory`). It is taken over by what asyncio offers
+(`set_protocol`) and by two public names of aiohttp's protocol, whose meaning `tests/http/test_connection.py` holds.
+
+A `Connection` is what the hub writes to: `write` is called in every flush and must not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
+
+from ..auth import Grant
+from ..core.hub import State, Subscriber
+from ..core.pages import PAGE_BYTES
+from ..core.subscription import Subscription
+from ..core.wire import wrap
+from ..settings import Settings
+
+__all__ = ["Connection", "Handshake", "SubscriberInfo"]
+
+_LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberInfo:
+    """Who follows a stream."""
+
+    id: str
+    address: str
+    request: str
+    """The id of the request that it was."""
+    channels: Sequence[str]
+    since_ms: int
+    """Unix time in milliseconds at which it was connected."""
+    grant: Grant
+
+
+class Connection(asyncio.Protocol):
+    """An open event stream: a connection that nothing but events goes out on.
+
+    :param transport: the connection, which has sent its headers.
+    :param paused: whether it can take nothing more at once.
+    :param info: who is at its other end.
+    :param wake: called with the connection when it can take bytes again.
+    :param closed: called with the connection when it is gone.
+    """
+
+    __slots__ = (
+        "_accepted_at",
+        "_accepted_bytes",
+        "_closed",
+        "_transport",
+        "_wake",
+        "ended",
+        "info",
+        "paused",
+        "subscriber",
+    )
+
+    subscriber: Subscriber
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        paused: bool,
+        info: SubscriberInfo,
+        wake: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        self.paused = paused
+        self.info = info
+        self.ended = "left"
+        """Why the stream ends: the client has left, unless somebody else ended it."""
+        self._transport = transport
+        self._wake = wake
+        self._closed = closed
+        self._accepted_bytes = 0
+        self._accepted_at = time.monotonic()
+
+    def write(self, data: bytes) -> bool:
+        """Write the bytes and say whether the transport takes more at once; never wait (`core.ports.Connection`)."""
+        try:
+            self._transport.write(data)
+        except Exception:  # uvloop raises for a transport that is closed before it says so; others get theirs next
+            self.paused = True
+            self._transport.abort()
+        return not self.paused
+
+    def pause_writing(self) -> None:
+        """The transport holds as much as it should; `write` then says so."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """The client has accepted most of it."""
+        self.paused = False
+        self._wake(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass over what a client sends on a stream that has no end: nobody will answer it."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client has left, or the stream was ended and all of it is sent."""
+        if isinstance(error, TimeoutError) and self.ended == "left":  # TCP_USER_TIMEOUT
+            self.ended = "stalled"
+        self._closed(self)
+
+    def end(self, farewell: bytes, reason: str) -> None:
+        """Write last bytes and end the stream. The hub must have forgotten its subscriber."""
+        assert self.subscriber.state is State.GONE
+        if not self._transport.is_closing():
+            self.ended = reason
+            subscription = self.subscriber.subscription
+            self._transport.write(wrap(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection without waiting for what the client has not accepted."""
+        if self.ended == "left":
+            self.ended = "stalled"
+        self._transport.abort()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait in this process for the client to accept them."""
+        return self._transport.get_write_buffer_size()
+
+    def stalled(self, now: float) -> float:
+        """For how many seconds the client has accepted nothing although there was something to accept."""
+        waiting_bytes = self.queued_bytes
+        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # falls by a farewell: only a rise is progress
+        ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, with nothing left to accept
+        if (not waiting_bytes and not ended) or accepted_bytes > self._accepted_bytes:
+            self._accepted_bytes = accepted_bytes
+            self._accepted_at = now
+        return now - self._accepted_at
+
+
+class Handshake(EventSourceResponse):
+    """The headers of an event stream, and the hand-over of its connection."""
+
+    def __init__(self, settings: Settings, subscription: Subscription) -> None:
+        super().__init__(send_timeout=settings.send_timeout)
+        self.headers["Cache-Control"] = "no-cache, no-transform"
+        # Once it has been taken over, aiohttp reads no further request from the connection.
+        self.headers["Connection"] = "close"
+        if settings.compress:
+            self.headers["Vary"] = "Accept-Encoding"
+        if subscription.gzip:
+            self.headers["Content-Encoding"] = "gzip"
+        self._taken_over = False
+
+    async def begin(
+        self,
+        request: web.Request,
+        info: SubscriberInfo,
+        wake: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+    ) -> Connection:
+        """Send the headers and take the connection over from aiohttp; the handler returns this response afterwards.
+
+        :raises ConnectionError: if the client has left already.
+        """
+        if not _has_left(request):
+            await self.prepare(request)
+            self.stop_streaming()  # the hub pings whole groups
+            await self.wait()  # a task that nobody asks how it ended is kept by its own traceback
+        self.force_close()
+        self._taken_over = True
+        protocol, transport = request.protocol, request.transport
+        # The end of a transport that is closing may be on its way to aiohttp's protocol: ours would not hear of it.
+        if transport is None or _has_left(request):
+            raise ConnectionResetError("the client has left")
+        connection = Connection(transport, protocol.writing_paused, info, wake, closed)
+        protocol.transport = None  # so that what ends there does not close it
+        # Not before the handler and all that is around it have ended, which it may cancel (`handler_cancellation`).
+        request.task.add_done_callback(lambda _: protocol.connection_lost(None))
+        transport.set_protocol(connection)
+        transport.resume_reading()  # aiohttp may have paused it; without reading, nobody notices that the client leaves
+        transport.set_write_buffer_limits(high=PAGE_BYTES)  # as without TLS, where it is 512 kB
+        return connection
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the headers; nothing once there is nothing left for aiohttp to say."""
+        return None if self._taken_over else await super().prepare(request)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the response, for aiohttp; the stream goes on."""
+        if not self._taken_over:
+            await super().write_eof(data)
+
+
+def _has_left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()

@@ -1,0 +1,69 @@
+"""The headers that every answer has: those of safety, and CORS (WHATWG Fetch, section 3.2); and `OPTIONS` on every
+path.
+
+CORS is done by hand: the library for it, aiohttp-cors, wants to own the routes of the application, and this one is
+often mounted in another.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from .app_keys import SETTINGS, hub_app
+from .peer import is_secure
+from .request_log import REQUEST_ID
+
+__all__ = ["complete_headers", "preflight"]
+
+_REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_ALWAYS = {
+    "Server": "sse-hub",  # versions are for /health, not for people who look for holes in one of them
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # an address may hold a token
+}
+_STRICT_TRANSPORT = "max-age=31536000"  # a year; of other hosts of the domain we know nothing
+_PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
+
+
+@web.middleware
+async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer `OPTIONS` for every path that exists, with what is possible there."""
+    refusal = request.match_info.http_exception
+    if request.method != "OPTIONS" or not isinstance(refusal, web.HTTPMethodNotAllowed):
+        return await handler(request)
+    methods = ", ".join(sorted({*refusal.allowed_methods, "OPTIONS"}))
+    return web.Response(
+        status=204,
+        headers={
+            "Allow": methods,
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+            "Access-Control-Max-Age": _PREFLIGHT_AGE,
+        },
+    )
+
+
+async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add to an answer the headers that all have in common. A signal handler for `on_response_prepare`."""
+    headers = response.headers
+    headers.update(_ALWAYS)
+    headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
+    if REQUEST_ID in request:
+        headers["X-Request-ID"] = request[REQUEST_ID]
+    if is_secure(request):
+        headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
+    _allow_origin(hub_app(request)[SETTINGS].cors_origin, request, response)
+
+
+def _allow_origin(allowed: tuple[str, ...], request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
+    if "*" in allowed:
+        headers["Access-Control-Allow-Origin"] = "*"
+        return
+    headers.add("Vary", "Origin")  # a cache must not give one origin's answer to another
+    origin = request.headers.get("Origin")
+    if origin in allowed:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Allow-Credentials"] = "true"

@@ -1,0 +1,65 @@
+"""Publishing once, however often it is asked for (`Idempotency-Key`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+
+from aiohttp import web
+from cachetools import TTLCache
+
+from ..metrics import Metrics
+
+__all__ = ["IDEMPOTENCY", "IdempotencyCache"]
+
+_KEY_AGE = 600.0
+_BYTES = 32 << 20
+"""Answers kept: those to broadcasts name a hundred channels each."""
+_ENTRY_BYTES = 500
+"""What an entry costs besides its answer, about."""
+
+
+class IdempotencyCache:
+    """The answers to publishes that carried a key. One that failed is not kept: trying again is then what the client
+    should do. A store may know keys for longer than this process and for others (`ports.IdempotentStore`); it is asked
+    when there is no answer here.
+
+    :param most: answers kept at once, and no more than 32 MiB of them: clients that send more keys in ten minutes are
+        protected for less long.
+    """
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._most = most
+        self._metrics = metrics
+        metrics.idempotency_keys.set_function(lambda: len(self._answers) + len(self._running))
+        self._running: dict[str, asyncio.Task[bytes]] = {}
+        self._answers: TTLCache[str, bytes] = TTLCache(
+            min(_BYTES, most * _BYTES), _KEY_AGE, time.monotonic, lambda answer: len(answer) + _ENTRY_BYTES
+        )
+
+    async def once(self, key: str, publish: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
+        """The answer to the first publish with this key; a second one that comes meanwhile waits for it."""
+        answer = self._answers.get(key)
+        if answer is not None:
+            return answer
+        running = self._running.get(key)
+        if running is None:
+            # A task of its own: when the first client leaves, its publish is done nevertheless.
+            running = self._running[key] = asyncio.create_task(publish())
+            running.add_done_callback(lambda task: self._note_done(key, task))
+        return await asyncio.shield(running)
+
+    def _note_done(self, key: str, task: asyncio.Task[bytes]) -> None:
+        del self._running[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._answers.expire()
+        if len(self._answers) >= self._most or self._answers.currsize + len(task.result()) + _ENTRY_BYTES > _BYTES:
+            self._metrics.hit_limit("idempotency_keys")
+        while len(self._answers) >= self._most:
+            self._answers.popitem()
+        self._answers[key] = task.result()
+
+
+IDEMPOTENCY: web.AppKey[IdempotencyCache] = web.AppKey("idempotency", IdempotencyCache)

@@ -1,0 +1,318 @@
+"""`GET /api/openapi.json`: the HTTP interface as OpenAPI 3.1. Tests compare it with the routes, with what handlers read
+and with real answers, so that it cannot go false.
+
+An event stream has no end, which OpenAPI has no words for: its answer is text, and its `description` says what comes.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from .. import __version__
+from ..settings import Settings
+from .app_keys import SETTINGS
+from .history import HISTORY_LIMIT
+from .schemas import Json, components, reference
+
+__all__ = ["describe", "document"]
+
+_ABOUT = (
+    "Server-Sent Events for Python: publish by POST, follow by GET, resume without loss. Errors are problem documents "
+    "(RFC 9457). States that pass (too many subscribers, draining, store away) are answered to event streams by 200, "
+    "an event `error` and the end of the stream: a browser's EventSource gives up for ever at any other status."
+)
+
+_STREAM = (
+    "An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id is the "
+    "cursor from which it starts; then what is replayed and, where a replay was asked for, `live`; then events as they "
+    "happen. `lost` says that events are gone, `closing` that the server ends, `error` carries a problem document. The "
+    "data of each of the hub's own is in the schemas Connected, Live, Lost, Closing and Problem."
+)
+
+_EXAMPLE = """retry: 2731
+id: 1763949600123-0
+event: connected
+data: {"channels":["main"],"resumed":false,"lost":false,"timestamp":"2026-11-24T02:00:00.123Z"}
+
+id: 1763949600124-0
+data: Hello
+
+"""
+
+_PROBLEMS = {
+    400: "The request is malformed.",
+    401: "There is no token, or it is not accepted; `detail` says which check failed.",
+    403: "The token does not grant this, or the page that asks may not.",
+    404: "There is no such thing.",
+    408: "The body has not arrived in time.",
+    413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
+    415: "The `Content-Type` or the `Content-Encoding` is none that this takes.",
+    429: "Published too fast (`--publish-rate`).",
+    503: "The store, or the issuer's keys, are away, or the server is ending. Try again.",
+}
+_RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "How to send a token (RFC 6750).", "schema": {"type": "string"}}}
+_HEADERS: dict[int, Json] = {401: dict(_CHALLENGE), 429: dict(_RETRY), 503: dict(_RETRY)}
+
+
+def _ref(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _parameter(name: str, place: str, about: str, value: Json, **more: object) -> Json:
+    return {"name": name, "in": place, "description": about, "schema": value, **more}
+
+
+def _query(name: str, about: str, value: Json, **more: object) -> Json:
+    return _parameter(name, "query", about, value, **more)
+
+
+_FLAG: Json = {"enum": ["0", "1"], "default": "0"}
+
+_PARAMETERS: Json = {
+    "channel": _parameter("channel", "path", "A channel.", reference("ChannelName"), required=True),
+    "channels": _query(
+        "channel",
+        "Channels and patterns to follow.",
+        {"type": "array", "items": reference("Pattern"), "default": ["main"]},
+    ),
+    "types": _query("event", "Only events of these types.", {"type": "array", "items": reference("EventName")}),
+    "lastEventId": _query("lastEventId", "For a first connection: the cursor to start after.", {"type": "string"}),
+    "Last-Event-ID": _parameter(
+        "Last-Event-ID", "header", "The cursor to start after, as browsers send it. It wins.", {"type": "string"}
+    ),
+    "replay": _query(
+        "replay",
+        "For a first connection without a cursor: start so many events back.",
+        {"type": "integer", "minimum": 0},
+    ),
+    "envelope": _query("envelope", "1: every event as a `message` whose data is the schema Event.", _FLAG),
+    "event": _query("event", "The type of the event.", {**reference("PublishedName"), "default": "message"}),
+    "ephemeral": _query("ephemeral", "1: for whoever is connected, never logged.", _FLAG),
+    "Idempotency-Key": _parameter(
+        "Idempotency-Key",
+        "header",
+        "Within ten minutes, the same key on the same path returns the first answer and publishes nothing.",
+        {"type": "string", "minLength": 1, "maxLength": 256},
+    ),
+    "after": _query("after", "Only events after this one.", reference("EventId")),
+    "limit": _query(
+        "limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT, "default": 100}
+    ),
+    "id": _parameter("id", "path", "Of a subscriber, as the list gives it.", {"type": "string"}, required=True),
+    "file": _parameter("file", "path", "A file of the page.", {"type": "string"}, required=True),
+}
+
+_FOLLOWING = ("types", "lastEventId", "Last-Event-ID", "replay", "envelope")
+
+
+def _problems(*statuses: int) -> Json:
+    return {str(status): _ref("responses", str(status)) for status in statuses}
+
+
+def _answer(about: str, media: str, value: Json, **more: object) -> Json:
+    return {"description": about, "content": {media: {"schema": value, **more}}}
+
+
+def _json(about: str, name: str) -> Json:
+    return _answer(about, "application/json", reference(name))
+
+
+def _stream() -> Json:
+    return {
+        "description": _STREAM,
+        "headers": {"Cache-Control": {"schema": {"type": "string"}}, "X-Accel-Buffering": {"schema": {"const": "no"}}},
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    }
+
+
+def _operation(id: str, about: str, answers: Json, *parameters: str, **more: object) -> Json:
+    listed = [_ref("parameters", name) for name in parameters]
+    return {
+        "operationId": id,
+        "summary": about,
+        **({"parameters": listed} if listed else {}),
+        **more,
+        "responses": answers,
+    }
+
+
+_OPEN: list[Json] = []
+"""The security of what needs no token."""
+_READING = (400, 401, 403, 503)
+_PUBLISHING = (400, 401, 403, 408, 413, 415, 429, 503)
+_PUBLISHED: Json = {
+    "anyOf": [
+        reference("Published"),
+        {"type": "array", "items": reference("Published"), "description": "One for each of a list of channels."},
+    ]
+}
+
+
+def _streams() -> Json:
+    answers = {"200": _stream(), **_problems(400, 401, 403)}
+    metrics = {
+        "description": _STREAM,
+        "content": {
+            "text/event-stream": {"schema": {"type": "string"}},
+            "text/plain": {"schema": {"type": "string", "description": "Prometheus' exposition."}},
+            "application/openmetrics-text": {"schema": {"type": "string"}},
+        },
+    }
+    return {
+        "/stream": {
+            "get": _operation("followChannels", "Follow channels and patterns.", answers, "channels", *_FOLLOWING)
+        },
+        "/metrics": {
+            "get": _operation(
+                "followMetrics",
+                "Follow the channel metrics, or read Prometheus' exposition, by what `Accept` prefers.",
+                {"200": metrics, **_problems(400, 401, 403, 503)},
+                *_FOLLOWING,
+            )
+        },
+    }
+
+
+def _channel() -> Json:
+    body = {
+        "required": True,
+        "description": "The data, as it stands, in UTF-8; of application/x-ndjson, every line is an event.",
+        "content": {"*/*": {"schema": {"type": "string"}}, "application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+    published: Json = {"anyOf": [reference("Published"), reference("PublishedBatch")]}
+    answers = {"200": _answer("It is published.", "application/json", published), **_problems(*_PUBLISHING)}
+    follow = {"200": _stream(), **_problems(400, 401, 403)}
+    return {
+        "/realtime/{channel}": {
+            "get": _operation("followChannel", "Follow a channel.", follow, "channel", *_FOLLOWING),
+            "post": _operation(
+                "publish", "Publish.", answers, "channel", "event", "ephemeral", "Idempotency-Key", requestBody=body
+            ),
+        },
+        "/api/broadcast": {
+            "post": _operation(
+                "broadcast",
+                "Publish a JSON message.",
+                {"200": _answer("It is published.", "application/json", _PUBLISHED), **_problems(*_PUBLISHING)},
+                "Idempotency-Key",
+                requestBody={"required": True, "content": {"application/json": {"schema": reference("Broadcast")}}},
+            )
+        },
+    }
+
+
+def _lists() -> Json:
+    return {
+        "/api/channels": {
+            "get": _operation("channels", "The channels.", {"200": _json("All.", "Channels"), **_problems(*_READING)})
+        },
+        "/api/channels/{channel}/events": {
+            "get": _operation(
+                "history",
+                "Retained events, oldest first.",
+                {"200": _json("Some.", "History"), **_problems(*_READING)},
+                "channel",
+                "after",
+                "limit",
+            )
+        },
+        "/api/subscribers": {
+            "get": _operation(
+                "subscribers",
+                "Who is connected to this node.",
+                {"200": _json("All.", "Subscribers"), **_problems(*_READING)},
+            )
+        },
+        "/api/subscribers/{id}": {
+            "delete": _operation(
+                "endSubscriber",
+                "End an event stream.",
+                {"204": {"description": "It ends."}, **_problems(*_READING, 404)},
+                "id",
+            )
+        },
+    }
+
+
+def _session() -> Json:
+    begun = _json("The cookie `sse_token` is set for as long as the token holds.", "Session")
+    begun["headers"] = {"Set-Cookie": {"schema": {"type": "string"}}}
+    return {
+        "/api/session": {
+            "post": _operation(
+                "beginSession", "A bearer token becomes a cookie.", {"200": begun, **_problems(400, 401, 403, 404, 503)}
+            ),
+            "delete": _operation(
+                "endSession",
+                "Take the cookie back.",
+                {"204": {"description": "It is gone."}, **_problems(400, 403)},
+                security=_OPEN,
+            ),
+        }
+    }
+
+
+def _others() -> Json:
+    page = _answer("The page.", "text/html", {"type": "string"})
+    asset = {"description": "The file.", "content": {"*/*": {"schema": {"type": "string"}}}}
+    return {
+        "/": {"get": _operation("page", "The page.", {"200": page, **_problems(400)}, security=_OPEN)},
+        "/web/{file}": {
+            "get": _operation(
+                "asset", "A file of the page.", {"200": asset, **_problems(400, 403, 404)}, "file", security=_OPEN
+            )
+        },
+        "/health": {
+            "get": _operation(
+                "health",
+                "How the server is.",
+                {"200": _json("It is well.", "Health"), "503": _json("It is ending, or its store is away.", "Health")},
+                security=_OPEN,
+            )
+        },
+        "/api/openapi.json": {
+            "get": _operation(
+                "openapi",
+                "This document.",
+                {"200": _answer("It.", "application/json", {"type": "object"}), **_problems(400)},
+                security=_OPEN,
+            )
+        },
+    }
+
+
+def _components() -> Json:
+    responses = {
+        str(status): {
+            **_answer(about, "application/problem+json", reference("Problem")),
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
+        for status, about in _PROBLEMS.items()
+    }
+    schemes = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": "sse_token"},
+        "query": {"type": "apiKey", "in": "query", "name": "token", "description": "Kept out of the logs."},
+    }
+    return {"schemas": components(), "parameters": _PARAMETERS, "responses": responses, "securitySchemes": schemes}
+
+
+def document(settings: Settings) -> Json:
+    """The OpenAPI document of a server with these settings."""
+    # Without a key nothing is checked: `{}` says that a request may go without.
+    without: list[Json] = [{}] if settings.anonymous != "none" else []
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sse-hub", "version": __version__, "description": _ABOUT, "license": {"name": "MIT"}},
+        # Relative to where the document was read from: right behind any proxy, and wherever it is mounted.
+        "servers": [{"url": ".."}],
+        "security": [*without, {"bearer": []}, {"cookie": []}, {"query": []}],
+        "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others()},
+        "components": _components(),
+    }
+
+
+async def describe(request: web.Request) -> web.Response:
+    """`GET /api/openapi.json`."""
+    return web.json_response(document(request.app[SETTINGS]), headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,113 @@
+"""Errors as `application/problem+json` (RFC 9457). Each says what was wrong and what would be right.
+
+Problem           a request that cannot be fulfilled
+StoreUnavailable  the store cannot be used now, or nobody knows whether it was (`ports`)
+KeySetUnavailable no key can be had to check a token (`auth`)
+BudgetExceeded    all requests together hold too many bytes (`limits`)
+
+`problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without
+any detail of the code, whatever nobody expected. They are rendered by hand, in a dozen lines: the libraries for it
+belong to other frameworks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ..auth import KeySetUnavailable
+from ..core.ports import StoreUnavailable
+from ..limits import BudgetExceeded
+from ..logs import tell
+from . import schemas
+from .app_keys import METRICS, hub_app
+from .request_log import begin_request
+
+__all__ = ["Problem", "problem_documents"]
+
+logger = logging.getLogger("sse_hub")
+
+_RETRY_AFTER = "2"  # seconds; a store in trouble is tried every second
+_KEYS_RETRY_AFTER = "10"  # as often as a key set is tried again
+_ABOUT: dict[int, str] = {
+    404: "There is nothing at {path}. The page at the hub's root and its README list what there is.",
+    405: "{method} is not possible at {path}; allowed: {allow}.",
+    413: "The body is larger than this server accepts.",
+}
+
+
+class Problem(Exception):
+    """A request that cannot be fulfilled.
+
+    :param status: HTTP status code.
+    :param detail: what was wrong and what would be right, for a person.
+    :param headers: further headers of the answer.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+    @property
+    def document(self) -> bytes:
+        """The problem document."""
+        title = HTTPStatus(self.status).phrase
+        return msgspec.json.encode(schemas.Problem("about:blank", title, self.status, _utf8(self.detail)))
+
+    def response(self) -> web.Response:
+        """The problem document as an answer."""
+        return web.Response(
+            status=self.status,
+            body=self.document,
+            content_type="application/problem+json",
+            charset="utf-8",
+            headers=self.headers,
+        )
+
+
+def _utf8(text: str) -> str:
+    """The text without lone surrogates, which a quoted piece of a request may hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@web.middleware
+async def problem_documents(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Render every error as `application/problem+json`."""
+    begin_request(request)
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except KeySetUnavailable as error:
+        tell(logger, logging.ERROR, f"no token can be checked: {error}")
+        return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
+    except BudgetExceeded:
+        hub_app(request)[METRICS].hit_limit("in_flight")
+        return Problem(
+            503,
+            "The requests that are being received hold as many bytes as this server allows (--max-in-flight). "
+            "Try again soon.",
+            {"Retry-After": _RETRY_AFTER, "Connection": "close"},
+        ).response()
+    except StoreUnavailable as error:
+        hub_app(request)[METRICS].store_errors.inc()
+        return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        allow = error.headers.get("Allow", "")
+        about = _ABOUT.get(error.status)
+        detail = about.format(path=request.path, method=request.method, allow=allow) if about else error.reason
+        return Problem(error.status, detail, {"Allow": allow} if allow else None).response()
+    except (ConnectionError, web.GracefulExit):
+        raise
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        return Problem(500, "The server made a mistake, which it has logged. Trying again may help.").response()

@@ -1,0 +1,270 @@
+"""The two ways to publish over HTTP, and batches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from ..auth import Grant
+from ..core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from ..core.ports import IdempotentStore
+from ..limits import BudgetExceeded, Reservation
+from .access import allow_publish, grant_of
+from .answers import FRESH
+from .app_keys import BUDGET, HUB, METRICS, RATE, SETTINGS
+from .cluster import NODES
+from .idempotency import IDEMPOTENCY
+from .peer import address_of
+from .problems import Problem
+from .requests import flag, read_body
+from .schemas import Broadcast, Published, PublishedBatch
+
+__all__ = ["broadcast", "publish"]
+
+_KEY_LENGTH = 256
+_LINE = re.compile(r"[^\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What somebody wants published, checked, and how the answer has to look."""
+
+    drafts: Sequence[Draft]
+    shape: str
+    """`one`, `batch`, or `list`: a list of answers, one for each event."""
+
+    def acknowledge(self, ids: Sequence[EventId | None], subscribers: Sequence[int]) -> bytes:
+        """The answer, once the store has the events.
+
+        :param ids: those of the events.
+        :param subscribers: how many follow each channel; of a batch, one number.
+        """
+        shown = [None if id is None else str(id) for id in ids]
+        first = self.drafts[0]
+        if self.shape == "batch":
+            batch = PublishedBatch((shown[0], shown[-1]), len(shown), first.channel, first.type, subscribers[0])
+            return msgspec.json.encode(batch)
+        answers = [
+            Published(id, draft.channel, draft.type, count)
+            for id, draft, count in zip(shown, self.drafts, subscribers, strict=True)
+        ]
+        return msgspec.json.encode(answers if self.shape == "list" else answers[0])
+
+
+async def broadcast(request: web.Request) -> web.Response:
+    """`POST /api/broadcast`: publish a JSON message to one channel or several."""
+    if request.content_type != "application/json":
+        raise Problem(
+            415,
+            f"The Content-Type is {request.content_type}; this takes application/json. "
+            """With curl: --json '{"message": "Hello"}'""",
+        )
+    begun = time.perf_counter()
+    grant = await grant_of(request)
+    allow_publish(request, grant, [])
+    with request.app[BUDGET].reserve() as reservation:
+        wanted = _read_broadcast(request, await _body(request, reservation))
+        allow_publish(request, grant, [draft.channel for draft in wanted.drafts])
+        return await _answer(request, grant, wanted, begun)
+
+
+async def publish(request: web.Request) -> web.Response:
+    """`POST /realtime/{channel}`: the body is the data; as `application/x-ndjson`, every line is."""
+    batch = request.content_type == "application/x-ndjson"
+    ephemeral = flag(request, "ephemeral")
+    try:
+        channel = check_channel(request.match_info["channel"])
+        type = check_type(request.query.get("event", "message"))
+    except ValueError as error:
+        raise Problem(400, f"This cannot be published: {error}.") from None
+    begun = time.perf_counter()
+    grant = await grant_of(request)
+    allow_publish(request, grant, [channel])
+    with request.app[BUDGET].reserve() as reservation:
+        body = await _body(request, reservation)
+        lines = _lines(request, body) if batch else [body]
+        drafts = [Draft(channel, type, line, ephemeral) for line in lines]
+        return await _answer(request, grant, _Request(drafts, "batch" if batch else "one"), begun)
+
+
+async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.Response:
+    """Publish, once if there is a key, and acknowledge it."""
+    _take_rate(request, grant, len(wanted.drafts))
+    key = request.headers.get("Idempotency-Key")
+    metrics = request.app[METRICS]
+    if key is None:
+        body = await _publish(request, wanted)
+    elif not 1 <= len(key) <= _KEY_LENGTH:
+        raise Problem(
+            400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
+        )
+    else:
+        # Each identity has keys of its own: one must not keep another's publishes from happening, nor see its answers.
+        # As JSON, because any other sign between the parts could be one of their own.
+        place = compact_json([request.path, grant.identity, key])
+        body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, wanted, place))
+    metrics.publish_seconds.observe(time.perf_counter() - begun)
+    return web.Response(body=body, content_type="application/json", charset="utf-8", headers=FRESH)
+
+
+async def _publish(request: web.Request, wanted: _Request, key: str = "") -> bytes:
+    hub, nodes = request.app[HUB], request.app[NODES]
+    drafts = wanted.drafts[:1] if wanted.shape == "batch" else wanted.drafts
+    subscribers = [nodes.subscribers(draft.channel) for draft in drafts]
+    with request.app[METRICS].store_seconds.time():
+        if key and isinstance(hub.store, IdempotentStore):
+            ids, memo = await hub.store.append_once(key, wanted.drafts, json.dumps(subscribers))
+            subscribers = json.loads(memo)
+        else:
+            ids = [event.id for event in await hub.publish_all(wanted.drafts)]
+    return wanted.acknowledge(ids, subscribers)
+
+
+async def _body(request: web.Request, reservation: Reservation) -> str:
+    settings, metrics = request.app[SETTINGS], request.app[METRICS]
+    try:
+        if request.content.is_eof():  # most bodies come with the headers: nothing to wait for, 10 µs less
+            return await read_body(request, settings.max_body, reservation)
+        async with asyncio.timeout(settings.request_timeout) as limit:
+            reservation.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
+            return await read_body(request, settings.max_body, reservation)
+    except TimeoutError:
+        if reservation.given_up:
+            raise BudgetExceeded from None
+        metrics.hit_limit("request_time", address=address_of(request))
+        raise Problem(
+            408,
+            f"The body has not arrived whole within {settings.request_timeout:g} s (--request-timeout).",
+            {"Connection": "close"},
+        ) from None
+    except Problem as problem:
+        if problem.status == 413:
+            metrics.hit_limit("body", address=address_of(request))
+        raise
+
+
+def _take_rate(request: web.Request, grant: Grant, count: int) -> None:
+    """:raises Problem: 429 if the token, or the address without one, has published too much."""
+    if not request.app[SETTINGS].publish_rate:
+        return
+    publisher = grant.identity or address_of(request)
+    wait = request.app[RATE].consume(publisher, count, time.monotonic())
+    if wait:
+        rate = request.app[SETTINGS].publish_rate
+        request.app[METRICS].hit_limit("publish_rate", address=address_of(request), subject=grant.subject)
+        whose = "This address" if grant.anonymous else "This token"
+        raise Problem(
+            429,
+            f"{whose} may publish {rate:g} events/s in the long run (--publish-rate); these {count} can go out in "
+            f"{wait:.1f} s.",
+            {"Retry-After": str(math.ceil(wait))},
+        )
+
+
+def _lines(request: web.Request, body: str) -> list[str]:
+    """The events of a batch."""
+    most = request.app[SETTINGS].max_batch
+    # One more than there may be, and no further: half a million lines fit in a megabyte.
+    text = body.replace("\r\n", "\n").removesuffix("\r")
+    lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
+    if len(lines) > most:
+        request.app[METRICS].hit_limit("batch", address=address_of(request))
+        raise Problem(413, f"The batch has more than {most} events, which is what one batch may have (--max-batch).")
+    if not lines:
+        raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
+    return lines
+
+
+def _read_broadcast(request: web.Request, body: str) -> _Request:
+    """The events of a broadcast."""
+    message = _decode(body)
+    several = isinstance(message.channel, list)
+    names = list(dict.fromkeys(message.channel if isinstance(message.channel, list) else [message.channel]))
+    if not names:
+        raise Problem(400, "The key channel takes a channel name or a list of at least one.")
+    most = request.app[SETTINGS].max_channels_per_connection
+    if len(names) > most:
+        request.app[METRICS].hit_limit("channels_per_connection", address=address_of(request))
+        raise Problem(
+            400,
+            f"The broadcast names {len(names)} channels; it may name {most} (--max-channels-per-connection). "
+            "Subscribers that all want the same event can share a channel.",
+        )
+    try:
+        names = [check_channel(name) for name in names]
+        check_type(message.event)
+    except ValueError as error:
+        raise Problem(400, f"This cannot be published: {error}.") from None
+    data = _data(message)
+    return _Request([Draft(name, message.event, data) for name in names], "list" if several else "one")
+
+
+_decoder = msgspec.json.Decoder(Broadcast)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_WRONG = {
+    "$.timestamp": "The key timestamp takes ISO 8601 such as 2026-11-24T12:00:00Z.",
+    "$.event": 'The key event takes an event name, such as "notification".',
+    "$.channel": "The key channel takes a channel name or a list of at least one.",
+}
+
+
+def _decode(body: str) -> Broadcast:
+    """:raises Problem: 400 if the body is no broadcast; it says what would be one."""
+    try:
+        if "\\ud" in body or "\\uD" in body:
+            # Half of an emoji, cut off by a browser, is a lone surrogate: JSON for Python's module, not for msgspec.
+            return msgspec.convert(json.loads(body), Broadcast)
+        return _decoder.decode(body)
+    except RecursionError:
+        raise Problem(400, "The body is JSON nested too deeply to be read.") from None
+    except msgspec.ValidationError as error:
+        raise Problem(400, _explained(str(error))) from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Problem(400, f"The body is no JSON: {error}.") from None
+
+
+def _explained(error: str) -> str:
+    """What is wrong with a broadcast, and what would be right."""
+    if unknown := _UNKNOWN.match(error):
+        keys = ", ".join(Broadcast.__struct_fields__)
+        return f"There is no key {unknown[1][:40]!r} in a broadcast; it takes {keys}."
+    if "out of range" in error:
+        return "The message holds a number that JSON cannot say, such as 1e400; the largest is 1.8e308."
+    if "missing required field" in error:
+        return 'The key message is missing; the least is {"message": "Hello"}.'
+    for place, explanation in _WRONG.items():
+        if place in error:
+            return explanation
+    return 'The body is no JSON object; the least is {"message": "Hello"}.'
+
+
+def _data(message: Broadcast) -> str:
+    """The event's data."""
+    value = {"message": message.message, "timestamp": _moment(message)}
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # a lone surrogate, which the store makes a question mark
+        return compact_json(value)
+
+
+def _moment(message: Broadcast) -> str:
+    if message.timestamp is UNSET:
+        return timestamp(time.time_ns() // 1_000_000)
+    try:
+        datetime.fromisoformat(message.timestamp)
+    except ValueError:
+        raise Problem(
+            400, f"The key timestamp is {message.timestamp[:40]!r}; it takes ISO 8601 such as 2026-11-24T12:00:00Z."
+        ) from None
+    return message.timestamp

@@ -1,0 +1,294 @@
+"""What is said over HTTP: each request and each answer is a class here, once.
+
+Handlers read and write these; the OpenAPI document is made from them, and a test compares the types of the client with
+them. An object lists the keys that it has today; only where the server refuses any other is it closed, so that a client
+which checks an answer survives the next version's keys.
+
+What only names can be (a channel, a pattern, the type of an event) is checked by `core.events`, which says more of what
+would be right than a schema can. The patterns here are for readers.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..core.events import RESERVED_TYPES
+
+__all__ = [
+    "Broadcast",
+    "Channel",
+    "Channels",
+    "Closing",
+    "Connected",
+    "Event",
+    "Figures",
+    "Health",
+    "History",
+    "Json",
+    "Live",
+    "Lost",
+    "Problem",
+    "Published",
+    "PublishedBatch",
+    "Session",
+    "Subscriber",
+    "Subscribers",
+    "components",
+    "reference",
+]
+
+Json = dict[str, Any]
+
+_LAST_WHOLE = 10**18 - 1  # as many digits as `requests.number` reads
+_MOMENT = "2026-11-24T02:00:00.123Z"
+
+# The patterns are those of `core.events` in the words of ECMA 262, which JSON Schema uses. Surrogates need no mention:
+# JSON that is UTF-8 has none.
+_NAMES: Json = {
+    "ChannelName": {
+        "type": "string",
+        "description": "A channel: no control character, white space, `/`, `,`, `*` or `?`; dots make levels by "
+        "convention.",
+        "pattern": r"^[^\u0000-\u0020\u007f-\u009f\s/,*?]+$",
+        "minLength": 1,
+        "maxLength": 128,
+        "examples": ["main", "sensors.kitchen"],
+    },
+    "Pattern": {
+        "type": "string",
+        "description": "A channel, or a pattern in which `*` stands for any run of characters, dots included. A "
+        "pattern has at most 8 stars.",
+        "pattern": r"^(?!(?:[^*]*\*){9})[^\u0000-\u0020\u007f-\u009f\s/,?]+$",
+        "minLength": 1,
+        "maxLength": 128,
+        "examples": ["sensors.*", "*"],
+    },
+    "EventName": {
+        "type": "string",
+        "description": "The type of an event: no control character.",
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+        "minLength": 1,
+        "maxLength": 128,
+        "examples": ["message", "notification"],
+    },
+    "PublishedName": {
+        "description": "The type of an event that somebody publishes: none of the hub's own.",
+        "allOf": [
+            {"$ref": "#/components/schemas/EventName"},
+            {"not": {"enum": sorted(RESERVED_TYPES)}},
+        ],
+    },
+    "EventId": {
+        "type": "string",
+        "description": "The id of an event, `<unix milliseconds>-<sequence>`: a cursor for every channel at once.",
+        "pattern": r"^[0-9]{1,18}-[0-9]{1,18}$",
+        "examples": ["1763949600123-0"],
+    },
+}
+
+
+def reference(name: str) -> Json:
+    """A reference to a schema that has a name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+ChannelName = Annotated[str, Meta(extra_json_schema=reference("ChannelName"))]
+Pattern = Annotated[str, Meta(extra_json_schema=reference("Pattern"))]
+EventName = Annotated[str, Meta(extra_json_schema=reference("EventName"))]
+EventId = Annotated[str, Meta(extra_json_schema=reference("EventId"))]
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time", "examples": [_MOMENT]})]
+Whole = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": _LAST_WHOLE})]
+
+
+class Broadcast(Struct, forbid_unknown_fields=True):
+    """A message to publish. The event's data is the JSON object of `message` and `timestamp`."""
+
+    message: Annotated[Any, Meta(description="Any JSON value.", examples=["Deploy finished", {"door": "open"}])]
+    timestamp: (
+        Annotated[Moment, Meta(description="When it happened, in ISO 8601; now if it is absent.")] | UnsetType
+    ) = UNSET
+    event: Annotated[str, Meta(extra_json_schema=reference("PublishedName"))] = "message"
+    channel: (
+        ChannelName | Annotated[list[ChannelName], Meta(description="Each is published to once.", min_length=1)]
+    ) = "main"
+
+
+class Published(Struct):
+    """An event that the store has."""
+
+    id: Annotated[EventId | None, Meta(description="The id of the event; null if it is ephemeral.")]
+    channel: ChannelName
+    event: EventName
+    subscribers: Annotated[Whole, Meta(description="How many follow the channel now, on all nodes.")]
+
+
+class PublishedBatch(Struct):
+    """A batch that the store has."""
+
+    ids: Annotated[tuple[EventId | None, EventId | None], Meta(description="The first id and the last.")]
+    count: Annotated[Whole, Meta(description="How many events it has.")]
+    channel: ChannelName
+    event: EventName
+    subscribers: Annotated[Whole, Meta(description="How many follow the channel now, on all nodes.")]
+
+
+class Event(Struct):
+    """One thing published, as the history and the envelope show it."""
+
+    id: Annotated[EventId | None, Meta(description="The id of the event; null if it is ephemeral.")]
+    channel: ChannelName
+    event: EventName
+    data: Annotated[str, Meta(description="The data as it was published.")]
+    timestamp: Annotated[Moment, Meta(description="When the hub accepted it.")]
+
+
+class History(Struct):
+    """Retained events of a channel."""
+
+    channel: ChannelName
+    events: Annotated[list[Event], Meta(description="The oldest first.")]
+    lost: Annotated[
+        bool,
+        Meta(description="Whether events between `after` and the first of these, or between two of these, are gone."),
+    ]
+    next: Annotated[EventId, Meta(description="There are more, after this id.")] | UnsetType = UNSET
+
+
+class Channel(Struct):
+    """A channel that has subscribers or events."""
+
+    name: ChannelName
+    subscribers: Annotated[Whole, Meta(description="How many follow it, on all nodes.")]
+    events: Annotated[Whole, Meta(description="How many of its events are retained.")]
+    first: Annotated[EventId | None, Meta(description="The id of the oldest of them; null if there is none.")]
+    last: Annotated[EventId | None, Meta(description="The id of the newest of them; null if there is none.")]
+
+
+class Channels(Struct):
+    """The channels."""
+
+    channels: Annotated[list[Channel], Meta(description="By name.")]
+
+
+class Health(Struct):
+    """How the server is."""
+
+    status: Literal["ok", "draining", "degraded"]
+    version: Annotated[str, Meta(description="The version of the server.")]
+    uptime: Annotated[float, Meta(description="Seconds since it began.")]
+    subscribers: Annotated[Whole, Meta(description="Event streams that are open.")]
+    channels: Annotated[Whole, Meta(description="Channels that the log knows.")]
+    store: Literal["memory", "sqlite", "redis"]
+    reason: Annotated[str, Meta(description="Why it is not ok.")] | UnsetType = UNSET
+
+
+class Connected(Struct):
+    """The first event of a stream. Its id is the cursor from which the stream starts."""
+
+    channels: Annotated[list[Pattern], Meta(description="What is being followed.")]
+    resumed: Annotated[bool, Meta(description="Whether it goes on after the client's cursor, and nothing is lost.")]
+    lost: Annotated[bool, Meta(description="Whether events after that cursor are gone.")]
+    timestamp: Annotated[Moment, Meta(description="When the stream began.")]
+
+
+class Live(Struct):
+    """The replay is over."""
+
+    replayed: Annotated[Whole, Meta(description="How many events it had.")]
+
+
+class Lost(Struct):
+    """Events between these two ids are gone."""
+
+    after: EventId
+    next: EventId
+
+
+class Closing(Struct):
+    """The server ends; come back after the `retry` of this event."""
+
+
+class Figures(Struct):
+    """Figures of this host and server. Rates are means since the event before."""
+
+    cpu_percent: Annotated[float, Meta(description="Of all processors.")]
+    memory_percent: Annotated[float, Meta(description="Of the host's memory.")]
+    memory_used_bytes: Annotated[Whole, Meta(description="Of the host's memory.")]
+    network_received_bytes_per_second: Annotated[float, Meta(description="By all interfaces.")]
+    network_sent_bytes_per_second: Annotated[float, Meta(description="By all interfaces.")]
+    requests_per_second: Annotated[float, Meta(description="Answered by this server.")]
+    error_rate: Annotated[float, Meta(description="The part of them that got 400 or above, 0 to 1.")]
+    subscribers: Annotated[Whole, Meta(description="Event streams that are open.")]
+    events_per_second: Annotated[float, Meta(description="Accepted.")]
+    deliveries_per_second: Annotated[float, Meta(description="Events handed to subscribers.")]
+    node: Annotated[str, Meta(description="Name of this node.")]
+    timestamp: Annotated[Moment, Meta(description="When they were read.")]
+
+
+class Subscriber(Struct):
+    """An open event stream."""
+
+    id: Annotated[str, Meta(description="By which it can be ended.")]
+    address: Annotated[str, Meta(description="The client's address.")]
+    channels: Annotated[list[Pattern], Meta(description="What it follows.")]
+    since: Annotated[Moment, Meta(description="When it came.")]
+    cursor: EventId
+    lag: Annotated[float, Meta(description="How many seconds it is behind the newest event.")]
+    queued_bytes: Annotated[Whole, Meta(description="Handed to its connection and not accepted yet.")]
+    subject: Annotated[str | None, Meta(description="The claim `sub` of its token.")]
+
+
+class Subscribers(Struct):
+    """The event streams that are open at this node."""
+
+    node: Annotated[str, Meta(description="Name of this node.")]
+    subscribers: list[Subscriber]
+
+
+class Session(Struct):
+    """What the token grants."""
+
+    subscribe: Annotated[list[Pattern], Meta(description="Channels and patterns that it may read.")]
+    publish: Annotated[list[Pattern], Meta(description="Channels and patterns that it may publish to.")]
+    admin: Annotated[bool, Meta(description="Whether it may see and end subscribers.")]
+    subject: Annotated[str | None, Meta(description="The claim `sub`.")]
+    until: Annotated[Moment, Meta(description="When it expires.")]
+
+
+class Problem(Struct):
+    """A problem document (RFC 9457)."""
+
+    type: Annotated[str, Meta(description="A URI of this kind of problem.", examples=["about:blank"])]
+    title: Annotated[str, Meta(description="The status in words.")]
+    status: Annotated[int, Meta(description="The status of the answer.")]
+    detail: Annotated[str, Meta(description="What was wrong and what would be right, for a person.")]
+
+
+_SHAPES = (
+    Broadcast,
+    Published,
+    PublishedBatch,
+    Event,
+    History,
+    Channel,
+    Channels,
+    Health,
+    Connected,
+    Live,
+    Lost,
+    Closing,
+    Figures,
+    Subscriber,
+    Subscribers,
+    Session,
+    Problem,
+)
+
+
+def components() -> Json:
+    """All of these as JSON Schema (2020-12, the dialect of OpenAPI 3.1), by name."""
+    _, found = msgspec.json.schema_components(_SHAPES, ref_template="#/components/schemas/{name}")
+    return {**_NAMES, **found}

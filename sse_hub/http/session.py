@@ -1,0 +1,59 @@
+"""Sessions of browsers: a token becomes a cookie that scripts cannot read, and back (docs/protocol.md, "Tokens")."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from ..core.events import timestamp
+from .access import ACCESS, COOKIE, bearer_of, unauthorized
+from .answers import json_answer
+from .peer import is_secure
+from .problems import Problem
+from .schemas import Session
+
+__all__ = ["begin", "end"]
+
+
+async def begin(request: web.Request) -> web.Response:
+    """`POST /api/session`: set the cookie, for as long as the token holds."""
+    access = request.app[ACCESS]
+    if access.tokens is None:
+        raise Problem(404, "There are no sessions here: no key for tokens is set (--jwt-key, --jwks-url).")
+    token = bearer_of(request)
+    if not token:
+        raise unauthorized("A session begins with a token: Authorization: Bearer.")
+    grant = await access.check(request, token)
+    assert grant.until is not None
+    answer = json_answer(
+        Session(
+            subscribe=list(grant.subscribe),
+            publish=list(grant.publish),
+            admin=grant.admin,
+            subject=grant.subject,
+            until=timestamp(int(grant.until * 1000)),
+        )
+    )
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=max(1, int(grant.until - time.time())),
+        path=_path(request),
+        httponly=True,
+        samesite="Strict",
+        secure=is_secure(request),
+    )
+    return answer
+
+
+async def end(request: web.Request) -> web.Response:
+    """`DELETE /api/session`: take the cookie back."""
+    answer = web.Response(status=204)
+    answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
+    return answer
+
+
+def _path(request: web.Request) -> str:
+    """Where the hub is mounted."""
+    return request.path.removesuffix("api/session")

@@ -1,0 +1,66 @@
+"""The page and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from aiohttp import web
+
+from .problems import Problem
+
+__all__ = ["asset", "page"]
+
+_REVALIDATED = {"Cache-Control": "no-cache"}  # asked for again each time, which the ETag answers in a few bytes
+_PAGE_HEADERS = {
+    **_REVALIDATED,
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+}
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """`GET /`."""
+    return _file(request, _folder() / "app" / "index.html", _PAGE_HEADERS)
+
+
+async def asset(request: web.Request) -> web.StreamResponse:
+    """`GET /web/{file}`: a file of the page or of the browser's client, and no other. The name is looked up, never part
+    of a path. The files of the client are also there without their folder."""
+    name = request.match_info["file"]
+    found = dict(_files())
+    if name not in found:
+        raise Problem(404, f"There is no file {name[:80]!r} for browsers.")
+    return _file(request, found[name], _REVALIDATED)
+
+
+def _folder() -> Traversable:
+    """The folder `web`: inside the package in a wheel and in a zip file, beside it in a checkout."""
+    inside = files("sse_hub") / "web"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "web"
+
+
+def _files() -> Iterator[tuple[str, Traversable]]:
+    for folder in ("app", "client"):
+        for path in (_folder() / folder).iterdir():
+            if path.is_file():
+                yield f"{folder}/{path.name}", path
+                if folder == "client":
+                    yield path.name, path
+
+
+def _file(request: web.Request, file: Traversable, headers: Mapping[str, str]) -> web.StreamResponse:
+    if isinstance(file, Path):
+        return web.FileResponse(file, headers=headers)
+    body = file.read_bytes()  # of a program in a zip file
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    known = any(each.value in (etag, "*") for each in request.if_none_match or ())
+    response = web.Response(status=304) if known else web.Response(body=body, content_type=content_type)
+    response.headers.update(headers)
+    response.etag = etag
+    return response

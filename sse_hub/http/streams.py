@@ -1,0 +1,309 @@
+"""Every event stream: how one begins, the registry of those that are open, and how they end.
+
+A handler ends as soon as its stream has begun. What is open then is a connection in the registry. Deadlines are the
+loop's, not the writer's: `Streams.sweep` looks every second for connections that accept nothing, because a task that
+waits for a frozen client is as frozen as the client; and for tokens that have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from aiohttp import web
+
+from ..auth import Grant
+from ..core.events import timestamp
+from ..core.groups import StartPosition
+from ..core.hub import Hub, State, Subscriber
+from ..core.ports import StoreUnavailable
+from ..core.start import Start
+from ..core.subscription import Subscription
+from ..core.wire import first, frame, wrap
+from ..limits import SubscriberSlots
+from ..logs import tell
+from ..metrics import Metrics
+from ..settings import Settings
+from ..tasks import end
+from . import schemas
+from .app_keys import BACKGROUND
+from .catchup import CatchUp
+from .connection import Connection, Handshake, SubscriberInfo
+from .peer import address_of
+from .problems import Problem
+from .request_log import REQUEST_ID
+
+__all__ = ["STREAMS", "Streams", "sweeping"]
+
+logger = logging.getLogger("sse_hub.streams")
+
+HANDSHAKES = 8
+"""Streams that are being opened at once. A thousand that come together take 0.3 s; live subscribers do not wait for all
+of them."""
+_ABORT_PATIENCE = 1.0
+_STEP = 1000
+"""Connections that are looked at in one turn of the event loop."""
+_PING = b": ping\n"
+"""A comment is a line. An empty line after it would be an event without data to careless readers."""
+
+
+class Streams:
+    """The event streams that are open, and the answers to those that cannot be opened now."""
+
+    def __init__(self, hub: Hub, settings: Settings, metrics: Metrics) -> None:
+        self.draining = False
+        """Whether the server is ending: no stream is opened any more."""
+        self._hub = hub
+        self._settings = settings
+        self._metrics = metrics
+        self._catch_up = CatchUp(hub)
+        self._open: dict[str, Connection] = {}  # by the id of their subscriber
+        self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
+        self._ids = itertools.count(1)
+        self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
+        self._handshakes = asyncio.Semaphore(HANDSHAKES)
+        self._all_closed = asyncio.Event()
+
+    async def open(
+        self, request: web.Request, names: Sequence[str], subscription: Subscription, grant: Grant, start: Start
+    ) -> web.StreamResponse:
+        """Begin an event stream, as the answer to this request; it then goes on until one side ends it.
+
+        :param names: what the request has named, for people.
+        """
+        address = address_of(request)
+        if self.draining:
+            return self.passing("The server is ending.")
+        if refusal := self._slots.refusal(address):
+            self._metrics.hit_limit(refusal.limit, address=address)
+            return self.passing(refusal.reason)
+        # Acquired before the first await, so that a thousand at once do not all find the last slot free.
+        self._slots.acquire(address)
+        since_ms = time.time_ns() // 1_000_000
+        info = SubscriberInfo(str(next(self._ids)), address, request[REQUEST_ID], tuple(names), since_ms, grant)
+        try:
+            return await self._shake_hands(request, subscription, info, start)
+        finally:
+            if info.id not in self._open:
+                self._slots.release(address)
+
+    async def _shake_hands(
+        self, request: web.Request, subscription: Subscription, info: SubscriberInfo, start: Start
+    ) -> web.StreamResponse:
+        handshake = Handshake(self._settings, subscription)
+        try:
+            if not self._hub.ready:
+                return self.passing(self._hub.store.trouble or "The store is being opened.")
+            position = await start.locate(self._hub, subscription, _pause)
+            async with self._handshakes:
+                await asyncio.sleep(0)
+                if self.draining:
+                    return self.passing("The server is ending.")
+                connection = await handshake.begin(request, info, self._wake, self._closed)
+        except StoreUnavailable as error:
+            self._metrics.store_errors.inc()
+            return self.passing(error.reason)
+        except ConnectionError:
+            return handshake
+        self._begin(connection, subscription, start, position)
+        return handshake
+
+    def _begin(self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition) -> None:
+        subscriber = self._hub.subscribe(
+            subscription, connection, position, resumes=start.resumes, replays=start.replay is not None
+        )
+        connection.subscriber = subscriber
+        self._open[connection.info.id] = connection
+        self._all_closed.clear()
+        self._note_begin(connection.info, subscriber, start)
+        connection.write(first(subscription, self._connected(subscriber, connection.info.channels)))
+        if self.draining:  # it has begun while the headers were sent
+            self._say_goodbye(connection)
+        else:
+            self._catch_up.wake(connection)
+
+    def _note_closed(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self._hub.unsubscribe(connection.subscriber)
+        self._catch_up.forget(connection)
+        self._slots.release(connection.info.address)
+        del self._open[connection.info.id]
+        if not self._open:
+            self._all_closed.set()
+        self._note_end(connection)
+
+    def _note_begin(self, info: SubscriberInfo, subscriber: Subscriber, start: Start) -> None:
+        replayed = "replayed" if start.replay else None
+        outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else replayed
+        if outcome is not None:
+            self._metrics.replays.labels(outcome).inc()
+        tell(
+            logger,
+            logging.INFO,
+            "stream begins",
+            id=info.id,
+            address=info.address,
+            channels=info.channels[:10],
+            **({} if outcome is None else {"start": outcome}),
+            **({} if info.grant.subject is None else {"subject": info.grant.subject}),
+        )
+
+    def _note_end(self, connection: Connection) -> None:
+        self._metrics.ended.labels(connection.ended).inc()
+        tell(
+            logger,
+            logging.INFO,
+            "stream ends",
+            id=connection.info.id,
+            request=connection.info.request,
+            reason=connection.ended,
+            seconds=round(time.time() - connection.info.since_ms / 1000, 3),
+            bytes=connection.subscriber.handed_bytes,
+        )
+
+    def subscribers(self) -> list[schemas.Subscriber]:
+        """Who is connected, and how each stands."""
+        head = self._hub.log.head
+        found = []
+        for connection in self._open.values():
+            info, subscriber = connection.info, connection.subscriber
+            cursor = head if subscriber.state is State.LIVE else subscriber.cursor
+            found.append(
+                schemas.Subscriber(
+                    id=info.id,
+                    address=info.address,
+                    channels=list(info.channels),
+                    since=timestamp(info.since_ms),
+                    cursor=str(cursor),
+                    lag=max(head.ms - cursor.ms, 0) / 1000,
+                    queued_bytes=connection.queued_bytes,
+                    subject=info.grant.subject,
+                )
+            )
+        return found
+
+    def end(self, id: str) -> bool:
+        """End a stream, as somebody has asked for; say whether it was there."""
+        connection = self._open.get(id)
+        if connection is not None:
+            self._end(connection, Problem(503, "This stream was ended by an operator."), "ended")
+        return connection is not None
+
+    def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
+        """End a stream before its client wants it, and say why."""
+        farewell = frame(problem.document.decode(), type="error", retry_ms=self._retry_ms())
+        self._part(connection, farewell, reason)
+
+    def _say_goodbye(self, connection: Connection) -> None:
+        self._part(connection, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
+
+    def _part(self, connection: Connection, farewell: bytes, reason: str) -> None:
+        """Write what the hub has for the connection, and last bytes, and end it."""
+        self._hub.flush_to(connection.subscriber)
+        self._hub.unsubscribe(connection.subscriber)
+        connection.end(farewell, reason)
+
+    def _connected(self, subscriber: Subscriber, names: Sequence[str]) -> bytes:
+        notice = schemas.Connected(
+            channels=list(dict.fromkeys(names)),
+            resumed=subscriber.resumed,
+            lost=subscriber.lost,
+            timestamp=timestamp(time.time_ns() // 1_000_000),
+        )
+        data = msgspec.json.encode(notice).decode()
+        return frame(data, id=subscriber.cursor, type="connected", retry_ms=self._retry_ms())
+
+    def _retry_ms(self) -> int:
+        return round(self._settings.retry * random.uniform(0.5, 1.5))
+
+    def passing(self, reason: str) -> web.Response:
+        """The answer for a state that will pass, so that a browser comes back: by any status but 200 it never would
+        (WHATWG HTML 9.2.3)."""
+        retry_ms = self._retry_ms()
+        problem = Problem(503, f"{reason} Come back in {retry_ms / 1000:.1f} s.")
+        return web.Response(
+            body=frame(problem.document.decode(), type="error", retry_ms=retry_ms),
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-cache, no-transform",
+                "X-Accel-Buffering": "no",
+            },
+        )
+
+    async def _ping(self) -> None:
+        """Give everybody a comment: subscribers that are LIVE as groups; one that is BEHIND, by itself."""
+        for _ in self._hub.ping(_PING):
+            await _pause()
+        async for connection in self._connections():
+            if connection.subscriber.state is State.BEHIND and not connection.queued_bytes:
+                connection.write(wrap(connection.subscriber.subscription, [_PING]))
+
+    async def _connections(self) -> AsyncIterator[Connection]:
+        """The open connections, with a pause now and then, in which others are served."""
+        for count, connection in enumerate(list(self._open.values()), 1):
+            if connection.info.id in self._open:
+                yield connection
+            if count % _STEP == 0:
+                await _pause()
+
+    async def sweep(self) -> None:
+        """Until cancelled, ping, let old events go, end streams whose token has ended, and abort those whose client
+        accepts nothing."""
+        next_ping = time.monotonic() + self._settings.ping
+        while True:
+            until_ping = max(next_ping - time.monotonic(), 0.0)
+            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, until_ping))
+            if time.monotonic() >= next_ping:
+                next_ping = time.monotonic() + self._settings.ping
+                await self._ping()
+            self._hub.expire(time.time_ns() // 1_000_000)
+            self._hub.join_shared()
+            now = time.monotonic()
+            async for connection in self._connections():
+                if connection.stalled(now) >= self._settings.send_timeout:
+                    connection.abort()
+                elif (until := connection.info.grant.until) is not None and until <= time.time():
+                    self._end(connection, Problem(401, "The token has expired. Come back with a new one."), "expired")
+
+    async def drain(self, limit: float) -> None:
+        """Ask every subscriber to come back later, and end all streams; abort those that do not take it within `limit`
+        seconds."""
+        self.draining = True
+        for connection in list(self._open.values()):
+            self._say_goodbye(connection)
+        if not self._open:
+            return
+        try:
+            async with asyncio.timeout(limit):
+                await self._all_closed.wait()
+        except TimeoutError:
+            for connection in list(self._open.values()):
+                connection.abort()
+            with contextlib.suppress(TimeoutError):  # nothing that does not hear of its end may keep the program
+                async with asyncio.timeout(_ABORT_PATIENCE):
+                    await self._all_closed.wait()
+
+    async def close(self) -> None:
+        """End what serves subscribers that are behind."""
+        await self._catch_up.close()
+
+
+STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)
+
+
+async def _pause() -> None:
+    await asyncio.sleep(0)
+
+
+async def sweeping(app: web.Application) -> AsyncIterator[None]:
+    """Run `Streams.sweep` while the application runs. A cleanup context."""
+    task = app[BACKGROUND].start("sweep", app[STREAMS].sweep)
+    yield
+    await end(task)
+    await app[STREAMS].close()

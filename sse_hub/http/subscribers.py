@@ -1,0 +1,40 @@
+"""Who is connected to this node, for tokens that grant to see that; and ending a stream."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from .access import grant_of, unauthorized
+from .answers import send_json
+from .app_keys import METRICS
+from .problems import Problem
+from .schemas import Subscribers
+from .streams import STREAMS
+
+__all__ = ["end", "subscribers"]
+
+
+async def subscribers(request: web.Request) -> web.StreamResponse:
+    """`GET /api/subscribers`."""
+    await _allow(request)
+    return await send_json(request, Subscribers(request.app[METRICS].node, request.app[STREAMS].subscribers()))
+
+
+async def end(request: web.Request) -> web.Response:
+    """`DELETE /api/subscribers/{id}`: end one of them. It comes back, unless it may not or does not want to."""
+    await _allow(request)
+    id = request.match_info["id"]
+    if not request.app[STREAMS].end(id):
+        raise Problem(404, f"There is no subscriber {id[:40]!r} at this node. GET /api/subscribers lists them.")
+    return web.Response(status=204)
+
+
+async def _allow(request: web.Request) -> None:
+    grant = await grant_of(request)
+    if not grant.admin:
+        if grant.anonymous:
+            raise unauthorized(
+                'To see the subscribers of this node takes a token whose claim has "admin": true '
+                "(or no key and --anonymous all)."
+            )
+        raise Problem(403, 'The token does not grant to see subscribers: its claim needs "admin": true.')

@@ -1,0 +1,104 @@
+"""The command line of the server: its flags, made from the table of settings, and its commands.
+
+An error is one line on stderr; the status is 2 for a wrong use, 1 for a failure at run time.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..settings import SettingError, Settings, table
+from ..stdio import complain
+from . import health, token
+
+__all__ = ["run"]
+
+_ABOUT = """The Server-Sent Events hub.
+
+Open the printed address in a browser, or read it with: curl -N http://127.0.0.1:8000/stream
+
+Each flag has a variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins."""
+
+
+def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> int:
+    """Run the command line; return the exit status.
+
+    :param arguments: without the program's name; by default those of this process.
+    :param serve: runs the server until it is told to end, and returns the exit status.
+    """
+    try:
+        status = _group(serve).main(arguments, prog_name="sse-server", standalone_mode=False)
+    except click.exceptions.Exit as exit:
+        return exit.exit_code
+    except click.ClickException as error:
+        name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sse-server"
+        complain(f"{name}: {error.format_message()}; --help shows how")
+        return 2
+    except SettingError as error:
+        complain(f"sse-server: {error}")
+        return 2
+    except ssl.SSLError as error:
+        complain(f"sse-server: the certificate or its key cannot be used: {error}")
+        return 1
+    except OSError as error:
+        complain(f"sse-server: {error.strerror or error}")
+        return 1
+    return int(status or 0)
+
+
+def _group(serve: Callable[[Settings], int]) -> click.Group:
+    def begin(context: click.Context, /, **given: str | None) -> int | None:
+        if context.invoked_subcommand is not None:
+            return None
+        return serve(_settings(given))
+
+    def ask(**given: str | None) -> int:
+        return health.ask(_settings(given))
+
+    group = click.Group(
+        "sse-server",
+        params=[*_options(), _version()],
+        callback=click.pass_context(begin),
+        invoke_without_command=True,
+        help=_ABOUT,
+        context_settings={"max_content_width": 120},
+    )
+    group.add_command(
+        click.Command("health", params=_options(), callback=ask, help="Ask the server of the same settings how it is.")
+    )
+    group.add_command(token.command)
+    return group
+
+
+def _version() -> click.Option:
+    def show(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+        if given:
+            click.echo(f"sse-hub {__version__}")
+            context.exit()
+
+    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show it.")
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    return Settings.read({name: value for name, value in given.items() if value is not None}, os.environ)
+
+
+def _options() -> list[click.Parameter]:
+    options: list[click.Parameter] = []
+    for row in table():
+        unit = f" {row.unit}" if row.unit not in ("", "address", "port") else ""
+        if isinstance(row.default, bool):
+            options.append(
+                click.Option([row.flag, row.name], is_flag=True, flag_value="1", default=None, help=row.help)
+            )
+            continue
+        default = f" ({row.shown_default}{unit})" if row.default not in ("", ()) else ""
+        metavar = row.unit.upper() or "VALUE"
+        options.append(click.Option([row.flag, row.name], metavar=metavar, help=row.help + default))
+    return options

@@ -1,0 +1,75 @@
+"""Which store the settings ask for. The only place that knows them all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.events import EventId
+from ..core.hub import Hub
+from ..core.log import Log
+from ..core.ports import Archive, Store
+from ..settings import Settings
+from ..stores.memory import MemoryStore
+from ..stores.sqlite import SqliteStore
+from ..tasks import Background
+
+__all__ = ["attach_store", "make_log"]
+
+
+def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
+    """The log of a node: all that is retained, or, where a store keeps it, the newest of it."""
+    memory = settings.address.kind == "memory"
+    return Log(
+        EventId(clock(), 0) if memory else EventId(0, 0),
+        history=settings.history if memory else min(settings.history, settings.cache),
+        history_age=settings.history_age,
+        history_bytes=settings.history_bytes,
+        max_channels=settings.max_channels,
+        max_retained_bytes=settings.max_retained_bytes,
+    )
+
+
+def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
+    """Give the hub the store that `--store` names; it is not open yet.
+
+    :raises SystemExit: if a part for it is not installed, or there cannot be such an address.
+    """
+    match settings.address.kind:
+        case "memory":
+            hub.store = MemoryStore(hub, clock)
+        case "sqlite":
+            path = Path(settings.address.place)
+            hub.store = SqliteStore(
+                path, hub, clock, background, history=settings.history, history_age=settings.history_age
+            )
+        case _:
+            hub.store = _redis(hub, settings, background)
+    hub.archive = hub.store if isinstance(hub.store, Archive) else None
+
+
+def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
+    try:
+        from ..stores.redis import RedisStore
+    except ImportError:
+        raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
+    address = settings.address
+    try:
+        return RedisStore(
+            address.place,
+            hub,
+            background,
+            node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
+            prefix=address.prefix,
+            history=settings.history,
+            history_age=settings.history_age,
+            most=address.most,
+            grace=address.grace,
+        )
+    except (ValueError, TypeError) as error:  # what it says may hold the password
+        raise SystemExit(
+            f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
+            "an address looks like redis://user:password@host:6379/0"
+        ) from None
