@@ -40,7 +40,7 @@ from dataclasses import replace
 
 from .events import Draft, Event, EventId, check_channel, check_type, compact_json
 from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
-from .log import Channel, Log
+from .log import Log
 from .pages import PAGE_BYTES, EncodedPage, LogPages
 from .ports import Archive, Connection, Store
 from .statistics import Statistics
@@ -78,13 +78,11 @@ class Hub:
         self._pending: dict[Group, None] = {}  # groups with frames for this turn, in order
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0
+        self.ready = log.head > _NEVER
+        """Whether it has what the store retains, so that subscribers can begin."""
         self._pages = LogPages(log)
         self._published = self._delivered = self._delivered_bytes = self._lost = self._passed_over = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether the store has told where the log begins."""
-        return self.log.head > _NEVER
+        self._published_before = 0
 
     async def publish(
         self, data: str, *, channel: str = "main", event: str = "message", ephemeral: bool = False
@@ -116,19 +114,24 @@ class Hub:
                 audience.add(event)
                 self._note_pending(audience)
         self._published += len(events)
-        self._note_gone(self.log.make_room())
+        self._forget(self.log.make_room())
         self._flush_soon()
 
-    def restart(self, origin: EventId, events: Sequence[Event] = (), head: EventId = _NEVER) -> None:
-        """Begin at this id with these events, which come after it, and at `head` if even the last ones are gone. What
-        the log had is gone, too; all that follow it already are informed that something may be lost."""
+    def restart(self, origin: EventId) -> None:
+        """Begin at this id. What the log had is gone; all that follow it are informed that something may be lost. Until
+        `go_on`, the hub is not ready: the store may deliver what it retains."""
         for audience in self._audiences:
             self._inform_lost(audience, origin)
         self.log.restart(origin)
         self._pages = LogPages(self.log)
-        self.deliver(events)
-        self._published -= len(events)
+        self.ready = False
+        self._published_before = self._published
+
+    def go_on(self, head: EventId) -> None:
+        """Go on from this id, which is above all that was delivered: perhaps even the newest events are gone."""
         self.log.head = max(self.log.head, head)
+        self._published = self._published_before
+        self.ready = True
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
         """Note that events of these channels, up to these ids, are gone before the hub got them."""
@@ -142,8 +145,7 @@ class Hub:
             self.log.lose(channel, floor)
 
     def _inform_lost(self, audience: Audience, floor: EventId) -> None:
-        live = sum(len(group.live) for group in audience.groups)
-        if live:
+        if live := sum(len(group.live) for group in audience.groups):
             audience.add_notice(lost_notice(self.log.head, floor.next()))
             self._lost += live
             self._note_pending(audience)
@@ -349,14 +351,15 @@ class Hub:
 
     # What others ask
 
-    def expire(self, now_ms: int) -> None:
-        """Let go what has become too old in the log, whether or not anything is published."""
-        self._note_gone(self.log.expire(now_ms))
+    def expire(self, now_ms: int) -> bool:
+        """Let go some of what has become too old in the log; say whether there is more."""
+        expired = self.log.expire(now_ms)
+        self._forget(expired.channels)
+        return expired.more
 
-    def _note_gone(self, channels: Sequence[Channel]) -> None:
+    def _forget(self, channels: Sequence[str]) -> None:
         for channel in channels:
-            if self.log.get(channel.name) is None:
-                self._audiences.forget(channel.name)
+            self._audiences.forget(channel)
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel."""

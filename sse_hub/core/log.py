@@ -14,21 +14,22 @@ then count as accepted at that moment, or they would stay until the wrong time c
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush, merge
 from itertools import count, islice
 from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sortedcontainers import SortedList
 
+from .channel import Channel
 from .events import Event, EventId, literals
 from .floors import Floors
 from .order import Order
 from .subscription import Subscription, keys
 
-__all__ = ["EVENT_BYTES", "Channel", "Log"]
+__all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
 
 EVENT_BYTES = 512
 """What an event costs besides its data, about: objects, frame, its place in the list. Counted for the limit in all, so
@@ -40,70 +41,22 @@ _FEW = 1000
 """Channels whose lists are merged for a page. Those of a broader pattern are read from the order of all events."""
 _LOOK = 1000
 """Events looked at to say which one comes first."""
+_STEP = 2000
+"""Events that one step of expiring drops or clears away, in about 3 ms."""
+_STEP_OF_APPEND = 64
+"""The same, of one publish: as it adds one event, what is too much becomes less."""
 _LAST = chr(0x10FFFF)
 
 _by_id = attrgetter("id")
 
 
-class Channel:
-    """The retained events of one channel, oldest first."""
+class Expired(NamedTuple):
+    """What has been let go by age."""
 
-    __slots__ = ("_events", "_first", "active_ms", "floor", "last", "name", "retained_bytes")
-
-    def __init__(self, name: str, floor: EventId, active_ms: int = 0) -> None:
-        self.name = name
-        self.floor = floor
-        """Id of the newest event that is gone."""
-        self.last = floor
-        """Id of the newest event that ever was here."""
-        self.active_ms = active_ms
-        """Unix time in milliseconds of the last event, ephemeral ones included."""
-        self.retained_bytes = 0
-        self._events: list[Event | None] = []
-        self._first = 0  # events before this index are gone; the list is cut when half of it is
-
-    def __len__(self) -> int:
-        return len(self._events) - self._first
-
-    def append(self, event: Event) -> None:
-        assert event.id is not None
-        assert event.id > self.last
-        self._events.append(event)
-        self.last = event.id
-        self.retained_bytes += len(event.data)
-
-    def drop_oldest(self) -> None:
-        """Let the oldest event go; the floor rises to its id."""
-        event = self._events[self._first]
-        assert event is not None
-        assert event.id is not None
-        self._events[self._first] = None
-        self._first += 1
-        self.floor = event.id
-        self.retained_bytes -= len(event.data)
-        if self._first * 2 > len(self._events):  # a move of n/2 after n/2 drops: constant per event
-            del self._events[: self._first]
-            self._first = 0
-
-    @property
-    def oldest(self) -> Event | None:
-        return self._events[self._first] if len(self) else None
-
-    def after(self, cursor: EventId) -> Iterator[Event]:
-        """Events with an id above the cursor, oldest first. To be used up before the log changes."""
-        if cursor >= self.last:
-            return iter(())
-        start = bisect_right(self._events, cursor, lo=self._first, key=_by_id)
-        return (self._at(index) for index in range(start, len(self._events)))
-
-    def backwards(self) -> Iterator[Event]:
-        """Events newest first. To be used up before the log changes."""
-        return (self._at(index) for index in range(len(self._events) - 1, self._first - 1, -1))
-
-    def _at(self, index: int) -> Event:
-        event = self._events[index]
-        assert event is not None
-        return event
+    channels: Sequence[str]
+    """Those that are forgotten."""
+    more: bool
+    """Whether there is more to let go."""
 
 
 class Log:
@@ -143,6 +96,8 @@ class Log:
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
         self._names = SortedList[str]()
         self._order = Order()
+        self._detached: list[list[Event | None]] = []  # events that are gone, and have to be cleared away
+        self._discarded: list[list[Any]] = []  # the same, of a log that has begun anew
         # A heap: for every channel once, a time before which nothing in it can expire. The number tells apart channels
         # of one name; those that have been evicted stand here until they are met, or are more than the others.
         self._due: list[tuple[int, int, Channel]] = []
@@ -161,9 +116,10 @@ class Log:
         """Forget everything and begin at this id."""
         self.head = origin
         self.floors.restart(origin)
+        self._discarded += [*self._order.detach(), *(channel.detach() for channel in self._channels.values())]
+        self._detached.clear()
         self._channels.clear()
         self._names.clear()
-        self._order.clear()
         self._due.clear()
         self.retained = self._data_bytes = 0
 
@@ -174,7 +130,7 @@ class Log:
             if floor > self.floors.of(name):
                 self.floors.raise_to(name, floor)
         elif floor > channel.floor:
-            self._drop_all(channel)
+            self._detach(channel)
             channel.floor = max(channel.floor, floor)
             channel.last = max(channel.last, floor)
             self.floors.raise_to(name, channel.floor)
@@ -203,11 +159,13 @@ class Log:
             self._data_bytes += len(event.data)
             self.head = event.id
             self._channels.move_to_end(event.channel)
-            self._trim(channel, event.ms)
+            self._trim(channel, event.ms, _STEP_OF_APPEND)
+            if self._detached or self._discarded:
+                self._clear_away(_STEP_OF_APPEND)
         return channel
 
-    def expire(self, now_ms: int) -> list[Channel]:
-        """Let go what has become too old; return the channels that were looked at.
+    def expire(self, now_ms: int) -> Expired:
+        """Let go some of what has become too old.
 
         A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
         ever used.
@@ -215,38 +173,40 @@ class Log:
         if now_ms < self._latest_ms - _BACK_MS:
             self._set_back(now_ms)
         self._latest_ms = max(self._latest_ms, now_ms)
+        left = _STEP - self._clear_away(_STEP)
         horizon_ms = now_ms - self._history_age_ms
-        due = []
-        while self._due and self._due[0][0] <= horizon_ms:
+        forgotten = []
+        while left > 0 and self._due and self._due[0][0] <= horizon_ms:
             _, number, channel = heappop(self._due)
             if self._channels.get(channel.name) is not channel:
                 continue  # it has been evicted
-            due.append(channel)
-            self._trim(channel, now_ms)
+            left -= 1 + self._trim(channel, now_ms, left)
             if channel.oldest is None and channel.active_ms <= horizon_ms:
                 self._forget(channel)
+                forgotten.append(channel.name)
             else:
                 due_ms = channel.active_ms if channel.oldest is None else self._accepted_ms(channel.oldest)
                 heappush(self._due, (due_ms, number, channel))
-        return due
+        return Expired(forgotten, left <= 0)
 
-    def make_room(self) -> list[Channel]:
-        """Let channels go while there are too many, or too much is retained in all; return them. The channel that was
-        quiet for longest goes first, and the one that is being used last: of that one, only its oldest events."""
+    def make_room(self) -> Sequence[str]:
+        """Let channels go while there are too many, or too much is retained in all; return their names. The channel
+        that was quiet for longest goes first, and the one that is being used last: of that one, only its oldest
+        events."""
         gone = []
         while len(self._channels) > self._max_channels or (self._overfull and len(self._channels) > 1):
             channel = next(iter(self._channels.values()))
             self.evicted["channels" if len(self._channels) > self._max_channels else "retained_bytes"] += 1
-            self._drop_all(channel)
+            self._detach(channel)
             self._forget(channel)
-            gone.append(channel)
+            gone.append(channel.name)
         last = next(iter(self._channels.values())) if self._overfull and self._channels else None
         while last is not None and self._overfull and len(last) > 1:
             self._drop(last)
         if gone and len(self._due) > 2 * len(self._channels) + 64:
             self._due = [entry for entry in self._due if self._channels.get(entry[2].name) is entry[2]]
             heapify(self._due)
-        return gone if last is None else [*gone, last]
+        return gone
 
     @property
     def retained_bytes(self) -> int:
@@ -261,9 +221,35 @@ class Log:
         del self._channels[channel.name]
         self._names.remove(channel.name)
 
-    def _drop_all(self, channel: Channel) -> None:
-        while channel.oldest is not None:
-            self._drop(channel)
+    def _detach(self, channel: Channel) -> None:
+        """Let all events of a channel go at once, however many; they are cleared away a few at a time."""
+        if not len(channel):
+            return
+        self.retained -= len(channel)
+        self._data_bytes -= channel.retained_bytes
+        self._detached.append(channel.detach())
+        self.floors.raise_to(channel.name, channel.floor)
+
+    def _clear_away(self, most: int) -> int:
+        """Clear away some of the events that are gone; return how many."""
+        cleared = 0
+        while self._detached and cleared < most:
+            events = self._detached[-1]
+            while events and cleared < most:
+                event = events.pop()
+                if event is not None:
+                    self._order.remove(event)
+                    cleared += 1
+            if not events:
+                self._detached.pop()
+        while self._discarded and cleared < most:
+            some = self._discarded[-1]
+            size = min(len(some), most - cleared)
+            del some[len(some) - size :]
+            cleared += max(size, 1)
+            if not some:
+                self._discarded.pop()
+        return cleared
 
     def _drop(self, channel: Channel) -> None:
         before_bytes = channel.retained_bytes
@@ -280,9 +266,17 @@ class Log:
         changes."""
         channels = self._few(subscription)
         if channels is None:
-            return self._order.after(cursor)
+            return self._here(self._order.after(cursor))
         runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+
+    def _here(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Of these events, those that are not gone."""
+        return filter(self._is_here, events) if self._detached else events
+
+    def _is_here(self, event: Event) -> bool:
+        channel = self._channels.get(event.channel)
+        return channel is not None and event.id is not None and event.id > channel.floor
 
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
         """The id of the subscription's first retained event above a floor, or the lowest that it can have."""
@@ -304,7 +298,7 @@ class Log:
         :param most: how many events are looked at; if few are wanted, fewer than `count` may then be found.
         """
         channels = self._few(subscription)
-        events = self._order.backwards() if channels is None else _newest_first(channels)
+        events = self._here(self._order.backwards()) if channels is None else _newest_first(channels)
         found = 0
         for looked_at, event in enumerate(events):
             if found == count or looked_at == most:
@@ -330,14 +324,22 @@ class Log:
                 names.update(self._names.irange(prefix, prefix + _LAST))
         return [self._channels[name] for name in names if subscription.covers(name)]
 
-    def _trim(self, channel: Channel, now_ms: int) -> None:
+    def _trim(self, channel: Channel, now_ms: int, most: int) -> int:
+        """Drop what exceeds the channel's bounds, but only so many events; return how many."""
         horizon = now_ms - self._history_age_ms
-        while (oldest := channel.oldest) is not None and (
-            len(channel) > self._history
-            or self._accepted_ms(oldest) <= horizon
-            or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
+        dropped = 0
+        while (
+            dropped < most
+            and (oldest := channel.oldest) is not None
+            and (
+                len(channel) > self._history
+                or self._accepted_ms(oldest) <= horizon
+                or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
+            )
         ):
             self._drop(channel)
+            dropped += 1
+        return dropped
 
     def _accepted_ms(self, event: Event) -> int:
         """When the event was accepted, by a clock that was right."""

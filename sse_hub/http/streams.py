@@ -262,7 +262,8 @@ class Streams:
             if time.monotonic() >= next_ping:
                 next_ping = time.monotonic() + self._settings.ping
                 await self._ping()
-            self._hub.expire(time.time_ns() // 1_000_000)
+            while self._hub.expire(time.time_ns() // 1_000_000):
+                await _pause()
             self._hub.join_shared()
             now = time.monotonic()
             async for connection in self._connections():

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.events import Event, EventId
 from ..core.hub import Hub
+from .batches import deliver_in_slices
 from .entries import of_stream
 from .line import Line, RedisFailed
 from .scripts import BEGIN
@@ -135,7 +136,9 @@ class Follower:
             before = f"({entries[-1][0]}"
         else:
             floor = EventId.parse(before.removeprefix("(")).preceding()
-        self._hub.restart(floor, events[::-1], newest)
+        self._hub.restart(floor)
+        await deliver_in_slices(self._hub, events[::-1])
+        self._hub.go_on(newest)
         self._advance(newest)
 
     async def _next(self, block_ms: int | None) -> Sequence[tuple[str, _Entries]]:
@@ -173,6 +176,7 @@ class Follower:
         everybodys = floors.get("", _NEVER)
         if everybodys > self.last:
             self._hub.restart(everybodys)
+            self._hub.go_on(everybodys)
             self._advance(everybodys)
         else:
             self._hub.lose({channel: gone for channel, gone in floors.items() if gone > self.last})

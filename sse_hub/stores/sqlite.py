@@ -178,9 +178,12 @@ class SqliteStore:
             await deliver_in_slices(self._hub, missed)
         elif self._hub.ready and content.head < self._head:
             self._hub.restart(self._head)  # somebody has put an older file in its place
+            self._hub.go_on(self._head)
             return
         else:
-            self._hub.restart(content.origin, content.events, content.head)
+            self._hub.restart(content.origin)
+            await deliver_in_slices(self._hub, content.events)
+            self._hub.go_on(content.head)
         self._head = content.head
 
     def _note(self, error: sqlite3.Error) -> str:

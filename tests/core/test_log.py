@@ -98,7 +98,7 @@ def test_an_ephemeral_event_is_not_retained_and_moves_nothing() -> None:
 
 def test_events_expire_without_anything_being_published() -> None:
     log = log_of(event(2000), event(2500), history_age=1)
-    assert [channel.name for channel in log.expire(3100)] == ["main"]
+    assert not log.expire(3100).more
     assert times(log, to("main")) == [2500]
     assert log.floors.of("main") == EventId(2000, 0)
 
@@ -221,7 +221,8 @@ def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> No
     assert times(log, to("*"), middle) == [ms for ms in retained if ms > middle.ms]
     assert times(log, to("*"), back(log, to("*"), 10, 100)) == retained[-10:]
     assert log.start(to("*")) < EventId(retained[0], 0)
-    log.expire(10**10)
+    while log.expire(10**10).more:
+        pass
     assert (times(log, to("*")), len(log)) == ([], 0)
 
 
@@ -243,3 +244,33 @@ def test_what_is_taken_out_of_the_order_is_no_longer_in_it(steps: list[tuple[boo
     assert list(order.backwards()) == present[::-1]
     cursor = EventId(ms // 2, 0)
     assert list(order.after(cursor)) == [each for each in present if each.id and each.id > cursor]
+
+
+def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() -> None:
+    log = Log(ORIGIN, history=10_000, max_channels=1001)
+    for number in range(5000):
+        log.append(event(2000 + number, "large"))
+    for number in range(1001):
+        log.append(event(8000 + number, f"c{number}"))
+    log.make_room()
+    assert log.get("large") is None
+    assert log.retained == 1001
+    assert log.floors.of("large") == EventId(6999, 0)
+    assert times(log, to("*")) == list(range(8000, 9001))
+    log.append(event(9500, "large"))
+    assert times(log, to("*"))[-2:] == [9000, 9500]
+    steps = 0
+    while log.expire(9501).more:
+        steps += 1
+    assert steps >= 2
+    assert times(log, to("*"))[-2:] == [9000, 9500]
+
+
+def test_a_log_that_begins_anew_is_empty_at_once() -> None:
+    log = log_of(*(event(2000 + number) for number in range(5000)), history=10_000)
+    log.restart(EventId(9000, 0))
+    assert (log.retained, times(log, to("*")), times(log, to("main"))) == (0, [], [])
+    log.append(event(9001))
+    while log.expire(9002).more:
+        pass
+    assert times(log, to("main")) == [9001]

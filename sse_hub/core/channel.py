@@ -1,0 +1,82 @@
+"""The retained events of one channel, and where a cursor stands in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from operator import attrgetter
+
+from .events import Event, EventId
+
+__all__ = ["Channel"]
+
+_by_id = attrgetter("id")
+
+
+class Channel:
+    """The retained events of one channel, oldest first."""
+
+    __slots__ = ("_events", "_first", "active_ms", "floor", "last", "name", "retained_bytes")
+
+    def __init__(self, name: str, floor: EventId, active_ms: int = 0) -> None:
+        self.name = name
+        self.floor = floor
+        """Id of the newest event that is gone."""
+        self.last = floor
+        """Id of the newest event that ever was here."""
+        self.active_ms = active_ms
+        """Unix time in milliseconds of the last event, ephemeral ones included."""
+        self.retained_bytes = 0
+        self._events: list[Event | None] = []
+        self._first = 0  # events before this index are gone; the list is cut when half of it is
+
+    def __len__(self) -> int:
+        return len(self._events) - self._first
+
+    def append(self, event: Event) -> None:
+        assert event.id is not None
+        assert event.id > self.last
+        self._events.append(event)
+        self.last = event.id
+        self.retained_bytes += len(event.data)
+
+    def drop_oldest(self) -> None:
+        """Let the oldest event go; the floor rises to its id."""
+        event = self._events[self._first]
+        assert event is not None
+        assert event.id is not None
+        self._events[self._first] = None
+        self._first += 1
+        self.floor = event.id
+        self.retained_bytes -= len(event.data)
+        if self._first * 2 > len(self._events):  # a move of n/2 after n/2 drops: constant per event
+            del self._events[: self._first]
+            self._first = 0
+
+    def detach(self) -> list[Event | None]:
+        """Let all events go at once; the floor rises to the newest. The events are given to whoever clears them
+        away."""
+        events, self._events, self._first, self.retained_bytes = self._events, [], 0, 0
+        if events:
+            self.floor = self.last
+        return events
+
+    @property
+    def oldest(self) -> Event | None:
+        return self._events[self._first] if len(self) else None
+
+    def after(self, cursor: EventId) -> Iterator[Event]:
+        """Events with an id above the cursor, oldest first. To be used up before the log changes."""
+        if cursor >= self.last:
+            return iter(())
+        start = bisect_right(self._events, cursor, lo=self._first, key=_by_id)
+        return (self._at(index) for index in range(start, len(self._events)))
+
+    def backwards(self) -> Iterator[Event]:
+        """Events newest first. To be used up before the log changes."""
+        return (self._at(index) for index in range(len(self._events) - 1, self._first - 1, -1))
+
+    def _at(self, index: int) -> Event:
+        event = self._events[index]
+        assert event is not None
+        return event
