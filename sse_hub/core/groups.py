@@ -173,6 +173,8 @@ class Audiences:
         self._unshared: dict[Audience, None] = {}
         self._router = Router[Audience]()
         self._compressors = Compressors()
+        self.changed: dict[Subscription, None] | None = None
+        """The subscriptions whose audiences have changed, for a reader that empties it; None if nobody does."""
 
     def __iter__(self) -> Iterator[Audience]:
         return iter(self._audiences.values())
@@ -185,9 +187,9 @@ class Audiences:
         """Keep nothing for a channel that is no longer used."""
         self._router.forget(channel)
 
-    def channels(self) -> Iterator[str]:
-        """The channels that are subscribed to by name."""
-        return self._router.names()
+    def channels(self, after: str, most: int) -> list[str]:
+        """The channels that are subscribed to by name, sorted, those that come after a name."""
+        return self._router.names(after, most)
 
     def unshared(self) -> list[Audience]:
         """The audiences that wait to join a shared stream."""
@@ -209,6 +211,7 @@ class Audiences:
             audience.groups.append(group)
         group.members += 1
         audience.members += 1
+        self._note_changed(subscription)
         return group
 
     def leave(self, group: Group) -> bool:
@@ -216,6 +219,7 @@ class Audiences:
         audience = group.audience
         group.members -= 1
         audience.members -= 1
+        self._note_changed(audience.subscription)
         if group.members:
             return False
         audience.groups.remove(group)
@@ -225,6 +229,15 @@ class Audiences:
             self._router.remove(audience)
             audience.reset_shared()
         return True
+
+    def members(self, subscription: Subscription) -> int:
+        """How many have this subscription."""
+        audience = self._audiences.get(subscription)
+        return 0 if audience is None else audience.members
+
+    def _note_changed(self, subscription: Subscription) -> None:
+        if self.changed is not None:
+            self.changed[subscription] = None
 
 
 def lost_notice(after: EventId, following: EventId) -> bytes:

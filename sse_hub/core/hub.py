@@ -74,7 +74,7 @@ class Hub:
         self.max_replay = max_replay
         self._schedule = schedule
         self._scheduled = False
-        self._audiences = Audiences(TURN_WRITES)
+        self.audiences = Audiences(TURN_WRITES)
         self._pending: dict[Group, None] = {}  # groups with frames for this turn, in order
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0
@@ -110,7 +110,7 @@ class Hub:
         """Take events from the store, in id order: the only way in."""
         for event in events:
             self.log.append(event)
-            for audience in self._audiences.concerned(event.channel):
+            for audience in self.audiences.concerned(event.channel):
                 audience.add(event)
                 self._note_pending(audience)
         self._published += len(events)
@@ -120,7 +120,7 @@ class Hub:
     def restart(self, origin: EventId) -> None:
         """Begin at this id. What the log had is gone; all that follow it are informed that something may be lost. Until
         `go_on`, the hub is not ready: the store may deliver what it retains."""
-        for audience in self._audiences:
+        for audience in self.audiences:
             self._inform_lost(audience, origin)
         self.log.restart(origin)
         self._pages = LogPages(self.log)
@@ -137,7 +137,7 @@ class Hub:
         """Note that events of these channels, up to these ids, are gone before the hub got them."""
         highest: dict[Audience, EventId] = {}
         for channel, floor in floors.items():
-            for audience in self._audiences.concerned(channel):
+            for audience in self.audiences.concerned(channel):
                 highest[audience] = max(floor, highest.get(audience, floor))
         for audience, floor in highest.items():
             self._inform_lost(audience, floor)
@@ -203,7 +203,7 @@ class Hub:
     def ping(self, comment: bytes) -> Iterator[None]:
         """Give a comment to all that are LIVE, in steps: made once for a group, and all that share a deflate stream get
         the same."""
-        for number, audience in enumerate(list(self._audiences)):
+        for number, audience in enumerate(list(self.audiences)):
             audience.add_notice(comment)
             self._note_pending(audience)
             if number % _STEP == _STEP - 1:
@@ -228,7 +228,7 @@ class Hub:
         :param resumes: whether it has a cursor, though perhaps none that can be read.
         :param replays: whether it has asked for older events.
         """
-        group = self._audiences.enter(subscription)
+        group = self.audiences.enter(subscription)
         floors, lost = self.log.floors, start.lost
         if start.losses is not None and not lost:  # what has risen since its position was found
             lost = floors.risen(subscription, start.cursor, start.losses) is not None
@@ -253,13 +253,13 @@ class Hub:
     def join_shared(self) -> None:
         """Let those join the shared deflate streams that are LIVE beside them, all at one key frame of each. Called
         once a second or so, it bounds how often there is one."""
-        for audience in self._audiences.unshared():
+        for audience in self.audiences.unshared():
             for group in list(audience.groups):
                 self._flush(group)
                 for subscriber in list(group.live):
                     self._leave_live(subscriber)
                     self._leave(group)
-                    subscriber.group = self._audiences.enter(replace(audience.subscription, unshared=False))
+                    subscriber.group = self.audiences.enter(replace(audience.subscription, unshared=False))
                     self._join(subscriber)
 
     # Catching up
@@ -346,7 +346,7 @@ class Hub:
         subscriber.count(subscriber.group.flushed_bytes)
 
     def _leave(self, group: Group) -> None:
-        if self._audiences.leave(group):
+        if self.audiences.leave(group):
             self._pending.pop(group, None)
 
     # What others ask
@@ -359,21 +359,16 @@ class Hub:
 
     def _forget(self, channels: Sequence[str]) -> None:
         for channel in channels:
-            self._audiences.forget(channel)
+            self.audiences.forget(channel)
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel."""
-        return sum(audience.members for audience in self._audiences.concerned(channel))
+        return sum(audience.members for audience in self.audiences.concerned(channel))
 
-    def subscriptions(self) -> Iterator[tuple[Subscription, int]]:
-        """What is subscribed to, and by how many."""
-        for audience in self._audiences:
-            yield audience.subscription, audience.members
-
-    def channels(self) -> Iterator[str]:
-        """Names of the channels that have events or subscribers by name."""
-        yield from (channel.name for channel in self.log)
-        yield from sorted(name for name in self._audiences.channels() if self.log.get(name) is None)
+    def channels(self, after: str, most: int) -> list[str]:
+        """Names of the channels that have events or subscribers by name, sorted, those that come after a name."""
+        some = [*self.log.names(after, most), *self.audiences.channels(after, most)]
+        return sorted(set(some))[:most]
 
     def statistics(self) -> Statistics:
         """Figures of this moment."""

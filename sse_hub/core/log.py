@@ -139,6 +139,10 @@ class Log:
         """The channel of that name, if the log has it."""
         return self._channels.get(name)
 
+    def names(self, after: str, most: int) -> list[str]:
+        """Names of channels, sorted, those that come after a name."""
+        return list(islice(self._names.irange(after, inclusive=(False, True)), most))
+
     def append(self, event: Event) -> Channel:
         """Put an event at the end of its channel, or only note its channel if it is ephemeral.
 

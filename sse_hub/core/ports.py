@@ -20,7 +20,17 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from .events import Draft, Event, EventId
 from .subscription import Subscription
 
-__all__ = ["Archive", "Cluster", "Connection", "IdempotentStore", "Page", "Retained", "Store", "StoreUnavailable"]
+__all__ = [
+    "Archive",
+    "Cluster",
+    "Connection",
+    "Exchanged",
+    "IdempotentStore",
+    "Page",
+    "Retained",
+    "Store",
+    "StoreUnavailable",
+]
 
 
 class StoreUnavailable(Exception):
@@ -117,6 +127,18 @@ class IdempotentStore(Protocol):
         """
 
 
+class Exchanged(NamedTuple):
+    """What a node hears of the others."""
+
+    nodes: frozenset[str]
+    """Those that are alive."""
+    changes: Sequence[tuple[str, Mapping[str, int], bool]]
+    """In the order in which they happened: of which node, by a subscription how many have it now, and whether these are
+    all that the node has."""
+    forgotten: bool
+    """Whether the store has forgotten this node, which then says all again."""
+
+
 @runtime_checkable
 class Cluster(Protocol):
     """A store that several nodes share."""
@@ -127,8 +149,10 @@ class Cluster(Protocol):
         :raises StoreUnavailable: if nobody knows.
         """
 
-    async def exchange(self, entry: str) -> Sequence[str]:
-        """Leave an entry that expires soon, and get those of the other nodes that are alive.
+    async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
+        """Leave how many subscribers follow what here, as far as that has changed, and get what has changed elsewhere.
 
-        :raises StoreUnavailable: if the store cannot be reached.
+        :param changes: by a subscription, as text, how many have it now; 0 for none any more.
+        :param all: whether these are all that there are, because the store may have something else of this node.
+        :raises StoreUnavailable: if the store cannot be reached; then nobody knows what it has.
         """

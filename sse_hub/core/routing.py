@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
+
+from sortedcontainers import SortedDict
 
 from .events import literals, matches
 from .subscription import Subscription, keys
@@ -37,7 +40,7 @@ class Router(Generic[E]):
     """Finds the entries whose subscription covers a channel."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, dict[E, None]] = {}
+        self._exact = SortedDict[str, dict[E, None]]()
         self._by_beginning = _Patterns[E](lambda channel, length: channel[:length])
         self._by_end = _Patterns[E](lambda channel, length: channel[len(channel) - length :])
         self._version = 0
@@ -84,9 +87,9 @@ class Router(Generic[E]):
         """Keep no route of a channel that is no longer used."""
         self._routes.pop(channel, None)
 
-    def names(self) -> Iterator[str]:
-        """The channels that are subscribed to by name."""
-        return iter(self._exact)
+    def names(self, after: str, most: int) -> list[str]:
+        """The channels that are subscribed to by name, sorted, those that come after a name."""
+        return list(islice(self._exact.irange(after, inclusive=(False, True)), most))
 
     def _candidates(self, channel: str) -> Iterator[E]:
         yield from self._exact.get(channel, ())

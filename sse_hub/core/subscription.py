@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .events import Event, literals, matches
 
-__all__ = ["Subscription", "keys"]
+__all__ = ["Subscription", "keys", "normal"]
 
 _MOST_PAIRS = 10_000
 """Pairs of a name and a grant that are compared to find a subscription by its grants."""
+_MOST_COMPARED = 20
+"""Names of which each is compared with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,28 @@ def keys(subscription: Subscription) -> frozenset[str]:
         if any(not matches(name, pattern) and _may_meet(name, pattern) for pattern in granted):
             found.add(name)
     return frozenset(found)
+
+
+def normal(subscription: Subscription) -> Subscription:
+    """The subscription to the same channels in the form that all such have, so that they share their bytes: without
+    names that a pattern of it covers, and without a grant that takes nothing away."""
+    found = keys(subscription)
+    if subscription.granted is not None and all(_is_granted(subscription, key) for key in found):
+        subscription = replace(subscription, names=found, granted=None)
+    if 1 < len(subscription.names) <= _MOST_COMPARED and not subscription.exact:
+        names = set(subscription.names)
+        for name in sorted(names):
+            if any(other != name and matches(other, name) for other in names):
+                names.remove(name)  # at once, or two equal patterns would remove each other
+        subscription = replace(subscription, names=frozenset(names))
+    return subscription
+
+
+def _is_granted(subscription: Subscription, key: str) -> bool:
+    """Whether all channels that the key matches are covered."""
+    assert subscription.granted is not None
+    granted = any(matches(pattern, key) for pattern in subscription.granted)
+    return granted and any(matches(name, key) for name in subscription.names)
 
 
 def _may_meet(one: str, other: str) -> bool:

@@ -1,19 +1,31 @@
-"""`GET /api/channels`: the channels that have events or subscribers."""
+"""`GET /api/channels`: the channels that have events or subscribers, by name, in pages."""
 
 from __future__ import annotations
 
-from aiohttp import web
+import asyncio
+from collections.abc import Mapping, Sequence
 
+from aiohttp import web
+from msgspec import UNSET
+
+from ..auth import Grant
+from ..core.events import check_pattern, literals, matches
 from ..core.hub import Hub
 from .access import allow_subscribe, grant_of
 from .answers import send_json
 from .app_keys import HUB
-from .cluster import NODES
+from .cluster import NODES, Nodes
+from .problems import Problem
+from .requests import number
 from .schemas import Channel, Channels
 
-__all__ = ["channels"]
+__all__ = ["LIMIT", "channels"]
 
-_PAGE = 1000
+LIMIT = 1000
+"""Channels, or subscribers, in one answer."""
+_STEP = 500
+"""Names that are looked at in one turn of the event loop."""
+_Retained = tuple[int, str | None, str | None]
 
 
 async def channels(request: web.Request) -> web.StreamResponse:
@@ -21,30 +33,63 @@ async def channels(request: web.Request) -> web.StreamResponse:
     grant = await grant_of(request)
     if not grant.subscribe:
         allow_subscribe(request, grant, ["*"])
+    try:
+        pattern = check_pattern(request.query.get("match", "*"))
+    except ValueError as error:
+        raise Problem(400, f"The parameter match cannot be used: {error}.") from None
+    limit = number(request, "limit", minimum=1, maximum=LIMIT) or 100
     hub, nodes = request.app[HUB], request.app[NODES]
-    retained = await _stored(hub) if hub.archive is not None else _logged(hub)
-    names = filter(grant.may_subscribe, sorted({*retained, *nodes.channels()}))
-    return await send_json(
-        request,
-        Channels([Channel(name, nodes.subscribers(name), *retained.get(name, (0, None, None))) for name in names]),
-    )
+    found = await _page(hub, nodes, grant, pattern, request.query.get("after", ""), limit)
+    more = len(found) > limit
+    answer = Channels(found[:limit], found[limit - 1].name if more else UNSET)
+    return await send_json(request, answer)
 
 
-def _logged(hub: Hub) -> dict[str, tuple[int, str | None, str | None]]:
-    """How many events the log has of each channel, and the ids of the first and the last."""
-    found: dict[str, tuple[int, str | None, str | None]] = {}
-    for channel in hub.log:
-        oldest = channel.oldest
-        found[channel.name] = (0, None, None) if oldest is None else (len(channel), str(oldest.id), str(channel.last))
-    return found
+async def _page(hub: Hub, nodes: Nodes, grant: Grant, pattern: str, after: str, limit: int) -> list[Channel]:
+    """The first channels after a name that match the pattern and may be read, one more than fit on a page.
+
+    Sorted lists of names are merged, a few hundred at a time: those of the store, of the log, and of what is subscribed
+    to by name, here and at other nodes.
+    """
+    beginning = literals(pattern)[0] if "*" in pattern else pattern
+    after = max(after, _before(beginning)) if beginning else after
+    found: list[Channel] = []
+    while len(found) <= limit:
+        lists = [hub.channels(after, _STEP), nodes.channels(after, _STEP)]
+        stored: Mapping[str, _Retained] = {}
+        if hub.archive is not None:
+            page = await hub.archive.channels(after, _STEP)
+            stored = {each.channel: (each.events, str(each.first), str(each.last)) for each in page}
+            lists.append(list(stored))
+        names = _merged(lists)
+        for name in names:
+            if matches(pattern, name) and grant.may_subscribe(name):
+                retained = _logged(hub, name) if hub.archive is None else stored.get(name, (0, None, None))
+                found.append(Channel(name, nodes.subscribers(name), *retained))
+        if not names or (names[-1] > beginning and not names[-1].startswith(beginning)):
+            break
+        after = names[-1]
+        await asyncio.sleep(0)
+    return found[: limit + 1]
 
 
-async def _stored(hub: Hub) -> dict[str, tuple[int, str | None, str | None]]:
-    """The same of the channels that the store has: the log holds only the newest of them."""
-    assert hub.archive is not None
-    found: dict[str, tuple[int, str | None, str | None]] = {}
-    name = ""
-    while page := await hub.archive.channels(name, _PAGE):
-        found |= {each.channel: (each.events, str(each.first), str(each.last)) for each in page}
-        name = page[-1].channel
-    return found
+def _merged(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The names of all lists, up to where one that is cut off ends: beyond that it may have names that come first."""
+    bounds = [names[-1] for names in lists if len(names) == _STEP]
+    names = sorted(set().union(*lists))
+    return [name for name in names if name <= min(bounds)] if bounds else names
+
+
+def _before(beginning: str) -> str:
+    """A name that sorts before all that begin so, and after nearly all others."""
+    last = ord(beginning[-1]) - 1
+    return beginning[:-1] + chr(0xD7FF if 0xD800 <= last < 0xE000 else last) + chr(0x10FFFF)  # surrogates have no UTF-8
+
+
+def _logged(hub: Hub, name: str) -> _Retained:
+    """How many events the log has of a channel, and the ids of the first and the last."""
+    channel = hub.log.get(name)
+    oldest = None if channel is None else channel.oldest
+    if channel is None or oldest is None:
+        return 0, None, None
+    return len(channel), str(oldest.id), str(channel.last)

@@ -1,22 +1,24 @@
 """What nodes that share a store tell each other, and the store's life with the application.
 
-Again and again a node leaves in the store what its subscribers follow, and reads what the others have left. So each
-knows the subscribers of all, a few seconds late, without a question to the store for every answer. One node, the
-leader, has the lease of the demonstration feed.
+Again and again a node leaves in the store how many subscribers follow what, as far as that has changed, and reads what
+has changed at the others. So each knows the subscribers of all, a few seconds late, and to count those of a channel is
+a look-up. One node, the leader, has the lease of the demonstration feed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
-from ..core.events import compact_json
+from ..core.events import check_pattern, compact_json
 from ..core.hub import Hub
-from ..core.ports import Cluster, StoreUnavailable
+from ..core.ports import Cluster, Exchanged, StoreUnavailable
+from ..core.routing import Router
 from ..core.subscription import Subscription
 from ..tasks import end
 from .app_keys import BACKGROUND, HUB
@@ -25,6 +27,16 @@ __all__ = ["NODES", "Nodes", "storing"]
 
 _PERIOD = 1.5
 _LEASE = "demo"
+_STEP = 200
+"""Subscriptions that are looked at in one turn of the event loop."""
+
+
+class _Elsewhere:
+    """The subscribers of other nodes that have one subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.members = 0
 
 
 class Nodes:
@@ -34,51 +46,102 @@ class Nodes:
         self.is_leader = not isinstance(hub.store, Cluster)
         """Whether this is the node that produces the demonstration feed."""
         self._hub = hub
-        self._others: list[tuple[Subscription, int]] = []
+        self._known: dict[Subscription, int] = {}  # members here, as they were when the others heard of them
+        self._here = Counter[str]()  # the same by key
+        self._there: dict[str, dict[str, int]] = {}  # by node, then by key
+        self._entries: dict[str, _Elsewhere] = {}  # by key
+        self._router = Router[_Elsewhere]()
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel, on all nodes."""
-        others = sum(count for subscription, count in self._others if subscription.covers(channel))
-        return self._hub.subscribers(channel) + others
+        return self._hub.subscribers(channel) + sum(each.members for each in self._router.route(channel))
 
-    def channels(self) -> list[str]:
-        """Names of the channels that have events, or subscribers by name on any node."""
-        theirs = {name for subscription, _ in self._others for name in subscription.names if "*" not in name}
-        return sorted(theirs.union(self._hub.channels()))
+    def channels(self, after: str, most: int) -> list[str]:
+        """Names of the channels that other nodes' subscribers follow by name, sorted, those after a name."""
+        return self._router.names(after, most)
 
     async def exchange(self) -> None:
         """Until cancelled, tell the others what is followed here, hear what is followed there, and who leads."""
         store = self._hub.store
         assert isinstance(store, Cluster)
+        if self._hub.audiences.changed is None:
+            self._hub.audiences.changed = dict.fromkeys(each.subscription for each in self._hub.audiences)
+        all = True
         while True:
+            changes = await self._changes()
             try:
-                self._others = _read(await store.exchange(self._entry()))
+                exchanged = await store.exchange(self._here if all else changes, all=all)
                 self.is_leader = await store.lease(_LEASE)
+                all = exchanged.forgotten
+                await self._hear(exchanged)
             except StoreUnavailable:
                 self.is_leader = False  # another may lead by now; nobody can publish here anyway
+                all = True  # what was said last may not have arrived
             await asyncio.sleep(_PERIOD)
 
-    def _entry(self) -> str:
-        counts = Counter[tuple[frozenset[str], frozenset[str] | None]]()
-        for subscription, count in self._hub.subscriptions():
-            counts[subscription.names, subscription.granted] += count
-        return compact_json(
-            [
-                [count, sorted(names), None if granted is None else sorted(granted)]
-                for (names, granted), count in counts.items()
-            ]
-        )
+    async def _changes(self) -> Mapping[str, int]:
+        """By key, how many follow it here, as far as that has changed."""
+        audiences = self._hub.audiences
+        changed, audiences.changed = audiences.changed or {}, {}
+        changes: dict[str, int] = {}
+        for count, subscription in enumerate(changed, 1):
+            members = audiences.members(subscription)
+            key = _key(subscription)
+            self._here[key] += members - self._known.pop(subscription, 0)
+            if members:
+                self._known[subscription] = members
+            changes[key] = self._here[key]
+            if not changes[key]:
+                del self._here[key]
+            if count % _STEP == 0:
+                await asyncio.sleep(0)
+        return changes
+
+    async def _hear(self, exchanged: Exchanged) -> None:
+        for node in self._there.keys() - exchanged.nodes:
+            await self._set(node, dict.fromkeys(self._there[node], 0))
+            del self._there[node]
+        for node, counts, whole in exchanged.changes:
+            if node in exchanged.nodes:
+                gone = self._there.get(node, {}).keys() - counts.keys() if whole else ()
+                await self._set(node, {**dict.fromkeys(gone, 0), **counts})
+
+    async def _set(self, node: str, counts: Mapping[str, int]) -> None:
+        """Note how many subscribers of a node have each of these subscriptions."""
+        there = self._there.setdefault(node, {})
+        for number, (key, count) in enumerate(counts.items(), 1):
+            entry = self._entries.get(key) or self._add(key)
+            if entry is None:
+                continue
+            entry.members += count - there.pop(key, 0)
+            if count:
+                there[key] = count
+            if not entry.members:
+                self._router.remove(entry)
+                del self._entries[key]
+            if number % _STEP == 0:
+                await asyncio.sleep(0)
+
+    def _add(self, key: str) -> _Elsewhere | None:
+        """An entry for a subscription; None for a key that no node of ours has left."""
+        with contextlib.suppress(ValueError, TypeError):
+            names, granted = json.loads(key)
+            for name in (*names, *(granted or ())):
+                check_pattern(name)
+            entry = _Elsewhere(Subscription(frozenset(names), granted=None if granted is None else frozenset(granted)))
+            self._entries[key] = entry
+            self._router.add(entry)
+            return entry
+        return None
+
+
+def _key(subscription: Subscription) -> str:
+    """What a subscription follows, as text; in which form it wants the events does not matter."""
+    granted = subscription.granted
+    return compact_json([sorted(subscription.names), None if granted is None else sorted(granted)])
 
 
 NODES: web.AppKey[Nodes] = web.AppKey("nodes", Nodes)
-
-
-def _read(entries: Sequence[str]) -> list[tuple[Subscription, int]]:
-    return [
-        (Subscription(frozenset(names), granted=None if granted is None else frozenset(granted)), count)
-        for entry in entries
-        for count, names, granted in json.loads(entry)
-    ]
 
 
 async def storing(app: web.Application) -> AsyncIterator[None]:

@@ -36,7 +36,8 @@ _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 class SubscriberInfo:
     """Who follows a stream."""
 
-    id: str
+    id: int
+    """By which it can be ended; later ones have higher ids."""
     address: str
     request: str
     """The id of the request that it was."""

@@ -96,6 +96,9 @@ _PARAMETERS: Json = {
         {"type": "string", "minLength": 1, "maxLength": 256},
     ),
     "after": _query("after", "Only events after this one.", reference("EventId")),
+    "afterName": _query("after", "Only channels whose names come after this one.", {"type": "string"}),
+    "afterSubscriber": _query("after", "Only subscribers that came after the one with this id.", {"type": "integer"}),
+    "match": _query("match", "Only channels that this pattern matches.", {**reference("Pattern"), "default": "*"}),
     "limit": _query(
         "limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT, "default": 100}
     ),
@@ -205,7 +208,14 @@ def _channel() -> Json:
 def _lists() -> Json:
     return {
         "/api/channels": {
-            "get": _operation("channels", "The channels.", {"200": _json("All.", "Channels"), **_problems(*_READING)})
+            "get": _operation(
+                "channels",
+                "The channels by name.",
+                {"200": _json("A page of them.", "Channels"), **_problems(*_READING)},
+                "match",
+                "afterName",
+                "limit",
+            )
         },
         "/api/channels/{channel}/events": {
             "get": _operation(
@@ -221,7 +231,9 @@ def _lists() -> Json:
             "get": _operation(
                 "subscribers",
                 "Who is connected to this node.",
-                {"200": _json("All.", "Subscribers"), **_problems(*_READING)},
+                {"200": _json("A page of them.", "Subscribers"), **_problems(*_READING)},
+                "afterSubscriber",
+                "limit",
             )
         },
         "/api/subscribers/{id}": {

@@ -171,6 +171,7 @@ class Channels(Struct):
     """The channels."""
 
     channels: Annotated[list[Channel], Meta(description="By name.")]
+    next: Annotated[ChannelName, Meta(description="There are more, after this name.")] | UnsetType = UNSET
 
 
 class Health(Struct):
@@ -245,7 +246,8 @@ class Subscribers(Struct):
     """The event streams that are open at this node."""
 
     node: Annotated[str, Meta(description="Name of this node.")]
-    subscribers: list[Subscriber]
+    subscribers: Annotated[list[Subscriber], Meta(description="In the order in which they came.")]
+    next: Annotated[str, Meta(description="There are more, after this id.")] | UnsetType = UNSET
 
 
 class Session(Struct):

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from aiohttp import web
+from sortedcontainers import SortedDict
 
 from ..auth import Grant
 from ..core.events import timestamp
@@ -63,7 +64,7 @@ class Streams:
         self._settings = settings
         self._metrics = metrics
         self._catch_up = CatchUp(hub)
-        self._open: dict[str, Connection] = {}  # by the id of their subscriber
+        self._open = SortedDict[int, Connection]()  # by the id of their subscriber
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
         self._ids = itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
@@ -86,7 +87,7 @@ class Streams:
         # Acquired before the first await, so that a thousand at once do not all find the last slot free.
         self._slots.acquire(address)
         since_ms = time.time_ns() // 1_000_000
-        info = SubscriberInfo(str(next(self._ids)), address, request[REQUEST_ID], tuple(names), since_ms, grant)
+        info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant)
         try:
             return await self._shake_hands(request, subscription, info, start)
         finally:
@@ -167,30 +168,29 @@ class Streams:
             bytes=connection.subscriber.handed_bytes,
         )
 
-    def subscribers(self) -> list[schemas.Subscriber]:
-        """Who is connected, and how each stands."""
+    def subscribers(self, after: int, most: int) -> list[schemas.Subscriber]:
+        """Who is connected, and how each stands: those with an id above that one, in order."""
+        ids = itertools.islice(self._open.irange(after, inclusive=(False, True)), most)
+        return [self._shown(self._open[id]) for id in ids]
+
+    def _shown(self, connection: Connection) -> schemas.Subscriber:
         head = self._hub.log.head
-        found = []
-        for connection in self._open.values():
-            info, subscriber = connection.info, connection.subscriber
-            cursor = head if subscriber.state is State.LIVE else subscriber.cursor
-            found.append(
-                schemas.Subscriber(
-                    id=info.id,
-                    address=info.address,
-                    channels=list(info.channels),
-                    since=timestamp(info.since_ms),
-                    cursor=str(cursor),
-                    lag=max(head.ms - cursor.ms, 0) / 1000,
-                    queued_bytes=connection.queued_bytes,
-                    subject=info.grant.subject,
-                )
-            )
-        return found
+        info, subscriber = connection.info, connection.subscriber
+        cursor = head if subscriber.state is State.LIVE else subscriber.cursor
+        return schemas.Subscriber(
+            id=str(info.id),
+            address=info.address,
+            channels=list(info.channels),
+            since=timestamp(info.since_ms),
+            cursor=str(cursor),
+            lag=max(head.ms - cursor.ms, 0) / 1000,
+            queued_bytes=connection.queued_bytes,
+            subject=info.grant.subject,
+        )
 
     def end(self, id: str) -> bool:
         """End a stream, as somebody has asked for; say whether it was there."""
-        connection = self._open.get(id)
+        connection = self._open.get(int(id)) if id.isascii() and id.isdigit() and len(id) < 19 else None
         if connection is not None:
             self._end(connection, Problem(503, "This stream was ended by an operator."), "ended")
         return connection is not None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec import UNSET
 
 from .access import grant_of, unauthorized
 from .answers import send_json
 from .app_keys import METRICS
+from .channels import LIMIT
 from .problems import Problem
+from .requests import number
 from .schemas import Subscribers
 from .streams import STREAMS
 
@@ -17,7 +20,12 @@ __all__ = ["end", "subscribers"]
 async def subscribers(request: web.Request) -> web.StreamResponse:
     """`GET /api/subscribers`."""
     await _allow(request)
-    return await send_json(request, Subscribers(request.app[METRICS].node, request.app[STREAMS].subscribers()))
+    after = number(request, "after") or 0
+    limit = number(request, "limit", minimum=1, maximum=LIMIT) or 100
+    found = request.app[STREAMS].subscribers(after, limit + 1)
+    more = len(found) > limit
+    node = request.app[METRICS].node
+    return await send_json(request, Subscribers(node, found[:limit], found[limit - 1].id if more else UNSET))
 
 
 async def end(request: web.Request) -> web.Response:

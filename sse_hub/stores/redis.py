@@ -22,7 +22,7 @@ from typing import Any
 from ..core.events import Draft, Event, EventId
 from ..core.hub import Hub
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
-from ..core.ports import Page, Retained, StoreUnavailable
+from ..core.ports import Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
@@ -39,6 +39,10 @@ _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
 """A node's entry and its lease end this long after it was last heard of; it is heard of three times in that."""
+_WORDS = 1000
+"""Words of what is followed here that go to Redis in one step: a subscription and a count are two."""
+_ENTRIES = 20
+"""Changes of others that are read in one step, each of so many words."""
 _KEY_AGE_MS = 600_000
 _HEADS = 500
 _NEVER = EventId(0, 0)
@@ -89,6 +93,7 @@ class RedisStore:
         self._refused: str | None = None
         self._untrimmed: str | None = None
         self._inspected = False
+        self._last_change = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -178,16 +183,25 @@ class RedisStore:
         """Take or renew a lease."""
         return bool(await self._ask(LEASE, self._node, name, _ENTRY_MS))
 
-    async def exchange(self, entry: str) -> Sequence[str]:
-        """Leave an entry and read those of the others. It is a write: whether Redis takes those is known from it before
-        anybody publishes."""
+    async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
+        """Leave what has changed, in parts, and read what the others have left. It is a write: whether Redis takes
+        those is known from it before anybody publishes."""
+        pairs = [str(word) for pair in changes.items() for word in pair]
+        heard: list[tuple[str, Mapping[str, int], bool]] = []
+        begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
         try:
-            entries: list[str] = await self._ask(EXCHANGE, self._node, entry, _ENTRY_MS)
+            while more or begin < len(pairs):
+                me = (self._node, _ENTRY_MS, "1" if all and begin == 0 else "0", self._last_change, _ENTRIES)
+                answer = await self._ask(EXCHANGE, *me, *pairs[begin : begin + _WORDS])
+                gone, self._last_change, others, found, more = answer
+                begin += _WORDS
+                forgotten, nodes = forgotten or bool(gone), frozenset(others)
+                heard += [(node, _counts(flat), whole == "1") for node, whole, flat in found]
         except RedisFailed as failed:
             self._note(failed)
             raise
         self._note_accepted()
-        return entries
+        return Exchanged(nodes - {self._node}, heard, forgotten)
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
         calls: list[Sequence[str | int]] = []
@@ -305,3 +319,8 @@ class RedisStore:
         if self._refused is not None:
             logger.info("Redis accepts writes again")
         self._refused = None
+
+
+def _counts(flat: Sequence[str]) -> dict[str, int]:
+    """By subscription, how many have it, as a script gives them."""
+    return {key: int(count) for key, count in zip(flat[::2], flat[1::2], strict=True) if key and count.isdecimal()}

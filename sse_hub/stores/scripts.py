@@ -14,7 +14,10 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:channel:NAME   the ids of a channel's events, oldest first
     {prefix}:over           channels that may have more events than their history
     {prefix}:once:KEY       what was answered to an idempotency key
-    {prefix}:node:ID, :nodes, :lease:NAME    which nodes are alive, and what each has said
+    {prefix}:nodes          which nodes are alive, by when they were heard of
+    {prefix}:follows:ID     by subscription, how many have it at a node
+    {prefix}:changes        a short stream of how these have changed
+    {prefix}:lease:NAME     which node has a lease
 
 A Redis is shared: others may trim the stream, add to it, or evict a key. Entries fewer than those added less those
 removed mean that somebody else has trimmed: the floor of all channels rises to where the stream now begins. Further
@@ -109,8 +112,8 @@ BEGIN = (
     + _COMMON
     + """
 -- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone that nobody accounts
--- for, or ''. A stream that is new, or lacks what the node has had, or is
--- not the one that the node knew, gets a new origin above all ids ever seen: nobody takes it for the old one.
+-- for, or ''. A stream that is new, or lacks what the node has had, or is not the one that the node knew, gets a new
+-- origin above all ids ever seen: nobody takes it for the old one.
 local head, known = ARGV[1], ARGV[2]
 local origin = redis.call('HGET', hub, 'origin')
 local newest = last()
@@ -353,26 +356,50 @@ return 1
 EXCHANGE = (
     _WRITING
     + """
--- ARGV: this node, its entry, milliseconds for which that holds.
-local p, node = KEYS[1], ARGV[1]
+-- ARGV: this node, milliseconds for which it is alive, '1' if its changes are all that it has, the last change that
+-- it has read, most changes to read, then its changes: subscription, count, ...
+local p, node, alive, all, last, most = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', p .. ':node:' .. node, ARGV[2], 'PX', ARGV[3])
-redis.call('ZADD', p .. ':nodes', now, node)
-redis.call('ZREMRANGEBYSCORE', p .. ':nodes', '-inf', now - ARGV[3])
-local entries = {}
-for _, other in ipairs(redis.call('ZRANGE', p .. ':nodes', 0, -1)) do
-  local entry = other ~= node and redis.call('GET', p .. ':node:' .. other)
-  if entry then entries[#entries + 1] = entry end
+local nodes, changes, mine = p .. ':nodes', p .. ':changes', p .. ':follows:' .. node
+local forgotten = not all and redis.call('EXISTS', mine) == 0
+if all then redis.call('DEL', mine) end
+if not forgotten then
+  redis.call('HSET', mine, '', '0') -- so that it exists
+  for i = 6, #ARGV, 2 do
+    if ARGV[i + 1] == '0' then redis.call('HDEL', mine, ARGV[i]) else redis.call('HSET', mine, ARGV[i], ARGV[i + 1]) end
+  end
+  redis.call('PEXPIRE', mine, alive)
+  if all or #ARGV > 5 then
+    redis.call('XADD', changes, 'MAXLEN', '~', 1000, '*', 'n', node, 'a', all and '1' or '0',
+               'c', cjson.encode({unpack(ARGV, 6)}))
+  end
 end
-return entries
+redis.call('ZADD', nodes, now, node)
+redis.call('ZREMRANGEBYSCORE', nodes, '-inf', now - alive)
+local others = redis.call('ZRANGE', nodes, 0, -1)
+local newest, found = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1], {}
+if last == '' or redis.call('XRANGE', changes, last, last)[1] == nil then
+  -- What it has not read may be gone: it gets what every node has.
+  for _, other in ipairs(others) do
+    if other ~= node then found[#found + 1] = {other, '1', redis.call('HGETALL', p .. ':follows:' .. other)} end
+  end
+  return {forgotten and 1 or 0, newest and newest[1] or '', others, found, 0}
+end
+local entries = redis.call('XRANGE', changes, '(' .. last, '+', 'COUNT', most)
+for _, entry in ipairs(entries) do
+  local fields = entry[2]
+  last = entry[1]
+  if fields[2] ~= node then found[#found + 1] = {fields[2], fields[4], cjson.decode(fields[6])} end
+end
+return {forgotten and 1 or 0, last, others, found, #entries == most and 1 or 0}
 """
 )
 
 LEAVE = (
     _ANYWAY
     + """
-redis.call('DEL', KEYS[1] .. ':node:' .. ARGV[1])
+redis.call('DEL', KEYS[1] .. ':follows:' .. ARGV[1])
 redis.call('ZREM', KEYS[1] .. ':nodes', ARGV[1])
 local lease = KEYS[1] .. ':lease:' .. ARGV[2]
 if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end

@@ -310,7 +310,7 @@ def test_subscribers_of_a_channel_are_counted_by_name_and_by_pattern(rig: Rig) -
     rig.subscribe("*")
     rig.subscribe("b")
     assert rig.hub.subscribers("a") == 2
-    assert sorted(rig.hub.channels()) == ["a", "b"]
+    assert rig.hub.channels("", 10) == ["a", "b"]
 
 
 def test_a_group_made_after_its_channel_was_routed_gets_its_events(rig: Rig) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from sse_hub.core.routing import Router
-from sse_hub.core.subscription import Subscription, keys
+from sse_hub.core.subscription import Subscription, keys, normal
 
 
 @dataclass(eq=False)
@@ -73,3 +73,19 @@ def test_a_token_that_grants_one_channel_is_found_by_that_and_not_by_the_pattern
     assert keys(Subscription(frozenset({"*"}), granted=frozenset({"user.7", "news"}))) == {"user.7", "news"}
     assert keys(Subscription(frozenset({"user.*"}), granted=frozenset({"user.7", "news"}))) == {"user.7"}
     assert keys(Subscription(frozenset({"user.7"}), granted=frozenset({"*"}))) == {"user.7"}
+
+
+@given(st.frozensets(PATTERNS, min_size=1, max_size=3), st.none() | st.frozensets(PATTERNS, max_size=3), NAMES)
+def test_the_normal_form_covers_the_same_channels(
+    names: frozenset[str], granted: frozenset[str] | None, channel: str
+) -> None:
+    subscription = Subscription(names, granted=granted)
+    assert normal(subscription).covers(channel) == subscription.covers(channel)
+
+
+def test_subscriptions_that_differ_only_by_what_changes_nothing_have_one_normal_form() -> None:
+    plain = Subscription(frozenset({"user.7", "news"}))
+    assert normal(Subscription(frozenset({"*"}), granted=frozenset({"user.7", "news"}))) == plain
+    assert normal(Subscription(frozenset({"user.7", "news"}), granted=frozenset({"*"}))) == plain
+    assert normal(Subscription(frozenset({"*", "news", "user.*"}))) == Subscription(frozenset({"*"}))
+    assert normal(Subscription(frozenset({"a*", "a**", "b"}))).names in ({"a*", "b"}, {"a**", "b"})
