@@ -55,6 +55,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"
 _GAUGES = {
     "sse_subscribers": ("Event streams that are open.", "subscribers"),
     "sse_subscribers_behind": ("Open event streams that are being fed from the log at their own pace.", "behind"),
+    "sse_subscriptions": ("Different subscriptions of the open event streams.", "subscriptions"),
     "sse_channels": ("Channels that the log knows.", "channels"),
     "sse_events_retained": ("Events in the log.", "retained"),
     "sse_retained_bytes": ("Bytes of the events in the log, and what they cost besides.", "retained_bytes"),
@@ -64,7 +65,7 @@ _COUNTERS = {
     "sse_events_delivered": ("Events handed to subscribers.", "delivered"),
     "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
     "sse_store_passed_over": ("Entries in the store that are none of this hub's.", "passed_over"),
-    "sse_losses": ("Times that a subscriber was told that events after its cursor are gone.", "lost"),
+    "sse_losses": ("Times that a subscriber was informed that events after its cursor are gone.", "lost"),
 }
 
 

@@ -19,9 +19,11 @@ import aiohttp
 import jwt
 import psutil
 import pytest
-from conftest import PATIENCE, Program, Server, serving
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from eventually import PATIENCE
+from hubs import Server, serving
+from programs import Program
 from tokens import SECRET, bearer, mint
 from wire import Parser
 
@@ -152,7 +154,9 @@ async def test_a_cursor_that_is_none(server: Server, id: str) -> None:
 
 
 async def test_a_header_in_a_header(server: Server) -> None:
-    answer = await server.raw(b"GET /health HTTP/1.1\r\nHost: x\r\nOrigin: a\rX-Evil: 1\r\nConnection: close\r\n\r\n")
+    answer = await server.exchange(
+        b"GET /health HTTP/1.1\r\nHost: x\r\nOrigin: a\rX-Evil: 1\r\nConnection: close\r\n\r\n"
+    )
     assert b"\nX-Evil" not in answer
 
 
@@ -160,7 +164,7 @@ async def test_a_header_in_a_header(server: Server) -> None:
     "path", ["/web/../setup.cfg", "/web/..%2f..%2fetc/passwd", "/web/%2e%2e/README.md", "/web//etc/passwd"]
 )
 async def test_a_path_out_of_the_folder(server: Server, path: str) -> None:
-    answer = await server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
 
 
@@ -185,7 +189,7 @@ async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
         + headers
         + b"\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     )
-    answer = await server.raw(request)
+    answer = await server.exchange(request)
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
     assert answer.count(b"HTTP/1.") == 1
     assert server.hub.statistics().published == 0
@@ -194,7 +198,7 @@ async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
 @pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"FFFFFFFFFFFFFFFFF", b"z"])
 async def test_a_chunk_of_a_size_that_is_none(server: Server, size: bytes) -> None:
     request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    answer = await server.raw(request + size + b"\r\nhello\r\n0\r\n\r\n")
+    answer = await server.exchange(request + size + b"\r\nhello\r\n0\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
     assert server.hub.statistics().published == 0
 
@@ -207,13 +211,13 @@ async def test_a_chunk_of_a_size_that_is_none(server: Server, size: bytes) -> No
     [b"GET /" + b"a" * 100_000, b"GET /stream?" + b"channel=a&" * 10_000, b"GET /stream?lastEventId=" + b"1" * 50_000],
 )
 async def test_a_request_line_without_end(server: Server, request_line: bytes) -> None:
-    answer = await server.raw(request_line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await server.exchange(request_line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
 
 
 async def test_headers_without_end(server: Server) -> None:
     many = b"".join(b"X-%d: 1\r\n" % number for number in range(10_000))
-    answer = await server.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n")
+    answer = await server.exchange(b"GET /health HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
 
 
@@ -313,17 +317,17 @@ async def test_a_history_of_a_gigabyte_that_nobody_reads() -> None:
 
 @pytest.mark.parametrize("path", ["/realtime/caf%E9", "/stream?channel=caf%E9", "/api/channels/caf%E9/events", "/%FF"])
 async def test_names_that_are_no_utf_8(server: Server, path: str) -> None:
-    answer = await server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"percent-encoded UTF-8" in answer
-    answer = await server.raw(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await server.exchange(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_names_that_hold_a_percent_sign(server: Server) -> None:
     async with server.client.get(f"{server.url}/stream?channel=caf%25E9") as response:
         await response.content.readany()
-        answer = await server.raw(b"POST /realtime/caf%25E9 HTTP/1.0\r\nHost: x\r\n\r\n")
+        answer = await server.exchange(b"POST /realtime/caf%25E9 HTTP/1.0\r\nHost: x\r\n\r\n")
         assert b'"channel":"caf%E9"' in answer
         assert b'"subscribers":1' in answer
 
@@ -358,7 +362,7 @@ async def test_answers_of_aiohttp_name_no_versions(server: Server) -> None:
         b"GET /health HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nConnection: close\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
     ):
-        answer = (await server.raw(request)).lower()
+        answer = (await server.exchange(request)).lower()
         assert answer.startswith((b"http/1.0 400 ", b"http/1.1 417 "))
         assert b"python" not in answer
         assert b"aiohttp" not in answer

@@ -179,6 +179,9 @@ class Audiences:
     def __iter__(self) -> Iterator[Audience]:
         return iter(self._audiences.values())
 
+    def __len__(self) -> int:
+        return len(self._audiences)
+
     def concerned(self, channel: str) -> Sequence[Audience]:
         """The audiences whose subscription covers the channel."""
         return self._router.route(channel)

@@ -375,6 +375,8 @@ class Hub:
         return Statistics(
             subscribers=len(self._subscribers),
             behind=len(self._subscribers) - self._live,
+            subscriptions=len(self.audiences),
+            unshared=sum(audience.members for audience in self.audiences.unshared()),
             channels=len(self.log),
             retained=self.log.retained,
             retained_bytes=self.log.retained_bytes,

@@ -14,6 +14,10 @@ class Statistics:
 
     subscribers: int
     behind: int
+    subscriptions: int
+    """Different ones. The bytes of an event are made once for each that it concerns."""
+    unshared: int
+    """Subscribers whose bytes are compressed apart, until they join the stream that the others share."""
     channels: int
     retained: int
     """Events in the log."""
@@ -26,6 +30,6 @@ class Statistics:
     passed_over: int
     """Entries of the store that are none of this hub's."""
     lost: int
-    """Times that a subscriber was told of a loss."""
+    """Times that a subscriber was informed of a loss."""
     evicted: Mapping[str, int]
-    """Channels that had to go, by the limit that they were in the way of."""
+    """Channels that were forgotten to keep a limit, by limit."""

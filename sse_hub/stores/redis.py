@@ -29,7 +29,8 @@ from .batches import Append, Batches, clean
 from .entries import named, of_stream
 from .follower import BEGUN_ANEW, Follower, floors_of
 from .line import Line, RedisFailed
-from .scripts import APPEND, CHANNELS, EXCHANGE, HEADS, LAST, LEASE, LEAVE, PAGE, TRIM
+from .node_scripts import EXCHANGE, LEASE, LEAVE
+from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE, TRIM
 
 __all__ = ["RedisStore"]
 

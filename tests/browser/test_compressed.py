@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from conftest import PATIENCE, Server, serving
+from eventually import eventually
+from hubs import Server, serving
 from playwright.async_api import BrowserContext, Page
 
 FOLLOW = """() => {
@@ -20,9 +19,7 @@ async def join(context: BrowserContext, server: Server) -> Page:
     page = await context.new_page()
     await page.goto(server.url + "/health")
     await page.evaluate(FOLLOW)
-    async with asyncio.timeout(PATIENCE):
-        while any(subscription.unshared for subscription, _ in server.hub.subscriptions()):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not server.hub.statistics().unshared)
     return page
 
 
@@ -33,7 +30,7 @@ async def test_pages_that_join_one_after_the_other_read_the_same_compressed_byte
             pages.append(await join(context, server))
             for number in range(5):
                 await server.hub.publish(f"reading {round} of {number}")
-        assert [count for _, count in server.hub.subscriptions()] == [3]
+        assert (server.hub.statistics().subscribers, server.hub.statistics().subscriptions) == (3, 1)
         await server.hub.publish("last")
         for page, count in zip(pages, (16, 11, 6), strict=True):
             await page.wait_for_function("window.got.at(-1) === 'last'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Server, serving
+from hubs import Server, serving
 from playwright.async_api import Browser, Page, expect
 
 # The contrast of text and ground (WCAG 2.2, 1.4.3 and the definition of relative luminance), of everything that can be

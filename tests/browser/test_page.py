@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from conftest import PATIENCE, Program, Server, serving
+from eventually import PATIENCE
+from hubs import Server, serving
 from playwright.async_api import BrowserContext, Locator, Page, expect
+from programs import Program
 
 from sse_hub.http.streams import STREAMS
 from sse_server import Settings, create_app

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from conftest import PATIENCE, Server
+from eventually import PATIENCE
+from hubs import Server
 from playwright.async_api import BrowserContext, Page, expect
 
 FOLLOW = """
@@ -45,7 +46,7 @@ async def connections(server: Server, count: int) -> None:
 
 async def test_eight_tabs_share_one_connection_and_all_get_everything(context: BrowserContext, server: Server) -> None:
     tabs = [await tab(context, server) for _ in range(8)]
-    await connections(server, 1)
+    await server.until_subscribers(1)
     for n in range(20):
         await server.hub.publish(str(n))
     for page in tabs:
@@ -65,7 +66,7 @@ async def test_when_the_leading_tab_is_closed_another_goes_on_without_loss(
     await server.hub.publish("meanwhile")
     for page in tabs:
         await got(page, "before", "meanwhile")
-    await connections(server, 1)
+    await server.until_subscribers(1)
     await server.hub.publish("after")
     for page in tabs:
         await got(page, "before", "meanwhile", "after")
@@ -73,7 +74,7 @@ async def test_when_the_leading_tab_is_closed_another_goes_on_without_loss(
 
 async def test_tabs_get_the_channels_that_they_follow_and_no_others(context: BrowserContext, server: Server) -> None:
     first, second = await tab(context, server, "a"), await tab(context, server, "b.*")
-    await connections(server, 1)
+    await server.until_subscribers(1)
     await server.hub.publish("1", channel="a")
     await server.hub.publish("2", channel="b.c")
     await server.hub.publish("3", channel="c")
@@ -122,7 +123,7 @@ async def test_a_tab_that_keeps_to_itself_has_a_connection_of_its_own(context: B
            }""",
         server.url,
     )
-    await connections(server, 2)
+    await server.until_subscribers(2)
 
 
 async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None:
@@ -136,15 +137,15 @@ async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None
            }""",
         server.url,
     )
-    await connections(server, 1)
+    await server.until_subscribers(1)
     assert any("token=secret" in url for url in asked)
 
 
 async def test_the_end_of_a_hub_ends_its_connection(context: BrowserContext, server: Server) -> None:
     page = await tab(context, server)
-    await connections(server, 1)
+    await server.until_subscribers(1)
     await page.evaluate("hub.close()")
-    await connections(server, 0)
+    await server.until_subscribers(0)
 
 
 async def test_eight_pages_share_one_connection(context: BrowserContext, server: Server) -> None:
@@ -153,7 +154,7 @@ async def test_eight_pages_share_one_connection(context: BrowserContext, server:
         await page.goto(f"{server.url}/#streams=main")
     for page in pages:
         await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")
-    await connections(server, 1)
+    await server.until_subscribers(1)
 
 
 async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_them(page: Page, server: Server) -> None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import PATIENCE, Server, serving
+from eventually import PATIENCE
+from hubs import Server, serving
 from scripted import scripted, silent, status, stream
 
 from sse_client import Event, Lost, NotAcknowledged, Published, Refused, SSEClient, SSEError, Stream, merge
@@ -180,8 +181,7 @@ async def test_a_stream_that_is_closed_ends(client: SSEClient) -> None:
 async def test_the_end_of_the_client_ends_its_streams(server: Server) -> None:
     async with SSEClient(server.url) as client:
         waiting = [asyncio.create_task(anext(client.stream(), None)) for _ in range(3)]
-        while server.hub.statistics().subscribers < 3:
-            await asyncio.sleep(0.01)
+        await server.until_subscribers(3)
     assert await asyncio.gather(*waiting) == [None] * 3
 
 

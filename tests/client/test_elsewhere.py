@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from conftest import PATIENCE, Program
+from eventually import PATIENCE
+from programs import Program
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.requests import Request

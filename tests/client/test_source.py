@@ -14,7 +14,7 @@ import aiohttp
 import aiohttp_sse_client.client as theirs
 import pytest
 from cases import CASES, Case
-from conftest import PATIENCE
+from eventually import PATIENCE
 from scripted import HEAD, Connection, held, raw, scripted, silent, status, stream
 
 import sse_client

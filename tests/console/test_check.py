@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import PATIENCE, ROOT, Server, serving
+from eventually import PATIENCE
+from hubs import Server, serving
+from programs import ROOT
 from scripted import scripted, status
 
 from sse_hub.console.figures import sparkline

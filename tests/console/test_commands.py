@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PATIENCE, ROOT, Server, serving
+from eventually import PATIENCE
+from hubs import Server, serving
+from programs import ROOT
 
 from sse_hub.console.commands import cli
 from sse_hub.console.main import STATUSES

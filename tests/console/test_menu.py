@@ -11,7 +11,9 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from conftest import PATIENCE, ROOT, Server
+from eventually import PATIENCE
+from hubs import Server
+from programs import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals here")
 

@@ -1,16 +1,15 @@
+"""Events, their ids, and the names they go by."""
+
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import Parser, parse
 
 from sse_hub.core.events import (
     RESERVED_TYPES,
-    Draft,
     EventId,
     check_channel,
     check_pattern,
@@ -18,14 +17,8 @@ from sse_hub.core.events import (
     matches,
     timestamp,
 )
-from sse_hub.core.subscription import Subscription
-from sse_hub.core.wire import encode, frame
 
 ids = st.builds(EventId, st.integers(0, 2**53), st.integers(0, 2**53))
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-
-PLAIN = Subscription(frozenset({"*"}))
-ENVELOPE = Subscription(frozenset({"*"}), envelope=True)
 
 
 @given(ids)
@@ -39,7 +32,7 @@ def test_ids_are_compared_as_numbers_not_as_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-2-3", "1_0-1", " 1-1", "1-1\n", "١-١", "1" * 21 + "-0"])
-def test_what_is_no_id_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_no_id_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="looks like"):
         EventId.parse(text)
 
@@ -103,67 +96,5 @@ def test_a_pattern_of_many_asterisks_is_matched_in_linear_time() -> None:
     assert not matches("*a" * 64, "a" * 63 + "b" * 65)  # as a regular expression this would take years
 
 
-@given(texts, ids)
-def test_any_data_is_read_back_with_every_line_break_as_lf(data: str, id: EventId) -> None:
-    (event,) = parse(frame(data, id=id, type="some type"))
-    assert event.data == re.sub("\r\n|\r", "\n", data)
-    assert (event.type, event.id) == ("some type", str(id))
-
-
-@given(texts, st.lists(st.integers(0, 200), max_size=5))
-def test_any_split_of_the_bytes_is_read_back_alike(data: str, cuts: list[int]) -> None:
-    whole = frame(data, id=EventId(1, 2), type="t") + frame("after")
-    parser = Parser()
-    edges = [0, *sorted(cuts), len(whole)]
-    pieces = [event for a, b in pairwise(edges) for event in parser.feed(whole[a:b])]
-    assert pieces == parse(whole)
-
-
-@given(st.text())
-def test_a_lone_surrogate_costs_one_character_and_no_error(data: str) -> None:
-    assert len(parse(frame(data))) == 1
-
-
-def test_a_retry_comes_first_so_that_it_holds_if_the_connection_breaks_within_the_event() -> None:
-    assert frame("x", id=EventId(1, 0), type="t", retry_ms=5) == b"retry: 5\nid: 1-0\nevent: t\ndata: x\n\n"
-
-
-def test_the_default_type_is_not_sent() -> None:
-    assert encode(PLAIN, Draft("main", "message", "x").accepted(EventId(1, 0), 1)) == b"id: 1-0\ndata: x\n\n"
-
-
-def test_an_ephemeral_event_has_no_id_line() -> None:
-    event = Draft("main", "message", "x", ephemeral=True).accepted(EventId(1, 0), 1)
-    assert encode(PLAIN, event) == b"data: x\n\n"
-    assert parse(encode(ENVELOPE, event))[0].json()["id"] is None
-
-
-def test_an_envelope_is_a_message_with_the_whole_event_as_json() -> None:
-    event = Draft("home", "door", "öffne\n", ephemeral=False).accepted(EventId(1_763_949_600_123, 4), 1_763_949_600_123)
-    (received,) = parse(encode(ENVELOPE, event))
-    assert received.type == "message"
-    assert received.json() == {
-        "id": "1763949600123-4",
-        "channel": "home",
-        "event": "door",
-        "data": "öffne\n",
-        "timestamp": "2025-11-24T02:00:00.123Z",
-    }
-
-
-def test_an_event_is_encoded_once() -> None:
-    event = Draft("main", "message", "x").accepted(EventId(1, 0), 1)
-    assert encode(PLAIN, event) is encode(PLAIN, event)
-    assert encode(ENVELOPE, event) is encode(ENVELOPE, event)
-
-
 def test_a_timestamp_is_iso_8601_in_utc_to_the_millisecond() -> None:
     assert timestamp(1_763_949_600_007) == "2025-11-24T02:00:00.007Z"
-
-
-def test_a_subscription_covers_its_names_and_what_its_patterns_match() -> None:
-    subscription = Subscription(frozenset({"main", "sensors.*"}))
-    assert subscription.covers("main")
-    assert subscription.covers("sensors.kitchen.floor")
-    assert not subscription.covers("mainly")
-    assert not subscription.covers("sensors")

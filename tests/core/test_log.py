@@ -1,41 +1,14 @@
+"""The log: what is retained of every channel, and for how long."""
+
 from __future__ import annotations
 
 import random
 
-from hypothesis import given
-from hypothesis import strategies as st
+from small_logs import ORIGIN, back, event, log_of, times, to
 
-from sse_hub.core.events import Draft, Event, EventId
+from sse_hub.core.events import Draft, EventId
 from sse_hub.core.log import Log
-from sse_hub.core.order import Order
 from sse_hub.core.subscription import Subscription
-
-ORIGIN = EventId(1000, 0)
-
-
-def event(ms: int, channel: str = "main", data: str = "x", *, ephemeral: bool = False) -> Event:
-    return Draft(channel, "message", data, ephemeral).accepted(EventId(ms, 0), ms)
-
-
-def log_of(*events: Event, history: int = 1000, history_age: float = 3600, history_bytes: int = 1 << 20) -> Log:
-    log = Log(ORIGIN, history=history, history_age=history_age, history_bytes=history_bytes)
-    for each in events:
-        log.append(each)
-    return log
-
-
-def to(*names: str) -> Subscription:
-    return Subscription(frozenset(names))
-
-
-def back(log: Log, subscription: Subscription, count: int, most: int) -> EventId:
-    found = log.back(subscription, count, most)
-    assert found is not None
-    return found
-
-
-def times(log: Log, subscription: Subscription, cursor: EventId = ORIGIN) -> list[int]:
-    return [each.ms for each in log.after(subscription, cursor)]
 
 
 def test_a_channel_retains_no_more_events_than_history_says() -> None:
@@ -61,24 +34,7 @@ def test_with_a_history_of_none_nothing_is_retained_and_the_floor_is_the_head() 
     assert log.floors.of("main") == log.head == EventId(2000, 0)
 
 
-def test_the_floor_is_the_id_of_the_newest_event_that_is_gone() -> None:
-    log = log_of(event(2000), event(2001), event(2002), history=1)
-    assert log.floors.of("main") == EventId(2001, 0)
-
-
-def test_the_floor_of_a_channel_never_used_is_where_the_hub_began() -> None:
-    assert log_of(event(2000)).floors.of("quiet") == ORIGIN
-
-
-def test_a_cursor_has_lost_nothing_when_it_is_at_the_highest_floor_of_its_channels() -> None:
-    log = log_of(event(2000, "a"), event(2001, "a"), event(2002, "b"), event(2003, "b"), history=1)
-    for subscription in (to("a", "b"), to("*"), to("a", "*b")):
-        assert any(log.floors.search(subscription, EventId(2001, 9)))
-        assert not any(log.floors.search(subscription, EventId(2002, 0)))
-    assert not any(log.floors.search(to("a"), EventId(2000, 0)))
-
-
-def test_what_comes_after_a_cursor_is_found_whether_or_not_the_cursor_is_an_event() -> None:
+def test_events_after_a_cursor_are_found_whether_or_not_the_cursor_is_an_event() -> None:
     log = log_of(event(2000), event(2002), event(2004))
     assert times(log, to("main"), EventId(2002, 0)) == times(log, to("main"), EventId(2003, 7)) == [2004]
     assert times(log, to("main"), EventId(2004, 0)) == []
@@ -103,7 +59,7 @@ def test_events_expire_without_anything_being_published() -> None:
     assert log.floors.of("main") == EventId(2000, 0)
 
 
-def test_a_channel_that_is_empty_and_quiet_is_forgotten_but_not_what_was_lost_with_it() -> None:
+def test_a_channel_that_is_empty_and_quiet_is_forgotten_but_its_losses_are_not() -> None:
     log = log_of(event(2000), history_age=1)
     log.expire(9000)
     assert len(log) == 0
@@ -141,46 +97,9 @@ def test_going_back_further_than_the_log_reaches_finds_nothing() -> None:
     assert log.back(to("main"), 2, 100) is None  # it has all of them, but cannot know that there were no more
 
 
-def test_the_list_of_a_channel_does_not_grow_with_the_events_that_are_gone() -> None:
-    log = log_of(*(event(ms) for ms in range(2000, 12_000)), history=10)
-    channel = log.get("main")
-    assert channel is not None
-    assert len(channel._events) <= 22
-    assert channel.retained_bytes == 10
-
-
 def test_an_ephemeral_event_in_a_new_channel_hides_no_event_of_others() -> None:
     log = log_of(event(2000, "a"), event(2001, "b", ephemeral=True))
     assert times(log, to("*")) == [2000]
-
-
-def test_a_floor_outlives_its_channel() -> None:
-    log = log_of(event(2000, "a"), event(3500, "b"), history_age=1)
-    log.expire(3600)
-    assert log.get("a") is None
-    assert log.floors.of("a") == EventId(2000, 0)
-    assert log.floors.of("never used") == ORIGIN
-
-
-def test_of_too_many_floors_the_one_that_rose_first_becomes_that_of_all_unknown_channels() -> None:
-    log = Log(ORIGIN, history=0, max_channels=2)
-    for number, channel in enumerate("abc"):
-        log.append(event(2000 + number, channel))
-    assert log.floors.of("never used") == log.floors.of("a") == EventId(2000, 0)
-    assert log.floors.of("c") == EventId(2002, 0)
-
-
-def test_a_loss_is_found_on_each_of_several_channels_once() -> None:
-    log = log_of(event(2000, "a"), event(2001, "b"), history=1)
-    both, cursor = to("a", "b"), EventId(1999, 0)
-    seen = log.floors.losses
-    log.append(event(2002, "b"))
-    assert log.floors.risen(both, cursor, seen) == EventId(2001, 0)
-    seen = log.floors.losses
-    assert log.floors.risen(both, cursor, seen) is None
-    log.append(event(2003, "a"))
-    assert log.floors.risen(both, cursor, seen) == log.floors.risen(to("*"), cursor, seen) == EventId(2000, 0)
-    assert log.floors.risen(to("b"), cursor, seen) is None
 
 
 def test_going_back_looks_at_no_more_events_than_it_may() -> None:
@@ -224,26 +143,6 @@ def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> No
     while log.expire(10**10).more:
         pass
     assert (times(log, to("*")), len(log)) == ([], 0)
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10_000)), max_size=400))
-def test_what_is_taken_out_of_the_order_is_no_longer_in_it(steps: list[tuple[bool, int]]) -> None:
-    order, present, ms = Order(), [], 0
-    for _ in range(700):
-        ms += 1
-        present.append(event(ms))
-        order.append(present[-1])
-    for add, which in steps:
-        if add or not present:
-            ms += 1
-            present.append(event(ms))
-            order.append(present[-1])
-        else:
-            order.remove(present.pop(which % len(present)))
-    assert list(order.after(EventId(0, 0))) == present
-    assert list(order.backwards()) == present[::-1]
-    cursor = EventId(ms // 2, 0)
-    assert list(order.after(cursor)) == [each for each in present if each.id and each.id > cursor]
 
 
 def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() -> None:

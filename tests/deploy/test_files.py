@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Program, tool
+from programs import ROOT, Program, tool
 
 from sse_hub.http.app_keys import METRICS
 from sse_hub.settings import Settings, table

@@ -15,8 +15,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from certificates import certify
-from conftest import PATIENCE, ROOT, Server, Stream, free_port, serving, tool
+from eventually import PATIENCE
+from hubs import Server, Stream, serving
 from playwright.async_api import Browser
+from programs import ROOT, free_port, tool
 
 DEPLOY = ROOT / "deploy"
 
@@ -155,9 +157,7 @@ async def test_a_publish_goes_through_byte_for_byte(proxied: Proxied) -> None:
 async def test_a_client_that_leaves_is_gone_at_the_hub(proxied: Proxied) -> None:
     async with proxied.stream("/stream") as stream:
         await stream.next()
-    async with asyncio.timeout(PATIENCE):
-        while proxied.hub.hub.statistics().subscribers:
-            await asyncio.sleep(0.02)
+    await proxied.hub.until_subscribers(0)
 
 
 async def test_a_browser_holds_twelve_streams_over_http_2(proxied: Proxied, browser: Browser) -> None:

@@ -3,9 +3,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from conftest import serving
-
-NDJSON = {"Content-Type": "application/x-ndjson"}
+from hubs import NDJSON, serving
 
 
 async def test_fifty_that_resume_at_once_get_everything_while_a_live_one_keeps_getting_events(

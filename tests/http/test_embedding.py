@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import PATIENCE, Stream
+from eventually import PATIENCE
+from hubs import Stream
 
 from sse_server import HUB, Settings, create_app
 

@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import ROOT, Program, Server, serving
+from hubs import Server, serving
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from programs import ROOT, Program
 from tokens import SECRET, bearer
 from yarl import URL
 

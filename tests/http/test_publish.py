@@ -1,17 +1,17 @@
+"""The two ways to publish over HTTP, and batches."""
+
 from __future__ import annotations
 
-import asyncio
 import json
+from ipaddress import ip_network
 
 import pytest
-from conftest import Server, serving
+from eventually import eventually
+from hubs import NDJSON, Server, serving
+from sockets import raw
+from tokens import SECRET, bearer
 
-NDJSON = {"Content-Type": "application/x-ndjson"}
-
-
-async def retained(server: Server, channel: str) -> list[str]:
-    _, said = await server.get(f"/api/channels/{channel}/events?limit=1000")
-    return [event["data"] for event in said["events"]]
+from sse_hub.http.app_keys import BUDGET
 
 
 async def test_a_broadcast_is_published_with_message_and_timestamp_as_data(server: Server) -> None:
@@ -27,9 +27,9 @@ async def test_a_broadcast_is_published_with_message_and_timestamp_as_data(serve
 
 
 async def test_a_broadcast_goes_to_main_as_a_message_of_now_by_default(server: Server) -> None:
-    _, said = await server.post("/api/broadcast", json={"message": "x"})
-    assert (said["channel"], said["event"]) == ("main", "message")
-    assert json.loads((await retained(server, "main"))[0])["timestamp"].endswith("Z")
+    _, answer = await server.post("/api/broadcast", json={"message": "x"})
+    assert (answer["channel"], answer["event"]) == ("main", "message")
+    assert json.loads((await server.retained("main"))[0])["timestamp"].endswith("Z")
 
 
 async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Server) -> None:
@@ -79,7 +79,7 @@ async def test_the_body_is_the_data_as_it_stands(server: Server, data: str) -> N
     response, said = await server.post("/realtime/c?event=t", data=data.encode())
     assert response.status == 200
     assert (said["channel"], said["event"]) == ("c", "t")
-    assert await retained(server, "c") == [data]
+    assert await server.retained("c") == [data]
 
 
 async def test_a_batch_publishes_every_line_that_is_not_empty(server: Server) -> None:
@@ -87,18 +87,15 @@ async def test_a_batch_publishes_every_line_that_is_not_empty(server: Server) ->
     assert response.status == 200
     assert said["count"] == 2
     assert len(said["ids"]) == 2
-    assert await retained(server, "c") == ['{"a":1}', '{"b":2}']
+    assert await server.retained("c") == ['{"a":1}', '{"b":2}']
 
 
 async def test_a_batch_that_breaks_off_publishes_nothing(server: Server) -> None:
-    head = b"POST /realtime/c HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
-    head += b"Content-Length: 99\r\n\r\na\nb\n"
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(head)
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-    await server.get("/health")
+    head = b"POST /realtime/c HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 99\r\n\r\n"
+    async with raw(server.port, head + b"a\nb\n") as client:
+        await eventually(lambda: server.app[BUDGET].bytes == len("a\nb\n"))
+        await client.close()
+    await eventually(lambda: server.app[BUDGET].bytes == 0)
     assert server.hub.statistics().published == 0
 
 
@@ -109,54 +106,12 @@ async def test_an_empty_batch_is_a_400(server: Server) -> None:
 async def test_an_ephemeral_publish_has_no_id_and_is_not_retained(server: Server) -> None:
     _, said = await server.post("/realtime/c?ephemeral=1", data=b"x")
     assert said["id"] is None
-    assert await retained(server, "c") == []
+    assert await server.retained("c") == []
 
 
 @pytest.mark.parametrize("query", ["event=connected", "event=", "event=a%0D%0Ab", "ephemeral=yes"])
 async def test_a_malformed_publish_is_a_400(server: Server, query: str) -> None:
     assert (await server.post(f"/realtime/c?{query}", data=b"x"))[0].status == 400
-
-
-async def test_a_body_that_is_not_utf_8_is_a_400_that_says_where(server: Server) -> None:
-    response, problem = await server.post("/realtime/c", data=b"ab\xff")
-    assert response.status == 400
-    assert "byte 2" in problem["detail"]
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_limit_is_a_413_that_names_the_limit(chunked: bool) -> None:
-    async def pieces() -> object:
-        yield b"x" * 60
-        yield b"x" * 60
-
-    async with serving(max_body=100) as server:
-        data = pieces() if chunked else b"x" * 120
-        response, problem = await server.post("/realtime/c", data=data)
-        assert response.status == 413
-        assert "100 bytes" in problem["detail"]
-
-
-async def test_the_same_key_on_the_same_path_publishes_once_and_answers_alike(server: Server) -> None:
-    key = {"Idempotency-Key": "k"}
-    _, first = await server.post("/realtime/c", data=b"x", headers=key)
-    _, second = await server.post("/realtime/c", data=b"y", headers=key)
-    _, elsewhere = await server.post("/realtime/d", data=b"x", headers=key)
-    assert first == second
-    assert elsewhere["id"] != first["id"]
-    assert await retained(server, "c") == ["x"]
-
-
-async def test_the_same_key_at_once_publishes_once(server: Server) -> None:
-    posts = [server.post("/realtime/c", data=b"x", headers={"Idempotency-Key": "k"}) for _ in range(10)]
-    answers = [said for _, said in await asyncio.gather(*posts)]
-    assert all(said == answers[0] for said in answers)
-    assert await retained(server, "c") == ["x"]
-
-
-async def test_a_key_of_more_than_256_characters_is_a_400(server: Server) -> None:
-    response, problem = await server.post("/realtime/c", data=b"x", headers={"Idempotency-Key": "k" * 257})
-    assert response.status == 400
-    assert "256" in problem["detail"]
 
 
 async def test_the_answer_counts_the_subscribers_of_the_channel(server: Server) -> None:
@@ -165,3 +120,41 @@ async def test_the_answer_counts_the_subscribers_of_the_channel(server: Server) 
         await other.next()
         _, said = await server.post("/realtime/c", data=b"x")
         assert said["subscribers"] == 2
+
+
+PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}
+
+
+async def test_a_publisher_that_is_too_fast_gets_429_and_the_time_to_wait() -> None:
+    async with serving(publish_rate=1) as server:
+        statuses = [await server.status("/realtime/main", "POST", data="x") for _ in range(5)]
+        response, problem = await server.post("/realtime/main", data="x")
+        assert (statuses, response.status) == ([200] * 5, 429)
+        assert response.headers["Retry-After"] == "1"
+        assert "--publish-rate" in problem["detail"]
+        assert await server.hits("publish_rate") == 1
+
+
+async def test_the_rate_is_that_of_a_token_from_any_address() -> None:
+    async with serving(publish_rate=0.1, jwt_key=SECRET, **PROXY) as server:
+        statuses = []
+        for name, address in (("anna", "192.0.2.1"), ("anna", "192.0.2.2"), ("ben", "192.0.2.1")):
+            headers = bearer((), ["*"], sub=name) | {"X-Forwarded-For": address}
+            statuses.append((await server.post("/realtime/main", data="x", headers=headers))[0].status)
+        assert statuses == [200, 429, 200]
+
+
+async def test_every_event_of_a_batch_counts() -> None:
+    async with serving(publish_rate=1) as server:
+        headers = {"Content-Type": "application/x-ndjson"}
+        assert (await server.post("/realtime/main", data="1\n2\n3\n4\n5\n", headers=headers))[0].status == 200
+        assert (await server.post("/realtime/main", data="x"))[0].status == 429
+
+
+async def test_a_body_has_to_arrive_in_time() -> None:
+    async with serving(request_timeout=0.2) as server:
+        request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nslow"
+        async with raw(server.port, request) as client:
+            answer = await client.until(b"--request-timeout")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert await server.hits("request_time") == 1

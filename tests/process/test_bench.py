@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from conftest import ROOT, tool
+from programs import ROOT, tool
 
 
 def bench(*arguments: str) -> str:

@@ -9,16 +9,13 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from certificates import certify
-from conftest import ROOT, Program
 from cryptography import x509
+from programs import ROOT, Program, Start
 from tokens import SECRET, mint
-
-Start = Callable[..., Program]
 
 
 def ask(program: Program, path: str, token: str = "", data: bytes | None = None) -> int:

@@ -6,16 +6,15 @@ import signal
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 
 import aiohttp
 import psutil
 import pytest
-from conftest import PATIENCE, Program, Stream
+from eventually import PATIENCE
+from hubs import Stream
+from programs import Program, Start
 
 import sse_hub
-
-Start = Callable[..., Program]
 
 
 def read(url: str, data: bytes | None = None) -> bytes:

@@ -14,17 +14,17 @@ import sys
 import time
 import urllib.request
 import zipapp
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from certificates import certify
-from conftest import PATIENCE, ROOT, Program, free_port
+from eventually import PATIENCE
+from programs import ROOT, Start, free_port
 from tokens import SECRET, mint
 
 from sse_hub.program import signals
 
-Start = Callable[..., Program]
 SERVER = str(ROOT / "sse_server.py")
 
 

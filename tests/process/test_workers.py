@@ -12,7 +12,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import PATIENCE, ROOT, Stream
+from eventually import PATIENCE
+from hubs import Stream
+from programs import ROOT
 from redis_server import RedisServer
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install gunicorn")

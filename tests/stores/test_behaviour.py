@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest import PATIENCE, Server, serving
+from eventually import PATIENCE
+from hubs import NDJSON, Server, serving
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
-
-NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 async def retained(server: Server, channel: str, after: str = "") -> list[str]:
@@ -35,7 +34,7 @@ async def test_the_data_come_back_byte_for_byte(store: str) -> None:
     async with serving(store=store) as server:
         for text in texts:
             await server.post("/realtime/c", data=text.encode())
-        assert await retained(server, "c") == texts
+        assert await server.retained("c") == texts
 
 
 async def test_a_lone_surrogate_is_published_as_the_question_mark_that_it_is_on_the_wire(store: str) -> None:
@@ -53,7 +52,7 @@ async def test_a_batch_is_published_whole_and_in_order(store: str) -> None:
         _, said = await server.post("/realtime/c", data="\n".join(lines).encode(), headers=NDJSON)
         assert said["count"] == 300
         assert EventId.parse(said["ids"][0]) < EventId.parse(said["ids"][1])
-        assert await retained(server, "c") == lines
+        assert await server.retained("c") == lines
 
 
 async def test_an_ephemeral_event_reaches_who_is_there_and_is_not_retained(store: str) -> None:
@@ -62,7 +61,7 @@ async def test_an_ephemeral_event_reaches_who_is_there_and_is_not_retained(store
         _, said = await server.post("/realtime/c?ephemeral=1", data=b"now")
         event = await stream.next()
         assert (said["id"], event.data, event.id) == (None, "now", connected.id)
-        assert await retained(server, "c") == []
+        assert await server.retained("c") == []
 
 
 async def test_a_cursor_is_continued_after_and_a_replay_begins_that_far_back(store: str) -> None:
@@ -103,7 +102,7 @@ async def test_the_history_is_counted_by_channel_and_a_loss_is_told_to_that_chan
         first = await server.hub.publish("kept", channel="quiet")
         ids = [await server.hub.publish(str(number), channel="busy") for number in range(10)]
         async with asyncio.timeout(PATIENCE):
-            while await retained(server, "busy", after=str(first)) != ["7", "8", "9"]:
+            while await server.retained("busy", after=str(first)) != ["7", "8", "9"]:
                 await asyncio.sleep(0.1)  # Redis is trimmed every second
         for path, cursor, lost in (
             ("/realtime/quiet", str(first), False),
@@ -124,7 +123,7 @@ async def test_what_is_too_old_goes_and_its_loss_is_told(store: str) -> None:
         start = str(server.hub.log.head)
         last = await server.hub.publish("a")
         async with asyncio.timeout(PATIENCE):
-            while await retained(server, "main", after=start):
+            while await server.retained("main", after=start):
                 await asyncio.sleep(0.1)
         async with server.stream(headers={"Last-Event-ID": start}) as stream:
             connected, *events = await stream.until("live")
@@ -139,7 +138,7 @@ async def test_the_same_key_publishes_once_and_answers_alike(store: str) -> None
         posts = [server.post("/realtime/c", data=b"x", headers=key) for _ in range(10)]
         answers = [said for _, said in await asyncio.gather(*posts)]
         assert all(said == answers[0] for said in answers)
-        assert await retained(server, "c") == ["x"]
+        assert await server.retained("c") == ["x"]
         _, elsewhere = await server.post("/realtime/d", data=b"x", headers=key)
         assert elsewhere["id"] != answers[0]["id"]
 
@@ -196,7 +195,7 @@ async def test_a_restart_keeps_events_cursors_and_keys_and_goes_on_counting(dura
         assert server.hub.statistics().published == 0
         _, again = await server.post("/realtime/main", data=b"4", headers={"Idempotency-Key": "k"})
         assert again == keyed
-        assert await retained(server, "main") == ["0", "1", "2", "3"]
+        assert await server.retained("main") == ["0", "1", "2", "3"]
         async with server.stream(headers={"Last-Event-ID": ids[0]}) as stream:
             connected, *events = await stream.until("live")
             assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (False, ["1", "2", "3"])
@@ -311,7 +310,7 @@ async def test_a_loss_on_several_channels_brings_no_event_again_that_the_client_
         for number in range(5):
             await server.hub.publish(str(number), channel="busy")
         async with asyncio.timeout(PATIENCE):
-            while await retained(server, "busy") != ["3", "4"]:
+            while await server.retained("busy") != ["3", "4"]:
                 await asyncio.sleep(0.1)
         async with server.stream("/stream?channel=quiet&channel=busy", {"Last-Event-ID": str(cursor)}) as stream:
             connected, *events = await stream.until("live")
@@ -338,7 +337,7 @@ async def test_a_larger_batch_than_may_be_is_refused_whole(store: str) -> None:
         assert response.status == 413
         assert problem["detail"] == "The batch has more than 3 events, which is what one batch may have (--max-batch)."
         assert (await server.post("/realtime/c", data=b"1\n\n\n2\r\n\r\n3", headers=NDJSON))[0].status == 200
-        assert await retained(server, "c") == ["1", "2", "3"]
+        assert await server.retained("c") == ["1", "2", "3"]
 
 
 async def test_a_key_of_one_identity_is_none_of_anothers(store: str) -> None:

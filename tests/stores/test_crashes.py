@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import Callable
 
 import aiohttp
 import pytest
-from conftest import PATIENCE, Program, Stream
+from eventually import PATIENCE
+from hubs import Stream
+from programs import Start
 from redis_server import RedisServer
 
 from sse_hub.core.events import EventId
-
-Start = Callable[..., Program]
 
 
 class Publisher:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from certificates import certify
-from conftest import PATIENCE, Server, serving, tool
+from eventually import PATIENCE
+from hubs import Server, serving
+from programs import tool
 from redis_server import RedisServer
 
 Make = Callable[..., RedisServer]
@@ -31,7 +33,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 async def works(store: str) -> None:
     """A hub at this address is well, and delivers what is published."""
     async with serving(store=store) as server:
-        await until_status(server, "ok")
+        await server.until_status("ok")
         async with server.stream() as stream:
             await stream.until("connected")
             response, _ = await server.post("/realtime/main", data=b"x")
@@ -65,7 +67,7 @@ async def test_tls(make: Make, tmp_path: Path) -> None:
     )
     await works(f"rediss://localhost:{redis.port}/0?ssl_ca_certs={cert}")
     async with serving(store=f"rediss://localhost:{redis.port}/0") as server:
-        assert "certificate" in (await until_status(server, "degraded")).lower()
+        assert "certificate" in (await server.until_status("degraded")).lower()
 
 
 async def test_sentinels_lead_to_the_new_master_after_a_failover(make: Make, tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ async def test_sentinels_lead_to_the_new_master_after_a_failover(make: Make, tmp
     )
     sentinel = make(program=sentinel_of(config))
     async with serving(store=f"redis+sentinel://127.0.0.1:{sentinel.port}/shop/0") as server:
-        await until_status(server, "ok")
+        await server.until_status("ok")
         async with server.stream() as stream:
             await stream.until("connected")
             await server.hub.publish("before")
@@ -110,7 +112,7 @@ async def test_a_cluster_of_one_node_works_and_a_node_without_the_slot_says_so(m
     redis = make("--cluster-enabled", "yes")
     store = f"redis://127.0.0.1:{redis.port}/0"
     async with serving(store=store) as server:
-        assert "Redis Cluster that does not hold the hub's keys" in await until_status(server, "degraded")
+        assert "Redis Cluster that does not hold the hub's keys" in await server.until_status("degraded")
         redis.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        await until_status(server, "ok")
+        await server.until_status("ok")
     await works(store)

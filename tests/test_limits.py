@@ -1,3 +1,5 @@
+"""What one client, or all together, may use up."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Pages that many catch up with."""
+
 from __future__ import annotations
 
 from sse_hub.core.events import Draft, Event, EventId
@@ -44,7 +46,7 @@ def test_a_page_holds_nothing_beyond_its_end() -> None:
     assert (page.reached, page.events) == (id(4), 4)
 
 
-def test_who_stands_at_the_same_place_gets_the_very_same_bytes() -> None:
+def test_subscribers_at_the_same_place_get_the_very_same_bytes() -> None:
     pages = PageCache()
     page = EncodedPage.of(SUBSCRIPTION, events(1, 3), id(0), id(3))
     pages.add(SUBSCRIPTION, id(0), page)
@@ -53,7 +55,7 @@ def test_who_stands_at_the_same_place_gets_the_very_same_bytes() -> None:
     assert pages.get(Subscription(frozenset({"d"})), id(0)) is None
 
 
-def test_who_comes_from_elsewhere_is_led_to_where_the_next_page_begins() -> None:
+def test_a_page_from_another_place_ends_where_the_next_page_begins() -> None:
     pages = PageCache()
     for start in (100, 50):
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 50), 0, b""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from conftest import serving
+from hubs import serving
 from playwright.async_api import Page, expect
 from tokens import SECRET, mint
 

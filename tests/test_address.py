@@ -1,3 +1,5 @@
+"""Addresses of stores."""
+
 from __future__ import annotations
 
 import pytest

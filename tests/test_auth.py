@@ -16,7 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from sse_hub.auth import ALL, NOTHING, Denied, Grant, KeySet, KeySetUnavailable, Tokens, granted, read_key
 
 SECRET = "0123456789abcdef0123456789abcdef"
+
+
 CLAIMS: dict[str, Any] = {"sse": {"subscribe": ["sensors.*"], "publish": ["alerts"]}}
+
+
 PRIVATE: dict[str, Any] = {
     "RS256": rsa.generate_private_key(65537, 2048),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -43,9 +47,6 @@ async def refusal(token: str, **options: Any) -> str:
     return str(caught.value)
 
 
-# What a grant grants
-
-
 @pytest.mark.parametrize(
     ("pattern", "channel", "granted"),
     [("*", "a.b", True), ("a", "a", True), ("a", "ab", False), ("a.*", "a.b.c", True), ("a.*", "a", False)],
@@ -60,9 +61,6 @@ def test_all_is_everything_and_nothing_is_nothing() -> None:
     assert ALL.may_subscribe("a")
     assert ALL.may_publish("a")
     assert not NOTHING.may_subscribe("a")
-
-
-# Tokens
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -169,9 +167,6 @@ async def test_a_claim_that_is_missing_or_of_another_shape_says_what_is_right(cl
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "....", "é.é.é", "e30.e30.", "\0", "a" * 10_000])
 async def test_what_is_no_token_says_so(token: str) -> None:
     assert await refusal(token)
-
-
-# Keys
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""Which events are gone, by channel, and who has to be informed of that."""
+
+from __future__ import annotations
+
+from small_logs import ORIGIN, event, log_of, to
+
+from sse_hub.core.events import EventId
+from sse_hub.core.log import Log
+
+
+def test_the_floor_is_the_id_of_the_newest_event_that_is_gone() -> None:
+    log = log_of(event(2000), event(2001), event(2002), history=1)
+    assert log.floors.of("main") == EventId(2001, 0)
+
+
+def test_the_floor_of_a_channel_that_was_never_used_is_the_beginning_of_the_hub() -> None:
+    assert log_of(event(2000)).floors.of("quiet") == ORIGIN
+
+
+def test_a_cursor_has_lost_nothing_when_it_is_at_the_highest_floor_of_its_channels() -> None:
+    log = log_of(event(2000, "a"), event(2001, "a"), event(2002, "b"), event(2003, "b"), history=1)
+    for subscription in (to("a", "b"), to("*"), to("a", "*b")):
+        assert any(log.floors.search(subscription, EventId(2001, 9)))
+        assert not any(log.floors.search(subscription, EventId(2002, 0)))
+    assert not any(log.floors.search(to("a"), EventId(2000, 0)))
+
+
+def test_a_floor_outlives_its_channel() -> None:
+    log = log_of(event(2000, "a"), event(3500, "b"), history_age=1)
+    log.expire(3600)
+    assert log.get("a") is None
+    assert log.floors.of("a") == EventId(2000, 0)
+    assert log.floors.of("never used") == ORIGIN
+
+
+def test_of_too_many_floors_the_one_that_rose_first_becomes_that_of_all_unknown_channels() -> None:
+    log = Log(ORIGIN, history=0, max_channels=2)
+    for number, channel in enumerate("abc"):
+        log.append(event(2000 + number, channel))
+    assert log.floors.of("never used") == log.floors.of("a") == EventId(2000, 0)
+    assert log.floors.of("c") == EventId(2002, 0)
+
+
+def test_a_loss_is_found_on_each_of_several_channels_once() -> None:
+    log = log_of(event(2000, "a"), event(2001, "b"), history=1)
+    both, cursor = to("a", "b"), EventId(1999, 0)
+    seen = log.floors.losses
+    log.append(event(2002, "b"))
+    assert log.floors.risen(both, cursor, seen) == EventId(2001, 0)
+    seen = log.floors.losses
+    assert log.floors.risen(both, cursor, seen) is None
+    log.append(event(2003, "a"))
+    assert log.floors.risen(both, cursor, seen) == log.floors.risen(to("*"), cursor, seen) == EventId(2000, 0)
+    assert log.floors.risen(to("b"), cursor, seen) is None

@@ -1,0 +1,61 @@
+"""Where a stream begins."""
+
+from __future__ import annotations
+
+import pytest
+from rig import Rig
+
+from sse_hub.core.events import EventId
+
+
+def test_a_replay_begins_that_many_events_back_and_ends_with_live(rig: Rig) -> None:
+    rig.publish("a", "b", "c")
+    connection, _ = rig.subscribe(replay=2)
+    assert [(e.type, e.data) for e in connection.received] == [
+        ("message", "b"),
+        ("message", "c"),
+        ("live", '{"replayed":2}'),
+    ]
+
+
+def test_live_comes_only_where_a_replay_was_asked_for(rig: Rig) -> None:
+    rig.publish("a")
+    assert rig.subscribe()[0].received == []
+    assert [e.type for e in rig.subscribe(replay=0)[0].received] == ["live"]
+
+
+def test_a_stream_continues_after_its_cursor(rig: Rig) -> None:
+    rig.publish("a", "b")
+    connection, subscriber = rig.subscribe(cursor=EventId(2001, 0))
+    assert connection.data == ["b"]
+    assert (subscriber.resumed, subscriber.lost) == (True, False)
+
+
+@pytest.mark.parametrize("cursor", [EventId(1, 0), EventId(9999, 0), None])
+def test_a_cursor_that_is_outdated_or_unknown_is_lost_and_starts_at_the_oldest_event(cursor: EventId | None) -> None:
+    rig = Rig(history=2)
+    rig.publish("a", "b", "c")
+    connection, subscriber = rig.subscribe(cursor=cursor, resume=True)
+    assert (subscriber.resumed, subscriber.lost) == (False, True)
+    assert connection.data == ["b", "c"]
+
+
+def test_after_a_loss_no_event_comes_again_that_the_client_has() -> None:
+    rig = Rig(history=2)
+    rig.publish("has", channel="quiet")
+    cursor = rig.hub.log.head
+    rig.publish("1", "2", "3", channel="busy")
+    connection, subscriber = rig.subscribe("quiet", "busy", cursor=cursor)
+    assert subscriber.lost
+    assert connection.data == ["2", "3"]
+
+
+def test_a_loss_on_a_channel_that_the_hub_has_forgotten_is_reported() -> None:
+    rig = Rig(history_age=1)
+    start = rig.hub.log.head
+    rig.publish("gone", channel="a")
+    rig.now_ms += 5000
+    rig.hub.expire(rig.now_ms)
+    assert rig.subscribe("a", cursor=start)[1].lost
+    assert rig.subscribe("*", cursor=start)[1].lost
+    assert not rig.subscribe("b", cursor=start)[1].lost

@@ -1,0 +1,53 @@
+"""What a subscriber wants, and by which names that is found."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_hub.core.subscription import Subscription, keys, normal
+
+
+def test_a_subscription_covers_its_names_and_the_matches_of_its_patterns() -> None:
+    subscription = Subscription(frozenset({"main", "sensors.*"}))
+    assert subscription.covers("main")
+    assert subscription.covers("sensors.kitchen.floor")
+    assert not subscription.covers("mainly")
+    assert not subscription.covers("sensors")
+
+
+NAMES = st.text("ab.", min_size=1, max_size=4)
+
+
+PATTERNS = st.text("ab.*", min_size=1, max_size=4)
+
+
+@given(st.frozensets(PATTERNS, min_size=1, max_size=3), st.frozensets(PATTERNS, max_size=3), NAMES)
+def test_every_channel_that_is_covered_is_matched_by_a_key(
+    names: frozenset[str], granted: frozenset[str], channel: str
+) -> None:
+    subscription = Subscription(names, granted=granted)
+    if subscription.covers(channel):
+        assert any(Subscription(frozenset({key})).covers(channel) for key in keys(subscription))
+
+
+def test_a_token_that_grants_one_channel_is_found_by_that_and_not_by_the_pattern() -> None:
+    assert keys(Subscription(frozenset({"*"}), granted=frozenset({"user.7", "news"}))) == {"user.7", "news"}
+    assert keys(Subscription(frozenset({"user.*"}), granted=frozenset({"user.7", "news"}))) == {"user.7"}
+    assert keys(Subscription(frozenset({"user.7"}), granted=frozenset({"*"}))) == {"user.7"}
+
+
+@given(st.frozensets(PATTERNS, min_size=1, max_size=3), st.none() | st.frozensets(PATTERNS, max_size=3), NAMES)
+def test_the_normal_form_covers_the_same_channels(
+    names: frozenset[str], granted: frozenset[str] | None, channel: str
+) -> None:
+    subscription = Subscription(names, granted=granted)
+    assert normal(subscription).covers(channel) == subscription.covers(channel)
+
+
+def test_subscriptions_to_the_same_channels_have_one_normal_form() -> None:
+    plain = Subscription(frozenset({"user.7", "news"}))
+    assert normal(Subscription(frozenset({"*"}), granted=frozenset({"user.7", "news"}))) == plain
+    assert normal(Subscription(frozenset({"user.7", "news"}), granted=frozenset({"*"}))) == plain
+    assert normal(Subscription(frozenset({"*", "news", "user.*"}))) == Subscription(frozenset({"*"}))
+    assert normal(Subscription(frozenset({"a*", "a**", "b"}))).names in ({"a*", "b"}, {"a**", "b"})

@@ -1,0 +1,40 @@
+"""What is noted of every request."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hubs import Server, serving
+
+PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}
+
+
+async def test_a_request_keeps_the_id_that_a_trusted_proxy_gave_it() -> None:
+    async with serving(**PROXY) as server:
+        response, _ = await server.get("/health", headers={"X-Request-ID": "abc-1"})
+        assert response.headers["X-Request-ID"] == "abc-1"
+
+
+async def test_the_id_of_a_request_that_nobody_vouches_for_is_made_up(server: Server) -> None:
+    response, _ = await server.get("/health", headers={"X-Request-ID": "mine"})
+    assert response.headers["X-Request-ID"] != "mine"
+
+
+@pytest.mark.parametrize("id", ["", "a b", "a" * 65, "a\tb"])
+async def test_an_id_that_would_spoil_the_log_is_replaced(id: str) -> None:
+    async with serving(**PROXY) as server:
+        response, _ = await server.get("/health", headers={"X-Request-ID": id})
+        assert response.headers["X-Request-ID"] != id
+
+
+async def test_every_answer_is_counted_by_route_method_and_status(server: Server) -> None:
+    await server.get("/api/channels/secret-name/events")
+    await server.get("/nowhere")
+    await server.ask("BREW", "/health")
+    for labels in (
+        'method="GET",route="/api/channels/{channel}/events",status="200"',
+        'method="GET",route="none",status="404"',
+        'method="other",route="none",status="405"',
+    ):
+        assert await server.figure(f"sse_http_requests_total{{{labels}}}") == 1

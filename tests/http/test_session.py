@@ -1,0 +1,44 @@
+"""Sessions of browsers: a token becomes a cookie, and back."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import aiohttp
+from hubs import Server, serving
+from tokens import SECRET, bearer
+
+
+async def test_a_session_is_a_cookie_that_scripts_cannot_read(guarded: Server) -> None:
+    response, answer = await guarded.post("/api/session", headers=bearer(["main"], ["alerts"], sub="anna"))
+    assert response.status == 200
+    assert (answer["subscribe"], answer["publish"], answer["subject"]) == (["main"], ["alerts"], "anna")
+    cookie = response.headers["Set-Cookie"]
+    for part in ("sse_token=", "HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="):
+        assert part in cookie
+    assert "Secure" not in cookie
+
+
+async def test_over_tls_the_cookie_is_secure() -> None:
+    async with serving(jwt_key=SECRET, trusted_proxies=(ip_network("127.0.0.1"),)) as server:
+        response, _ = await server.post("/api/session", headers=bearer(["main"]) | {"X-Forwarded-Proto": "https"})
+    assert "Secure" in response.headers["Set-Cookie"]
+    assert "max-age=" in response.headers["Strict-Transport-Security"]
+
+
+async def test_the_cookie_of_a_session_opens_a_stream_until_the_session_ends(guarded: Server) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:  # takes those of addresses
+        session = f"{guarded.url}/api/session"
+        async with browser.post(session, headers=bearer(["main"])), browser.get(guarded.url + "/stream") as stream:
+            assert stream.status == 200
+        async with browser.delete(session) as response, browser.get(guarded.url + "/stream") as refused:
+            assert (response.status, refused.status) == (204, 401)
+
+
+async def test_a_session_needs_a_valid_token_in_the_header(guarded: Server) -> None:
+    assert (await guarded.post("/api/session"))[0].status == 401
+    assert (await guarded.post("/api/session", headers=bearer(["*"], lasts=-60)))[0].status == 401
+
+
+async def test_without_a_key_there_are_no_sessions(server: Server) -> None:
+    assert (await server.post("/api/session", headers=bearer(["*"])))[0].status == 404

@@ -1,0 +1,30 @@
+"""The page and its files."""
+
+from __future__ import annotations
+
+import pytest
+from hubs import Server
+
+
+async def test_the_page_and_its_assets_carry_an_etag_and_are_revalidated(server: Server) -> None:
+    for path in ("/", "/web/app/page.js", "/web/app/page.css", "/web/client/sse.js", "/web/sse.js"):
+        response, _ = await server.get(path)
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-cache"
+        again, _ = await server.get(path, headers={"If-None-Match": response.headers["ETag"]})
+        assert again.status == 304
+
+
+async def test_the_page_runs_no_script_but_its_own(server: Server) -> None:
+    response, _ = await server.get("/")
+    assert "unsafe-inline" not in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/../setup.cfg", "/web/%2e%2e/setup.cfg", "/web/..%2fsetup.cfg", "/web//etc/passwd", "/web/"]
+)
+async def test_no_path_escapes_the_folder_of_the_page(server: Server, path: str) -> None:
+    answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.split()[1] in {b"403", b"404"}
+    assert b"metadata" not in answer

@@ -1,0 +1,39 @@
+"""The demonstration feed."""
+
+from __future__ import annotations
+
+from hubs import Server, serving
+
+from sse_hub.http.app_keys import BACKGROUND
+from sse_hub.program.demo import CADENCE
+
+
+async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> None:
+    fields = {
+        "message": {"sequence", "message", "timestamp"},
+        "sensor": {"sensor", "value", "unit", "simulated", "timestamp"},
+        "notification": {"level", "title", "message", "timestamp"},
+        "heartbeat": {"uptime", "subscribers", "timestamp"},
+    }
+    async with serving(no_demo=False) as server, server.stream("/stream?replay=9") as stream:
+        seen: dict[str, set[str]] = {}
+        while seen.keys() < fields.keys():
+            event = await stream.next()
+            if event.type in fields:
+                seen[event.type] = set(event.json())
+        assert seen == fields
+        async with server.stream("/metrics?replay=1") as metrics:
+            assert (await metrics.until("metrics"))[-1].json()["node"]
+
+
+def test_the_cadence_of_the_feed_is_the_contracts() -> None:
+    assert CADENCE == {"message": 2, "sensor": 4, "heartbeat": 5, "notification": 8, "metrics": 1}
+
+
+async def test_without_the_feed_nothing_is_published(server: Server) -> None:
+    async with server.stream("/stream?channel=*&replay=9") as stream:
+        await stream.until("live")
+        await server.hub.publish("the first", channel="mine")
+        assert (await stream.next()).data == "the first"
+    assert server.hub.statistics().published == 1
+    assert "demo" not in server.app[BACKGROUND].restarts

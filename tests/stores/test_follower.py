@@ -1,0 +1,207 @@
+"""How a node follows the stream in Redis, and which losses it finds there."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+from eventually import PATIENCE, eventually
+from hubs import NDJSON, Server, serving
+from network import Network
+from programs import Start
+from redis_server import RedisServer
+
+from sse_hub.core.events import EventId
+
+
+async def test_a_cursor_that_this_node_has_not_reached_yet_is_waited_for(redis_store: str) -> None:
+    async with serving(store=redis_store) as a, serving(store=redis_store) as b:
+        for number in range(50):
+            id = await a.hub.publish(str(number))
+            async with b.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                connected, *events = await stream.until("live")
+                assert (connected.json()["lost"], len(events)) == (False, 1)
+
+
+async def test_after_flushall_every_subscriber_is_informed_and_ids_go_on_increasing(redis: RedisServer) -> None:
+    async with serving(store=redis.url) as a, serving(store=redis.url) as b:
+        async with a.stream() as one, b.stream() as other:
+            await one.until("connected")
+            await other.until("connected")
+            before = await a.hub.publish("before")
+            assert (await one.next()).data == (await other.next()).data == "before"
+            redis.ask("FLUSHALL")
+            for stream in (one, other):
+                lost = await stream.next()
+                assert (lost.type, lost.json()["after"]) == ("lost", str(before))
+            await a.until_status("ok")
+            _, said = await a.post("/realtime/main", data=b"after")
+            assert before is not None
+            assert EventId.parse(said["id"]) > before
+            assert (await one.next()).data == (await other.next()).data == "after"
+        async with b.stream(headers={"Last-Event-ID": str(before)}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (True, ["after"])
+
+
+async def test_another_redis_behind_the_address_is_a_loss(redis: RedisServer, shared_redis: RedisServer) -> None:
+    async with (
+        Network(redis.port) as network,
+        serving(store=f"redis://127.0.0.1:{network.port}/0?prefix=swapped") as server,
+        server.stream() as stream,
+    ):
+        await stream.until("connected")
+        id = await server.hub.publish("before")
+        await stream.next()
+        await asyncio.to_thread(redis.stop)
+        network.target = shared_redis.port
+        lost = await stream.next()
+        assert (lost.type, lost.json()["after"]) == ("lost", str(id))
+
+
+async def test_a_cursor_is_lost_when_the_stream_was_trimmed_past_it_and_not_when_before_it(
+    redis: RedisServer,
+) -> None:
+    async with serving(store=redis.url, cache=0) as server:
+        ids = [str(await server.hub.publish(str(number))) for number in range(10)]
+        redis.ask("XTRIM", "{sse-hub}:events", "MINID", ids[5])
+        for cursor, lost in ((ids[3], True), (ids[6], False)):
+            async with server.stream(headers={"Last-Event-ID": cursor}) as stream:
+                connected, *events = await stream.until("live")
+                assert connected.json()["lost"] is lost
+                assert [event.data for event in events[:-1]] == (list("56789") if lost else list("789"))
+
+
+async def test_events_trimmed_while_a_node_was_cut_off_are_a_loss_of_their_channel_only(
+    redis: RedisServer,
+) -> None:
+    async with Network(redis.port) as network:
+        cut_off = f"redis://127.0.0.1:{network.port}/0?grace=0"
+        settings = {"history": 3}
+        async with (
+            serving(store=cut_off, **settings) as here,
+            serving(store=f"{redis.url}?grace=0", **settings) as there,
+            here.stream("/realtime/busy") as busy,
+            here.stream("/realtime/quiet") as quiet,
+        ):
+            await busy.until("connected")
+            await quiet.until("connected")
+            network.cut()
+            for number in range(10):
+                await there.hub.publish(str(number), channel="busy")
+            await there.hub.publish("x", channel="quiet")
+
+            async def trimmed() -> bool:
+                return redis.ask("XLEN", "{sse-hub}:events") == b":4\r\n"
+
+            await eventually(trimmed)
+            await here.until_status("degraded")
+            await network.mend()
+            assert [(await busy.next()).type for _ in range(4)] == ["lost", *["message"] * 3]
+            assert (await quiet.next()).data == "x"
+
+
+async def test_a_node_that_was_stopped_while_others_published_and_trimmed_goes_on(
+    program: Start, redis_store: str
+) -> None:
+    async with serving(store=redis_store, history=50) as here, aiohttp.ClientSession() as client:
+        running = program("--no-demo", "--history", "50", "--store", redis_store)
+        there = Server(None, running.url, client)  # type: ignore[arg-type]
+        async with there.stream("/stream?channel=*") as stream:
+            await stream.until("connected")
+            running.process.send_signal(signal.SIGSTOP)
+            for number in range(60):
+                lines = "\n".join(f"{number}-{line}" for line in range(50))
+                await here.post(f"/realtime/c{number % 3}", data=lines, headers=NDJSON)
+            await here.until_trimmed("c0", 50)
+            running.process.send_signal(signal.SIGCONT)
+            await there.post("/realtime/main", data=b"last")
+            events = [await stream.next()]
+            while events[-1].data != "last":
+                events.append(await stream.next())
+        ids = [EventId.parse(event.id) for event in events if event.type == "message"]
+        assert ids == sorted(set(ids))
+        assert "lost" in [event.type for event in events]
+        assert (await there.get("/health"))[1]["status"] == "ok"
+
+
+async def test_entries_of_other_programs_are_passed_over_and_counted(shared_redis: RedisServer) -> None:
+    store = f"{shared_redis.url}?prefix=foreign&grace=0"
+    async with serving(store=store, history=3) as server, server.stream() as stream:
+        await stream.until("connected")
+        first = await server.hub.publish("before")
+        for fields in (("some", "thing"), ("c", "main", "t", "a\nb", "d", "x"), ("n", "1", "c", "main"), ("n", "x")):
+            shared_redis.ask("XADD", "{foreign}:events", "*", *fields)
+        shared_redis.ask("XADD", "{foreign}:ephemeral", "*", "some", "thing")
+        await server.hub.publish("after")
+        assert [(await stream.next()).data for _ in range(2)] == ["before", "after"]
+        assert server.hub.statistics().passed_over == 5
+        assert (await server.get("/health"))[1]["status"] == "ok"
+    async with serving(store=store, history=3) as server:
+        async with server.stream("/stream?channel=*", {"Last-Event-ID": str(first)}) as stream:
+            connected, *events = await stream.until("live")
+            assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (False, ["after"])
+        for number in range(5):
+            await server.hub.publish(str(number))
+        await server.until_trimmed("main", 3)
+
+
+@pytest.mark.parametrize("how", ["hangs", "is gone", "refuses"])
+async def test_a_cursor_newer_than_the_node_is_asked_to_come_back_while_redis_fails(
+    redis: RedisServer, how: str
+) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
+            network.cut()
+            id = await there.hub.publish("newer")
+            if how == "is gone":
+                network.reset()
+            if how == "refuses":
+                redis.ask("CONFIG", "SET", "requirepass", "changed")
+                await network.mend()
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                event = await stream.next()
+                assert event.type in {"error", "connected"}
+                if event.type == "connected":  # it was mended in time
+                    assert (how, event.json()["lost"]) == ("refuses", False)
+                else:
+                    assert event.json()["status"] == 503
+            redis.ask("AUTH", "changed")
+
+
+async def test_an_event_that_comes_late_is_not_lost(redis: RedisServer) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
+            network.bytes_per_second = 400_000
+            for _ in range(4):
+                await there.post("/realtime/main", data=b"x" * 1_000_000)
+            id = await there.hub.publish("newest")
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                event = await stream.next()
+                assert (event.type, event.json()["status"]) == ("error", 503)
+            network.bytes_per_second = 0
+            await here.until_status("ok")
+            async with asyncio.timeout(PATIENCE):
+                while here.hub.log.head < (id or here.hub.log.head):
+                    await asyncio.sleep(0.1)
+            async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+
+
+async def test_an_entry_that_was_deleted_by_hand_is_reported_as_lost(redis: RedisServer) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with (
+            serving(store=f"redis://127.0.0.1:{network.port}/0") as here,
+            here.stream() as stream,
+        ):
+            await stream.until("connected")
+            network.cut()
+            ids = [str(await there.hub.publish(str(number))) for number in range(3)]
+            redis.ask("XDEL", "{sse-hub}:events", ids[1])
+            await here.until_status("degraded")
+            await network.mend()
+            events = await stream.until("lost")
+            lost = events[-1].json()
+            assert EventId.parse(lost["after"]) < EventId.parse(ids[1]) < EventId.parse(lost["next"])

@@ -1,0 +1,77 @@
+"""What Redis is asked: appending once, trimming, and what is known of events that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from eventually import eventually
+from hubs import serving
+from redis_server import RedisServer
+
+
+async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
+    async with serving(store=redis_store) as a, serving(store=redis_store) as b:
+        key = {"Idempotency-Key": "k"}
+        answers = await asyncio.gather(*(s.post("/realtime/c", data=b"x", headers=key) for s in (a, b)))
+        assert answers[0][1] == answers[1][1]
+        _, said = await a.get("/api/channels/c/events")
+        assert len(said["events"]) == 1
+
+
+async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_the_loss(
+    shared_redis: RedisServer,
+) -> None:
+    async with serving(store=f"{shared_redis.url}?prefix=bounded&maxlen=100", cache=10, history=10_000) as server:
+        first = await server.hub.publish("first")
+        for _ in range(30):
+            await server.post("/realtime/main", data=b"x\n" * 10, headers={"Content-Type": "application/x-ndjson"})
+        async with server.stream(headers={"Last-Event-ID": str(first)}) as stream:
+            connected, *events = await stream.until("live")
+            assert connected.json()["lost"] is True
+            assert 100 <= len(events) - 1 <= 210  # MAXLEN ~ lets go of a hundred at a time
+
+
+async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history_age=3.0) as server:
+        redis.ask("CONFIG", "SET", "maxmemory", "6mb")
+        while (answer := await server.post("/realtime/main", data=b"x" * 100_000))[0].status == 200:
+            pass
+        assert "maxmemory" in answer[1]["detail"]
+        assert "maxmemory" in (await server.get("/health"))[1]["reason"]
+        assert (await server.get("/api/channels/main/events", params={"limit": "1"}))[0].status == 200
+        await server.until_status("ok")  # old events have gone
+        assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
+
+
+@pytest.mark.parametrize("key", ["floors", "events", "hub"])
+async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, key: str) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+        ids = [str(await server.hub.publish(str(number))) for number in range(5)]
+        await server.until_trimmed("main", 2)
+    redis.ask("DEL", f"{{sse-hub}}:{key}")
+    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+        async with server.stream(headers={"Last-Event-ID": ids[0]}) as stream:
+            assert (await stream.next()).json()["lost"] is True
+        if key == "floors":
+            async with server.stream(headers={"Last-Event-ID": ids[3]}) as stream:
+                assert (await stream.next()).json()["lost"] is False
+        await server.hub.publish("after")
+
+
+async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history_age=2.0) as server:
+        year = 365 * 24 * 3600 * 1000
+        ahead = f"{server.hub.log.head.ms + year}-0"
+        redis.ask("XADD", "{sse-hub}:events", ahead, "n", "1", "c", "main", "t", "message", "d", "ahead")
+        redis.ask("HINCRBY", "{sse-hub}:hub", "added", "1")
+        redis.ask("HSET", "{sse-hub}:hub", "last", ahead)
+        await server.hub.publish("right again")
+        _, said = await server.get("/api/channels/main/events")
+        assert [event["data"] for event in said["events"]] == ["ahead", "right again"]
+        assert said["events"][1]["timestamp"] < said["events"][0]["timestamp"]
+
+        async def gone() -> bool:
+            return redis.ask("XLEN", "{sse-hub}:events") == b":0\r\n"
+
+        await eventually(gone)
