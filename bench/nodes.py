@@ -1,6 +1,6 @@
-"""More than one core: N processes that share a port and one Redis. `python -m bench nodes`.
+"""More than one core: `--workers N`, processes that share a port and one Redis. `python -m bench nodes`.
 
-gunicorn's workers, each a hub, over a Redis that is started here. Load, Redis and all processes share the machine, so
+The workers use a Redis that is started here. Load, Redis and all processes share the machine, so
 that on few cores it shows what sharing costs and not yet what it brings; docs/performance.md does that sum.
 """
 

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -137,28 +136,23 @@ def redis(folder: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def workers(count: int, store: str) -> Iterator[Server]:
-    """Run the hub in several processes, under gunicorn, which share a port and a store. They are pinned nowhere."""
+def workers(count: int, store: str = "") -> Iterator[Server]:
+    """Run the hub in several processes (`--workers`) that share a port and a store. They are pinned nowhere.
+
+    :param store: by default the Valkey that such a server starts; with one worker, memory.
+    """
     port = _free_port()
-    environment = {"SSE_STORE": store, "SSE_NO_DEMO": "1"}
-    environment |= dict.fromkeys(("SSE_MAX_SUBSCRIBERS", "SSE_MAX_SUBSCRIBERS_PER_ADDRESS"), "20000")
-    command = [sys.executable, "-m", "gunicorn", "sse_server:create_app()", "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--workers", str(count), "--log-level", "error"]
-    command += ["--backlog", "4096", "--reuse-port", "--keep-alive", "75"]
-    process = subprocess.Popen(
-        command,
-        cwd=_BENCH.parent,
-        env=_environment() | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    limits = ("--max-subscribers", "20000", "--max-subscribers-per-address", "20000")
+    command = [sys.executable, "sse_server.py", "--port", str(port), "--workers", str(count), "--no-demo", *limits]
+    command += ["--log-level", "error", *(["--store", store] if store else [])]
+    process = subprocess.Popen(command, cwd=_BENCH.parent, env=_environment(), stderr=subprocess.PIPE, text=True)
     try:
-        _wait_for(port)
-        time.sleep(1.5)  # until all of them listen, and are connected to Redis
+        assert process.stderr is not None
+        if "sse-hub is at" not in process.stderr.readline():  # when all workers serve
+            raise RuntimeError("the workers do not start")
         yield Server(process, ("127.0.0.1", port))
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.terminate()
         process.communicate()
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import queue
 import re
+import select
 import sys
 import threading
 import time
@@ -37,13 +38,16 @@ def tell(logger: logging.Logger, level: int, message: str, **about: object) -> N
         logger.log(level, message, extra={"about": about})
 
 
-def set_up(format: str, level: str) -> None:
-    """Write log lines to stderr, as `text` or `json`."""
+def set_up(format: str, level: str, *, thread: bool = True) -> None:
+    """Write log lines to stderr, as `text` or `json`.
+
+    :param thread: whether a thread writes them; a process that forks must not have threads.
+    """
     try:
         descriptor = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
         descriptor = 2
-    handler = _Writer(descriptor)
+    handler = (_Writer if thread else _DirectWriter)(descriptor)
     last = [_as_json] if format == "json" else [_as_text]
     handler.setFormatter(
         ProcessorFormatter(
@@ -59,7 +63,7 @@ def announce(message: str, format: str) -> None:
     now = time.time()
     line = {"time": _moment(now), "level": "info", "logger": "sse_hub", "message": message}
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Writer):
+        if isinstance(handler, _Writer | _DirectWriter):
             handler.put(json.dumps(line) if format == "json" else message)
 
 
@@ -102,6 +106,24 @@ class _Writer(logging.Handler):
             self._lines.put_nowait(None)
             self._thread.join(_PATIENCE)
         super().close()
+
+
+class _DirectWriter(logging.Handler):
+    """Writes lines at once. A line is dropped where the reader of stderr has stopped reading."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        self.put(self.format(record))
+
+    def put(self, line: str) -> None:
+        """Write a line, as it stands."""
+        with contextlib.suppress(OSError, ValueError):
+            if select.select([], [self._descriptor], [], 0)[1]:
+                os.write(self._descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def _name(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

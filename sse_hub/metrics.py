@@ -27,6 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .core.statistics import Statistics
+from .worker import Figures, Worker
 
 __all__ = ["Metrics"]
 
@@ -97,20 +98,48 @@ class _HubCollector(Collector):
         yield restarts
 
 
+class _Workers(Collector):
+    """The figures of several workers as those of one server.
+
+    :param found: their figures, by number.
+    """
+
+    def __init__(self, found: Mapping[int, Sequence[Metric]]) -> None:
+        self._found = found
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: this registry is made for one answer, so names need not be compared."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for number, found in sorted(self._found.items()):
+            for each in found:
+                family = families.setdefault(each.name, Metric(each.name, each.documentation, each.type, each.unit))
+                family.samples += [s._replace(labels={"worker": str(number), **s.labels}) for s in each.samples]
+        yield from families.values()
+
+
 class Metrics:
     """What this server has done, and how its host is.
 
     :param statistics: gives the hub's figures.
     :param node: name of this node.
     :param restarts: how often background tasks began anew, by task.
+    :param worker: which of the server's processes this is.
     """
 
     def __init__(
-        self, statistics: Callable[[], Statistics], node: str, restarts: Mapping[str, int] = MappingProxyType({})
+        self,
+        statistics: Callable[[], Statistics],
+        node: str,
+        restarts: Mapping[str, int] = MappingProxyType({}),
+        worker: Worker | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         """Prometheus' registry: one for each application, so that two in a process do not meet."""
         self._statistics = statistics
+        self._worker = Worker() if worker is None else worker
         self.node = node
         """Name of this node."""
         self._limit_hits = dict.fromkeys(LIMITS, 0)
@@ -213,42 +242,63 @@ class Metrics:
         return measured
 
     def figures(self) -> dict[str, float | int | str]:
-        """The data of a `metrics` event (contract, section 3). Rates are means since the previous call."""
+        """The data of a `metrics` event (docs/protocol.md, "The demonstration feed"): those of all workers together.
+        Rates are means since the previous call."""
         before, after = self._previous, self._totals()
         self._previous = after
         seconds = max(after["seconds"] - before["seconds"], 1e-3)
-        risen = {name: after[name] - before[name] for name in after}
+        # A counter falls when an interface of the kernel goes away, and when a worker is replaced.
+        risen = {name: max(after[name] - before[name], 0) for name in after}
         memory = psutil.virtual_memory()
         return {
             "cpu_percent": psutil.cpu_percent(None),
             "memory_percent": memory.percent,
             "memory_used_bytes": memory.used,
-            # A counter of the kernel falls when an interface goes away.
-            "network_received_bytes_per_second": round(max(risen["received"], 0) / seconds, 1),
-            "network_sent_bytes_per_second": round(max(risen["sent"], 0) / seconds, 1),
+            "network_received_bytes_per_second": round(risen["received"] / seconds, 1),
+            "network_sent_bytes_per_second": round(risen["sent"] / seconds, 1),
             "requests_per_second": round(risen["requests"] / seconds, 2),
             "error_rate": round(risen["errors"] / risen["requests"], 4) if risen["requests"] else 0.0,
-            "subscribers": self._statistics().subscribers,
+            "subscribers": self.total().subscribers,
             "events_per_second": round(risen["published"] / seconds, 2),
             "deliveries_per_second": round(risen["delivered"] / seconds, 2),
             "node": self.node,
         }
 
-    def _totals(self) -> dict[str, float]:
+    def share(self) -> None:
+        """Note the figures of this worker for the others."""
         statistics = self._statistics()
+        figures = Figures(
+            statistics.subscribers, statistics.published, statistics.delivered, self._requests, self._errors
+        )
+        self._worker.board.write(self._worker.number, figures)
+
+    def total(self) -> Figures:
+        """The figures of all workers together: this one's of now, those of the others at most a second old."""
+        self.share()
+        return self._worker.board.total()
+
+    def _totals(self) -> dict[str, float]:
+        total = self.total()
         network = psutil.net_io_counters()  # None where there is no interface at all, as in some sandboxes
         return {
             "seconds": time.monotonic(),
             "received": network.bytes_recv if network else 0,
             "sent": network.bytes_sent if network else 0,
-            "requests": self._requests,
-            "errors": self._errors,
-            "published": statistics.published,
-            "delivered": statistics.delivered,
+            "requests": total.requests,
+            "errors": total.errors,
+            "published": total.published,
+            "delivered": total.delivered,
         }
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    def exposition(self, accept: str, others: Mapping[int, Sequence[Metric]] | None = None) -> tuple[bytes, str]:
         """Everything in Prometheus' own format or in OpenMetrics, whichever the `Accept` header wants, and its content
-        type."""
+        type.
+
+        :param others: the figures of the other workers, by number; then each sample has the label `worker`.
+        """
         encoder, content_type = exposition.choose_encoder(accept)
-        return encoder(self.registry), content_type
+        if others is None:
+            return encoder(self.registry), content_type
+        all_workers = CollectorRegistry()
+        all_workers.register(_Workers({self._worker.number: list(self.registry.collect()), **others}))
+        return encoder(all_workers), content_type

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from .address import Address, without_secret
 from .auth import read_file, read_key
+from .worker import MAX_WORKERS
 
 __all__ = ["SettingError", "Settings", "table", "url_of"]
 
@@ -247,6 +248,13 @@ class Settings:
     )
     loop: str = _setting(
         "auto", _choice("auto", "asyncio", "uvloop"), "", "event loop: auto takes uvloop where it is installed"
+    )
+    workers: int = _setting(
+        1,
+        _whole(1, MAX_WORKERS),
+        "",
+        "processes that serve, one for each core; without a store redis://… they share a Valkey that is started for "
+        "them; not on Windows; limits hold for each worker",
     )
     no_demo: bool = _setting(False, _switch, "", "do not publish the demonstration feed")
     node: str = _setting("", _text, "", "name of this node in the metrics (default: the host's name)")

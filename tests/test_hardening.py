@@ -22,7 +22,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from eventually import PATIENCE
-from hubs import Server, serving
+from hubs import Remote, Server, serving
 from programs import Program
 from tokens import SECRET, bearer, mint
 from wire import Parser
@@ -429,7 +429,7 @@ async def test_a_publish_by_a_page_of_another_site() -> None:
 class Bystanders:
     """Subscribers who have nothing to do with it, and how long each event takes to reach them."""
 
-    def __init__(self, server: Server, count: int = 20) -> None:
+    def __init__(self, server: Remote, count: int = 20) -> None:
         self._server = server
         self._count = count
 
@@ -471,15 +471,15 @@ class Bystanders:
 
 
 @pytest.fixture
-async def attacked(program: Callable[..., Program]) -> AsyncIterator[tuple[Server, psutil.Process]]:
+async def attacked(program: Callable[..., Program]) -> AsyncIterator[tuple[Remote, psutil.Process]]:
     """A server in a process of its own that gives a request a second to arrive."""
     running = program("--no-demo", "--request-timeout", "1", "--send-timeout", "2", "--log-level", "warning")
     async with aiohttp.ClientSession() as client:
-        yield Server(None, running.url, client), psutil.Process(running.process.pid)  # type: ignore[arg-type]
+        yield Remote(running.url, client), psutil.Process(running.process.pid)
 
 
 @asynccontextmanager
-async def connections(server: Server, count: int, first: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
+async def connections(server: Remote, count: int, first: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
     """So many connections that have sent these bytes."""
     opened = []
     for begin in range(0, count, 500):
@@ -509,7 +509,7 @@ async def closed(readers: list[asyncio.StreamReader]) -> None:
         await asyncio.gather(*map(end, readers))
 
 
-Attack = tuple[Server, psutil.Process]
+Attack = tuple[Remote, psutil.Process]
 
 
 async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, ends: bool = True) -> None:

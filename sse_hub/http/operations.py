@@ -16,21 +16,22 @@ from .requests import listed, quality
 from .schemas import Health
 from .streams import STREAMS
 from .subscribe import follow
+from .workers import WORKERS
 
 __all__ = ["health", "measuring", "metrics"]
 
 
 async def health(request: web.Request) -> web.Response:
     """`GET /health`."""
-    statistics = request.app[HUB].statistics()
+    subscribers = request.app[METRICS].total().subscribers
     draining = request.app[STREAMS].draining
     trouble = "The server is ending." if draining else request.app[HUB].store.trouble
     answer = Health(
         status="draining" if draining else "degraded" if trouble else "ok",
         version=__version__,
         uptime=round(request.app[METRICS].uptime, 3),
-        subscribers=statistics.subscribers,
-        channels=statistics.channels,
+        subscribers=subscribers,
+        channels=request.app[HUB].statistics().channels,
         store=request.app[SETTINGS].address.kind,
         reason=trouble or UNSET,
     )
@@ -45,7 +46,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     if exposition <= quality(accept, "text/event-stream"):
         return await follow(request, ["metrics"])
     allow_subscribe(request, await grant_of(request), ["metrics"])
-    body, content_type = request.app[METRICS].exposition(accept)
+    body, content_type = await request.app[WORKERS].exposition(accept)
     return web.Response(
         body=body, headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}
     )

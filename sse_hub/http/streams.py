@@ -32,6 +32,7 @@ from ..logs import tell
 from ..metrics import Metrics
 from ..settings import Settings
 from ..tasks import end
+from ..worker import MAX_WORKERS, Worker
 from . import schemas
 from .app_keys import BACKGROUND
 from .catchup import CatchUp
@@ -57,7 +58,7 @@ _PING = b": ping\n"
 class Streams:
     """The event streams that are open, and the answers to those that cannot be opened now."""
 
-    def __init__(self, hub: Hub, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker) -> None:
         self.draining = False
         """Whether the server is ending: no stream is opened any more."""
         self._hub = hub
@@ -66,7 +67,7 @@ class Streams:
         self._catch_up = CatchUp(hub)
         self._open = SortedDict[int, Connection]()  # by the id of their subscriber
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(worker.number or MAX_WORKERS, MAX_WORKERS) if worker.sockets else itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._all_closed = asyncio.Event()

@@ -12,7 +12,7 @@ from .channels import LIMIT
 from .problems import Problem
 from .requests import number
 from .schemas import Subscribers
-from .streams import STREAMS
+from .workers import WORKERS
 
 __all__ = ["end", "subscribers"]
 
@@ -22,7 +22,7 @@ async def subscribers(request: web.Request) -> web.StreamResponse:
     await _allow(request)
     after = number(request, "after") or 0
     limit = number(request, "limit", minimum=1, maximum=LIMIT) or 100
-    found = request.app[STREAMS].subscribers(after, limit + 1)
+    found = await request.app[WORKERS].subscribers(after, limit + 1)
     more = len(found) > limit
     node = request.app[METRICS].node
     return await send_json(request, Subscribers(node, found[:limit], found[limit - 1].id if more else UNSET))
@@ -32,7 +32,7 @@ async def end(request: web.Request) -> web.Response:
     """`DELETE /api/subscribers/{id}`: end one of them. It comes back, unless it may not or does not want to."""
     await _allow(request)
     id = request.match_info["id"]
-    if not request.app[STREAMS].end(id):
+    if not await request.app[WORKERS].end_subscriber(id):
         raise Problem(404, f"There is no subscriber {id[:40]!r} at this node. GET /api/subscribers lists them.")
     return web.Response(status=204)
 

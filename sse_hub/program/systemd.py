@@ -9,9 +9,12 @@ import socket
 __all__ = ["notify"]
 
 
-def notify(state: str) -> None:
-    """Say `READY=1` or `STOPPING=1` to whoever started us and wants to know; nothing happens where nobody does."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
+def notify(state: str, path: str | None = None) -> None:
+    """Tell systemd `READY=1` or `STOPPING=1`, if it started this program and waits for that.
+
+    :param path: the socket at which it waits; by default that of the environment.
+    """
+    path = os.environ.get("NOTIFY_SOCKET", "") if path is None else path
     if not path:
         return
     address = "\0" + path[1:] if path.startswith("@") else path  # Linux has sockets without a file

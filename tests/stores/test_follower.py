@@ -8,7 +8,7 @@ import signal
 import aiohttp
 import pytest
 from eventually import PATIENCE, eventually
-from hubs import NDJSON, Server, serving
+from hubs import NDJSON, Remote, serving
 from network import Network
 from programs import Start
 from redis_server import RedisServer
@@ -108,7 +108,7 @@ async def test_a_node_that_was_stopped_while_others_published_and_trimmed_goes_o
 ) -> None:
     async with serving(store=redis_store, history=50) as here, aiohttp.ClientSession() as client:
         running = program("--no-demo", "--history", "50", "--store", redis_store)
-        there = Server(None, running.url, client)  # type: ignore[arg-type]
+        there = Remote(running.url, client)
         async with there.stream("/stream?channel=*") as stream:
             await stream.until("connected")
             running.process.send_signal(signal.SIGSTOP)

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 from eventually import PATIENCE, eventually
-from hubs import Server, serving
+from hubs import Remote, serving
 from network import Network
 from programs import Start
 from redis_server import RedisServer
@@ -20,7 +20,7 @@ async def test_a_node_comes_back_after_its_connections_were_reset_and_refused(
     async with Network(redis.port) as network, aiohttp.ClientSession() as client:
         address = f"redis://127.0.0.1:{network.port}/0"
         running = await asyncio.to_thread(program, "--no-demo", "--loop", loop, "--store", address)
-        server = Server(None, running.url, client)  # type: ignore[arg-type]
+        server = Remote(running.url, client)
         async with server.stream() as stream:
             await stream.until("connected")
             for round in range(3):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from hubs import Server, serving
+from hubs import Remote, serving
 from programs import Start
 
 
@@ -105,7 +105,7 @@ async def test_a_full_disk_refuses_publishes_until_there_is_room(sqlite_store: s
     running = program("--no-demo", "--store", sqlite_store)
     soft, hard = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
     async with aiohttp.ClientSession() as client:
-        server = Server(None, running.url, client)  # type: ignore[arg-type]
+        server = Remote(running.url, client)
         async with server.stream() as stream:
             await stream.until("connected")
             resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (100_000, hard))
@@ -125,7 +125,7 @@ async def test_a_lock_held_while_clients_read_ends_nothing(tmp_path: Path, progr
     path = tmp_path / "events.db"
     running = program("--no-demo", "--cache", "10", "--history", "100000", "--store", f"sqlite:{path}")
     async with aiohttp.ClientSession() as client:
-        server = Server(None, running.url, client)  # type: ignore[arg-type]
+        server = Remote(running.url, client)
         ndjson = {"Content-Type": "application/x-ndjson"}
         lines = "\n".join("x" * 100 for _ in range(5000))
         for _ in range(4):

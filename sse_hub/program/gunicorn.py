@@ -1,0 +1,55 @@
+"""Several processes of one server, and the stores that cannot serve them.
+
+With gunicorn's `--workers 4`, a publish reaches one process and three quarters of the subscribers are at the others. A
+store that all share makes one hub of them. With one that each has for itself, most subscribers would get nothing and
+nobody would notice: that is refused at the start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FrameType
+
+from ..settings import Settings
+
+__all__ = ["is_worker", "refuse_several"]
+
+_APP_LOAD_ERROR = 4
+"""gunicorn's status for an application that cannot be loaded; after any other it starts the worker again for ever."""
+
+
+def refuse_several(settings: Settings) -> None:
+    """End the process if it is one of several workers and the store is not made for that.
+
+    :raises SystemExit: with one line on stderr.
+    """
+    count = _workers(inspect.currentframe()) or 1
+    if count > 1 and settings.address.kind != "redis":
+        print(
+            f"sse-server: {count} workers cannot share the store {settings.address.kind}: an event would reach the "
+            "subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise SystemExit(_APP_LOAD_ERROR)
+
+
+def is_worker() -> bool:
+    """Whether this process is one of gunicorn's."""
+    return _workers(inspect.currentframe()) is not None
+
+
+def _workers(frame: FrameType | None) -> int | None:
+    """How many workers gunicorn runs; None without gunicorn.
+
+    gunicorn tells an application nothing about itself, but whoever loads it is among our callers and has the settings,
+    from whichever of command line, environment and file they come.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("gunicorn."):
+            workers = getattr(getattr(frame.f_locals.get("self"), "cfg", None), "workers", None)
+            if isinstance(workers, int):
+                return workers
+        frame = frame.f_back
+    return None

@@ -1,0 +1,193 @@
+"""Running the application in this process: its addresses, its event loop, its signals, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import ssl
+import sys
+from collections.abc import Callable
+
+from aiohttp import web, web_response
+
+from .. import logs
+from ..http import request_log
+from ..http.access import ACCESS
+from ..http.app_keys import HUB, SETTINGS
+from ..settings import Settings, url_of
+from . import signals, systemd
+
+__all__ = [
+    "announce",
+    "cannot_listen",
+    "certificate",
+    "hide_versions",
+    "loop_factory",
+    "make_runner",
+    "prepare",
+    "serve",
+]
+
+BACKLOG = 4096
+"""Connections that the kernel completes before we accept them. With aiohttp's 128, a thousand clients that come at once
+wait for seconds."""
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that reads the store lets the event loop go on. Python's 5 ms are longer than a
+delivery takes."""
+
+logger = logging.getLogger("sse_hub")
+
+
+def hide_versions() -> None:
+    """Keep aiohttp from naming its version and Python's where it answers by itself, as it does to malformed requests:
+    those who look for holes would read them. Only for a process of our own, not where another application embeds us."""
+    web_response.SERVER_SOFTWARE = "sse-hub"  # type: ignore[attr-defined]
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """What runs the application of `create_app` with the limits of its settings."""
+    settings = app[SETTINGS]
+    hide_versions()
+    return web.AppRunner(
+        app,
+        auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
+        access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
+        access_log_class=request_log.AccessLog,
+        shutdown_timeout=settings.drain * 0.2,
+        keepalive_timeout=settings.request_timeout,  # counted from the connection on, so that slow headers end, too
+        max_line_size=settings.max_header,
+        max_field_size=settings.max_header,
+    )
+
+
+async def serve(app: web.Application, started: Callable[[int], None], *, reuse_port: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then end well. A second signal ends at once.
+
+    :param started: called with the port when connections are accepted and signals are handled.
+    :param reuse_port: share the port with other processes that share it, too.
+    :raises OSError: if an address or the certificate cannot be used.
+    """
+    settings = app[SETTINGS]
+    runner = make_runner(app)
+    await runner.setup()
+    context = certificate(settings)
+    ending = asyncio.Event()
+
+    def end() -> None:
+        for name in ("SIGTERM", "SIGINT"):
+            signals.restore(name)
+        ending.set()
+
+    try:
+        for host in settings.host:
+            port = runner.addresses[0][1] if runner.addresses else settings.port
+            site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
+            await site.start()
+        for name in ("SIGTERM", "SIGINT"):
+            signals.on(name, end)
+        signals.on("SIGHUP", lambda: _read_again(app, context))
+        started(runner.addresses[0][1])
+        await ending.wait()
+        systemd.notify("STOPPING=1")
+        logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
+    finally:
+        await runner.cleanup()
+
+
+def announce(settings: Settings, port: int) -> None:
+    """Say where the server is, to the person who started it."""
+    logs.announce(f"sse-hub is at {url_of(settings, port)} - Ctrl-C ends it", settings.log_format)
+
+
+def certificate(settings: Settings) -> ssl.SSLContext | None:
+    """What TLS is served with; None without.
+
+    :raises OSError: if the certificate or its key cannot be used; `ssl.SSLError` is one.
+    """
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    return context
+
+
+def _refuse_password() -> str:
+    raise OSError("its private key is encrypted; it takes one without a password")
+
+
+def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
+    """Use what is in the files now: the key of tokens, and the certificate, for connections from now on."""
+    settings = app[SETTINGS]
+    try:
+        app[ACCESS].read_again()
+        if certificate is not None:
+            certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+        logger.info("certificate and keys were read again")
+    except (OSError, ValueError) as error:
+        logs.tell(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
+
+
+class _WithoutMalformedRequests(logging.Filter):
+    """Keeps aiohttp from logging a traceback for every port scanner that speaks no HTTP; it answers them with 400."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return error is None or type(error).__module__ != "aiohttp.http_exceptions"
+
+
+def prepare(settings: Settings) -> None:
+    """Make this process ready to serve: its log, its limits and Python's collector."""
+    logs.set_up(settings.log_format, settings.log_level)
+    logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
+    _raise_file_limit()
+    _rest_collector()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many descriptors as the system lets us: each subscriber is one, and the default of 1,024 is soon used
+    up."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _rest_collector() -> None:
+    """Have Python look for cyclic garbage seldom: with 1,000 subscribers a full look takes 70 ms, in which nothing is
+    delivered. Connections leave no cycles behind (6,000 of them, without the collector: 0 objects), so little waits."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop of `--loop`.
+
+    :raises SystemExit: if that loop is not installed.
+    """
+    if name == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if name == "auto":
+            return None
+        raise SystemExit("sse-server: --loop uvloop needs it installed: pip install 'sse-hub[speed]'") from None
+    return uvloop.new_event_loop  # type: ignore[no-any-return, unused-ignore]
+
+
+def cannot_listen(error: OSError, settings: Settings) -> str:
+    """Why the server cannot listen at its addresses, and what to do."""
+    hosts = ", ".join(settings.host)
+    if error.errno == errno.EADDRINUSE:
+        other = settings.port + 1 if settings.port < 65535 else 8001
+        return f"port {settings.port} of {hosts} is in use; try another: --port {other}"
+    if error.errno == errno.EACCES:
+        return f"port {settings.port} may not be used by this user; try one from 1024 up: --port 8000"
+    return f"cannot listen at {hosts} port {settings.port}: {error.strerror or error}"

