@@ -16,9 +16,11 @@ WHAT = {
     "nodes": "several processes that share a port and one Redis",
     "parse": "the client's parser",
     "publish": "what the stores cost",
+    "requests": "a single publish and the opening of a stream, beside a bare aiohttp handler",
     "resume": "a thousand who resume at once, and those who are live beside them",
     "screenshots": "the pictures in the README",
     "soak": "everything at once, for hours",
+    "users": "a channel for each user, patterns over very many channels, the largest requests beside the live",
 }
 
 

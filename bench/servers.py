@@ -26,6 +26,7 @@ __all__ = [
     "MANY",
     "Kind",
     "Server",
+    "bare",
     "compiled",
     "deflate_each",
     "hub",
@@ -99,6 +100,11 @@ def fastapi() -> contextlib.AbstractContextManager[Server]:
 def deflate_each() -> contextlib.AbstractContextManager[Server]:
     """Run a compressor for each connection."""
     return _running([str(_BENCH / "peers" / "deflate_each.py")])
+
+
+def bare() -> contextlib.AbstractContextManager[Server]:
+    """Run the least that aiohttp does: a handler that answers JSON, and a stream of aiohttp-sse's."""
+    return _running([str(_BENCH / "peers" / "bare.py")])
 
 
 def better_sse() -> contextlib.AbstractContextManager[Server]:

@@ -80,11 +80,11 @@ class Grant:
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether the channel may be read."""
-        return any(matches(pattern, channel) for pattern in self.subscribe)
+        return "*" in self.subscribe or any(matches(pattern, channel) for pattern in self.subscribe)
 
     def may_publish(self, channel: str) -> bool:
         """Whether the channel may be published to."""
-        return any(matches(pattern, channel) for pattern in self.publish)
+        return "*" in self.publish or any(matches(pattern, channel) for pattern in self.publish)
 
 
 ALL = Grant(("*",), ("*",), admin=True)

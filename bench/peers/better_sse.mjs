@@ -1,11 +1,17 @@
-// better-sse on Node's own HTTP server: one channel, whatever the path says. Its batches are for one session at a time;
+// better-sse on Node's own HTTP server: a channel for each path. Its batches are for one session at a time;
 // broadcast() is what it has for all.
 import { createServer } from "node:http";
 import { createChannel, createSession } from "better-sse";
 
-const channel = createChannel();
+const channels = new Map();
+
+function channelOf(path) {
+  if (!channels.has(path)) channels.set(path, createChannel());
+  return channels.get(path);
+}
 
 const server = createServer(async (request, response) => {
+  const channel = channelOf(request.url);
   if (request.method === "POST") {
     const parts = [];
     for await (const part of request) parts.push(part);

@@ -98,10 +98,11 @@ class Access:
         :raises Problem: 401 if its token is not accepted, 403 for a cookie that comes from another site's page.
         :raises KeySetUnavailable: if no key can be had to check it.
         """
+        if self.tokens is None:
+            return self.anonymous(request)  # without a key no token can be checked, so it changes nothing
         bearer, cookie = bearer_of(request), request.cookies.get(COOKIE)
         token = bearer or cookie or request.query.get("token")
-        if not token or self.tokens is None:
-            # Without a key nothing can be said of a token. Whoever sends one may do what anybody may.
+        if not token:
             return self.anonymous(request)
         if token is cookie and request.method not in _SAFE and not self._is_known(request, anybody=False):
             raise Problem(

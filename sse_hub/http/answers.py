@@ -4,23 +4,113 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpVersion, HttpVersion11
+from multidict import CIMultiDict
 
-from .app_keys import BUDGET, SETTINGS
+from .app_keys import BUDGET, METRICS, SETTINGS
+from .headers import allowed_origin, common_headers
+from .peer import is_secure
+from .request_log import REQUEST_ID
 
-__all__ = ["FRESH", "json_answer", "send_json"]
+__all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"]
 
 FRESH = {"Cache-Control": "no-store"}
 """For answers that are true only now."""
+_JSON = "application/json; charset=utf-8"
 
 
 def json_answer(value: msgspec.Struct, status: int = 200) -> web.Response:
     """An answer that is small."""
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json", charset="utf-8", headers=FRESH
-    )
+    return _response(msgspec.json.encode(value), status)
+
+
+def _response(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8", headers=FRESH)
+
+
+def acknowledge(request: web.Request, body: bytes) -> web.StreamResponse:
+    """The answer to a publish.
+
+    It goes out as bytes that are put together from few pieces, where nothing can expect to change its headers before:
+    not where the application is mounted in another, or somebody has added a signal or a middleware to it. A publish
+    takes 110 µs so, and 150 µs with aiohttp's own answer (`python -m bench requests`).
+    """
+    apps = request.match_info.apps
+    if len(apps) > 1 or len(apps[0].on_response_prepare) > OWN_SIGNALS or len(apps[0].middlewares) > OWN_MIDDLEWARES:
+        return _response(body)
+    return Acknowledgement(body)
+
+
+OWN_SIGNALS = 2
+OWN_MIDDLEWARES = 3
+"""Of the hub's own application: see `create_app`."""
+
+
+class Acknowledgement(web.StreamResponse):
+    """An answer 200 in JSON that is sent in one piece, with the headers that every answer has."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._answer = body
+        self._sent = False
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it; see `web.StreamResponse`."""
+        assert isinstance(request, web.Request)
+        if self._sent:
+            return None
+        self._sent = True
+        app = request.match_info.apps[-1]
+        app[METRICS].count_answer(request.match_info.route.resource.canonical, request.method, 200)  # type: ignore[union-attr]
+        keep_alive = request.keep_alive
+        if not keep_alive:
+            self.force_close()
+        else:
+            self._keep_alive = True
+        allowed = app[SETTINGS].cors_origin
+        block = _header_block(
+            request.version, keep_alive, is_secure(request), allowed_origin(allowed, request), "*" in allowed
+        )
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        body = self._answer
+        transport.write(
+            b"%bDate: %b\r\nX-Request-ID: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (block, _date(rfc822_formatted_time()), request[REQUEST_ID].encode(), len(body), body)
+        )
+        await request.writer.drain()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing: it has been sent whole."""
+
+    @property
+    def body_length(self) -> int:
+        """See `web.StreamResponse`; for the log of requests."""
+        return len(self._answer)
+
+
+@functools.lru_cache(8)
+def _date(text: str) -> bytes:
+    return text.encode()
+
+
+@functools.lru_cache(256)
+def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: str | None, anybody: bool) -> bytes:
+    """The status line and the headers that are the same for many answers."""
+    headers = CIMultiDict({"Content-Type": _JSON, **FRESH})
+    common_headers(headers, secure=secure, origin=origin, anybody=anybody)
+    if keep_alive != (version >= HttpVersion11):
+        headers["Connection"] = "keep-alive" if keep_alive else "close"
+    lines = [f"HTTP/{version.major}.{version.minor} 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamResponse:
@@ -30,7 +120,7 @@ async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamRe
     :raises BudgetExceeded: if all such answers hold too much already.
     """
     body = msgspec.json.encode(value)
-    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8", **FRESH})
+    response = web.StreamResponse(headers={"Content-Type": _JSON, **FRESH})
     response.content_length = len(body)
     with request.app[BUDGET].reserve() as reservation:
         reservation.add(len(body))

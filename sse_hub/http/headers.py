@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from .app_keys import SETTINGS, hub_app
 from .peer import is_secure
 from .request_log import REQUEST_ID
 
-__all__ = ["complete_headers", "preflight"]
+__all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALWAYS = {
@@ -46,24 +47,38 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
 
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add to an answer the headers that all have in common. A signal handler for `on_response_prepare`."""
-    headers = response.headers
+    allowed = hub_app(request)[SETTINGS].cors_origin
+    common_headers(
+        response.headers, secure=is_secure(request), origin=allowed_origin(allowed, request), anybody="*" in allowed
+    )
+    if REQUEST_ID in request:
+        response.headers["X-Request-ID"] = request[REQUEST_ID]
+
+
+def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | None, anybody: bool) -> None:
+    """Add the headers that all answers have in common, but for the id of the request.
+
+    :param secure: whether the client came by TLS.
+    :param origin: the client's, if it may read the answer.
+    :param anybody: whether pages of any origin may read it.
+    """
     headers.update(_ALWAYS)
     headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-    if REQUEST_ID in request:
-        headers["X-Request-ID"] = request[REQUEST_ID]
-    if is_secure(request):
+    if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
-    _allow_origin(hub_app(request)[SETTINGS].cors_origin, request, response)
-
-
-def _allow_origin(allowed: tuple[str, ...], request: web.Request, response: web.StreamResponse) -> None:
-    headers = response.headers
     headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
-    if "*" in allowed:
+    if anybody:
         headers["Access-Control-Allow-Origin"] = "*"
         return
     headers.add("Vary", "Origin")  # a cache must not give one origin's answer to another
-    origin = request.headers.get("Origin")
-    if origin in allowed:
+    if origin is not None:
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Allow-Credentials"] = "true"
+
+
+def allowed_origin(allowed: tuple[str, ...], request: web.Request) -> str | None:
+    """The origin that the request names, if its pages may read the answer and are not just any."""
+    if "*" in allowed:
+        return None
+    origin = request.headers.get("Origin")
+    return origin if origin in allowed else None

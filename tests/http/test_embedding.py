@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from eventually import PATIENCE
-from hubs import Stream
+from hubs import Stream, mounted
 
 from sse_server import HUB, Settings, create_app
 
@@ -62,3 +62,15 @@ async def test_a_client_that_leaves_is_noticed(events: web.Application, url: str
         async with asyncio.timeout(PATIENCE):
             while events[HUB].statistics().subscribers:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_signal_of_the_outer_application_sees_the_answer_to_a_publish(events: web.Application) -> None:
+    async def mark(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Outer"] = "1"
+
+    outer = web.Application()
+    outer.on_response_prepare.append(mark)
+    outer.add_subapp("/events", events)
+    async with mounted(outer) as url, aiohttp.ClientSession() as client:
+        async with client.post(url + "/events/realtime/main", data="x") as response:
+            assert (response.status, response.headers["X-Outer"]) == (200, "1")

@@ -154,8 +154,8 @@ async def test_an_http_1_0_client_gets_bytes_without_chunk_sizes(server: Server)
 
 
 async def test_a_head_request_is_refused_because_a_stream_has_no_end(server: Server) -> None:
-    response, _ = await server.ask("HEAD", "/stream")
-    assert (response.status, response.headers["Allow"]) == (405, "GET")
+    async with server.client.head(server.url + "/stream") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET")
 
 
 async def test_a_foreign_client_reads_the_stream(server: Server) -> None:
