@@ -31,7 +31,7 @@ async def test_an_id_that_would_spoil_the_log_is_replaced(id: str) -> None:
 async def test_every_answer_is_counted_by_route_method_and_status(server: Server) -> None:
     await server.get("/api/channels/secret-name/events")
     await server.get("/nowhere")
-    await server.ask("BREW", "/health")
+    await server.ask("PROPFIND", "/health")
     for labels in (
         'method="GET",route="/api/channels/{channel}/events",status="200"',
         'method="GET",route="none",status="404"',
