@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,13 @@ async def guarded() -> AsyncIterator[Server]:
     """A hub with a key: nobody may do anything without a token."""
     async with serving(jwt_key=SECRET) as running:
         yield running
+
+
+@pytest.fixture
+async def no_loop_debug() -> None:
+    """For tests that open thousands of connections: the debug mode keeps a stack for each handle of the event loop and
+    makes them a third slower."""
+    asyncio.get_running_loop().set_debug(False)
 
 
 @pytest.fixture

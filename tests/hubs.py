@@ -112,10 +112,10 @@ class Remote:
         return await self.ask("POST", path, **options)
 
     async def ask(self, method: str, path: str, **options: Any) -> tuple[aiohttp.ClientResponse, Any]:
-        """The answer, and its JSON or text."""
+        """The answer, and its JSON or text. The answer to a HEAD request has neither."""
         async with self.client.request(method, self.url + path, **options) as response:
             text = await response.text()
-            return response, json.loads(text) if "json" in response.content_type else text
+            return response, json.loads(text) if text and "json" in response.content_type else text
 
     async def status(self, path: str, method: str = "GET", **options: Any) -> int:
         """The status of the answer."""

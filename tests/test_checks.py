@@ -2,19 +2,88 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from programs import tool
 
 ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "web").rglob("*.js"))
+UNTYPED = {
+    *(
+        f"web/app/{name}.js"
+        for name in ("behind", "figures", "log", "page", "publish", "session", "streams", "visitors")
+    ),
+    *(f"web/client/{name}.js" for name in ("connection", "names", "sse", "team")),
+}
+"""Scripts without types. Delete a name here when its script has them: the test says so."""
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+
+
+def findings(*command: str | Path) -> str:
+    """What a checker prints if it finds something, or else an empty text."""
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return (run.stdout + run.stderr) if run.returncode else ""
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """Path of Node.js. The checkers that package.json names are installed."""
+    path = tool("node", "nodejs npm")
+    if not (ROOT / "node_modules" / "typescript").is_dir():
+        missing = "the checkers of package.json are missing: npm install --no-save --no-package-lock"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return path
+
+
+@pytest.fixture(scope="module")
+def type_errors(node: str) -> list[str]:
+    """What TypeScript finds in web/: a line begins with the file and a bracket."""
+    return findings(node, "node_modules/typescript/bin/tsc", "--pretty", "false").splitlines()
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
 def test_a_checker_finds_nothing(command: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert findings(sys.executable, "-m", *command.split()) == ""
+
+
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_the_types_of_a_script_of_the_page_are_sound(
+    type_errors: list[str], path: str, request: pytest.FixtureRequest
+) -> None:
+    if path in UNTYPED:
+        request.applymarker(pytest.mark.xfail(reason="its types are not written yet", strict=True))
+    assert [line for line in type_errors if line.startswith(f"{path}(")] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("github-workflows", WORKFLOWS),
+        ("github-issue-forms", FORMS),
+        ("github-issue-config", [GITHUB / "ISSUE_TEMPLATE" / "config.yml"]),
+        ("dependabot", [GITHUB / "dependabot.yml"]),
+        ("compose-spec", [ROOT / "deploy" / "compose.yaml"]),
+    ],
+)
+def test_a_file_for_others_has_the_form_that_they_read(schema: str, files: Sequence[Path]) -> None:
+    assert files
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    assert findings(*checker, *files) == ""
+
+
+def test_the_workflows_use_only_contexts_and_inputs_that_there_are(node: str) -> None:
+    assert findings(node, "tests/workflows.mjs", *WORKFLOWS) == ""
+
+
+def test_the_hooks_before_a_commit_are_read_by_pre_commit() -> None:
+    assert findings(sys.executable, "-m", "pre_commit", "validate-config") == ""

@@ -110,6 +110,16 @@ def test_the_protocol_names_every_route_parameter_and_status() -> None:
     assert {status for status in statuses if status >= "400"} | {"405"} == listed
 
 
+def test_the_newest_release_in_the_changelog_is_the_version_of_the_package() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    first, *releases = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
+    assert first == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", heading) for heading in releases)
+    assert releases[0].startswith(f"[{sse_hub.__version__}] ")
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", changelog, re.MULTILINE)) <= kinds
+
+
 @pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
 def test_python_in_a_document_compiles_and_imports_what_is_there(file: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL):

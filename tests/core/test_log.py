@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from small_logs import ORIGIN, back, event, log_of, times, to
 
 from sse_hub.core.events import Draft, EventId
-from sse_hub.core.log import Log
+from sse_hub.core.log import EVENT_BYTES, Log
 from sse_hub.core.subscription import Subscription
 
 
@@ -163,6 +164,28 @@ def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() 
         steps += 1
     assert steps >= 2
     assert times(log, to("*"))[-2:] == [9000, 9500]
+
+
+@pytest.mark.parametrize(
+    ("limit", "bounds"),
+    [("channels", {"max_channels": 2}), ("retained_bytes", {"max_retained_bytes": 3 * (4000 + EVENT_BYTES)})],
+)
+def test_at_a_limit_of_all_channels_the_one_that_was_quiet_for_longest_goes(limit: str, bounds: dict[str, int]) -> None:
+    log = Log(ORIGIN, **bounds)
+    for ms, channel in enumerate(("a", "b", "a", "c"), 2000):
+        log.append(event(ms, channel, "x" * 4000))
+    assert log.make_room() == ["b"]
+    assert times(log, to("a", "b", "c")) == [2000, 2002, 2003]
+    assert log.evicted[limit] == 1
+
+
+def test_the_only_channel_keeps_the_newest_events_that_fit() -> None:
+    log = Log(ORIGIN, max_retained_bytes=10_000)
+    for ms in range(2000, 2100):
+        log.append(event(ms, data="x" * 4000))
+        log.make_room()
+    assert times(log, to("main")) == [2098, 2099]
+    assert log.retained_bytes == 2 * (4000 + EVENT_BYTES)
 
 
 def test_a_log_that_begins_anew_is_empty_at_once() -> None:

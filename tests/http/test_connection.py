@@ -106,6 +106,8 @@ async def test_nothing_of_a_stream_is_left_once_its_client_has_gone(server: Serv
     await eventually(lambda: not left(Connection, Subscriber))
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_five_thousand_connects_and_disconnects_leave_no_object_and_no_file(server: Server) -> None:
     async def come_and_go(times: int) -> tuple[int, int]:
         for _ in range(times):

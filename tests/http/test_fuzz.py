@@ -8,25 +8,57 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hubs import Server, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sse_hub.core.events import EventId, check_channel, check_pattern, check_type
+from sse_hub.http.problems import Problem
+from sse_hub.http.requests import flag, number, quality
 
 FUZZ = settings(max_examples=150, deadline=None, derandomize=True)
-
-
 REQUESTS = settings(
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
+
+
+def request_with(query: str) -> Any:
+    return make_mocked_request("GET", f"/?x={quote(query, safe='', errors='replace')}")
+
+
+@FUZZ
+@given(st.text(max_size=50) | st.from_regex(r"[0-9]{1,30}"))
+def test_a_number_is_read_or_refused(text: str) -> None:
+    try:
+        value = number(request_with(text), "x", minimum=1, maximum=10)
+    except Problem as problem:
+        assert problem.status == 400
+        assert "from 1 to 10" in problem.detail
+    else:
+        assert value is not None
+        assert 1 <= value <= 10
+
+
+@FUZZ
+@given(st.text(max_size=50))
+def test_a_flag_is_read_or_refused(text: str) -> None:
+    try:
+        assert flag(request_with(text), "x") is (text == "1")
+    except Problem as problem:
+        assert problem.status == 400
+        assert "it takes 1 or 0" in problem.detail
+
+
+@FUZZ
+@given(st.text(max_size=100) | st.from_regex(r"([a-z*]+/[a-z*]+(;q=[0-9.e-]+)?,? ?)+", fullmatch=True))
+def test_a_quality_is_from_0_to_1(accept: str) -> None:
+    assert 0 <= quality(accept, "text/event-stream") <= 1
 
 
 @FUZZ

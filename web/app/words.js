@@ -1,5 +1,6 @@
 // The words of the page in each of its languages, and putting them where they belong.
 
+/** @type {Record<string, Record<string, string>>} */
 const WORDS = {
   en: {
     tagline: "Events as they happen", streams: "Streams", addLabel: "Channel or pattern", add: "Add", all: "All streams",
@@ -54,13 +55,22 @@ const WORDS = {
 export const LANGUAGES = Object.keys(WORDS);
 let language = "en";
 
-/** The words for a key, with its gaps filled. */
+/**
+ * The words for a key, with its gaps filled.
+ *
+ * @param {string} key
+ * @param {Record<string, string>} gaps
+ */
 export function say(key, gaps = {}) {
   const words = WORDS[language][key] ?? key;
   return words.replace(/\{(\w+)\}/g, (_, name) => gaps[name] ?? "");
 }
 
-/** A number as this language writes it. */
+/**
+ * A number as this language writes it.
+ *
+ * @param {number} value
+ */
 export function number(value, digits = 0) {
   return value.toLocaleString(language, { maximumFractionDigits: digits });
 }
@@ -70,15 +80,28 @@ export function browserLanguage() {
   return navigator.languages.some((each, at) => at === 0 && each.startsWith("pt")) ? "pt-BR" : "en";
 }
 
-/** Speak this language from now on, everywhere below `root`. */
+/**
+ * Speak this language from now on, everywhere below `root`.
+ *
+ * @param {string} name
+ * @param {ParentNode} root
+ */
 export function speak(name, root = document) {
   language = WORDS[name] ? name : "en";
   document.documentElement.lang = language;
   translate(root);
 }
 
-/** Put the words into the elements that name them: `data-words` as text, `data-label` as label. */
+/**
+ * Put the words into the elements that name them: `data-words` as text, `data-label` as label.
+ *
+ * @param {ParentNode} root
+ */
 export function translate(root) {
-  for (const element of root.querySelectorAll("[data-words]")) element.textContent = say(element.dataset.words);
-  for (const element of root.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-words]"))) {
+    element.textContent = say(element.dataset.words ?? "");
+  }
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-label]"))) {
+    element.setAttribute("aria-label", say(element.dataset.label ?? ""));
+  }
 }
