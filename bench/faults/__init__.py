@@ -6,7 +6,8 @@ by others, failed over and restored from an old copy. Then everything is mended,
 follower has every acknowledged event once and in order, or was told a loss that covers what it lacks, and no loss that
 is none. Every node must be well again; none may have ended, or logged a traceback.
 
-    world.py    nodes, stores, the network between, and the faults that can be done to them
+    parts.py    nodes, a Redis, and the network between: real processes and sockets
+    world.py    all of them, and the faults that can be done to them
     load.py     publishers and followers, and what they remember
     check.py    what must hold of that; knows nothing of how it came about
     run.py      one run, from a seed

@@ -29,10 +29,14 @@ class Publisher:
     """Publishes numbered events one after the other, some of them under a key until they are acknowledged.
 
     :param urls: the nodes that are there.
+    :param keys: whether the store knows an `Idempotency-Key` again after a restart.
     """
 
-    def __init__(self, name: str, urls: Callable[[], Sequence[str]], channels: Sequence[str], seed: int) -> None:
+    def __init__(
+        self, name: str, urls: Callable[[], Sequence[str]], channels: Sequence[str], seed: int, *, keys: bool
+    ) -> None:
         self.name = name
+        self._keys = keys
         self.published: list[Published] = []
         self.ending = False
         self._urls = urls
@@ -56,7 +60,7 @@ class Publisher:
         )
         body = each.data if count == 1 else "\n".join(f"{each.data}/{number}" for number in range(count))
         headers = {"Content-Type": "application/x-ndjson"} if count > 1 else {}
-        keyed = count > 1 or self._random.random() < 0.5
+        keyed = (count > 1 or self._random.random() < 0.5) and self._keys
         if keyed:
             headers["Idempotency-Key"] = str(uuid.uuid4())
         self.published.append(each)
@@ -114,6 +118,8 @@ class Follower:
         self._amnesia = amnesia
         self._random = random.Random(seed)
         self._away = away
+        self.staying = False
+        """Whether it stays connected from now on."""
         self._heard = time.monotonic()
 
     async def run(self, client: aiohttp.ClientSession) -> None:
@@ -122,7 +128,7 @@ class Follower:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 await self._connect(client)
             await asyncio.sleep(self._random.uniform(0.05, 0.3))
-            if self._away and self._random.random() < 0.5:
+            if self._away and not self.staying and self._random.random() < 0.5:
                 await asyncio.sleep(self._random.uniform(0, self._away))
 
     async def _connect(self, client: aiohttp.ClientSession) -> None:
@@ -135,7 +141,7 @@ class Follower:
                 raise AssertionError(f"a stream was answered {response.status}: {await response.text()}")
             fields: dict[str, str] = {}
             lines: list[str] = []
-            while time.monotonic() < until:
+            while self.staying or time.monotonic() < until:
                 async with asyncio.timeout(_PATIENCE):
                     raw = await response.content.readline()
                 if not raw.endswith(b"\n"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import sys
 import time
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from .check import Published, check
-from .load import Follower, Publisher
+from .check import Id, Published, check
+from .load import Follower, Publisher, parse_id
 from .world import World
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ FOLLOWED = (
     (("quiet",), 40.0),
 )
 """What each follower follows, and for how many seconds it is away at most; the history is 25 seconds long."""
+_TURN = 2.0
 _RECOVERY = 40.0
 """Seconds in which everything has to be well again once nothing fails any more."""
 
@@ -49,7 +51,13 @@ async def run(store: str, loop: str, seed: int, seconds: float) -> list[str]:
 
 async def _live(world: World, sequence: random.Random, weights: Sequence[str], seconds: float) -> list[str]:
     publishers = [
-        Publisher(f"p{n}", lambda: [node.url for node in world.nodes], weights, sequence.randrange(1 << 30))
+        Publisher(
+            f"p{n}",
+            lambda: [node.url for node in world.nodes],
+            weights,
+            sequence.randrange(1 << 30),
+            keys=world.store != "memory",
+        )
         for n in range(4)
     ]
     followers = [
@@ -84,6 +92,8 @@ async def _live(world: World, sequence: random.Random, weights: Sequence[str], s
         )
         for publisher in publishers:
             publisher.ending = True
+        for follower in followers:
+            follower.staying = True
         await asyncio.wait(publishing, timeout=_RECOVERY)
         wrong += await _settle(client, world, publishers, followers)
         for task in (*publishing, *following):
@@ -101,25 +111,37 @@ async def _live(world: World, sequence: random.Random, weights: Sequence[str], s
 async def _settle(
     client: aiohttp.ClientSession, world: World, publishers: list[Publisher], followers: list[Follower]
 ) -> list[str]:
-    """Publish once more everywhere, and wait until every follower has it."""
-    last: dict[str, Published] = {}
-    for channel in CHANNELS:
-        url = f"{world.nodes[0].url}/realtime/{channel}"
-        async with client.post(url, data=f"end.{channel}.") as answer:
-            if answer.status != 200:
-                return [f"nothing can be published after the last fault: {answer.status} {await answer.text()}"]
-            id = (await answer.json())["id"]
-        ms, _, number = id.partition("-")
-        last[channel] = Published(f"end.{channel}.", channel, ((int(ms), int(number)),) * 2)
-        publishers[0].published.append(last[channel])
+    """Publish everywhere, until every follower has something of it: what comes first may have expired when a follower
+    that is away comes back."""
+    first: list[Published] = []
     until = time.monotonic() + 2 * _RECOVERY
-    for follower in followers:
-        due = max(each.ids for each in last.values() if each.ids and follower.story.covers(each.channel))[1]
-        while follower.reached < due and time.monotonic() < until:
-            await asyncio.sleep(0.1)
-        if follower.reached < due:
-            return [f"{follower.story.name} has not reached {due}; it is at {follower.reached}, cursor {follower.last}"]
+    for turn in itertools.count():
+        for channel in CHANNELS:
+            data = f"end {turn} {channel}."
+            async with client.post(f"{world.nodes[0].url}/realtime/{channel}", data=data) as answer:
+                if answer.status != 200:
+                    return [f"nothing can be published after the last fault: {answer.status} {await answer.text()}"]
+                id = parse_id((await answer.json())["id"])
+            publishers[0].published.append(Published(data, channel, (id, id)))
+        first = first or publishers[0].published[-len(CHANNELS) :]
+        due = [
+            max(each.ids for each in first if each.ids and follower.story.covers(each.channel))[1]
+            for follower in followers
+        ]
+        late = [follower for follower, id in zip(followers, due, strict=True) if follower.reached < id]
+        if not late:
+            break
+        if time.monotonic() > until:
+            return [f"{each.story.name} is late: at {each.reached}, cursor {each.last}" for each in late]
+        await asyncio.sleep(_TURN)
+    while any(each.reached < _newest(publishers[0], each) for each in followers) and time.monotonic() < until:
+        await asyncio.sleep(0.05)  # all of them stay connected now
     return []
+
+
+def _newest(publisher: Publisher, follower: Follower) -> Id:
+    """The id of the newest event of a publisher that a follower should have."""
+    return max(each.ids[1] for each in publisher.published if each.ids and follower.story.covers(each.channel))
 
 
 async def _well(client: aiohttp.ClientSession, world: World) -> bool:

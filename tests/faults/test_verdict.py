@@ -1,0 +1,79 @@
+"""The check after a run of faults finds each kind of violation, and takes nothing else for one."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import pytest
+from programs import ROOT
+
+
+@pytest.fixture(scope="module")
+def faults() -> Any:
+    """The module of the check. The programs of the bench import each other by their names."""
+    sys.path.insert(0, str(ROOT / "bench"))
+    try:
+        return importlib.import_module("faults.check")
+    finally:
+        sys.path.remove(str(ROOT / "bench"))
+
+
+def wrong(faults: Any, *entries: Any) -> str:
+    """What the check says of a follower of channel `a` that remembers this, after the cursor 1-0.
+
+    Events `one`, `two` and `three` were acknowledged as 2-0, 3-0 and 4-0.
+    """
+    published = [
+        faults.Published(f"{name}.", "a", ((ms, 0), (ms, 0))) for ms, name in ((2, "one"), (3, "two"), (4, "three"))
+    ]
+    story = faults.Story("it", ("a",), [faults.Connected(None, (1, 0), lost=False), *entries])
+    return "; ".join(faults.check(published, [story]))
+
+
+def got(faults: Any, ms: int, name: str) -> Any:
+    return faults.Got((ms, 0), f"{name}.")
+
+
+def test_a_follower_with_everything_is_well(faults: Any) -> None:
+    assert wrong(faults, got(faults, 2, "one"), got(faults, 3, "two"), got(faults, 4, "three")) == ""
+
+
+def test_an_event_that_is_missing_is_found(faults: Any) -> None:
+    assert "lacks two" in wrong(faults, got(faults, 2, "one"), got(faults, 4, "three"))
+
+
+def test_a_loss_that_covers_what_is_missing_is_well(faults: Any) -> None:
+    lost = faults.Lost((2, 0), (4, 0))
+    assert wrong(faults, got(faults, 2, "one"), lost, got(faults, 4, "three")) == ""
+
+
+def test_a_loss_that_covers_nothing_is_found(faults: Any) -> None:
+    lost = faults.Lost((2, 0), (3, 0))
+    assert "lacks nothing there" in wrong(
+        faults, got(faults, 2, "one"), lost, got(faults, 3, "two"), got(faults, 4, "three")
+    )
+
+
+def test_a_loss_that_covers_only_a_part_is_found(faults: Any) -> None:
+    lost = faults.Lost((2, 0), (4, 0))
+    assert "lacks three" in wrong(faults, got(faults, 2, "one"), lost)
+
+
+def test_an_event_that_came_twice_is_found(faults: Any) -> None:
+    twice = [got(faults, 3, "two"), got(faults, 3, "two")]
+    assert "twice" in wrong(faults, got(faults, 2, "one"), *twice, got(faults, 4, "three"))
+
+
+def test_a_wrong_order_is_found(faults: Any) -> None:
+    assert "after (3, 0)" in wrong(faults, got(faults, 3, "two"), got(faults, 2, "one"), got(faults, 4, "three"))
+
+
+def test_an_event_with_another_id_is_found(faults: Any) -> None:
+    assert "acknowledged as" in wrong(faults, got(faults, 2, "one"), got(faults, 9, "two"), got(faults, 4, "three"))
+
+
+def test_an_event_that_nobody_published_is_found(faults: Any) -> None:
+    entries = [got(faults, 2, "one"), got(faults, 3, "two"), got(faults, 4, "three"), got(faults, 5, "ghost")]
+    assert "nobody published" in wrong(faults, *entries)
