@@ -282,6 +282,14 @@ class Log:
         channel = self._channels.get(event.channel)
         return channel is not None and event.id is not None and event.id > channel.floor
 
+    def may_have_given(self, cursor: EventId) -> bool:
+        """Whether this log has given the cursor to a subscriber, as far as it can know.
+
+        Above the highest floor it has every id that it ever gave: another one is of an earlier log, whose clock was
+        ahead. A cursor that a stream has begun with may also be the one immediately before an event.
+        """
+        return cursor <= self.head and (cursor <= self.floors.top or cursor == self.head or self._order.holds(cursor))
+
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
         """The id of the subscription's first retained event above a floor, or the lowest that it can have."""
         for event in islice(self.after(subscription, floor), _LOOK):

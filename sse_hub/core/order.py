@@ -88,6 +88,11 @@ class Order:
             for at in range(len(block) - 1, (self._begin if index == 0 else 0) - 1, -1):
                 yield _event(block[at])
 
+    def holds(self, id: EventId) -> bool:
+        """Whether there is an event of this id, or one that follows it immediately."""
+        following = next(self.after(id.preceding()), None)
+        return following is not None and _id(following) in (id, id.next())
+
     @property
     def oldest(self) -> Event | None:
         """The event with the lowest id."""

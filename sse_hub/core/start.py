@@ -41,7 +41,7 @@ class Start(NamedTuple):
         self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]
     ) -> StartPosition:
         cursor = self.cursor
-        if cursor is not None and cursor > hub.log.head and not (hub.archive and await hub.archive.reach(cursor)):
+        if cursor is not None and not await _is_known(hub, cursor):
             cursor = None
         if cursor is None:
             return await self._at_the_beginning(hub, subscription)
@@ -76,3 +76,10 @@ class Start(NamedTuple):
             return StartPosition(start)
         start, floors = await hub.archive.back(subscription, count, hub.max_replay)
         return StartPosition(start, floors=floors)
+
+
+async def _is_known(hub: Hub, cursor: EventId) -> bool:
+    """Whether the cursor is one of this hub's."""
+    if hub.archive is None:
+        return hub.log.may_have_given(cursor)
+    return cursor <= hub.log.head or await hub.archive.reach(cursor)

@@ -59,3 +59,20 @@ def test_a_loss_on_a_channel_that_the_hub_has_forgotten_is_reported() -> None:
     assert rig.subscribe("a", cursor=start)[1].lost
     assert rig.subscribe("*", cursor=start)[1].lost
     assert not rig.subscribe("b", cursor=start)[1].lost
+
+
+def test_a_cursor_of_an_earlier_hub_whose_clock_was_ahead_is_unknown_also_when_this_hubs_ids_have_passed_it() -> None:
+    rig = Rig()
+    rig.publish("before")
+    cursor = EventId(rig.now_ms + 60_000, 0)
+    rig.now_ms += 3_600_000
+    rig.publish("after")
+    connection, subscriber = rig.subscribe(cursor=cursor, resume=True)
+    assert subscriber.lost
+    assert connection.data == ["before", "after"]
+
+
+def test_a_cursor_immediately_before_the_first_event_is_known() -> None:
+    rig = Rig()
+    rig.publish("a")
+    assert rig.subscribe(cursor=rig.hub.log.head.preceding(), resume=True)[1].lost is False
