@@ -151,7 +151,7 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
     with started_at_default(environment) as process:
         assert process.stderr is not None
         said = process.stderr.readline()
-        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; passed over" in said
+        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; it is ignored" in said
         assert "8000" in process.stderr.readline()
 
 
