@@ -137,7 +137,7 @@ def compact_json(value: object) -> str:
 def check_channel(name: str) -> str:
     """Return the channel name.
 
-    :raises ValueError: if it is none by the contract, section 1.
+    :raises ValueError: if it is not a channel name (docs/protocol.md, section 1).
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(
@@ -150,7 +150,7 @@ def check_channel(name: str) -> str:
 def check_pattern(pattern: str) -> str:
     """Return the channel name or pattern.
 
-    :raises ValueError: if it is neither by the contract, section 1.
+    :raises ValueError: if it is neither (docs/protocol.md, section 1).
     """
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError(
