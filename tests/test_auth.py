@@ -174,7 +174,7 @@ async def test_what_is_no_token_says_so(token: str) -> None:
     [
         ("short", "at least 32 bytes"),
         ("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----", "a public key in PEM"),
-        ("-----BEGIN PRIVATE KEY-----\n…", "should not have the private one"),
+        ("-----BEGIN PRIVATE KEY-----\n…", "should not have the private key"),
     ],
 )
 def test_a_key_that_cannot_be_used_says_what_can(text: str, said: str) -> None:
