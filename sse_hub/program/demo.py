@@ -1,5 +1,4 @@
-"""The demonstration feed: a publisher like any other. Without this file the hub would lack nothing but something to
-look at."""
+"""The demonstration feed: a publisher like any other. Nothing else needs this module."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
         assert (run.returncode, '"status":"ok"' in run.stdout) == (0, True)
         running.end()
         run = health(*arguments, SSE_PORT=str(running.port))
-        assert (run.returncode, run.stderr.startswith("sse-server: nobody answers at http")) == (1, True)
+        assert (run.returncode, run.stderr.startswith("sse-server: no server answers at http")) == (1, True)
 
 
 def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:
