@@ -88,7 +88,7 @@ class Follower:
             self._last_ephemeral = entries[-1][0]
 
     async def _take(self, entries: _Entries) -> None:
-        """Deliver the entries of the stream. If one is missing, first deliver the earlier ones, then report the loss."""
+        """Deliver the entries of the stream. If one is missing, deliver the earlier ones before reporting it."""
         events: list[Event] = []
         floors: Mapping[str, EventId] = {}
         previous = self.last
