@@ -1,13 +1,13 @@
-# The hub in a container that has no root, writes nowhere but to /data, and ends well at `docker stop`.
+# The hub in a container. It runs without root, writes only to /data, and drains at `docker stop`.
 #
 #   docker build -t sse-hub .
 #   docker run --rm -p 8000:8000 --read-only --cap-drop ALL --security-opt no-new-privileges -e SSE_JWT_KEY=… sse-hub
 #
-# It listens at 0.0.0.0, so without a key anybody may subscribe and nobody publish. Events outlive the container with
+# It listens at 0.0.0.0, so without a key clients may subscribe but not publish. Events outlive the container with
 #   -v events:/data -e SSE_STORE=sqlite:/data/events.db
 #
-# No Docker engine was at hand: the commands of RUN, HEALTHCHECK and ENTRYPOINT were run in a bare virtual environment,
-# the build itself was not.
+# .github/workflows/tests.yml builds the image and runs it. While this file was written, no Docker engine was available:
+# the commands of RUN, HEALTHCHECK and ENTRYPOINT were run in an empty virtual environment.
 FROM python:3.13-slim AS build
 WORKDIR /source
 COPY . .
@@ -23,6 +23,6 @@ ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOS
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["sse-server", "health"]
-# In exec form, so that SIGTERM reaches the hub and not a shell. --drain is 10 s, Docker's patience too: stop it with
-# `docker stop --time 15`.
+# The exec form, so that SIGTERM reaches the hub and not a shell. --drain is 10 s, and Docker waits 10 s, too. So stop the
+# container with `docker stop --time 15`.
 ENTRYPOINT ["sse-server"]

@@ -1,6 +1,6 @@
 """The Server-Sent Events hub as a program, `python sse_server.py`, and as an aiohttp application, `create_app()`.
 
-This is the table of contents: every route, middleware and background task is named here, and nothing else happens.
+This module is the table of contents: it names every route, middleware and background task.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ logger = logging.getLogger("sse_hub")
 
 
 def create_app(settings: Settings | None = None, worker: Worker | None = None) -> web.Application:
-    """The hub as an aiohttp application, to be run, or mounted in another by `add_subapp`. Its hub is `app[HUB]`.
+    """Make the hub's aiohttp application. Run it, or mount it in another one by `add_subapp`. `app[HUB]` is its hub.
 
-    :param settings: by default those of the `SSE_*` variables.
-    :param worker: which of the server's processes this is; by default it is the only one.
+    :param settings: by default, the settings of the `SSE_*` variables.
+    :param worker: this process among the workers of a server; by default it is the only one.
     """
     settings = _from_environment() if settings is None else settings
     worker = Worker() if worker is None else worker
@@ -127,7 +127,7 @@ def _clock() -> int:
 
 
 def _soon(app: web.Application) -> Callable[[Callable[[], None]], object]:
-    """Call a flush once a turn of the event loop, and time it."""
+    """Schedule a flush for the next turn of the event loop and measure its time."""
     return lambda flush: asyncio.get_running_loop().call_soon(app[METRICS].timed(flush))
 
 
@@ -137,7 +137,7 @@ async def _drain(app: web.Application) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until it is told to end; return the exit status.
+    """Run the server until a signal ends it; return the exit status.
 
     :param arguments: the command line without the program's name; by default that of this process.
     """

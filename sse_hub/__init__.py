@@ -1,8 +1,8 @@
 """sse-hub: a hub for Server-Sent Events on aiohttp. The folders are its layers; imports point down this list only.
 
-    program/    which store, the command line, tokens, the demonstration feed, workers, signals
-    http/       one module for each thing that a client meets
-    stores/     what makes events durable and gives them ids
+    program/    the command line, the choice of the store, tokens, the demonstration feed, workers, signals
+    http/       the HTTP interface, one module for each part of it
+    stores/     make events durable and give them ids
     settings, auth, metrics, logs, limits, tasks, address, stdio
     core/       events, log, routing, groups, the hub: no I/O, no clock
     console/    the command line of the client; uses `sse_client` and nothing of the above

@@ -1,4 +1,4 @@
-"""What `--store` says: which store, and where."""
+"""The address of a store, as given by `--store`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Address(NamedTuple):
     place: str = ""
     """The path of the file, or the URL for the Redis client, which may hold a password."""
     prefix: str = "sse-hub"
-    """What all keys in Redis begin with."""
+    """The beginning of all keys in Redis."""
     most: int = 1_000_000
     """Entries of the stream in Redis, over all channels."""
     grace: float = 10.0
@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The address without what it may hold of a secret."""
+        """The address without its password."""
         return without_secret(f"sqlite:{self.place}" if self.kind == "sqlite" else self.place or self.kind)
 
     @classmethod
@@ -88,7 +88,7 @@ def _port(parts: SplitResult) -> str:
 
 
 def without_secret(address: str) -> str:
-    """An address, or what was meant as one, as it may be shown."""
+    """An address, even a malformed one, without its password."""
     scheme, slashes, rest = address.partition("//")
     if not slashes:
         return f"{address.partition(':')[0]}:…" if "@" in address else address

@@ -1,10 +1,10 @@
-"""Who may do what: a token becomes a `Grant`, a value that the hub's pattern check can use (contract, section 5).
+"""Tokens and rights: a token becomes a `Grant`, a value that the pattern check uses (docs/protocol.md, section 7).
 
-Knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor the hub. The algorithm comes from the
-key, never from the token: a token that could choose would choose `none`, or use a public key as a secret.
+This module knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor the hub. The algorithm comes
+from the key and never from the token. A token that could choose would choose `none`, or use a public key as a secret.
 
-Denied     a token that is not accepted; says which check failed and what was expected, never a secret
-KeySetUnavailable   no key can be had, so that nothing can be said of any token
+Denied              a token is not accepted; the message says which check failed and what was expected, never a secret
+KeySetUnavailable   there is no key, so no token can be checked now
 """
 
 from __future__ import annotations
@@ -53,25 +53,24 @@ class Denied(Exception):
 
 
 class KeySetUnavailable(Exception):
-    """No key can be had, so that nothing can be said of any token. It will pass."""
+    """There is no key, so no token can be checked now. This state passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What somebody may do."""
+    """The rights of one request: channels that it may read and publish to, and for how long."""
 
     subscribe: tuple[str, ...] = ()
     """Channels and patterns."""
     publish: tuple[str, ...] = ()
     admin: bool = False
-    """Whether it may see who is connected, and end connections."""
+    """Whether it may list the subscribers and end their streams."""
     until: float | None = None
-    """Unix time in seconds at which it ends."""
+    """Unix time in seconds at which the rights end."""
     subject: str | None = None
-    """Whom the token is about, its `sub`."""
+    """The claim `sub` of the token."""
     identity: str = ""
-    """What tells its holders from others, for what each may use up: the subject, or else the token. Empty without a
-    token."""
+    """The name under which limits are counted: the subject, or a hash of a token without one. Empty without a token."""
 
     @property
     def anonymous(self) -> bool:
@@ -93,13 +92,13 @@ NOTHING = Grant()
 
 
 class Keys(Protocol):
-    """Where the key of a token comes from."""
+    """A source of keys."""
 
     async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """The key for a token with this header, and the algorithms that it is for.
+        """The key for a token with this header, and the algorithms that the key may be used with.
 
-        :raises Denied: if there is none.
-        :raises KeySetUnavailable: if it cannot be said.
+        :raises Denied: if there is no such key.
+        :raises KeySetUnavailable: if the keys are not known now.
         """
 
 
@@ -116,10 +115,10 @@ class FixedKey:
 
 
 def read_file(value: str) -> str:
-    """A key as it stands, or from the file that `@FILE` names.
+    """The key itself, or the content of the file that `@FILE` names.
 
     :raises OSError: if the file cannot be read.
-    :raises ValueError: if it is no text.
+    :raises ValueError: if the file is not text.
     """
     if not value.startswith("@"):
         return value
@@ -133,10 +132,10 @@ def read_key(text: str) -> FixedKey:
     :raises ValueError: if it is a private key, a key of an unknown kind, or a secret that is too short.
     """
     if "PRIVATE KEY-----" in text:
-        raise ValueError("the public key; a hub that only checks tokens should not have the private one")
+        raise ValueError("the public key; a hub only checks tokens and should not have the private key")
     if "-----BEGIN" not in text:
         if len(text.encode()) < LEAST_SECRET_BYTES:
-            raise ValueError(f"a secret of at least {LEAST_SECRET_BYTES} bytes, such as: openssl rand -hex 32")
+            raise ValueError(f"a secret of at least {LEAST_SECRET_BYTES} bytes; make one with: openssl rand -hex 32")
         return FixedKey(text.encode(), _SECRET_ALGORITHMS)
     try:
         key = load_pem_public_key(text.encode())
@@ -152,16 +151,17 @@ def read_key(text: str) -> FixedKey:
 
 
 class KeySet:
-    """The keys that an issuer publishes, fetched when needed, and again when an unknown key turns up.
+    """The keys that an issuer publishes. They are fetched when they are needed, and again when a token names an unknown
+    key.
 
-    :param fetch: gives the key set (RFC 7517) as a mapping; raises OSError or ValueError if it cannot.
-    :param clock: seconds, never going back.
+    :param fetch: returns the key set (RFC 7517) as a mapping; raises OSError or ValueError if it cannot.
+    :param clock: seconds; it never goes back.
     """
 
     AGE = 600.0
-    """Seconds after which the set is fetched again: a key that was withdrawn is believed no longer."""
+    """Seconds after which the set is fetched again. From then on, a withdrawn key is no longer accepted."""
     PAUSE = 10.0
-    """Least seconds between two fetches: tokens with made-up key ids must not become requests to the issuer."""
+    """Least seconds between two fetches. Tokens with invented key ids must not cause requests to the issuer."""
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Mapping[str, Any]]], clock: Callable[[], float] = time.monotonic
@@ -179,7 +179,7 @@ class KeySet:
         return self._fetched is None or self._clock() - self._fetched > self.AGE
 
     async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """See `Keys`. A key that is known is given at once, though the set be old; only an unknown one waits for the
+        """See `Keys`. A known key is returned at once, even from an old set. Only an unknown key waits for the
         issuer."""
         found = self._find(header)
         if found is None:
@@ -197,17 +197,17 @@ class KeySet:
         return found.key, (found.algorithm_name,)
 
     def expire(self) -> None:
-        """Have the set fetched anew when the next token comes. Until it is there, the keys that are known are used."""
+        """Fetch the set again when the next token comes. Until it has arrived, the known keys are used."""
         self._fetched = self._tried = None
 
     async def close(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a running fetch."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
 
     def _refresh_soon(self) -> asyncio.Task[None] | None:
-        """The fetch that is under way, or a new one; None if the last one was a moment ago."""
+        """The running fetch, or a new one. None if the last fetch began less than `PAUSE` ago."""
         if self._refreshing is None or self._refreshing.done():
             now = self._clock()
             if self._tried is not None and now - self._tried < self.PAUSE:
@@ -219,11 +219,11 @@ class KeySet:
     async def _refresh(self, now: float) -> None:
         try:
             values = (await self._fetch())["keys"]
-            # A key that PyJWT does not know is somebody else's, not a reason to have none.
+            # A key that PyJWT does not know belongs to other software. The other keys are still good.
             self._keys = [key for key in map(_readable, values) if key is not None]
             self._fetched = now
             self._failure = ""
-        except Exception as error:  # whatever an issuer answers, tokens whose keys are known go on being accepted
+        except Exception as error:  # an issuer may answer anything; tokens with known keys must stay valid
             self._failure = f"the key set cannot be fetched: {error or type(error).__name__}"
 
     def _find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
@@ -244,8 +244,8 @@ class Tokens:
     """Checks tokens.
 
     :param keys: `FixedKey` or `KeySet`.
-    :param issuer: what `iss` has to be; empty for any.
-    :param audience: what `aud` has to contain; empty for any.
+    :param issuer: the value that `iss` must have; empty for any.
+    :param audience: the value that `aud` must contain; empty for any.
     """
 
     def __init__(self, keys: Keys, *, issuer: str = "", audience: str = "") -> None:
@@ -254,19 +254,19 @@ class Tokens:
         self._audience = audience
 
     async def grant(self, token: str) -> Grant:
-        """What the token grants.
+        """Check a token and return the rights that it grants.
 
         :raises Denied: if it is not accepted.
-        :raises KeySetUnavailable: if no key can be had to check it.
+        :raises KeySetUnavailable: if there is no key to check it with.
         """
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise Denied(f"it is no JSON Web Token: {error}") from None
+            raise Denied(f"it is not a JSON Web Token: {error}") from None
         key, algorithms = await self._keys.key_of(header)
         if header.get("alg") not in algorithms:
             named = str(header.get("alg"))[:40]
-            raise Denied(f"its algorithm is {named!r}; the key is one for {' or '.join(algorithms)}")
+            raise Denied(f"its algorithm is {named!r}; the key needs {' or '.join(algorithms)}")
         try:
             claims = jwt.decode(
                 token,
@@ -291,7 +291,7 @@ class Tokens:
         claims = unverified_claims(token)
         match error:
             case jwt.InvalidSignatureError():
-                return "its signature does not fit the key: it was signed with another one, or changed since"
+                return "its signature does not fit the key: it was signed with another key, or changed afterwards"
             case jwt.ExpiredSignatureError():
                 return f"it has expired: exp is {_moment(claims.get('exp'))}, now is {_moment(time.time())}"
             case jwt.ImmatureSignatureError():
@@ -302,16 +302,16 @@ class Tokens:
             case jwt.InvalidIssuerError() | jwt.MissingRequiredClaimError(claim="iss"):
                 return f"its issuer (iss) is {_shown(claims.get('iss'))}; it should be {self._issuer!r}"
             case jwt.MissingRequiredClaimError():
-                return f"the claim {error.claim} is missing; every token has to end at some time"
+                return f"the claim {error.claim} is missing; every token needs a time at which it ends"
             case OverflowError():
                 return "its exp, nbf or iat is out of range; each takes Unix seconds before the year 10000"
         return f"it cannot be decoded: {error}"
 
 
 def granted(claims: Mapping[str, Any]) -> Grant:
-    """What verified claims grant.
+    """The rights that verified claims grant.
 
-    :raises Denied: if they have no claim of ours, or one of another shape.
+    :raises Denied: if the claim `sse` or `mercure` is missing or malformed.
     """
     name = next((name for name in _CLAIMS if name in claims), None)
     if name is None:
@@ -345,7 +345,7 @@ def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]
 
 
 def unverified_claims(token: str) -> Mapping[str, Any]:
-    """The claims of a token as they stand, for saying what is wrong with it. Nothing may rely on them."""
+    """The claims of a token, unchecked. They serve to explain what is wrong with it; nothing else may use them."""
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):

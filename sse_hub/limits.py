@@ -1,7 +1,7 @@
-"""What one client, or all together, may use up: slots for subscribers, publishes a second, bytes that requests hold.
+"""Limits for one client and for all clients: slots for subscribers, publishes a second, bytes of requests.
 
-Everything counted here is counted by something that a client cannot choose at will: its address, or a token that was
-checked. No clock is read: time is an argument.
+A client is identified by something that it cannot invent: its address, or a checked token. This module reads no clock;
+time is an argument.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ unless 10,000 others publish."""
 
 
 class Rate:
-    """How often each client may do something: a bucket that fills at a rate, and holds what it gets in a while.
+    """A rate for each client, as a token bucket: it fills at the rate and holds the amount of some seconds.
 
     :param per_second: what a client may do in the long run; 0 for no limit.
     :param seconds: how much it may do at once, in seconds of that rate.
@@ -33,7 +33,7 @@ class Rate:
         self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_BUCKETS)  # content, and when it was that
 
     def consume(self, client: str, count: int, now: float) -> float:
-        """Take this much from a client's bucket; 0.0 if it was there, else the seconds after which it would be.
+        """Take an amount from a client's bucket. Return 0.0, or the seconds until the bucket has enough.
 
         More than a bucket holds is let pass when the bucket is full, and has to be waited for afterwards: a batch is
         not forbidden, only paid for.
@@ -53,7 +53,7 @@ class Refusal(NamedTuple):
     """Why there is no slot."""
 
     limit: str
-    """Which limit it is, for the figures."""
+    """The name of the limit in the metrics."""
     reason: str
 
 
@@ -96,14 +96,14 @@ class SubscriberSlots:
 
 
 class BudgetExceeded(Exception):
-    """All requests together hold as many bytes as they may."""
+    """All requests together hold the largest allowed number of bytes."""
 
 
 class ByteBudget:
     """The bytes that requests hold, from their arrival until they are answered.
 
-    Three hundred bodies of a megabyte that never end are three hundred megabytes. When there are too many bytes, the
-    request that has been arriving for longest is given up: one that means well is over in milliseconds.
+    Without a limit, three hundred bodies of a megabyte that never end would hold three hundred megabytes. At the limit,
+    the request that has been arriving for longest is dropped, because an honest request arrives in milliseconds.
 
     :param most: bytes that all may hold together.
     """
@@ -111,11 +111,11 @@ class ByteBudget:
     def __init__(self, most: int) -> None:
         self._most = most
         self.bytes = 0
-        """Bytes that are held."""
+        """Bytes of all requests."""
         self._arriving: OrderedDict[Reservation, Callable[[], object]] = OrderedDict()
 
     def reserve(self) -> Reservation:
-        """What one request holds; a context manager that lets go of it."""
+        """A reservation for one request. It is a context manager that releases the bytes at its end."""
         return Reservation(self)
 
     def add(self, reservation: Reservation, count: int) -> None:
@@ -140,23 +140,23 @@ class ByteBudget:
         self._arriving.pop(reservation, None)
 
     def release(self, reservation: Reservation) -> None:
-        """Let go of everything that it holds."""
+        """Release all bytes of the reservation."""
         self.bytes -= reservation.bytes
         reservation.bytes = 0
         self._arriving.pop(reservation, None)
 
 
 class Reservation:
-    """What one request holds."""
+    """The bytes of one request."""
 
     __slots__ = ("_budget", "bytes", "given_up")
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget = budget
         self.bytes = 0
-        """Bytes that it holds."""
+        """Bytes of the request."""
         self.given_up = False
-        """Whether it was given up for the sake of others."""
+        """Whether the request was dropped to make room for others."""
 
     def __enter__(self) -> Reservation:
         return self
@@ -165,16 +165,16 @@ class Reservation:
         self._budget.release(self)
 
     def add(self, count: int) -> None:
-        """Hold so many bytes more.
+        """Add bytes.
 
         :raises BudgetExceeded: if there is no room for them.
         """
         self._budget.add(self, count)
 
     def arrive(self, give_up: Callable[[], object]) -> None:
-        """Hold what follows only until somebody else needs the room, and then be given up by this function."""
+        """From now on, this function may be called to drop the request if others need the room."""
         self._budget.arrive(self, give_up)
 
     def keep(self) -> None:
-        """Hold it until the end: it has arrived, and nobody may give it up."""
+        """The request has arrived; from now on it cannot be dropped."""
         self._budget.keep(self)

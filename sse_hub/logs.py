@@ -1,8 +1,8 @@
-"""What the server says while it runs: one line for each thing worth one, as text or as JSON (`--log-format`).
+"""The server's log: one line for each message, as text or as JSON (`--log-format`).
 
-`tell` gives a message and what belongs to it by name, so that an operator can search for it. While a request is being
-answered, its id is among that. Nothing that a client sent can end a line and begin another. The lines are made by
-structlog; they are written by a handler of our own, as no other never waits for a reader.
+`tell` logs a message with named values, so that an operator can search for them. During a request, its id is one of
+them. No data of a client can end a line and begin another one. structlog makes the lines. A handler of our own writes
+them, because other handlers wait when the reader of the log does not read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PATIENCE = 1.0
 
 
 def tell(logger: logging.Logger, level: int, message: str, **about: object) -> None:
-    """Log a message and what it is about, by name."""
+    """Log a message with named values."""
     if logger.isEnabledFor(level):
         logger.log(level, message, extra={"about": about})
 
@@ -59,7 +59,7 @@ def set_up(format: str, level: str, *, thread: bool = True) -> None:
 
 
 def announce(message: str, format: str) -> None:
-    """Write, whatever `--log-level` is, the line that the person or program that started the server waits for."""
+    """Write the line that the person or program that started the server waits for, at any `--log-level`."""
     now = time.time()
     line = {"time": _moment(now), "level": "info", "logger": "sse_hub", "message": message}
     for handler in logging.getLogger().handlers:
@@ -68,8 +68,8 @@ def announce(message: str, format: str) -> None:
 
 
 class _Writer(logging.Handler):
-    """Writes lines in a thread of its own. A reader of stderr may stop reading, and no event must wait for that: past
-    `_LINES` that wait, further ones are dropped, and how many is written when it goes on."""
+    """Writes lines in a thread of its own, because a reader of stderr may stop reading and no event must wait for it.
+    If `_LINES` lines wait, further lines are dropped. Their number is logged as soon as writing goes on."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _Writer(logging.Handler):
                     line = line[os.write(self._descriptor, line) :]
 
     def close(self) -> None:
-        """See `logging.Handler`: at the end, wait for the lines that are there, but not for ever."""
+        """See `logging.Handler`. At the end of the program, wait some time for the remaining lines."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
             self._thread.join(_PATIENCE)
@@ -127,7 +127,7 @@ class _DirectWriter(logging.Handler):
 
 
 def _name(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Begin the line with when, how bad, and who."""
+    """Put time, level and logger at the beginning of the line."""
     record: logging.LogRecord = line["_record"]
     begin = {"time": record.created, "level": record.levelname.lower(), "logger": record.name}
     return {**begin, "message": line.pop("event"), **line}

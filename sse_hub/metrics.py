@@ -1,7 +1,7 @@
-"""Figures: Prometheus for whoever scrapes, and the values of the `metrics` channel.
+"""Metrics: the exposition for Prometheus, and the values of the `metrics` channel.
 
-The hub counts for itself; Prometheus reads its statistics when it scrapes. Nothing here carries a label whose values a
-client can invent, because each new value would cost memory for ever.
+The hub counts by itself, and its statistics are read when Prometheus scrapes. No label here has values that a client
+can invent, because each new value would cost memory for ever.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ _GAUGES = {
     "sse_subscriptions": ("Different subscriptions of the open event streams.", "subscriptions"),
     "sse_channels": ("Channels that the log knows.", "channels"),
     "sse_events_retained": ("Events in the log.", "retained"),
-    "sse_retained_bytes": ("Bytes of the events in the log, and what they cost besides.", "retained_bytes"),
+    "sse_retained_bytes": ("Bytes of the events in the log, with their approximate cost in memory.", "retained_bytes"),
 }
 _COUNTERS = {
     "sse_events_published": ("Events accepted, ephemeral ones included.", "published"),
     "sse_events_delivered": ("Events handed to subscribers.", "delivered"),
     "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
-    "sse_store_passed_over": ("Entries in the store that are none of this hub's.", "passed_over"),
+    "sse_store_passed_over": ("Entries in the store that do not belong to this hub.", "passed_over"),
     "sse_losses": ("Times that a subscriber was informed that events after its cursor are gone.", "lost"),
 }
 
 
 class _HubCollector(Collector):
-    """The hub's statistics as Prometheus wants them."""
+    """The hub's statistics as metrics of Prometheus."""
 
     def __init__(
         self, statistics: Callable[[], Statistics], limit_hits: Mapping[str, int], restarts: Mapping[str, int]
@@ -91,7 +91,9 @@ class _HubCollector(Collector):
             hits.add_metric([limit], count)
         yield hits
         restarts = CounterMetricFamily(
-            "sse_background_restarts", "Times that a background task failed and began anew, by task.", labels=["task"]
+            "sse_background_restarts",
+            "Times that a background task failed and was started again, by task.",
+            labels=["task"],
         )
         for task, count in self._restarts.items():
             restarts.add_metric([task], count)
@@ -108,7 +110,7 @@ class _Workers(Collector):
         self._found = found
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: this registry is made for one answer, so names need not be compared."""
+        """Do nothing. This registry is made for one answer, so duplicate names need no check."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
@@ -121,7 +123,7 @@ class _Workers(Collector):
 
 
 class Metrics:
-    """What this server has done, and how its host is.
+    """The counters of this server and the load of its host.
 
     :param statistics: gives the hub's figures.
     :param node: name of this node.
@@ -137,7 +139,7 @@ class Metrics:
         worker: Worker | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
-        """Prometheus' registry: one for each application, so that two in a process do not meet."""
+        """A registry of Prometheus for this application only, because there may be several in a process."""
         self._statistics = statistics
         self._worker = Worker() if worker is None else worker
         self.node = node
@@ -160,7 +162,7 @@ class Metrics:
         )
         self.delivery_seconds = Histogram(
             "sse_delivery_seconds",
-            "Time from when a flush was due until those whose turn it was, 64 subscribers or so, were handed theirs.",
+            "Time from the moment at which a flush is due until about 64 subscribers have got its bytes.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
@@ -172,12 +174,12 @@ class Metrics:
         )
         self.loop_lag_seconds = Histogram(
             "sse_event_loop_lag_seconds",
-            "How much later than due the event loop came to a timer, looked at twice a second.",
+            "Delay of a timer in the event loop, measured twice a second.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.replays = self._counter("sse_replays", "Streams that began with a replay, by how.", "outcome", REPLAYS)
-        self.ended = self._counter("sse_streams_ended", "Event streams that have ended, by why.", "reason", ENDINGS)
+        self.replays = self._counter("sse_replays", "Streams that began with a replay, by outcome.", "outcome", REPLAYS)
+        self.ended = self._counter("sse_streams_ended", "Event streams that have ended, by reason.", "reason", ENDINGS)
         self.store_errors = Counter(
             "sse_store_errors", "Times that the store could not be used.", registry=self.registry
         )
@@ -187,13 +189,13 @@ class Metrics:
         )
         self.in_flight_bytes = Gauge(
             "sse_in_flight_bytes",
-            "Bytes held for publishes that are arriving or being stored, and for histories that are being sent.",
+            "Bytes of publishes that arrive or are being stored, and of histories that are being sent.",
             registry=self.registry,
         )
         self.registry.register(_HubCollector(statistics, self._limit_hits, restarts))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        psutil.cpu_percent(None)  # the first call has nothing to compare with and says 0
+        psutil.cpu_percent(None)  # the first call has nothing to compare with and returns 0
         self._previous = self._totals()
 
     @property
@@ -202,7 +204,7 @@ class Metrics:
         return time.monotonic() - self._began
 
     def _counter(self, name: str, about: str, label: str, values: Sequence[str]) -> Counter:
-        """A counter whose values are all there from the beginning, so that a rise from nothing shows."""
+        """A counter with all its label values from the beginning, so that Prometheus sees the first rise."""
         counter = Counter(name, about, [label], registry=self.registry)
         for value in values:
             counter.labels(value)
@@ -214,7 +216,7 @@ class Metrics:
         logger.info("limit met: %s", limit, extra={"about": about})
 
     async def measure_lag(self) -> None:
-        """Until cancelled, note how late the event loop is."""
+        """Measure the lag of the event loop, until cancelled."""
         while True:
             due = time.perf_counter() + _LAG_PERIOD
             await asyncio.sleep(_LAG_PERIOD)
@@ -224,7 +226,7 @@ class Metrics:
         """Count an answer; event streams count when they begin."""
         self._requests += 1
         self._errors += status >= 400
-        method = method if method in _METHODS else "other"  # before it is a key: anybody can invent one
+        method = method if method in _METHODS else "other"  # a client can invent methods
         answered = self._counters.get((route, method, status))
         if answered is None:
             answered = self._answered.labels(route, method, status)
@@ -232,7 +234,7 @@ class Metrics:
         answered.inc()
 
     def timed(self, flush: Callable[[], None]) -> Callable[[], None]:
-        """The flush, which notes how long after this call it was done."""
+        """The flush, with a measurement of the time from this call to its end."""
         begun = time.perf_counter()
 
         def measured() -> None:
@@ -265,7 +267,7 @@ class Metrics:
         }
 
     def share(self) -> None:
-        """Note the figures of this worker for the others."""
+        """Write the figures of this worker for the others."""
         statistics = self._statistics()
         figures = Figures(
             statistics.subscribers, statistics.published, statistics.delivered, self._requests, self._errors

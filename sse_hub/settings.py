@@ -1,7 +1,6 @@
-"""The settings: one table of flag, variable, default, unit and help. The command line, `--help` and the README are made
-from it.
+"""The settings: one table of flag, variable, default, unit and help. The command line and `--help` are made from it.
 
-SettingError   a value that cannot be used; says what came and what would be right
+SettingError   a value cannot be used; the message says what came and what would be right
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ def _setting(default: object, read: Callable[[str], object], unit: str, help: st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What can be set. Durations are seconds but where the name or the table says otherwise."""
+    """The settings. Durations are in seconds unless the name or the table gives another unit."""
 
     host: tuple[str, ...] = _setting(
         ("127.0.0.1",),
@@ -158,7 +157,7 @@ class Settings:
     )
     history: int = _setting(1000, _whole(0), "events", "events retained for each channel, for replay and resuming")
     cache: int = _setting(
-        1000, _whole(0), "events", "of these, events held in memory; older ones are read from a store that keeps them"
+        1000, _whole(0), "events", "events of each channel held in memory; older ones are read from SQLite or Redis"
     )
     history_age: float = _setting(3600.0, _seconds, "s", "time for which an event is retained")
     history_bytes: int = _setting(
@@ -168,39 +167,42 @@ class Settings:
         1 << 30,
         _whole(1),
         "bytes",
-        "retained in memory in all; the channel that was quiet longest goes first",
+        "bytes of all channels retained in memory; the channel that was quiet longest goes first",
     )
     max_channels: int = _setting(
-        100_000, _whole(1), "", "channels known at once; of more, the one that was quiet longest is forgotten"
+        100_000, _whole(1), "", "channels known at once; past it, the channel that was quiet longest is forgotten"
     )
     max_subscribers: int = _setting(
-        10_000, _whole(1), "", "subscribers served at once; a further one is asked to come back"
+        10_000, _whole(1), "", "subscribers served at once; a further one is asked to try again later"
     )
-    max_subscribers_per_address: int = _setting(1000, _whole(1), "", "of these, subscribers from one address")
+    max_subscribers_per_address: int = _setting(1000, _whole(1), "", "subscribers from one address at once")
     max_channels_per_connection: int = _setting(
         100,
         _whole(1),
         "",
-        "channels and patterns that one stream may name, stars in all its patterns, and channels of one broadcast",
+        "channels and patterns of one stream, stars in all its patterns together, and channels of one broadcast",
     )
     max_replay: int = _setting(
-        10_000, _whole(1), "events", "most that replay= may ask for, and events that are looked at to find them"
+        10_000, _whole(1), "events", "largest replay=, and the number of events that one replay reads"
     )
-    max_batch: int = _setting(10_000, _whole(1), "events", "events that one batch may publish")
+    max_batch: int = _setting(10_000, _whole(1), "events", "events in one batch")
     max_in_flight: int = _setting(
         128 << 20,
         _whole(1),
         "bytes",
-        "held in all for publishes that are arriving or being stored, and for histories that are being sent",
+        "memory for all publishes and answers that are on their way",
     )
     max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
     max_header: int = _setting(8190, _whole(256), "bytes", "longest request line, and longest header field")
-    max_idempotency_keys: int = _setting(10_000, _whole(1), "", "answers kept for an Idempotency-Key to come again")
+    max_idempotency_keys: int = _setting(10_000, _whole(1), "", "answers kept for repeated Idempotency-Keys")
     publish_rate: float = _setting(
-        0.0, _count, "events/s", "that a token, or an address without one, may publish in the long run; 0 is any number"
+        0.0,
+        _count,
+        "events/s",
+        "events that one token, or one address without a token, may publish in the long run; 0 is no limit",
     )
     request_timeout: float = _setting(
-        60.0, _seconds, "s", "time in which a request has to arrive whole; a connection without one is closed after it"
+        60.0, _seconds, "s", "time in which a request has to arrive; a connection without a request is closed after it"
     )
     jwt_key: str = _setting(
         "",
@@ -209,42 +211,44 @@ class Settings:
         "turns tokens on: a secret of at least 32 bytes, or a public key in PEM; @FILE reads it",
         secret=True,
     )
-    jwks_url: str = _setting("", _url, "url", "turns tokens on: where the issuer of tokens publishes its keys")
-    jwt_issuer: str = _setting("", str, "iss", "the issuer (iss) that every token has to name")
-    jwt_audience: str = _setting("", str, "aud", "the audience (aud) that every token has to contain")
+    jwks_url: str = _setting(
+        "", _url, "url", "turns tokens on: URL at which the issuer of the tokens publishes its keys"
+    )
+    jwt_issuer: str = _setting("", str, "iss", "issuer (iss) that every token must have")
+    jwt_audience: str = _setting("", str, "aud", "audience (aud) that every token must have")
     anonymous: str = _setting(
         "",
         _choice("none", "subscribe", "all"),
         "",
-        "what may be done without a token: none, subscribe or all (default: none with a key; without one, all at a "
-        "loopback address, subscribe at another)",
+        "rights of a request without a token: none, subscribe or all (default: none if there is a key; if there is no "
+        "key, all at a loopback address and subscribe at others)",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         (),
         _hosts,
         "hosts",
-        "names by which this server may be asked for, with commas between them (default: any, but "
-        "only localhost and addresses while anybody may publish at a loopback address)",
+        "host names that the server answers to, with commas between them (default: all; but only localhost and "
+        "addresses while requests without a token may publish at a loopback address)",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         _networks,
         "networks",
-        "proxies whose X-Forwarded-For, -Proto, Forwarded and X-Request-ID are believed",
+        "proxies that the server trusts: their X-Forwarded-For, X-Forwarded-Proto, Forwarded and X-Request-ID count",
     )
-    tls_cert: str = _setting("", _path, "file", "certificate chain in PEM: serve by TLS; read again at SIGHUP")
-    tls_key: str = _setting("", _path, "file", "its private key in PEM, if that is another file")
+    tls_cert: str = _setting("", _path, "file", "certificate chain in PEM; turns TLS on; read again at SIGHUP")
+    tls_key: str = _setting("", _path, "file", "private key of the certificate in PEM, if it is in another file")
     retry: int = _setting(
-        3000, _whole(1), "ms", "reconnection time given to clients, drawn for each from ±50 % of this"
+        3000, _whole(1), "ms", "reconnection time of clients; each gets a random value within ±50 % of it"
     )
     ping: float = _setting(15.0, _seconds, "s", "time between two comment pings on a connection")
-    send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts nothing for so long is aborted")
+    send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts no data for this time is aborted")
     drain: float = _setting(10.0, _seconds, "s", "time in which all streams end after SIGTERM or SIGINT")
     compress: bool = _setting(
-        False, _switch, "", "compress event streams, once for everybody, for clients that accept gzip"
+        False, _switch, "", "compress event streams for clients that accept gzip, once for all of them"
     )
     cors_origin: tuple[str, ...] = _setting(
-        ("*",), _origins, "", "origins whose pages may read answers, with commas between them; * is any"
+        ("*",), _origins, "", "origins whose pages may read answers, with commas between them; * is every origin"
     )
     loop: str = _setting(
         "auto", _choice("auto", "asyncio", "uvloop"), "", "event loop: auto takes uvloop where it is installed"
@@ -253,8 +257,8 @@ class Settings:
         1,
         _whole(1, MAX_WORKERS),
         "",
-        "processes that serve, one for each core; without a store redis://… they share a Valkey that is started for "
-        "them; not on Windows; limits hold for each worker",
+        "processes that serve, best one for each core; without a store redis://… the server starts a Valkey that they "
+        "share; not on Windows; limits hold for each worker",
     )
     no_demo: bool = _setting(False, _switch, "", "do not publish the demonstration feed")
     node: str = _setting("", _text, "", "name of this node in the metrics (default: the host's name)")
@@ -264,16 +268,16 @@ class Settings:
     )
     log_format: str = _setting("text", _choice("text", "json"), "", "text or json, one line each")
     remarks: tuple[str, ...] = ()
-    """What an operator should know of how they were read."""
+    """Notes for the operator about how the settings were read."""
 
     @property
     def address(self) -> Address:
-        """Where the store is."""
+        """The address of the store."""
         return Address.read(self.store)
 
     @property
     def reachable_host(self) -> str:
-        """The first address that it listens at, as this machine can reach it."""
+        """The first address of `host`, in a form that this machine can connect to."""
         host = self.host[0]
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
@@ -283,7 +287,7 @@ class Settings:
 
     @classmethod
     def read(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-        """Settings from flags, by the names of the fields here, and from the environment where a flag is not given.
+        """Read settings from flags, by field name, and from the environment. A flag wins over a variable.
 
         :raises SettingError: if a value cannot be used.
         """
@@ -293,15 +297,15 @@ class Settings:
             if text is None:
                 continue
             if row.name == "port" and row.name not in given and text.startswith("tcp://"):
-                # What Kubernetes sets for a Service named `sse`.
+                # Kubernetes sets this variable for a Service named `sse`.
                 values["remarks"] = (
-                    f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; passed over",
+                    f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; it is ignored",
                 )
                 continue
             values[row.name] = row.value(text, row.flag if row.name in given else row.variable)
         if values.get("jwt_key") and values.get("jwks_url"):
             raise SettingError(
-                "--jwt-key and --jwks-url exclude each other: tokens are checked by one's own key or an issuer's"
+                "--jwt-key and --jwks-url exclude each other: give the key, or the URL of the issuer's keys"
             )
         if values.get("tls_key") and not values.get("tls_cert"):
             raise SettingError("--tls-key needs --tls-cert, the certificate that it belongs to")
@@ -321,9 +325,9 @@ class Row:
     """Whether its value must not be shown."""
 
     def value(self, text: str, source: str) -> object:
-        """What a text means for this setting.
+        """The value that a text gives this setting.
 
-        :param source: the flag or the variable that it comes from.
+        :param source: the flag or the variable that the text comes from.
         :raises SettingError: if it cannot be used.
         """
         try:
@@ -362,9 +366,9 @@ def table() -> list[Row]:
 
 
 def url_of(settings: Settings, port: int | None = None) -> str:
-    """The URL of the page, as somebody at this machine can open it.
+    """The URL of the page, for a browser on this machine.
 
-    :param port: the one that was taken, where that is not the one that is set.
+    :param port: the port in use, if it differs from the setting.
     """
     host, port = settings.reachable_host, settings.port if port is None else port
     scheme = "https" if settings.tls_cert else "http"

@@ -1,4 +1,4 @@
-"""The three streams that a process is given, or not: they may be closed, full, or read by nobody."""
+"""Standard input, output and error, which may be closed, full, or without a reader."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["complain", "secure"]
 
 
 def secure() -> None:
-    """Open what is closed of standard input, output and error as the null device.
+    """Open each of standard input, output and error that is closed as the null device.
 
-    The next file that is opened would get the free number: lines of the log would go into a socket or a database, and
-    uvloop ends the process when it finds its own descriptor among them.
+    Otherwise the next opened file would get its number. Log lines would go into a socket or a database, and uvloop ends
+    the process when one of its descriptors has such a number.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def complain(message: str) -> None:
-    """Write a line to standard error, if that can be done."""
+    """Write a line to standard error; do nothing if that is impossible."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Tasks that run for as long as the application does: they are watched, and one that fails begins anew."""
+"""Background tasks: they run as long as the application, and a task that fails is started again."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _PATIENCE = 1.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _SOUND = 60.0
-"""Seconds after which a task that began anew is sound again: its next failure is a new one, and is logged."""
+"""Seconds after which a restarted task counts as sound again. Its next failure is then logged."""
 
 
 class Background:
-    """Starts such tasks, and counts how often each had to begin anew.
+    """Starts background tasks and counts their restarts.
 
-    A task handles the errors that it knows. What it does not know is a mistake, of ours or of a library; that must not
-    leave a server behind that lives and does nothing. It is logged with its traceback, once, and the task is started
-    again, after a pause that grows while it keeps failing.
+    A task handles the errors that it expects. Any other error is a bug, in this code or in a library. It must not leave
+    a server that lives and does nothing. So it is logged once with its traceback, and the task is started again after a
+    pause, which grows if the task keeps failing.
     """
 
     def __init__(self) -> None:
         self.restarts = Counter[str]()
-        """By the name of the task."""
+        """Restarts by the name of the task."""
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Run it in a task until that is cancelled, or `run` returns."""
+        """Run a function in a task until the task is cancelled or the function returns."""
         self.restarts[name] += 0
         return asyncio.create_task(self._run(name, run), name=name)
 
@@ -47,7 +47,7 @@ class Background:
                     pause, logged = _FIRST_PAUSE, ""
                 self.restarts[name] += 1
                 if repr(error) != logged:
-                    logger.exception("the task %s failed; it begins anew", name)
+                    logger.exception("the task %s failed; it is started again", name)
                     logged = repr(error)
             else:
                 return
@@ -56,10 +56,10 @@ class Background:
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended.
+    """Cancel a task, again and again until it has ended.
 
-    Once is not enough for one that talks to Redis: where a cancellation meets an answer or a timeout, its client may
-    raise that instead, and a loop that goes on after errors goes on for ever.
+    One cancellation is not enough for a task that talks to Redis. If it comes together with an answer or a timeout, the
+    client may raise the timeout instead, and a loop that continues after errors would continue for ever.
     """
     while not task.done():
         task.cancel()

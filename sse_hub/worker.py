@@ -1,4 +1,4 @@
-"""Which of the workers of one server this process is, and the figures that they share.
+"""The number of this process among the workers of one server, and the figures that the workers share.
 
 The figures are shared memory with a row for each worker. It is made before the workers start, and each inherits it. A
 worker writes its own row and reads all of them, so that it need not ask the others.
@@ -15,11 +15,11 @@ from typing import NamedTuple
 __all__ = ["MAX_WORKERS", "Board", "Figures", "Worker"]
 
 MAX_WORKERS = 256
-"""More than any machine has use for; ids of subscribers are numbered so that their remainder names the worker."""
+"""Enough for any machine. The id of a subscriber modulo this number is the number of its worker."""
 
 
 class Figures(NamedTuple):
-    """What a worker counts."""
+    """The counters of a worker."""
 
     subscribers: int = 0
     published: int = 0
@@ -41,7 +41,7 @@ class Board:
         self._memory = mmap.mmap(-1, rows * _SIZE_BYTES)
 
     def write(self, row: int, figures: Figures) -> None:
-        """Note the figures of a worker: the row is its number."""
+        """Write the figures of a worker into its row."""
         _ROW.pack_into(self._memory, row * _SIZE_BYTES + _SERVING.size, *figures)
 
     def total(self) -> Figures:
@@ -61,7 +61,7 @@ class Board:
         self._memory[row * _SIZE_BYTES : (row + 1) * _SIZE_BYTES] = bytes(_SIZE_BYTES)
 
     def serving(self) -> int:
-        """How many workers serve."""
+        """The number of workers that serve."""
         return sum(_SERVING.unpack_from(self._memory, row * _SIZE_BYTES)[0] for row in range(self._rows))
 
 

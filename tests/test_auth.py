@@ -111,7 +111,7 @@ async def test_a_public_key_is_no_secret() -> None:
         f"{head}.{body}".encode(), public.encode()
     )
     token = f"{head}.{body}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
-    with pytest.raises(Denied, match="its algorithm is 'HS256'; the key is one for RS256"):
+    with pytest.raises(Denied, match="its algorithm is 'HS256'; the key needs RS256"):
         await Tokens(read_key(public)).grant(token)
 
 
@@ -174,7 +174,7 @@ async def test_what_is_no_token_says_so(token: str) -> None:
     [
         ("short", "at least 32 bytes"),
         ("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----", "a public key in PEM"),
-        ("-----BEGIN PRIVATE KEY-----\n…", "should not have the private one"),
+        ("-----BEGIN PRIVATE KEY-----\n…", "should not have the private key"),
     ],
 )
 def test_a_key_that_cannot_be_used_says_what_can(text: str, said: str) -> None:

@@ -25,12 +25,13 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
-def test_the_readme_lists_every_flag_with_its_variable_and_default(row: Row) -> None:
-    listed = re.findall(r"^\| `(--[a-z-]+)` \| `(SSE_[A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE)
+def test_the_readme_lists_every_flag_with_its_variable_default_and_help(row: Row) -> None:
+    listed = re.findall(r"^\| `(--[a-z-]+)` \| `(SSE_[A-Z_]+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
     mine = [each for each in listed if each[0] == row.flag]
     assert len(mine) == 1
     assert mine[0][1] == row.variable
     assert mine[0][2].startswith(row.shown_default)
+    assert mine[0][3] == row.help
 
 
 def test_the_readme_lists_no_flag_that_is_not_there() -> None:

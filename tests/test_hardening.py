@@ -71,7 +71,7 @@ async def test_the_public_key_taken_for_a_secret() -> None:
     signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
     made = base64.urlsafe_b64encode(signature.sign(unsigned.encode(), PUBLIC.encode())).decode().rstrip("=")
     async with serving(jwt_key=PUBLIC) as server:
-        assert "the key is one for RS256" in await refused(server, f"{unsigned}.{made}")
+        assert "the key needs RS256" in await refused(server, f"{unsigned}.{made}")
         headers = bearer(["*"], key=RSA, algorithm="RS256")
         assert (await server.get("/api/channels", headers=headers))[0].status == 200
 

@@ -24,7 +24,7 @@ async def test_a_task_that_fails_is_logged_once_and_begins_anew_and_that_is_coun
     async with asyncio.timeout(10):
         await third.wait()
     assert background.restarts["example"] == 2
-    assert [record.message for record in caplog.records] == ["the task example failed; it begins anew"]
+    assert [record.message for record in caplog.records] == ["the task example failed; it is started again"]
     await end(task)
 
 

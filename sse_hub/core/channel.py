@@ -1,4 +1,4 @@
-"""The retained events of one channel, and where a cursor stands in them."""
+"""The retained events of one channel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Channel:
         self.floor = floor
         """Id of the newest event that is gone."""
         self.last = floor
-        """Id of the newest event that ever was here."""
+        """Id of the newest event that the channel ever had."""
         self.active_ms = active_ms
         """Unix time in milliseconds of the last event, ephemeral ones included."""
         self.retained_bytes = 0
@@ -41,7 +41,7 @@ class Channel:
         self.retained_bytes += len(event.data)
 
     def drop_oldest(self) -> None:
-        """Let the oldest event go; the floor rises to its id."""
+        """Drop the oldest event; the floor rises to its id."""
         event = self._events[self._first]
         assert event is not None
         assert event.id is not None
@@ -54,8 +54,7 @@ class Channel:
             self._first = 0
 
     def detach(self) -> list[Event | None]:
-        """Let all events go at once; the floor rises to the newest. The events are given to whoever clears them
-        away."""
+        """Drop all events at once; the floor rises to the newest. The caller gets the events and clears them away."""
         events, self._events, self._first, self.retained_bytes = self._events, [], 0, 0
         if events:
             self.floor = self.last
@@ -66,14 +65,14 @@ class Channel:
         return self._events[self._first] if len(self) else None
 
     def after(self, cursor: EventId) -> Iterator[Event]:
-        """Events with an id above the cursor, oldest first. To be used up before the log changes."""
+        """Events with an id above the cursor, oldest first. Use the iterator before the log changes."""
         if cursor >= self.last:
             return iter(())
         start = bisect_right(self._events, cursor, lo=self._first, key=_by_id)
         return (self._at(index) for index in range(start, len(self._events)))
 
     def backwards(self) -> Iterator[Event]:
-        """Events newest first. To be used up before the log changes."""
+        """Events, newest first. Use the iterator before the log changes."""
         return (self._at(index) for index in range(len(self._events) - 1, self._first - 1, -1))
 
     def _at(self, index: int) -> Event:

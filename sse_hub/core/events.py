@@ -1,4 +1,4 @@
-"""Events, their ids, and the names they go by."""
+"""Events, their ids, and the names of channels, patterns and types."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EventId(NamedTuple):
     ms: int
     """Unix time in milliseconds at which the event was accepted, or later if the clock went backwards."""
     sequence: int
-    """Tells the events of one millisecond apart."""
+    """The number of the event within its millisecond."""
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.sequence}"
@@ -56,13 +56,13 @@ class EventId(NamedTuple):
     def parse(cls, text: str) -> EventId:
         """Read an id from text.
 
-        :raises ValueError: if the text is not `<unix milliseconds>-<sequence>`, or a part needs more than 63 bits: no
-            id of a hub does.
+        :raises ValueError: if the text is not `<unix milliseconds>-<sequence>`, or if a part needs more than 63 bits,
+            which no id of a hub does.
         """
         match = _ID.fullmatch(text)
         id = None if match is None else cls(int(match[1]), int(match[2]))
         if id is None or max(id) >= 1 << 63:
-            raise ValueError(f"{text[:60]!r} is no event id; an id looks like 1763949600123-0")
+            raise ValueError(f"{text[:60]!r} is not an event id; an id looks like 1763949600123-0")
         return id
 
     def next(self) -> EventId:
@@ -70,16 +70,16 @@ class EventId(NamedTuple):
         return EventId(self.ms, self.sequence + 1) if self.sequence < _LAST_SEQUENCE else EventId(self.ms + 1, 0)
 
     def following(self, now_ms: int) -> EventId:
-        """The next id to give out at `now_ms`: never smaller than this one, whatever the clock does."""
+        """The next id at the time `now_ms`. It is above this one, even if the clock has gone back."""
         return EventId(now_ms, 0) if now_ms > self.ms else EventId(self.ms, self.sequence + 1)
 
     def preceding(self) -> EventId:
-        """An id below this one and above every id that was given out before it."""
+        """The highest id below this one."""
         return EventId(self.ms, self.sequence - 1) if self.sequence else EventId(self.ms - 1, _LAST_SEQUENCE)
 
 
 class Draft(NamedTuple):
-    """What somebody wants published. The store makes an event of it."""
+    """An event before the store has accepted it."""
 
     channel: str
     type: str
@@ -87,8 +87,7 @@ class Draft(NamedTuple):
     ephemeral: bool = False
 
     def accepted(self, id: EventId, ms: int) -> Event:
-        """The event that it becomes with this id, accepted at this Unix time in milliseconds. An ephemeral event has no
-        id."""
+        """The event with this id, accepted at this Unix time in milliseconds. An ephemeral event gets no id."""
         return Event(None if self.ephemeral else id, self.channel, self.type, self.data, ms)
 
 
@@ -102,12 +101,12 @@ class Event:
     type: str
     data: str
     ms: int
-    """Unix time in milliseconds at which the event was accepted. The id may be ahead of it: ids never go back, clocks
-    do."""
+    """Unix time in milliseconds at which the event was accepted. The id may be ahead of it, because a clock can go back
+    and ids cannot."""
     frame: bytes | None = field(default=None, init=False, repr=False)
-    """The event as it stands on the wire, once `wire.encode` was asked for it."""
+    """The bytes of the event on the wire, kept by `wire.encode`."""
     envelope: bytes | None = field(default=None, init=False, repr=False)
-    """The same in the form of `envelope=1`."""
+    """Its bytes in the form of `envelope=1`."""
 
     def as_json(self) -> dict[str, str | None]:
         """The event as the envelope and the history show it."""
@@ -127,9 +126,9 @@ def timestamp(ms: int) -> str:
 
 
 def compact_json(value: object) -> str:
-    """A value as JSON on one line, without spaces, in the characters that it has.
+    """A value as JSON on one line, without spaces. Characters outside ASCII are not escaped.
 
-    :raises ValueError: for a number that JSON does not have (RFC 8259, section 6): infinity, or none at all.
+    :raises ValueError: for infinity and NaN, which JSON does not have (RFC 8259, section 6).
     """
     return _encode(value)
 
@@ -137,11 +136,11 @@ def compact_json(value: object) -> str:
 def check_channel(name: str) -> str:
     """Return the channel name.
 
-    :raises ValueError: if it is none by the contract, section 1.
+    :raises ValueError: if it is not a channel name (docs/protocol.md, section 1).
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(
-            f"{name[:140]!r} is no channel name: 1 to 128 characters are allowed, without control characters, "
+            f"{name[:140]!r} is not a channel name: 1 to 128 characters are allowed, without control characters, "
             "white space, '/', ',', '*' or '?'; for example sensors.kitchen"
         )
     return name
@@ -150,7 +149,7 @@ def check_channel(name: str) -> str:
 def check_pattern(pattern: str) -> str:
     """Return the channel name or pattern.
 
-    :raises ValueError: if it is neither by the contract, section 1.
+    :raises ValueError: if it is neither (docs/protocol.md, section 1).
     """
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError(
@@ -166,12 +165,12 @@ def check_pattern(pattern: str) -> str:
 def check_type(type: str, *, reserved: bool = False) -> str:
     """Return the event type.
 
-    :param reserved: whether it may be one of the hub's own, which nobody may publish but anybody may name.
+    :param reserved: whether the hub's own types are allowed. They can be filtered by, but not published.
     :raises ValueError: if it has a forbidden length or character, or is one of the hub's own.
     """
     if _TYPE.fullmatch(type) is None:
         raise ValueError(
-            f"{type[:140]!r} is no event name: 1 to 128 characters are allowed, none of them a control character"
+            f"{type[:140]!r} is not an event name: 1 to 128 characters are allowed, none of them a control character"
         )
     if type in RESERVED_TYPES and not reserved:
         raise ValueError(f"the event name {type!r} is the hub's own; choose another")
@@ -179,10 +178,10 @@ def check_type(type: str, *, reserved: bool = False) -> str:
 
 
 def matches(pattern: str, channel: str) -> bool:
-    """Whether `*` in the pattern can stand for what the channel has in its place.
+    """Whether the pattern matches the channel; `*` stands for any run of characters.
 
-    Linear in the channel's length for each part of the pattern: a regular expression of many `.*` would take hours on
-    `aaaa…`.
+    The time is linear in the channel's length for each part of the pattern. A regular expression with many `.*` would
+    take hours on `aaaa…`.
     """
     if "*" not in pattern:
         return pattern == channel
@@ -191,7 +190,7 @@ def matches(pattern: str, channel: str) -> bool:
     if len(channel) < len(first) + len(last) or not channel.startswith(first) or not channel.endswith(last):
         return False
     position, end = len(first), len(channel) - len(last)
-    for part in parts:  # the leftmost fit of each part leaves the most room for the next
+    for part in parts:  # the leftmost match of each part leaves the most room for the next
         position = channel.find(part, position, end)
         if position < 0:
             return False
@@ -200,5 +199,5 @@ def matches(pattern: str, channel: str) -> bool:
 
 
 def literals(pattern: str) -> tuple[str, str]:
-    """What every channel that the pattern matches begins with, and ends with."""
+    """The common beginning and the common end of all channels that the pattern matches."""
     return pattern.partition("*")[0], pattern.rpartition("*")[2]

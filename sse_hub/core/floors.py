@@ -1,11 +1,11 @@
-"""Floors: what every channel no longer has, and in which order that was lost.
+"""Floors: the record of lost events, for every channel and in order.
 
-The *floor* of a channel is the id of the newest event that is gone. A cursor at or above it has lost nothing. Floors
-stand in the order in which they rose, and each rise has a number: a subscriber that remembers the number of its last
-look learns of every loss since then, on however many channels, by a look at those that rose meanwhile.
+The *floor* of a channel is the id of its newest event that is gone. A cursor at or above the floor has lost nothing.
+Floors are kept in the order in which they rose, and each rise has a number. A subscriber remembers the number of the
+last rise that it knows, so it learns of all later losses, on any number of channels, by a look at the later rises only.
 
-Floors outlive their channels. When there are too many, the one that rose longest ago becomes the *common floor*, that
-of all channels of which nothing else is known: a loss is then reported too often, and never too seldom.
+Floors outlive their channels. If there are too many, the floor that rose longest ago becomes the *common floor*. It is
+the floor of all channels that have no other. So a loss may be reported too often, but never too seldom.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class _Rise(NamedTuple):
 class Floors:
     """The floors of all channels.
 
-    :param common: the floor of channels of which nothing is known.
-    :param most: channels whose floor is known exactly.
+    :param common: the floor of channels without a floor of their own.
+    :param most: the number of channels that can have a floor of their own.
     """
 
     def __init__(self, common: EventId, most: int) -> None:
         self.losses = 0
         """How often a floor has risen."""
         self.top = common
-        """The highest floor of all channels: a cursor there has lost nothing, whatever it follows."""
+        """The highest floor of all channels. A cursor at or above it has lost nothing on any channel."""
         self._common = _Rise(common, 0)
         self._most = most
         self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last
@@ -71,8 +71,8 @@ class Floors:
             self._common = _Rise(floor, self.losses)
 
     def search(self, subscription: Subscription, cursor: EventId) -> Iterator[bool]:
-        """Whether a cursor has lost events of this subscription, in steps that each take less than a millisecond: True
-        as soon as a loss is found. What rises between two steps is for `risen` to find."""
+        """Find out whether a cursor has lost events of this subscription. Each step takes less than a millisecond and
+        yields True if it has found a loss. `risen` finds floors that rise between two steps."""
         if cursor >= self.top:
             return
         if subscription.exact:
@@ -80,7 +80,7 @@ class Floors:
             return
         yield self._common.floor > cursor
         if "*" in subscription.names and subscription.granted is None:
-            yield True  # the highest floor is that of a channel that it covers
+            yield True  # the subscription covers every channel, so also the one with the highest floor
             return
         rises = list(self._rises.items())
         for begin in range(0, len(rises), _STEP):
@@ -88,8 +88,8 @@ class Floors:
             yield any(floor > cursor and subscription.covers(name) for name, (floor, _) in some)
 
     def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
-        """The highest of the subscription's floors that are above the cursor and have risen since that loss; None if
-        there is none."""
+        """The highest floor of the subscription's channels that is above the cursor and rose after the rise `since`.
+        None if there is none."""
         if subscription.exact:
             rises = [self._rises.get(name, self._common) for name in subscription.names]
             return max((rise.floor for rise in rises if rise.number > since and rise.floor > cursor), default=None)

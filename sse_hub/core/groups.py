@@ -1,4 +1,4 @@
-"""The subscribers of a subscription, in groups that share their bytes. The hub changes all of this; see hub.py."""
+"""Subscribers with equal subscriptions, in groups that share their bytes. Only the hub changes them; see hub.py."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class State(Enum):
 
 
 class StartPosition(NamedTuple):
-    """Where a subscriber begins."""
+    """The position at which a subscriber begins."""
 
     cursor: EventId
     lost: bool = False
     """Whether events after its own cursor are gone."""
     floors: Mapping[str, EventId] = MappingProxyType({})
-    """The floors of a store that are above the cursor, as `ports.Page` has them: what it is informed of already."""
+    """The floors of a store above the cursor, as in `ports.Page`. The subscriber is informed of them at its start."""
     losses: int | None = None
-    """How often floors of the log had risen when nothing was found lost; None if the log was not asked."""
+    """The number of the log's last rise of a floor when no loss was found. None if the log was not asked."""
 
 
 class Subscriber:
@@ -53,19 +53,19 @@ class Subscriber:
     def __init__(self, group: Group, connection: Connection, start: StartPosition, losses: int) -> None:
         self.state = State.BEHIND
         self.cursor = start.cursor
-        """Id of the last event it was handed, while it is BEHIND."""
+        """While BEHIND, the id of the last event that was written to it."""
         self.lost = start.lost
-        """Whether its first cursor had lost events."""
+        """Whether events after its first cursor were gone."""
         self.resumed = False
-        """Whether it began at a cursor of its own, without loss."""
+        """Whether it gave a cursor and has lost nothing."""
         self.replayed: int | None = None
-        """Events handed to it before it was first LIVE; None if no replay was asked for."""
+        """Events written to it before it was LIVE for the first time. None if it asked for no replay."""
         self.group = group
         self.write = connection.write
         self.losses = losses
-        """The losses of the log that it has been informed of, by their number."""
+        """The number of the last rise of a floor of which it has been informed."""
         self.informed = start.floors
-        """The losses of a store that it has been informed of, by the floors."""
+        """The floors of a store of which it has been informed."""
         self._handed_bytes = 0
 
     @property
@@ -78,12 +78,12 @@ class Subscriber:
         return self._handed_bytes + (self.group.flushed_bytes if self.state is State.LIVE else 0)
 
     def count(self, size_bytes: int) -> None:
-        """Count bytes that were written to it alone."""
+        """Count bytes that were written to this subscriber only."""
         self._handed_bytes += size_bytes
 
 
 class Group:
-    """Some of an audience, and the bytes that they get in this turn. How many it may be is the hub's to say."""
+    """A part of an audience, and the bytes for it in this turn of the event loop. The hub limits its size."""
 
     __slots__ = ("audience", "flushed_bytes", "live", "members", "pending", "pending_bytes", "pending_events")
 
@@ -92,7 +92,7 @@ class Group:
         self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
         self.members = 0
         self.pending: list[bytes] = []
-        """Frames; of a shared stream, segments that its flushes have made."""
+        """Frames. In a shared stream, the segments that its flushes have made."""
         self.pending_bytes = 0
         self.pending_events = 0
         self.flushed_bytes = 0
@@ -102,7 +102,7 @@ class Group:
         return self.audience.subscription
 
     def take_pending(self) -> bytes:
-        """What the group gets in this turn, as the bytes that go to the transport; nothing is pending afterwards."""
+        """Return the group's bytes for the transport and leave nothing pending."""
         if self.audience.shared is None:
             data = wrap(self.subscription, self.pending)
         else:
@@ -116,7 +116,7 @@ class Group:
 class Audience:
     """All subscribers of one subscription.
 
-    :param shared: the deflate stream that they have in common; None without compression.
+    :param shared: their common deflate stream. None without compression.
     """
 
     __slots__ = ("groups", "members", "shared", "subscription")
@@ -133,7 +133,7 @@ class Audience:
             self._add(encode(self.subscription, event), events=1)
 
     def add_notice(self, data: bytes) -> None:
-        """Add bytes that are no event."""
+        """Add bytes that are not an event."""
         self._add(data, events=0)
 
     def _add(self, data: bytes, events: int) -> None:
@@ -149,20 +149,20 @@ class Audience:
             self.shared.add(data)
 
     def flush_shared(self) -> None:
-        """Compress what has been added, for all groups: a stream that is shared is flushed for all at one place."""
+        """Compress the added frames for all groups. A shared stream has to be flushed for all its readers at once."""
         segment = b"" if self.shared is None else self.shared.flush()
         for group in self.groups if segment else ():
             if group.live:
                 group.pending.append(segment)
 
     def reset_shared(self) -> None:
-        """Begin the shared stream anew, for somebody who has not read it."""
+        """Begin the shared stream again with a key frame, for a reader that has not read it so far."""
         if self.shared is not None:
             self.shared.reset()
 
 
 class Audiences:
-    """All audiences, and the way from a channel to those that it concerns.
+    """All audiences, and the way from a channel to its audiences.
 
     :param most: subscribers in a group.
     """
@@ -174,7 +174,7 @@ class Audiences:
         self._router = Router[Audience]()
         self._compressors = Compressors()
         self.changed: dict[Subscription, None] | None = None
-        """The subscriptions whose audiences have changed, for a reader that empties it; None if nobody does."""
+        """The subscriptions whose audiences have changed. A reader empties it; without a reader it is None."""
 
     def __iter__(self) -> Iterator[Audience]:
         return iter(self._audiences.values())
@@ -187,11 +187,11 @@ class Audiences:
         return self._router.route(channel)
 
     def forget(self, channel: str) -> None:
-        """Keep nothing for a channel that is no longer used."""
+        """Forget the route of a channel that is no longer used."""
         self._router.forget(channel)
 
     def channels(self, after: str, most: int) -> list[str]:
-        """The channels that are subscribed to by name, sorted, those that come after a name."""
+        """Names of channels that are subscribed to by name, sorted, beginning after a name."""
         return self._router.names(after, most)
 
     def unshared(self) -> list[Audience]:
@@ -199,7 +199,7 @@ class Audiences:
         return list(self._unshared)
 
     def enter(self, subscription: Subscription) -> Group:
-        """A group of this subscription's audience, with one member more."""
+        """Add a member to a group of this subscription's audience; return the group."""
         audience = self._audiences.get(subscription)
         if audience is None:
             is_shared = subscription.gzip and not subscription.unshared
@@ -218,7 +218,7 @@ class Audiences:
         return group
 
     def leave(self, group: Group) -> bool:
-        """Count one member less; say whether the group is gone, which it is when it was the last."""
+        """Remove a member from a group; return whether the group is gone because it was the last one."""
         audience = group.audience
         group.members -= 1
         audience.members -= 1
@@ -234,7 +234,7 @@ class Audiences:
         return True
 
     def members(self, subscription: Subscription) -> int:
-        """How many have this subscription."""
+        """The number of subscribers with this subscription."""
         audience = self._audiences.get(subscription)
         return 0 if audience is None else audience.members
 
@@ -244,6 +244,6 @@ class Audiences:
 
 
 def lost_notice(after: EventId, following: EventId) -> bytes:
-    """The event `lost`: between these two ids, events are gone. It has no id of its own: a client that is cut off here
-    still has the old cursor, and is informed again."""
+    """The event `lost`: between these two ids, events are gone. It has no id, so a client whose connection breaks here
+    still has its old cursor and is informed again."""
     return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")

@@ -1,36 +1,36 @@
-"""The hub: who is subscribed, and how the log's bytes reach them. Theory of operation.
+"""The hub: the registry of subscribers, and the way of the log's bytes to them. Theory of operation.
 
-A subscriber has no queue. The log is the queue, and the subscriber's cursor is its place in it. It is in one of two
-states, and every change from one to the other happens here:
+A subscriber has no queue. The log is the queue, and the subscriber's cursor is its position in it. A subscriber is in
+one of two states, and every change from one to the other happens here:
 
 LIVE
-    It has everything up to the log's head but what its group holds for this turn. Each flush hands it its group's bytes
-    by a plain call, which says whether its connection can take more.
+    The subscriber has everything up to the log's head, except the bytes that its group holds for this turn of the event
+    loop. Each flush writes the group's bytes to it by a plain call, which returns whether its connection can take more.
 BEHIND
-    A flush hands it nothing. Its owner calls `advance` whenever its connection can take more: that writes the next page
-    after its cursor and, when nothing is left, makes it LIVE *in the same call*, so that nothing can be published
-    between the last page and the first flush.
+    A flush writes nothing to the subscriber. Its owner calls `advance` whenever its connection can take more. `advance`
+    writes the next page after the cursor. If nothing is left, it makes the subscriber LIVE *in the same call*, so that
+    nothing can be published between the last page and the first flush.
 
-A first connection with a cursor, one that wants a replay, a stalled telephone and a gap behind another node are all
-BEHIND. A flush whose bytes fill a connection makes its subscriber BEHIND; the bytes were taken, so its cursor is the
-head of that moment.
+A first connection with a cursor, a connection that wants a replay, a stalled phone and a gap behind another node are
+all BEHIND. If the bytes of a flush fill a connection, its subscriber becomes BEHIND. The connection has taken these
+bytes, so its cursor is the head of that moment.
 
-Subscribers with equal subscriptions are an *audience*, in *groups* of limited size. What is published goes into each
-group concerned; `flush` joins a group's frames and hands the same bytes to all of it. A turn of the event loop flushes
-a few groups, the others follow in the next with what was published meanwhile: the more there is to do, the more events
-share a write. A joiner has read the log up to its head; what its group still holds of that is flushed to the others
-first, so that it does not get it twice.
+Subscribers with equal subscriptions are an *audience*, in *groups* of limited size. An event goes into each group of
+each audience that covers its channel. `flush` joins a group's frames and writes the same bytes to all its members. A
+turn of the event loop flushes a few groups. The others follow in the next turn, together with newer events. So the more
+there is to do, the more events share a write. A subscriber that becomes LIVE has read the log up to its head. Its group
+may still hold some of these events, so they are flushed to the other members first. Then no event arrives twice.
 
-A cursor below a floor of its channels cannot be continued from the log. Where the store keeps more than the log
-(`ports.Archive`), the subscriber is fed the store's pages until it reaches the log: BEHIND, too, with `feed` in place
-of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. A
-subscriber on several channels can lose events in one after the other. It is informed whenever a floor above its cursor
-has risen, and of each rise once.
+A cursor below a floor of its channels cannot be continued from the log. If the store keeps more than the log
+(`ports.Archive`), the subscriber gets pages of the store until it reaches the log. This is BEHIND, too, with `feed` in
+place of `advance`. Events that the store no longer has are lost. Without an archive, all events below the floor are
+lost. A subscriber on several channels can lose events of one after the other. It is informed whenever a floor above its
+cursor has risen, and of each rise once.
 
-A store can break off: another node's events may be gone before this one has read them (`lose`), or everything
-(`restart`). The next flush informs subscribers that are LIVE; those that are BEHIND learn it when they get there.
+A store can have a gap: another node's events may be gone before this node has read them (`lose`), or all events may be
+gone (`restart`). The next flush informs LIVE subscribers. A BEHIND subscriber is informed when it gets there.
 
-There is no I/O here and no clock; `schedule` is what the event loop calls `call_soon`.
+There is no I/O here and no clock. `schedule` is the `call_soon` of an event loop.
 """
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ class Hub:
             check_type(type)
         return await self.store.append(drafts)
 
-    # What the store calls
+    # For the store
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Take events from the store, in id order: the only way in."""
+        """Accept events from the store, in the order of their ids. Events enter the hub in no other way."""
         for event in events:
             self.log.append(event)
             for audience in self.audiences.concerned(event.channel):
@@ -118,8 +118,8 @@ class Hub:
         self._flush_soon()
 
     def restart(self, origin: EventId) -> None:
-        """Begin at this id. What the log had is gone; all that follow it are informed that something may be lost. Until
-        `go_on`, the hub is not ready: the store may deliver what it retains."""
+        """Begin at this id with an empty log; all subscribers are informed that events may be lost. The hub is not
+        ready until `go_on`: before that, the store delivers its retained events."""
         for audience in self.audiences:
             self._inform_lost(audience, origin)
         self.log.restart(origin)
@@ -128,13 +128,14 @@ class Hub:
         self._published_before = self._published
 
     def go_on(self, head: EventId) -> None:
-        """Go on from this id, which is above all that was delivered: perhaps even the newest events are gone."""
+        """Be ready, with this id as the lowest possible head: it is above all delivered events, because even the newest
+        events may be gone."""
         self.log.head = max(self.log.head, head)
         self._published = self._published_before
         self.ready = True
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
-        """Note that events of these channels, up to these ids, are gone before the hub got them."""
+        """Note that the hub will never get events of these channels up to these ids."""
         highest: dict[Audience, EventId] = {}
         for channel, floor in floors.items():
             for audience in self.audiences.concerned(channel):
@@ -152,7 +153,7 @@ class Hub:
             self._flush_soon()
 
     def pass_over(self, entries: int) -> None:
-        """Count entries of the store that are none of this hub's."""
+        """Count entries of the store that do not belong to this hub."""
         self._passed_over += entries
 
     # Flushing
@@ -166,7 +167,7 @@ class Hub:
                 self._flush(group)
 
     def flush(self) -> None:
-        """Hand groups what was published for them, as many as one turn of the event loop has time for."""
+        """Write the pending bytes of groups, for as many groups as fit into one turn of the event loop."""
         self._scheduled = False
         writes = 0
         while self._pending and writes < TURN_WRITES:
@@ -176,7 +177,7 @@ class Hub:
         self._flush_soon()
 
     def flush_to(self, subscriber: Subscriber) -> None:
-        """Hand a LIVE subscriber what its group holds for this turn, so that something else can be written after it."""
+        """Write the pending bytes of a LIVE subscriber's group, so that something else can be written after them."""
         if subscriber.state is State.LIVE:
             self._flush(subscriber.group)
 
@@ -197,12 +198,12 @@ class Hub:
         for subscriber in full:
             self._leave_live(subscriber)
             subscriber.state = State.BEHIND
-            subscriber.cursor = self.log.head  # it was handed everything up to there, and lacks nothing of that
+            subscriber.cursor = self.log.head  # everything up to the head has been written to it
             subscriber.losses = self.log.floors.losses
 
     def ping(self, comment: bytes) -> Iterator[None]:
-        """Give a comment to all that are LIVE, in steps: made once for a group, and all that share a deflate stream get
-        the same."""
+        """Write a comment to all LIVE subscribers, in steps. It is encoded once for each group, and in a shared deflate
+        stream it goes to all readers."""
         for number, audience in enumerate(list(self.audiences)):
             audience.add_notice(comment)
             self._note_pending(audience)
@@ -222,15 +223,15 @@ class Hub:
         resumes: bool = False,
         replays: bool = False,
     ) -> Subscriber:
-        """Register a subscriber. It is BEHIND until `advance` has been called as often as that asks for.
+        """Register a subscriber. It is BEHIND until `advance` has brought it to the head of the log.
 
-        :param start: where it begins; see `start.Start.locate`.
-        :param resumes: whether it has a cursor, though perhaps none that can be read.
+        :param start: its start position; see `start.Start.locate`.
+        :param resumes: whether it has a cursor, even a malformed one.
         :param replays: whether it has asked for older events.
         """
         group = self.audiences.enter(subscription)
         floors, lost = self.log.floors, start.lost
-        if start.losses is not None and not lost:  # what has risen since its position was found
+        if start.losses is not None and not lost:  # floors may have risen since its position was found
             lost = floors.risen(subscription, start.cursor, start.losses) is not None
         subscriber = Subscriber(group, connection, start, floors.losses)
         subscriber.lost = lost
@@ -247,12 +248,12 @@ class Hub:
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber)
         subscriber.state = State.GONE
-        subscriber.write = _refuse  # its connection may hold it: the two would be a cycle
+        subscriber.write = _refuse  # its connection may refer to it, and the two would be a cycle
         self._leave(subscriber.group)
 
     def join_shared(self) -> None:
-        """Let those join the shared deflate streams that are LIVE beside them, all at one key frame of each. Called
-        once a second or so, it bounds how often there is one."""
+        """Let subscribers that are LIVE beside a shared deflate stream join it, all of them at one key frame. This is
+        called about once a second, which limits the number of key frames."""
         for audience in self.audiences.unshared():
             for group in list(audience.groups):
                 self._flush(group)
@@ -265,8 +266,8 @@ class Hub:
     # Catching up
 
     def below_log(self, subscriber: Subscriber) -> EventId | None:
-        """Up to where a BEHIND subscriber needs pages of the store, because the log may lack something until there. Its
-        owner then gets one and calls `feed`; `advance` does nothing. None if it goes on from the log."""
+        """The id up to which a BEHIND subscriber needs pages of the store, because the log may not have all events. Its
+        owner then reads a page and calls `feed`; `advance` does nothing. None if the log has all events."""
         floors = self.log.floors
         if self.archive is None or subscriber.state is not State.BEHIND or subscriber.cursor >= floors.top:
             return None
@@ -274,10 +275,10 @@ class Hub:
         if subscription.exact:
             floor = max(map(floors.of, subscription.names))
             return floor if floor > subscriber.cursor else None
-        return floors.top  # the store knows exactly; to find out here may take a look at every channel
+        return floors.top  # the store knows the exact id; to find it here could need a look at every channel
 
     def advance(self, subscriber: Subscriber) -> bool:
-        """While BEHIND, write the next page; say whether more may be left. Nothing happens in another state."""
+        """Write the next page to a BEHIND subscriber; return whether more may be left. In other states, do nothing."""
         if subscriber.state is not State.BEHIND or self.below_log(subscriber) is not None:
             return subscriber.state is State.BEHIND
         notice = self._notice_loss(subscriber)
@@ -289,7 +290,7 @@ class Hub:
         return subscriber.state is State.BEHIND
 
     def feed(self, subscriber: Subscriber, after: EventId, page: EncodedPage) -> None:
-        """Write a page of the store, which begins at `after`."""
+        """Write a page of the store that begins at `after`."""
         if subscriber.state is not State.BEHIND or subscriber.cursor != after:
             return
         informed, subscriber.informed = subscriber.informed, page.floors
@@ -298,7 +299,7 @@ class Hub:
         self._hand(subscriber, notice, page, caught_up=False)
 
     def _hand(self, subscriber: Subscriber, notice: bytes, page: EncodedPage, *, caught_up: bool) -> bool:
-        """Write a page and move the cursor to its end; say whether the connection can take more."""
+        """Write a page and move the cursor to its end; return whether the connection can take more."""
         subscription = subscriber.subscription
         subscriber.cursor = page.reached
         written = [wrap(subscription, [notice])] if notice else []
@@ -316,7 +317,7 @@ class Hub:
         return subscriber.write(data) if data else True
 
     def _notice_loss(self, subscriber: Subscriber) -> bytes:
-        """What informs a subscriber of events that have gone from the log since it was informed last; nothing if it
+        """The notice for a subscriber of events that have gone from the log since the last notice; nothing if it
         lacks none."""
         floors = self.log.floors
         since, subscriber.losses = subscriber.losses, floors.losses
@@ -349,7 +350,7 @@ class Hub:
         if self.audiences.leave(group):
             self._pending.pop(group, None)
 
-    # What others ask
+    # For readers
 
     def expire(self, now_ms: int) -> bool:
         """Let go some of what has become too old in the log; say whether there is more."""

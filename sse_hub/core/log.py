@@ -32,7 +32,7 @@ from .subscription import Subscription, keys
 __all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
 
 EVENT_BYTES = 512
-"""What an event costs besides its data, about: objects, frame, its place in the list. Counted for the limit in all, so
+"""Approximate cost of an event besides its data: objects, frame, places in lists. It counts for the limit in all, so
 that empty that empty events have one, too."""
 _BACK_MS = 1000
 """A clock that goes back by more than this was set; by less, it is being slewed."""
@@ -44,30 +44,30 @@ _LOOK = 1000
 _STEP = 2000
 """Events that one step of expiring drops or clears away, in about 3 ms."""
 _STEP_OF_APPEND = 64
-"""The same, of one publish: as it adds one event, what is too much becomes less."""
+"""The same for one publish. A publish adds one event and drops more than one, so any excess shrinks."""
 _LAST = chr(0x10FFFF)
 
 _by_id = attrgetter("id")
 
 
 class Expired(NamedTuple):
-    """What has been let go by age."""
+    """The result of a step of expiring."""
 
     channels: Sequence[str]
-    """Those that are forgotten."""
+    """Channels that were forgotten."""
     more: bool
-    """Whether there is more to let go."""
+    """Whether there is more to expire."""
 
 
 class Log:
     """The retained events of all channels, in one order of ids.
 
-    :param origin: the id at which this hub begins; nothing before it is known.
+    :param origin: the id at which this hub begins. Nothing before it is known.
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
-    :param history_bytes: characters of data retained for each channel; the newest event stays, whatever its size.
-    :param max_channels: channels known at once; the floors of as many that are forgotten are known, too.
-    :param max_retained_bytes: characters of data retained in all, `EVENT_BYTES` added for each event.
+    :param history_bytes: characters of data retained for each channel. The newest event always stays.
+    :param max_channels: channels known at once. The floors of the same number of forgotten channels are known, too.
+    :param max_retained_bytes: characters of data retained in all channels together, plus `EVENT_BYTES` for each event.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class Log:
         """Events retained, of all channels."""
         self._data_bytes = 0
         self.evicted = {"channels": 0, "retained_bytes": 0}
-        """Channels that had to go, by the limit that they were in the way of."""
+        """The number of evicted channels, by the limit for which they were evicted."""
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
         self._names = SortedList[str]()
         self._order = Order()
-        self._detached: list[list[Event | None]] = []  # events that are gone, and have to be cleared away
-        self._discarded: list[list[Any]] = []  # the same, of a log that has begun anew
-        # A heap: for every channel once, a time before which nothing in it can expire. The number tells apart channels
-        # of one name; those that have been evicted stand here until they are met, or are more than the others.
+        self._detached: list[list[Event | None]] = []  # dropped events that are still in the order
+        self._discarded: list[list[Any]] = []  # lists of an earlier log, to be emptied in steps
+        # A heap with one entry for every channel: a time before which nothing in it can expire. The number
+        # distinguishes channels of one name. Entries of evicted channels stay until they are met or are the majority.
         self._due: list[tuple[int, int, Channel]] = []
         self._numbers = count()
         self._latest_ms = 0  # the latest time seen
@@ -124,7 +124,7 @@ class Log:
         self.retained = self._data_bytes = 0
 
     def lose(self, name: str, floor: EventId) -> None:
-        """Forget the events of a channel, of which those up to the floor are gone."""
+        """Note that the events of a channel up to the floor are gone; forget its older events."""
         channel = self._channels.get(name)
         if channel is None:
             if floor > self.floors.of(name):
@@ -140,14 +140,12 @@ class Log:
         return self._channels.get(name)
 
     def names(self, after: str, most: int) -> list[str]:
-        """Names of channels, sorted, those that come after a name."""
+        """Names of channels, sorted, beginning after a name."""
         return list(islice(self._names.irange(after, inclusive=(False, True)), most))
 
     def append(self, event: Event) -> Channel:
-        """Put an event at the end of its channel, or only note its channel if it is ephemeral.
-
-        What exceeds the channel's bounds goes.
-        """
+        """Add an event to its channel and drop events that exceed the channel's limits. Of an ephemeral event, only the
+        channel is noted."""
         channel = self._channels.get(event.channel)
         if channel is None:
             channel = self._channels[event.channel] = Channel(event.channel, self.floors.of(event.channel), event.ms)
@@ -169,10 +167,10 @@ class Log:
         return channel
 
     def expire(self, now_ms: int) -> Expired:
-        """Let go some of what has become too old.
+        """Drop some of the events that are too old.
 
-        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
-        ever used.
+        A channel that is empty and has been quiet for that time is forgotten, so that the log does not grow with the
+        number of channels ever used.
         """
         if now_ms < self._latest_ms - _BACK_MS:
             self._set_back(now_ms)
@@ -194,9 +192,8 @@ class Log:
         return Expired(forgotten, left <= 0)
 
     def make_room(self) -> Sequence[str]:
-        """Let channels go while there are too many, or too much is retained in all; return their names. The channel
-        that was quiet for longest goes first, and the one that is being used last: of that one, only its oldest
-        events."""
+        """Evict channels while there are too many channels or bytes; return their names. The channel that was quiet for
+        longest goes first. The last channel stays and loses only its oldest events."""
         gone = []
         while len(self._channels) > self._max_channels or (self._overfull and len(self._channels) > 1):
             channel = next(iter(self._channels.values()))
@@ -214,7 +211,7 @@ class Log:
 
     @property
     def retained_bytes(self) -> int:
-        """What is retained in all, each event with `EVENT_BYTES`."""
+        """The bytes of all retained events, each with `EVENT_BYTES`."""
         return self._data_bytes + self.retained * EVENT_BYTES
 
     @property
@@ -226,7 +223,7 @@ class Log:
         self._names.remove(channel.name)
 
     def _detach(self, channel: Channel) -> None:
-        """Let all events of a channel go at once, however many; they are cleared away a few at a time."""
+        """Drop all events of a channel at once. `_clear_away` removes them from the order, a few at a time."""
         if not len(channel):
             return
         self.retained -= len(channel)
@@ -235,7 +232,7 @@ class Log:
         self.floors.raise_to(channel.name, channel.floor)
 
     def _clear_away(self, most: int) -> int:
-        """Clear away some of the events that are gone; return how many."""
+        """Clear away some of the dropped events; return their number."""
         cleared = 0
         while self._detached and cleared < most:
             events = self._detached[-1]
@@ -266,7 +263,7 @@ class Log:
         self.floors.raise_to(channel.name, channel.floor)
 
     def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
-        """Events above the cursor, by id; those of other channels may be among them. To be used up before the log
+        """Events above the cursor, by id. Events of other channels may be among them. Use the iterator before the log
         changes."""
         channels = self._few(subscription)
         if channels is None:
@@ -275,7 +272,7 @@ class Log:
         return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
 
     def _here(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Of these events, those that are not gone."""
+        """Those of these events that are not dropped."""
         return filter(self._is_here, events) if self._detached else events
 
     def _is_here(self, event: Event) -> bool:
@@ -291,23 +288,23 @@ class Log:
         return cursor <= self.head and (cursor <= self.floors.top or cursor == self.head or self._order.holds(cursor))
 
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
-        """The id of the subscription's first retained event above a floor, or the lowest that it can have."""
+        """The id of the subscription's first retained event above a floor, or the lowest id that it can have."""
         for event in islice(self.after(subscription, floor), _LOOK):
             if subscription.covers(event.channel) and event.id is not None:
                 return event.id
         return floor.next()
 
     def start(self, subscription: Subscription) -> EventId:
-        """A cursor after which every retained event of the subscription comes."""
+        """A cursor below every retained event of the subscription."""
         channels = self._few(subscription)
         oldest = [self._order.oldest] if channels is None else [channel.oldest for channel in channels]
         ids = [event.id for event in oldest if event is not None and event.id is not None]
         return min(ids).preceding() if ids else self.head
 
     def back(self, subscription: Subscription, count: int, most: int) -> EventId | None:
-        """The cursor after which the last `count` wanted events of the subscription come; None if there are fewer.
+        """The cursor before the last `count` wanted events of the subscription. None if there are fewer.
 
-        :param most: how many events are looked at; if few are wanted, fewer than `count` may then be found.
+        :param most: the number of events to look at. If few of them are wanted, fewer than `count` are found.
         """
         channels = self._few(subscription)
         events = self._here(self._order.backwards()) if channels is None else _newest_first(channels)
@@ -320,7 +317,7 @@ class Log:
         return None
 
     def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
-        """The subscription's channels; None if there may be so many that it is better not to look at each."""
+        """The subscription's channels. None if there may be too many to look at each."""
         if subscription.exact:
             channels = map(self._channels.get, subscription.names)
             granted = subscription.granted
@@ -337,7 +334,7 @@ class Log:
         return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _trim(self, channel: Channel, now_ms: int, most: int) -> int:
-        """Drop what exceeds the channel's bounds, but only so many events; return how many."""
+        """Drop at most `most` events that exceed the channel's limits; return their number."""
         horizon = now_ms - self._history_age_ms
         dropped = 0
         while (
@@ -354,7 +351,7 @@ class Log:
         return dropped
 
     def _accepted_ms(self, event: Event) -> int:
-        """When the event was accepted, by a clock that was right."""
+        """The time at which the event was accepted, corrected if the clock was ahead."""
         if event.ms <= self._set_back_ms or event.id is None or event.id > self._ahead:
             return event.ms
         return self._set_back_ms
@@ -368,6 +365,6 @@ class Log:
 
 
 def _newest_first(channels: Sequence[Channel]) -> Iterator[Event]:
-    """The events of these channels, newest first. To be used up before the log changes."""
+    """The events of these channels, newest first. Use the iterator before the log changes."""
     runs = [channel.backwards() for channel in channels if len(channel)]
     return merge(*runs, key=_by_id, reverse=True)

@@ -1,8 +1,8 @@
 """All retained events of all channels, in the order of their ids.
 
-A subscriber of a broad pattern reads on from its cursor here: a merge of a hundred thousand channels for every page
-would take seconds. An event that is dropped from its channel is taken out, wherever it stands: what is dropped is
-mostly the oldest, which costs nothing to find; any other is found by two binary searches.
+A subscriber of a broad pattern reads here, because a merge of a hundred thousand channels for every page would take
+seconds. An event that is dropped from its channel is removed here, too. Mostly it is the oldest one, which needs no
+search. Any other is found by two binary searches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .events import Event, EventId
 __all__ = ["Order"]
 
 _BLOCK = 512
-"""Events in a block, from which taking one out moves few others."""
+"""Events in a block. To remove one of them moves at most this number."""
 
 
 def _id(event: Event | None) -> EventId:
@@ -30,18 +30,18 @@ class Order:
     def __init__(self) -> None:
         self._blocks: list[list[Event | None]] = []
         self._starts: list[EventId] = []
-        """By block, an id that is not above its first and above all before it."""
-        self._begin = 0  # in the first block, what stands before this index has been taken out
+        """For each block, an id that is at most its first id and above all ids of earlier blocks."""
+        self._begin = 0  # in the first block, the events before this index are removed
 
     def append(self, event: Event) -> None:
-        """Put an event at the end; its id is above all others."""
+        """Add an event at the end. Its id must be above all others."""
         if not self._blocks or len(self._blocks[-1]) >= _BLOCK:
             self._blocks.append([])
             self._starts.append(_id(event))
         self._blocks[-1].append(event)
 
     def remove(self, event: Event) -> None:
-        """Take an event out."""
+        """Remove an event."""
         first = self._blocks[0]
         if first[self._begin] is event:
             first[self._begin] = None  # its data must not wait for the block's end
@@ -66,12 +66,12 @@ class Order:
             self._begin = 0
 
     def detach(self) -> list[list[Event | None]]:
-        """Take all out at once; the blocks are given to whoever clears them away."""
+        """Remove all events at once. The caller gets the blocks and clears them away."""
         blocks, self._blocks, self._starts, self._begin = self._blocks, [], [], 0
         return blocks
 
     def after(self, cursor: EventId) -> Iterator[Event]:
-        """Events with an id above the cursor, oldest first. To be used up before anything changes."""
+        """Events with an id above the cursor, oldest first. Use the iterator before anything changes."""
         index = max(bisect_right(self._starts, cursor) - 1, 0)
         while index < len(self._blocks):
             block = self._blocks[index]
@@ -82,7 +82,7 @@ class Order:
             index += 1
 
     def backwards(self) -> Iterator[Event]:
-        """Events newest first. To be used up before anything changes."""
+        """Events, newest first. Use the iterator before anything changes."""
         for index in range(len(self._blocks) - 1, -1, -1):
             block = self._blocks[index]
             for at in range(len(block) - 1, (self._begin if index == 0 else 0) - 1, -1):

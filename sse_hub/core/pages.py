@@ -1,8 +1,8 @@
-"""Pages that many catch up with: bytes made once for all that stand at the same place.
+"""Pages for catching up: their bytes are made once for all subscribers at the same cursor.
 
 A thousand subscribers that resume at once read the same events. Each page is encoded for the first of them and kept for
-the others, so that memory grows by pages and not by subscribers. Subscribers that come from different places are led
-together: a page ends where a page that is already there begins.
+the others, so that memory grows with the pages and not with the subscribers. Subscribers with different cursors soon
+share pages, too, because a new page ends where an existing page begins.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .wire import encode, wrap
 __all__ = ["PAGE_BYTES", "PAGE_EVENTS", "EncodedPage", "LogPages", "PageCache"]
 
 PAGE_BYTES = 64 << 10
-"""A group flushes early and a page ends at this size: with asyncio's high-water mark of the same size, a slow
-connection holds two at most, and one event."""
+"""Size at which a group is flushed early and a page ends. asyncio's high-water mark has the same size, so a slow
+connection holds at most two pages and one event."""
 PAGE_EVENTS = 1000
-"""Events looked at for one page. A type filter that wants one in a million must not hold up the loop: 1,000 take less
-than a millisecond."""
+"""Events looked at for one page: 1,000 take less than a millisecond. A type filter that wants one event in a million
+must not block the event loop."""
 _KEPT = 256
 """Pages kept."""
 _KEPT_BYTES = 32 << 20
-"""Bytes of them: an event of the largest size makes a page as large as itself."""
+"""Bytes of all kept pages. A page can be as large as the largest event."""
 _NOTHING_GONE: Mapping[str, EventId] = {}
 
 
@@ -39,13 +39,13 @@ class EncodedPage(NamedTuple):
     events: int
     data: bytes
     full: bool = False
-    """Whether it ends because it is large enough, not because there is no more."""
+    """Whether it ended because it was large enough. There may be more events."""
     floors: Mapping[str, EventId] = _NOTHING_GONE
-    """The floors of its channels that were above its beginning when it was read from a store; see `ports.Page`."""
+    """The floors of its channels above its beginning, if it comes from a store; see `ports.Page`."""
     following: EventId = EventId(0, 0)
-    """Id of its first event above all of these, or the lowest that there can be."""
+    """Id of its first event above all these floors, or the lowest possible id."""
     losses: int = 0
-    """How often a floor of the log had risen when it was read from there."""
+    """The number of the log's last rise of a floor, if it comes from the log."""
 
     @classmethod
     def of(
@@ -57,10 +57,9 @@ class EncodedPage(NamedTuple):
         floors: Mapping[str, EventId] = _NOTHING_GONE,
         losses: int = 0,
     ) -> EncodedPage:
-        """Encode events that come after a cursor, up to the size of a page; those that the subscription does not want
-        are passed over.
+        """Encode the events after a cursor that the subscription wants, up to the size of a page.
 
-        :param end: where the events lead to, if the page holds all of them.
+        :param end: the cursor at the end of the page, if it holds all events.
         """
         frames: list[bytes] = []
         highest = max(floors.values(), default=after)
@@ -87,7 +86,7 @@ class EncodedPage(NamedTuple):
 
 
 class PageCache:
-    """The pages made last."""
+    """The pages that were used last."""
 
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[Subscription, EventId], EncodedPage] = OrderedDict()
@@ -102,7 +101,7 @@ class PageCache:
         return page
 
     def add(self, subscription: Subscription, after: EventId, page: EncodedPage) -> None:
-        """Keep a full page, in the place of one that is out of date. A page that ended with the log would lack what is
+        """Keep a full page, in place of an outdated one. Other pages are not kept: they would lack the events that are
         published next."""
         if (subscription, after) in self._pages:
             self._drop(subscription, after)
@@ -119,7 +118,7 @@ class PageCache:
             del self._starts[subscription]
 
     def end(self, subscription: Subscription, after: EventId, otherwise: EventId) -> EventId:
-        """Where a page that begins at this cursor should end: where the next one begins."""
+        """The cursor at which a page that begins here should end: the beginning of the next existing page."""
         starts = self._starts.get(subscription, ())
         index = bisect_right(starts, after)
         return min(starts[index], otherwise) if index < len(starts) else otherwise
@@ -128,7 +127,7 @@ class PageCache:
 class LogPages:
     """Pages of a log.
 
-    :param log: the log. It has one of these for as long as it does not begin anew.
+    :param log: the log. After a restart of the log, a new object is needed.
     """
 
     def __init__(self, log: Log) -> None:
@@ -138,11 +137,11 @@ class LogPages:
     def after(self, subscription: Subscription, cursor: EventId) -> EncodedPage:
         """The next page after this cursor."""
         log, floors = self._log, self._log.floors
-        if cursor >= log.head:  # a newcomer that wants no replay, or one that has caught up
+        if cursor >= log.head:  # a new subscriber without a replay, or one that has caught up
             return EncodedPage(cursor, 0, b"")
         known = self._cache.get(subscription, cursor)
         if known is not None and floors.risen(subscription, cursor, known.losses) is None:
-            return known  # nothing of it has gone since
+            return known  # none of its events has gone since
         end = self._cache.end(subscription, cursor, log.head)
         page = EncodedPage.of(subscription, log.after(subscription, cursor), cursor, end, losses=floors.losses)
         if page.full:

@@ -1,15 +1,15 @@
-"""What the hub needs of others, as Protocols.
+"""The hub's requirements of other layers, as Protocols.
 
-Connection      what a subscriber's bytes are written to
-Store           what makes events durable and gives them their ids; every store can do this much
+Connection      takes the bytes of a subscriber
+Store           makes events durable and gives them their ids; every store can do this
 
-and the abilities that only some stores have, each a Protocol of its own:
+Some stores can do more. Each ability is a Protocol of its own:
 
-Archive         it keeps more than the hub's log, and events are read from it in pages
-IdempotentStore it knows an `Idempotency-Key` again, after a restart and on another node
-Cluster         several nodes share it: they count each other's subscribers and agree who does what
+Archive         keeps more than the hub's log; events are read from it in pages
+IdempotentStore recognizes an `Idempotency-Key` after a restart and on another node
+Cluster         is shared by several nodes, which count each other's subscribers and elect a leader
 
-StoreUnavailable is the one error of a store. It passes: trying again later is right.
+StoreUnavailable is the only error of a store. It is temporary: trying again later is right.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 class StoreUnavailable(Exception):
     """The store cannot do this now.
 
-    :param reason: what is wrong, as a sentence for a person.
+    :param reason: a sentence that says what is wrong.
     """
 
     def __init__(self, reason: str) -> None:
@@ -45,36 +45,36 @@ class StoreUnavailable(Exception):
 
 
 class Connection(Protocol):
-    """What a subscriber's bytes are written to."""
+    """Takes the bytes of a subscriber."""
 
     def write(self, data: bytes) -> bool:
-        """Send the bytes without waiting; say whether it can take more at once. After False it calls `advance` when it
-        can."""
+        """Send the bytes without waiting; return whether the connection can take more now. After False, its owner calls
+        `Hub.advance` as soon as it can."""
 
 
 class Store(Protocol):
-    """What makes events durable and gives them their ids."""
+    """Makes events durable and gives them their ids."""
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be published now, as a sentence; None while all is well."""
+        """A sentence that says why nothing can be published now. None if the store works."""
 
     async def open(self) -> None:
-        """Hand the hub what is retained, by `Hub.restart`. What cannot be done now is tried again until `close`: see
-        `trouble`."""
+        """Give the hub the retained events, by `Hub.restart`. If this is impossible now, `trouble` says why, and the
+        store tries again until `close`."""
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Make events of the drafts, all or none, and hand them to `Hub.deliver`; return them once they are safe.
+        """Make events of the drafts, all or none, and give them to `Hub.deliver`; return them once they are safe.
 
-        :raises StoreUnavailable: if that cannot be done, or if nobody knows whether it was.
+        :raises StoreUnavailable: if that is impossible now, or if the outcome is unknown.
         """
 
     async def close(self) -> None:
-        """End, once what was accepted is safe."""
+        """Close the store after all accepted events are safe."""
 
 
 class Retained(NamedTuple):
-    """What is retained of a channel."""
+    """The number and the ids of a channel's retained events."""
 
     channel: str
     events: int
@@ -86,12 +86,12 @@ class Page(NamedTuple):
     """Some of an archive's events."""
 
     events: Sequence[Event]
-    """Those of the subscription's channels, by id, whatever their type."""
+    """Events of the subscription's channels, of all types, by id."""
     reached: EventId
-    """There is nothing more up to this id."""
+    """The page is complete up to this id."""
     floors: Mapping[str, EventId]
-    """By channel, the id of the newest event that the archive no longer has, if that is above `after`: a cursor there
-    has lost events. Under the empty name, the floor of all channels that have none of their own."""
+    """By channel, the id of the newest event that the archive no longer has, if it is above `after`. A cursor below it
+    has lost events. The empty name stands for all channels without a floor of their own."""
 
 
 @runtime_checkable
@@ -99,36 +99,36 @@ class Archive(Protocol):
     """A store that keeps more than the hub's log. Each method raises StoreUnavailable if the store cannot be read."""
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
-        """The oldest events above `after` and not above `upto`, as many as make a page."""
+        """The first page of events above `after`, up to `upto`."""
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
-        """The cursor after which the last `count` wanted events come, or all if there are fewer, found by a look at
-        `most` events; and the floors above it, as a page has them."""
+        """The cursor before the last `count` wanted events, or before all if there are fewer, and the floors above it
+        as in a page. At most `most` events are looked at."""
 
     async def reach(self, id: EventId) -> bool:
-        """Wait until the hub has been handed every event up to this id; False if the store never gave it out.
+        """Wait until the hub has every event up to this id; return False if the store never issued this id.
 
-        :raises StoreUnavailable: also if the hub is too late with it. Late is not lost.
+        :raises StoreUnavailable: also if the hub takes too long. A late event is not a lost event.
         """
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
-        """What the archive retains of each channel, for `count` channels whose names come after this one, by name."""
+        """The retained events of the first `count` channels after this name, sorted by name."""
 
 
 @runtime_checkable
 class IdempotentStore(Protocol):
-    """A store that makes an event of a draft once, however often and wherever it is asked for."""
+    """A store that publishes only once for each key, on all nodes."""
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
-        """Append as `append` does; or, if that was done with this key in the last ten minutes, do nothing. The ids and
-        the memo are those of the first time.
+        """Append like `append`. If this key was used in the last ten minutes, append nothing and return the ids and the
+        memo of that time.
 
-        :raises StoreUnavailable: as `append` does; the same key then finds out what happened.
+        :raises StoreUnavailable: as in `append`. A repetition with the same key finds out what happened.
         """
 
 
 class Exchanged(NamedTuple):
-    """What a node hears of the others."""
+    """News about the other nodes."""
 
     nodes: frozenset[str]
     """Those that are alive."""
@@ -146,7 +146,7 @@ class Cluster(Protocol):
     async def lease(self, name: str) -> bool:
         """Take or renew a lease for ten seconds at most; say whether this node has it.
 
-        :raises StoreUnavailable: if nobody knows.
+        :raises StoreUnavailable: if this is unknown now.
         """
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
@@ -154,5 +154,5 @@ class Cluster(Protocol):
 
         :param changes: by a subscription, as text, how many have it now; 0 for none any more.
         :param all: whether these are all that there are, because the store may have something else of this node.
-        :raises StoreUnavailable: if the store cannot be reached; then nobody knows what it has.
+        :raises StoreUnavailable: if the store cannot be reached.
         """

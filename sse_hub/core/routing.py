@@ -1,11 +1,11 @@
-"""Which audiences a channel concerns.
+"""Routing: finds the audiences of a channel.
 
-A channel asks for its own name, and for the patterns whose literal beginning it has: never for all subscriptions. A
-pattern without a literal beginning is found by its literal end; only one that has neither is tried on every channel.
-Equal patterns of many subscriptions are tried once.
+The router looks for the channel's own name and for patterns with the same literal beginning. It never looks at all
+subscriptions. A pattern without a literal beginning is found by its literal end, and only a pattern without both is
+tried on every channel. Equal patterns of many subscriptions are tried once.
 
-A channel's route is kept, with the version of the patterns that it was made from: patterns that come and go make routes
-out of date all at once, and each is made anew when it is needed next.
+A channel's route is kept with the version of the patterns that it was made from. A new or removed pattern makes all
+routes outdated at once, and each is made again when it is needed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .subscription import Subscription, keys
 __all__ = ["Router"]
 
 _MOST_ROUTES = 200_000
-"""Routes kept. They are made anew in microseconds; keeping those of every channel ever used would cost memory."""
+"""Routes kept. A route is made in microseconds; to keep the routes of all channels ever used would cost memory."""
 
 
 class Entry(Protocol):
-    """What is routed to."""
+    """A target of routes."""
 
     @property
     def subscription(self) -> Subscription: ...

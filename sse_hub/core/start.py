@@ -1,4 +1,4 @@
-"""Where a subscriber begins: what it asks for, and the position that log and store find for that."""
+"""The start of a subscriber: its request, and the position that log and store find for it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _NEVER = EventId(0, 0)
 
 
 class Start(NamedTuple):
-    """What a subscriber asks for."""
+    """The start that a subscriber asks for."""
 
     resumes: bool = False
-    """Whether it has a cursor of an earlier connection, though perhaps none that can be read."""
+    """Whether it has a cursor of an earlier connection, even a malformed one."""
     cursor: EventId | None = None
     """The id of the last event that it has."""
     replay: int | None = None
-    """Without a cursor: how many events back it begins; None for none, and no `live`."""
+    """Without a cursor: the number of events back at which it begins. None for no replay and no `live`."""
 
     async def locate(self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
         """Find the position, for `Hub.subscribe`.
 
-        :param pause: lets others do something between two steps of a long search.
-        :raises StoreUnavailable: if the store has to be read and cannot be.
+        :param pause: lets the event loop do other work between two steps of a long search.
+        :raises StoreUnavailable: if the store has to be read and cannot be read.
         """
         if self.resumes:
             return await self._after_cursor(hub, subscription, pause)
@@ -60,7 +60,7 @@ class Start(NamedTuple):
 
     @staticmethod
     async def _at_the_beginning(hub: Hub, subscription: Subscription) -> StartPosition:
-        """The cursor is none of this hub's: begin at the oldest event."""
+        """Begin at the oldest event, because the cursor is not an id of this hub."""
         if hub.archive is None:
             return StartPosition(hub.log.start(subscription), lost=True)
         page = await hub.archive.page(subscription, _NEVER, hub.log.floors.top)

@@ -1,4 +1,4 @@
-"""What a hub says about itself: a value, which knows no metrics library."""
+"""The figures of a hub: a value that knows no metrics library."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ __all__ = ["Statistics"]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the hub has done since it began, and how it stands."""
+    """Counters since the hub began, and its present state."""
 
     subscribers: int
     behind: int
     subscriptions: int
-    """Different ones. The bytes of an event are made once for each that it concerns."""
+    """Different subscriptions. The bytes of an event are made once for each subscription that covers it."""
     unshared: int
-    """Subscribers whose bytes are compressed apart, until they join the stream that the others share."""
+    """Subscribers whose bytes are compressed separately until they join the shared stream."""
     channels: int
     retained: int
     """Events in the log."""
     retained_bytes: int
-    """Their data, and what they cost besides."""
+    """Bytes of the events in the log, with their approximate cost in memory."""
     published: int
     delivered: int
     """Events handed to connections."""
     delivered_bytes: int
     passed_over: int
-    """Entries of the store that are none of this hub's."""
+    """Entries of the store that do not belong to this hub."""
     lost: int
     """Times that a subscriber was informed of a loss."""
     evicted: Mapping[str, int]

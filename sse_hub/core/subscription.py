@@ -1,4 +1,4 @@
-"""What a subscriber wants, and by which names that is found."""
+"""Subscriptions: channels, patterns and filters of a subscriber, and the names by which it is found."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .events import Event, literals, matches
 __all__ = ["Subscription", "keys", "normal"]
 
 _MOST_PAIRS = 10_000
-"""Pairs of a name and a grant that are compared to find a subscription by its grants."""
+"""Largest number of pairs of a name and a grant that are compared to find a subscription by its grants."""
 _MOST_COMPARED = 20
-"""Names of which each is compared with each other."""
+"""Largest number of names that are all compared with each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a subscriber wants, and in which form. Subscribers with equal subscriptions share every byte."""
+    """The events that a subscriber wants, and their form. Subscribers with equal subscriptions share every byte."""
 
     names: frozenset[str]
     """Channels and patterns."""
@@ -25,21 +25,21 @@ class Subscription:
     """Only these event types; empty for all."""
     envelope: bool = False
     chunked: bool = True
-    """Whether the bytes go out in chunks, as HTTP/1.1 needs and HTTP/1.0 does not know."""
+    """Whether the bytes are in chunks. HTTP/1.1 needs them, HTTP/1.0 does not know them."""
     granted: frozenset[str] | None = None
-    """Of the channels that the names cover, only those that these patterns match; None for all of them."""
+    """Only channels that one of these patterns matches; None for all channels that the names cover."""
     gzip: bool = False
     """Whether the bytes are a deflate stream (wire.py)."""
     unshared: bool = False
-    """Whether that is deflated anew for each flush, as it is until the subscriber joins a stream that is shared."""
+    """Whether each flush is deflated separately, until the subscriber joins a shared stream."""
 
     @property
     def exact(self) -> bool:
-        """Whether it names channels only, no patterns."""
+        """Whether it has only channels and no patterns."""
         return not any("*" in name for name in self.names)
 
     def covers(self, channel: str) -> bool:
-        """Whether the channel is among those subscribed to, and may be read."""
+        """Whether the channel is subscribed to and may be read."""
         names = self.names
         if channel not in names and "*" not in names and not any(matches(name, channel) for name in names):
             return False
@@ -52,10 +52,10 @@ class Subscription:
 
 @functools.lru_cache(4096)
 def keys(subscription: Subscription) -> frozenset[str]:
-    """Channels and patterns that together match every channel which the subscription covers, as few others as can be.
+    """Channels and patterns that together match every channel of the subscription, and few others.
 
-    Ten thousand tokens that each grant one channel make ten thousand subscriptions of `*`. They are found by what they
-    grant: a look at all of them for each channel would take milliseconds.
+    Ten thousand tokens that each grant one channel make ten thousand subscriptions of `*`. They are found by their
+    grants, because a look at all of them for each channel would take milliseconds.
     """
     names, granted = subscription.names, subscription.granted
     if granted is None or len(names) * len(granted) > _MOST_PAIRS:
@@ -72,8 +72,8 @@ def keys(subscription: Subscription) -> frozenset[str]:
 
 
 def normal(subscription: Subscription) -> Subscription:
-    """The subscription to the same channels in the form that all such have, so that they share their bytes: without
-    names that a pattern of it covers, and without a grant that takes nothing away."""
+    """The normal form of a subscription: without names that its patterns cover, and without a grant that excludes
+    nothing. Subscriptions to the same channels then mostly become equal, so they share their bytes."""
     found = keys(subscription)
     if subscription.granted is not None and all(_is_granted(subscription, key) for key in found):
         subscription = replace(subscription, names=found, granted=None)
@@ -81,7 +81,7 @@ def normal(subscription: Subscription) -> Subscription:
         names = set(subscription.names)
         for name in sorted(names):
             if any(other != name and matches(other, name) for other in names):
-                names.remove(name)  # at once, or two equal patterns would remove each other
+                names.remove(name)  # immediately, or two equal patterns would remove each other
         subscription = replace(subscription, names=frozenset(names))
     return subscription
 
@@ -94,7 +94,7 @@ def _is_granted(subscription: Subscription, key: str) -> bool:
 
 
 def _may_meet(one: str, other: str) -> bool:
-    """Whether there can be a channel that both match."""
+    """Whether both can match the same channel."""
     if "*" not in one or "*" not in other:
         return matches(one, other) or matches(other, one)
     (begin, end), (start, stop) = literals(one), literals(other)

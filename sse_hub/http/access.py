@@ -1,8 +1,8 @@
-"""What a request may do: where its token is taken from, what it may do without one, and which pages may make a browser
-do something (contract, section 5).
+"""The rights of a request: its token, its rights without a token, and the pages whose requests are accepted
+(docs/protocol.md, section 7).
 
-A handler asks `grant_of`, and gets a `Grant` or a problem; it never sees a token. `guard` looks at every request before
-its handler: at its `Host`, and, where it would change something, at its `Origin`.
+A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
+request before its handler runs, and the `Origin` of every request that could change something.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ logger = logging.getLogger("sse_hub.access")
 
 
 class Access:
-    """Decides what a request may do."""
+    """Decides about the rights of requests."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._key_set = KeySet(lambda: _fetch(settings.jwks_url)) if settings.jwks_url else None
         self.tokens: Tokens | None = None
-        """Checks tokens; None where there is no key, so that no token can be checked."""
+        """Checks tokens. None if there is no key."""
         if self._key_set is not None:
             self.tokens = self._checked_by(self._key_set)
         elif settings.jwt_key:
@@ -67,10 +67,10 @@ class Access:
         self._origins = frozenset(settings.cors_origin)
 
     def read_again(self) -> None:
-        """Use the key that is in its file now; a key set is fetched anew.
+        """Read the key from its file again, or fetch the key set again.
 
         :raises OSError: if the file cannot be read.
-        :raises ValueError: if it is no key.
+        :raises ValueError: if it holds no key.
         """
         if self._key_set is not None:
             self._key_set.expire()
@@ -78,7 +78,7 @@ class Access:
             self.tokens = self._checked_by(read_key(read_file(self._settings.jwt_key)))
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel a running fetch of the key set."""
         if self._key_set is not None:
             await self._key_set.close()
 
@@ -86,20 +86,20 @@ class Access:
         return Tokens(keys, issuer=self._settings.jwt_issuer, audience=self._settings.jwt_audience)
 
     def anonymous(self, request: web.Request) -> Grant:
-        """What the request may do without a token."""
+        """The rights of this request without a token."""
         if self._anonymous is not None:
             return self._anonymous
-        # In an application that embeds this one, or under gunicorn, `--host` says nothing: the socket does.
+        # In an embedding application or under gunicorn, `--host` may not be the real address. The socket knows it.
         return ALL if self._at_home and _comes_home(request) else READ
 
     async def grant(self, request: web.Request) -> Grant:
-        """What the request may do.
+        """The rights of this request.
 
-        :raises Problem: 401 if its token is not accepted, 403 for a cookie that comes from another site's page.
-        :raises KeySetUnavailable: if no key can be had to check it.
+        :raises Problem: 401 if its token is not accepted, 403 for a cookie that a page of another site sends.
+        :raises KeySetUnavailable: if there is no key to check the token with.
         """
         if self.tokens is None:
-            return self.anonymous(request)  # without a key no token can be checked, so it changes nothing
+            return self.anonymous(request)  # there is no key to check a token with, so a token changes nothing
         bearer, cookie = bearer_of(request), request.cookies.get(COOKIE)
         token = bearer or cookie or request.query.get("token")
         if not token:
@@ -113,10 +113,10 @@ class Access:
         return await self.check(request, token)
 
     async def check(self, request: web.Request, token: str) -> Grant:
-        """What the token grants.
+        """Check a token and return the rights that it grants.
 
         :raises Problem: 401 if it is not accepted.
-        :raises KeySetUnavailable: if no key can be had to check it.
+        :raises KeySetUnavailable: if there is no key to check it with.
         """
         assert self.tokens is not None
         try:
@@ -134,12 +134,13 @@ class Access:
             raise unauthorized(f"The token is not accepted: {denied}.", invalid=True) from None
 
     def check_host(self, request: web.Request) -> None:
-        """Let pass what names this server.
+        """Refuse a request that names another server in its `Host`.
 
-        A page can have the name of its own server resolved to 127.0.0.1 and then talk to us as its own origin (DNS
-        rebinding). Where anybody may publish because only this machine can connect, that is somebody else.
+        The owner of a name can let it resolve to 127.0.0.1. A page of that name then talks to this server as its own
+        origin (DNS rebinding). If requests without a token may publish because only this machine can connect, a page of
+        any site could publish in this way.
 
-        :raises Problem: 400 for another host's name.
+        :raises Problem: 400 for the name of another host.
         """
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical.endswith("/health"):
@@ -155,15 +156,15 @@ class Access:
             return
         raise Problem(
             400,
-            f"The Host is {host[:80]!r}; while anybody may publish to a server at a loopback address, it answers only "
-            "to localhost and to addresses. Behind a proxy, --allowed-hosts says what it is called, and --jwt-key "
-            "turns tokens on for those who may publish.",
+            f"The Host is {host[:80]!r}. A server at a loopback address that lets everybody publish answers only to "
+            "localhost and to IP addresses. Behind a proxy, set --allowed-hosts to the server's name, and --jwt-key so "
+            "that publishing needs a token.",
         )
 
     def check_origin(self, request: web.Request) -> None:
-        """Let pass what pages of allowed origins ask for, and what no page does.
+        """Refuse a request by which a page of a foreign origin would change something.
 
-        :raises Problem: 403 if a page of another origin would change something.
+        :raises Problem: 403 for that request.
         """
         if request.method not in _SAFE and "Origin" in request.headers and not self._is_known(request, anybody=True):
             raise Problem(
@@ -183,10 +184,10 @@ class Access:
 
 
 async def _fetch(url: str) -> Mapping[str, Any]:
-    """A key set. Seldom enough that a session for each is no waste.
+    """Fetch a key set. Fetches are rare, so each opens a session of its own.
 
-    :raises OSError: if it cannot be had.
-    :raises ValueError: if it is no JSON object.
+    :raises OSError: if the issuer does not answer with a key set.
+    :raises ValueError: if the answer is not a JSON object.
     """
     try:
         timeout = aiohttp.ClientTimeout(_KEY_SET_PATIENCE)
@@ -202,12 +203,12 @@ async def _fetch(url: str) -> Mapping[str, Any]:
         raise OSError(f"{url}: {error or 'no answer in time'}") from None
     keys = json.loads(body)
     if not isinstance(keys, dict):
-        raise ValueError(f"{url} is no JSON object")
+        raise ValueError(f"{url} is not a JSON object")
     return keys
 
 
 async def checking(app: web.Application) -> AsyncIterator[None]:
-    """End what the check of tokens has under way. A cleanup context."""
+    """Close the `Access` of an application. A cleanup context."""
     yield
     await app[ACCESS].close()
 
@@ -229,7 +230,8 @@ def _host_of(request: web.Request) -> str:
 
 @functools.lru_cache(64)  # asked of every request, of the same few names
 def _cannot_be_rebound(host: str) -> bool:
-    """Whether nobody can have the name resolved to another address: an address, or a name without a dot."""
+    """Whether no stranger can let this name resolve to an address of his choice: an IP address, or a name without a
+    dot."""
     is_address = ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
     return "." not in host or is_address or is_loopback(host)
 
@@ -241,32 +243,35 @@ def _comes_home(request: web.Request) -> bool:
 
 
 def unauthorized(detail: str, *, invalid: bool = False) -> Problem:
-    """A 401, as RFC 6750, section 3, wants it."""
+    """A 401 with the challenge of RFC 6750, section 3."""
     challenge = 'Bearer realm="sse-hub"' + (', error="invalid_token"' if invalid else "")
     return Problem(401, detail, {"WWW-Authenticate": challenge})
 
 
 async def grant_of(request: web.Request) -> Grant:
-    """What the request may do; see `Access.grant`."""
+    """The rights of this request; see `Access.grant`."""
     return await hub_app(request)[ACCESS].grant(request)
 
 
 def allow_subscribe(request: web.Request, grant: Grant, names: Sequence[str]) -> frozenset[str] | None:
-    """Let pass what may be read. Of a pattern, only what is granted is shown: these patterns, None if all is.
+    """Refuse channels that may not be read.
 
-    :raises Problem: 401 without a token where one is needed, 403 for a channel that is not granted.
+    A pattern is never refused: it shows only granted channels. The result is the granted patterns, or None if
+    everything that the names cover is granted.
+
+    :raises Problem: 401 if a token is missing, 403 for a channel that is not granted.
     """
     refused = [name for name in names if "*" not in name and not grant.may_subscribe(name)]
     if refused or not grant.subscribe:
         raise _not_granted(request, grant, "subscribe to", refused or names, grant.subscribe)
-    # A granted pattern that fits a pattern as text fits all that this one fits: its `*` can only stand in a `*`.
+    # If a granted pattern matches another pattern as text, it matches every channel of that pattern, too.
     return None if all(map(grant.may_subscribe, names)) else frozenset(grant.subscribe)
 
 
 def allow_publish(request: web.Request, grant: Grant, names: Sequence[str]) -> None:
-    """Let pass what may be published to; without names, whoever may publish anything.
+    """Refuse channels that may not be published to. Without names, refuse a request that may publish nowhere.
 
-    :raises Problem: 401 without a token where one is needed, 403 for a channel that is not granted.
+    :raises Problem: 401 if a token is missing, 403 for a channel that is not granted.
     """
     refused = [name for name in names if not grant.may_publish(name)]
     if refused or not grant.publish:
@@ -278,7 +283,7 @@ def _not_granted(
 ) -> Problem:
     if grant.anonymous:
         return unauthorized(
-            f"To {act} {names[0]!r} takes a token (--anonymous). Send one as Authorization: Bearer, as cookie "
+            f"A token is needed to {act} {names[0]!r} (--anonymous). Send it as Authorization: Bearer, as cookie "
             "sse_token or as ?token=."
         )
     granted = ", ".join(patterns) if patterns else "nothing"
@@ -295,7 +300,7 @@ def _not_granted(
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Look at the address, `Host` and `Origin` of every request."""
+    """Check the encoding, `Host` and `Origin` of every request."""
     check_encoding(request)
     access = hub_app(request)[ACCESS]
     access.check_host(request)

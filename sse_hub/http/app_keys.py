@@ -1,5 +1,4 @@
-"""The keys under which the application holds what knows nothing of HTTP. A class that does stands beside its own
-key."""
+"""The application keys of classes that know nothing of HTTP. The key of any other class stands beside its class."""
 
 from __future__ import annotations
 
@@ -22,6 +21,6 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 
 
 def hub_app(request: web.Request) -> web.Application:
-    """The hub's application, also for what runs outside a handler (a middleware, a signal, a log), where `request.app`
-    may be the one that it is mounted in."""
+    """The hub's application. In a middleware, a signal handler or a log, `request.app` may be the application in which
+    it is mounted."""
     return request.match_info.apps[-1]

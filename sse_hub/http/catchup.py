@@ -1,8 +1,8 @@
-"""Catching up without a cost to those who are live: the turns of subscribers that are BEHIND, and the store's pages.
+"""Catching up: subscribers that are BEHIND take turns, and live subscribers do not wait for them.
 
-A thousand that resume at once take turns, a few for each turn of the event loop. A page that several ask for is read
-from the store once. A connection has a task here only while there is something to write and it can take it: a live one
-has none, and neither has a frozen one.
+If a thousand subscribers resume at once, a few of them are fed in each turn of the event loop. A page that several of
+them need is read from the store once. A connection has a task here only while there is something to write and the
+connection can take it. A live connection has no task, and a frozen one has none either.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CatchUp:
         self._reading: dict[tuple[Subscription, EventId], asyncio.Task[EncodedPage]] = {}
 
     def wake(self, connection: Connection) -> None:
-        """Feed the connection if it is BEHIND and can take more, until one of the two is over."""
+        """Feed the connection while it is BEHIND and can take more."""
         if connection in self._feeding or not _can_feed(connection):
             return
         if self._hub.below_log(connection.subscriber) is None:
@@ -58,7 +58,7 @@ class CatchUp:
             task.cancel()
 
     async def close(self) -> None:
-        """End what is still being fed or read."""
+        """Cancel all feeding and reading."""
         tasks = [*self._feeding.values(), *self._reading.values()]
         for task in tasks:
             task.cancel()
@@ -66,7 +66,7 @@ class CatchUp:
 
     async def _feed(self, connection: Connection) -> None:
         try:
-            # A full transport would be made LIVE again if there were nothing to write: hence a look before each turn.
+            # With nothing to write, a turn makes the subscriber LIVE, even if its transport is full. So check first.
             while _can_feed(connection):
                 await self._turn(connection.subscriber)
         finally:
@@ -91,7 +91,7 @@ class CatchUp:
             await asyncio.sleep(0)
 
     async def _page(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
-        """The store's page after this cursor: one that is there, or is being read, or a new one."""
+        """The store's page after this cursor: from the cache, from a read that is running, or from a new read."""
         known = self._pages.get(subscription, after)
         if known is not None:
             return known
@@ -100,7 +100,7 @@ class CatchUp:
             reading = asyncio.create_task(self._read(subscription, after, upto))
             self._reading[subscription, after] = reading
             reading.add_done_callback(lambda _: self._reading.pop((subscription, after)))
-        return await asyncio.shield(reading)  # one that leaves must not spoil it for the others
+        return await asyncio.shield(reading)  # others may wait for the same read
 
     async def _read(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
         archive = self._hub.archive
@@ -124,6 +124,6 @@ def _note_end(connection: Connection, task: asyncio.Task[None]) -> None:
 
 def _note_failure(connection: Connection, error: BaseException) -> None:
     logger.error("a stream could not be fed", exc_info=error)
-    # Its client comes back to where it was. Not at once: a transport in the middle of `resume_writing` cannot bear
-    # that.
+    # The client reconnects and resumes at its cursor. The abort has to wait for the next turn of the loop: a transport
+    # must not be closed inside its `resume_writing`.
     asyncio.get_running_loop().call_soon(connection.abort)

@@ -74,14 +74,14 @@ async def _page(hub: Hub, nodes: Nodes, grant: Grant, pattern: str, after: str, 
 
 
 def _merged(lists: Sequence[Sequence[str]]) -> list[str]:
-    """The names of all lists, up to where one that is cut off ends: beyond that it may have names that come first."""
+    """The names of all lists, sorted. A full list may have more names, so names after its last one are left out."""
     bounds = [names[-1] for names in lists if len(names) == _STEP]
     names = sorted(set().union(*lists))
     return [name for name in names if name <= min(bounds)] if bounds else names
 
 
 def _before(beginning: str) -> str:
-    """A name that sorts before all that begin so, and after nearly all others."""
+    """A name that sorts just before all names with this beginning."""
     last = ord(beginning[-1]) - 1
     return beginning[:-1] + chr(0xD7FF if 0xD800 <= last < 0xE000 else last) + chr(0x10FFFF)  # surrogates have no UTF-8
 

@@ -40,7 +40,7 @@ class _Elsewhere:
 
 
 class Nodes:
-    """What this node knows of the others. With a store of its own, it is alone."""
+    """This node's knowledge of the other nodes. A node with a store of its own is alone."""
 
     def __init__(self, hub: Hub) -> None:
         self.is_leader = not isinstance(hub.store, Cluster)
@@ -61,7 +61,7 @@ class Nodes:
         return self._router.names(after, most)
 
     async def exchange(self) -> None:
-        """Until cancelled, tell the others what is followed here, hear what is followed there, and who leads."""
+        """Exchange subscriptions with the other nodes and renew the lease of the leader, until cancelled."""
         store = self._hub.store
         assert isinstance(store, Cluster)
         if self._hub.audiences.changed is None:
@@ -75,8 +75,8 @@ class Nodes:
                 all = exchanged.forgotten
                 await self._hear(exchanged)
             except StoreUnavailable:
-                self.is_leader = False  # another may lead by now; nobody can publish here anyway
-                all = True  # what was said last may not have arrived
+                self.is_leader = False  # another node may lead by now, and without a store none can publish
+                all = True  # the last message may not have arrived
             await asyncio.sleep(_PERIOD)
 
     async def _changes(self) -> Mapping[str, int]:
@@ -136,7 +136,7 @@ class Nodes:
 
 
 def _key(subscription: Subscription) -> str:
-    """What a subscription follows, as text; in which form it wants the events does not matter."""
+    """The channels and patterns of a subscription, as text. The form of its events does not matter here."""
     granted = subscription.granted
     return compact_json([sorted(subscription.names), None if granted is None else sorted(granted)])
 

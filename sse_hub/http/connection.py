@@ -1,10 +1,10 @@
 """An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that is left of it.
 
-`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. With the headers sent, all
-that HTTP had to say is said, and the connection is *taken over*: its transport gets a `Connection` for its protocol,
-and aiohttp is told that the connection is gone. Request, parser, three tasks and the frames of a handler that waits
-were 12 of the 16 kB that a subscriber cost (`python -m bench --only memory`). It is taken over by what asyncio offers
-(`set_protocol`) and by two public names of aiohttp's protocol, whose meaning `tests/http/test_connection.py` holds.
+`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. After the headers, HTTP has
+done its work, and the connection is *taken over*: its transport gets a `Connection` as its protocol, and for aiohttp
+the connection is closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of the 16 kB
+that a subscriber cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two public
+names of aiohttp's protocol; `tests/http/test_connection.py` checks that they keep their meaning.
 
 A `Connection` is what the hub writes to: `write` is called in every flush and must not wait.
 """
@@ -34,13 +34,13 @@ _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 @dataclass(frozen=True, slots=True)
 class SubscriberInfo:
-    """Who follows a stream."""
+    """The client of a stream."""
 
     id: int
-    """By which it can be ended; later ones have higher ids."""
+    """Its number in the list of subscribers. Later subscribers have higher numbers."""
     address: str
     request: str
-    """The id of the request that it was."""
+    """The id of the request that opened the stream."""
     channels: Sequence[str]
     since_ms: int
     """Unix time in milliseconds at which it was connected."""
@@ -48,11 +48,11 @@ class SubscriberInfo:
 
 
 class Connection(asyncio.Protocol):
-    """An open event stream: a connection that nothing but events goes out on.
+    """An open event stream: a connection that sends only events.
 
     :param transport: the connection, which has sent its headers.
-    :param paused: whether it can take nothing more at once.
-    :param info: who is at its other end.
+    :param paused: whether its write buffer is full.
+    :param info: its client.
     :param wake: called with the connection when it can take bytes again.
     :param closed: called with the connection when it is gone.
     """
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         self.paused = paused
         self.info = info
         self.ended = "left"
-        """Why the stream ends: the client has left, unless somebody else ended it."""
+        """Why the stream ends. `left` means that the client has left."""
         self._transport = transport
         self._wake = wake
         self._closed = closed
@@ -99,19 +99,19 @@ class Connection(asyncio.Protocol):
         return not self.paused
 
     def pause_writing(self) -> None:
-        """The transport holds as much as it should; `write` then says so."""
+        """The write buffer is full; `write` returns false from now on."""
         self.paused = True
 
     def resume_writing(self) -> None:
-        """The client has accepted most of it."""
+        """The write buffer has room again."""
         self.paused = False
         self._wake(self)
 
     def data_received(self, data: bytes) -> None:
-        """Pass over what a client sends on a stream that has no end: nobody will answer it."""
+        """Ignore the data. A stream has no end, so a further request on its connection gets no answer."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client has left, or the stream was ended and all of it is sent."""
+        """The client has left, or the stream has ended and all its bytes are sent."""
         if isinstance(error, TimeoutError) and self.ended == "left":  # TCP_USER_TIMEOUT
             self.ended = "stalled"
         self._closed(self)
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def stalled(self, now: float) -> float:
-        """For how many seconds the client has accepted nothing although there was something to accept."""
+        """Seconds for which data have waited and the client has accepted none of them."""
         waiting_bytes = self.queued_bytes
         accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # falls by a farewell: only a rise is progress
         ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, with nothing left to accept
@@ -175,28 +175,28 @@ class Handshake(EventSourceResponse):
         if not _has_left(request):
             await self.prepare(request)
             self.stop_streaming()  # the hub pings whole groups
-            await self.wait()  # a task that nobody asks how it ended is kept by its own traceback
+            await self.wait()  # the traceback of a task that is never awaited would keep the task alive
         self.force_close()
         self._taken_over = True
         protocol, transport = request.protocol, request.transport
-        # The end of a transport that is closing may be on its way to aiohttp's protocol: ours would not hear of it.
+        # A closing transport may already have told aiohttp's protocol of its end. Ours would never hear of it.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
         connection = Connection(transport, protocol.writing_paused, info, wake, closed)
-        protocol.transport = None  # so that what ends there does not close it
-        # Not before the handler and all that is around it have ended, which it may cancel (`handler_cancellation`).
+        protocol.transport = None  # so that aiohttp does not close it
+        # Only after the handler and its middlewares: `connection_lost` cancels them with `handler_cancellation`.
         request.task.add_done_callback(lambda _: protocol.connection_lost(None))
         transport.set_protocol(connection)
-        transport.resume_reading()  # aiohttp may have paused it; without reading, nobody notices that the client leaves
+        transport.resume_reading()  # aiohttp may have paused it; the end of a connection is noticed only by reading
         transport.set_write_buffer_limits(high=PAGE_BYTES)  # as without TLS, where it is 512 kB
         return connection
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send the headers; nothing once there is nothing left for aiohttp to say."""
+        """Send the headers. After the takeover, do nothing."""
         return None if self._taken_over else await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """End the response, for aiohttp; the stream goes on."""
+        """End the response. After the takeover, do nothing: the stream goes on."""
         if not self._taken_over:
             await super().write_eof(data)
 

@@ -1,8 +1,7 @@
-"""The headers that every answer has: those of safety, and CORS (WHATWG Fetch, section 3.2); and `OPTIONS` on every
-path.
+"""The headers of every answer: security headers and CORS (WHATWG Fetch, section 3.2). Also `OPTIONS` on every path.
 
-CORS is done by hand: the library for it, aiohttp-cors, wants to own the routes of the application, and this one is
-often mounted in another.
+CORS is written by hand. The library for it, aiohttp-cors, wants to own the routes of the application, and this
+application is often mounted in another one.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ __all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALWAYS = {
-    "Server": "sse-hub",  # versions are for /health, not for people who look for holes in one of them
+    "Server": "sse-hub",  # without a version, which would help to attack an old one; /health has it
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # an address may hold a token
 }
-_STRICT_TRANSPORT = "max-age=31536000"  # a year; of other hosts of the domain we know nothing
+_STRICT_TRANSPORT = "max-age=31536000"  # a year; without subdomains, which may be other servers
 _PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
 
 
 @web.middleware
 async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer `OPTIONS` for every path that exists, with what is possible there."""
+    """Answer `OPTIONS` for every existing path with the methods that are allowed there."""
     refusal = request.match_info.http_exception
     if request.method != "OPTIONS" or not isinstance(refusal, web.HTTPMethodNotAllowed):
         return await handler(request)
@@ -46,7 +45,7 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add to an answer the headers that all have in common. A signal handler for `on_response_prepare`."""
+    """Add the common headers to an answer. A signal handler for `on_response_prepare`."""
     allowed = hub_app(request)[SETTINGS].cors_origin
     common_headers(
         response.headers, secure=is_secure(request), origin=allowed_origin(allowed, request), anybody="*" in allowed
@@ -56,7 +55,7 @@ async def complete_headers(request: web.Request, response: web.StreamResponse) -
 
 
 def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | None, anybody: bool) -> None:
-    """Add the headers that all answers have in common, but for the id of the request.
+    """Add the headers that all answers have, except the request id.
 
     :param secure: whether the client came by TLS.
     :param origin: the client's, if it may read the answer.
@@ -77,7 +76,7 @@ def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | Non
 
 
 def allowed_origin(allowed: tuple[str, ...], request: web.Request) -> str | None:
-    """The origin that the request names, if its pages may read the answer and are not just any."""
+    """The origin of the request, if it is in the list of allowed origins. None if every origin is allowed."""
     if "*" in allowed:
         return None
     origin = request.headers.get("Origin")

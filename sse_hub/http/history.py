@@ -1,5 +1,5 @@
-"""`GET /api/channels/{channel}/events`: what is retained of a channel, from the log, and from the store where the log
-does not reach so far back."""
+"""`GET /api/channels/{channel}/events`: the retained events of a channel, from the log and, for older ones, from the
+store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEVER = EventId(0, 0)
 
 
 class _Found(NamedTuple):
-    """What was found."""
+    """A part of a history."""
 
     events: list[Event]
     lost: bool
@@ -39,8 +39,7 @@ class _Found(NamedTuple):
 
 
 async def history(request: web.Request) -> web.StreamResponse:
-    """From the oldest event, or from the one after `after`; `lost` says that there were some between, `next` that there
-    are more, after that id."""
+    """Answer with events from the oldest on, or after the id `after` (docs/protocol.md, section 5)."""
     try:
         name = check_channel(request.match_info["channel"])
     except ValueError as error:
@@ -71,11 +70,11 @@ async def _read(hub: Hub, channel: str, after: EventId | None, limit: int) -> _F
     subscription = Subscription(frozenset({channel}))
     lost = False
     if after is not None and after > hub.log.head and not (hub.archive and await hub.archive.reach(after)):
-        after, lost = None, True  # none of this hub's ids: a stream would begin at the oldest event, too
+        after, lost = None, True  # not an id of this hub; a stream would begin at the oldest event, too
     events: list[Event] = []
     size, cursor, has_cursor = 0, after or _NEVER, after is not None
     while True:
-        # Between two pages the log may let go of what was to be read from it: the store still has it.
+        # Between two pages the log may drop events that it had. The store still has them.
         floor = hub.log.floors.of(channel)
         in_log = cursor >= floor or hub.archive is None
         if hub.archive is None or in_log or size >= _BYTES or len(events) > limit:

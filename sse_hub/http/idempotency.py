@@ -1,4 +1,4 @@
-"""Publishing once, however often it is asked for (`Idempotency-Key`)."""
+"""Publishing once for repeated requests with the same `Idempotency-Key` (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ __all__ = ["IDEMPOTENCY", "IdempotencyCache"]
 
 _KEY_AGE = 600.0
 _BYTES = 32 << 20
-"""Answers kept: those to broadcasts name a hundred channels each."""
+"""Limit for all kept answers. The answer to a broadcast may name a hundred channels."""
 _ENTRY_BYTES = 500
-"""What an entry costs besides its answer, about."""
+"""Approximate cost of an entry besides its answer."""
 
 
 class IdempotencyCache:
-    """The answers to publishes that carried a key. One that failed is not kept: trying again is then what the client
-    should do. A store may know keys for longer than this process and for others (`ports.IdempotentStore`); it is asked
-    when there is no answer here.
+    """The answers to publishes with a key. A failed publish is not kept, so that the client can try again. Some stores
+    keep keys over restarts and for all nodes (`ports.IdempotentStore`); the store is asked if there is no answer here.
 
-    :param most: answers kept at once, and no more than 32 MiB of them: clients that send more keys in ten minutes are
-        protected for less long.
+    :param most: answers kept at once, and at most 32 MiB of them. If clients send more keys within ten minutes, the
+        oldest answers are forgotten early.
     """
 
     def __init__(self, most: int, metrics: Metrics) -> None:
@@ -39,13 +38,13 @@ class IdempotencyCache:
         )
 
     async def once(self, key: str, publish: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
-        """The answer to the first publish with this key; a second one that comes meanwhile waits for it."""
+        """The answer to the first publish with this key. If that is still running, wait for it."""
         answer = self._answers.get(key)
         if answer is not None:
             return answer
         running = self._running.get(key)
         if running is None:
-            # A task of its own: when the first client leaves, its publish is done nevertheless.
+            # A task of its own, so that the publish is completed even if the first client leaves.
             running = self._running[key] = asyncio.create_task(publish())
             running.add_done_callback(lambda task: self._note_done(key, task))
         return await asyncio.shield(running)

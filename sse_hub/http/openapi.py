@@ -1,7 +1,7 @@
 """`GET /api/openapi.json`: the HTTP interface as OpenAPI 3.1. Tests compare it with the routes, with what handlers read
 and with real answers, so that it cannot go false.
 
-An event stream has no end, which OpenAPI has no words for: its answer is text, and its `description` says what comes.
+OpenAPI cannot describe an answer without an end. So an event stream is text, and its `description` says what it sends.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = ["describe", "document"]
 
 _ABOUT = (
     "Server-Sent Events for Python: publish by POST, follow by GET, resume without loss. Errors are problem documents "
-    "(RFC 9457). States that pass (too many subscribers, draining, store away) are answered to event streams by 200, "
-    "an event `error` and the end of the stream: a browser's EventSource gives up for ever at any other status."
+    "(RFC 9457). If a state will pass (too many subscribers, draining, store away), an event stream is answered with "
+    "200, an event `error` and the end of the stream, because a browser's EventSource gives up at any other status."
 )
 
 _STREAM = (
     "An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id is the "
-    "cursor from which it starts; then what is replayed and, where a replay was asked for, `live`; then events as they "
-    "happen. `lost` says that events are gone, `closing` that the server ends, `error` carries a problem document. The "
-    "data of each of the hub's own is in the schemas Connected, Live, Lost, Closing and Problem."
+    "cursor from which it starts. If a replay was asked for, replayed events and `live` follow. Then live events come. "
+    "`lost` says that events are gone, and `closing` that the server ends; `error` carries a problem document. The "
+    "schemas Connected, Live, Lost, Closing and Problem describe the data of these events."
 )
 
 _EXAMPLE = """retry: 2731
@@ -43,12 +43,12 @@ _PROBLEMS = {
     400: "The request is malformed.",
     401: "There is no token, or it is not accepted; `detail` says which check failed.",
     403: "The token does not grant this, or the page that asks may not.",
-    404: "There is no such thing.",
+    404: "It does not exist.",
     408: "The body has not arrived in time.",
     413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
-    415: "The `Content-Type` or the `Content-Encoding` is none that this takes.",
-    429: "Published too fast (`--publish-rate`).",
-    503: "The store, or the issuer's keys, are away, or the server is ending. Try again.",
+    415: "The `Content-Type` or the `Content-Encoding` is not supported.",
+    429: "The client publishes too fast (`--publish-rate`).",
+    503: "The store or the issuer's keys cannot be reached, or the server is ending. Try again.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to send a token (RFC 6750).", "schema": {"type": "string"}}}
@@ -83,12 +83,12 @@ _PARAMETERS: Json = {
     ),
     "replay": _query(
         "replay",
-        "For a first connection without a cursor: start so many events back.",
+        "For a first connection without a cursor: start this number of events back.",
         {"type": "integer", "minimum": 0},
     ),
     "envelope": _query("envelope", "1: every event as a `message` whose data is the schema Event.", _FLAG),
     "event": _query("event", "The type of the event.", {**reference("PublishedName"), "default": "message"}),
-    "ephemeral": _query("ephemeral", "1: for whoever is connected, never logged.", _FLAG),
+    "ephemeral": _query("ephemeral", "1: only for connected subscribers; never logged.", _FLAG),
     "Idempotency-Key": _parameter(
         "Idempotency-Key",
         "header",
@@ -100,9 +100,11 @@ _PARAMETERS: Json = {
     "afterSubscriber": _query("after", "Only subscribers that came after the one with this id.", {"type": "integer"}),
     "match": _query("match", "Only channels that this pattern matches.", {**reference("Pattern"), "default": "*"}),
     "limit": _query(
-        "limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT, "default": 100}
+        "limit",
+        "The largest number of items.",
+        {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT, "default": 100},
     ),
-    "id": _parameter("id", "path", "Of a subscriber, as the list gives it.", {"type": "string"}, required=True),
+    "id": _parameter("id", "path", "The id of a subscriber in the list.", {"type": "string"}, required=True),
     "file": _parameter("file", "path", "A file of the page.", {"type": "string"}, required=True),
 }
 
@@ -169,7 +171,7 @@ def _streams() -> Json:
         "/metrics": {
             "get": _operation(
                 "followMetrics",
-                "Follow the channel metrics, or read Prometheus' exposition, by what `Accept` prefers.",
+                "Follow the channel metrics, or read the exposition for Prometheus: `Accept` decides.",
                 {"200": metrics, **_problems(400, 401, 403, 503)},
                 *_FOLLOWING,
             )
@@ -180,7 +182,7 @@ def _streams() -> Json:
 def _channel() -> Json:
     body = {
         "required": True,
-        "description": "The data, as it stands, in UTF-8; of application/x-ndjson, every line is an event.",
+        "description": "The data, in UTF-8. With application/x-ndjson, every line is an event.",
         "content": {"*/*": {"schema": {"type": "string"}}, "application/x-ndjson": {"schema": {"type": "string"}}},
     }
     published: Json = {"anyOf": [reference("Published"), reference("PublishedBatch")]}
@@ -230,7 +232,7 @@ def _lists() -> Json:
         "/api/subscribers": {
             "get": _operation(
                 "subscribers",
-                "Who is connected to this node.",
+                "The subscribers of this server.",
                 {"200": _json("A page of them.", "Subscribers"), **_problems(*_READING)},
                 "afterSubscriber",
                 "limit",
@@ -248,7 +250,7 @@ def _lists() -> Json:
 
 
 def _session() -> Json:
-    begun = _json("The cookie `sse_token` is set for as long as the token holds.", "Session")
+    begun = _json("The cookie `sse_token` is set until the token expires.", "Session")
     begun["headers"] = {"Set-Cookie": {"schema": {"type": "string"}}}
     return {
         "/api/session": {
@@ -278,8 +280,11 @@ def _others() -> Json:
         "/health": {
             "get": _operation(
                 "health",
-                "How the server is.",
-                {"200": _json("It is well.", "Health"), "503": _json("It is ending, or its store is away.", "Health")},
+                "The health of the server.",
+                {
+                    "200": _json("The server works.", "Health"),
+                    "503": _json("The server is ending, or its store is away.", "Health"),
+                },
                 security=_OPEN,
             )
         },

@@ -1,4 +1,4 @@
-"""How the server is: for balancers, for Prometheus, and for itself."""
+"""Health and metrics of the server."""
 
 from __future__ import annotations
 

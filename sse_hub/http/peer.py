@@ -1,7 +1,8 @@
-"""Who is asking: the address of a client, and whether it came by TLS, also behind proxies.
+"""The client of a request: its address, and whether it uses TLS. Both also work behind proxies.
 
-A header that names a client can be written by anybody. It is believed only from a proxy that `--trusted-proxies` names,
-and read from its end: what stands before the last address that is no such proxy was written by a stranger.
+Any client can send a header that names another client. So the header counts only if it comes from a proxy in
+`--trusted-proxies`. It is read from its end: only the last address that is not a trusted proxy is certain, and a
+stranger may have written everything before it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ __all__ = ["Network", "address_of", "is_loopback", "is_secure"]
 
 Network = IPv4Network | IPv6Network
 _LONGEST = 20
-"""Addresses read of one header: nobody has more proxies, and who writes thousands wants us busy."""
+"""Addresses read of one header. Real chains of proxies are shorter; a header with thousands is an attack."""
 
 
 def address_of(request: web.Request) -> str:
-    """The address of the client, as text; of the nearest proxy that is not trusted, if there is one."""
+    """The address of the client as text. Behind a proxy that is not trusted, it is the address of that proxy."""
     peer = request.remote or "unknown"
     trusted = hub_app(request)[SETTINGS].trusted_proxies
     if not trusted or not _within(peer, trusted):
         return peer
     for each in _forwarded_for(request):
         address = _bare(each)
-        if address is None:  # an obfuscated or a broken one: nothing before it can be relied on
+        if address is None:  # an obfuscated or malformed address; everything before it is uncertain
             return peer
         peer = address
         if not _within(peer, trusted):
@@ -38,21 +39,21 @@ def address_of(request: web.Request) -> str:
 
 
 def is_secure(request: web.Request) -> bool:
-    """Whether the client came by TLS, to us or to a trusted proxy."""
+    """Whether the client uses TLS, to this server or to a trusted proxy."""
     if request.secure:
         return True
     trusted = hub_app(request)[SETTINGS].trusted_proxies
     if not trusted or not _within(request.remote or "", trusted):
         return False
-    told = request.headers.getall("X-Forwarded-Proto", [])
-    if not told and request.forwarded:
-        told = [request.forwarded[-1].get("proto", "")]
-    return bool(told) and told[-1].rpartition(",")[2].strip().lower() == "https"
+    schemes = request.headers.getall("X-Forwarded-Proto", [])
+    if not schemes and request.forwarded:
+        schemes = [request.forwarded[-1].get("proto", "")]
+    return bool(schemes) and schemes[-1].rpartition(",")[2].strip().lower() == "https"
 
 
 @functools.lru_cache(64)  # asked of every request, of the same few addresses
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is this machine, and nobody else can reach it."""
+    """Whether a host, given by name or address, is a loopback address, which only this machine can reach."""
     try:
         return ip_address(host.strip("[]").partition("%")[0]).is_loopback
     except ValueError:
@@ -60,18 +61,18 @@ def is_loopback(host: str) -> bool:
 
 
 def _forwarded_for(request: web.Request) -> Iterable[str]:
-    """What proxies wrote, the nearest first.
+    """The addresses that proxies have added, the nearest first.
 
-    `Forwarded` (RFC 7239) counts only where the older header, which nearly all write, is not there: a proxy that writes
-    one of them passes the other on as the client sent it.
+    `Forwarded` (RFC 7239) counts only without `X-Forwarded-For`, which nearly all proxies write. A proxy that writes
+    one of the two passes on the other as the client sent it.
     """
-    told = request.headers.getall("X-Forwarded-For", [])
-    listed = ",".join(told).split(",") if told else [each.get("for", "") for each in request.forwarded]
+    lines = request.headers.getall("X-Forwarded-For", [])
+    listed = ",".join(lines).split(",") if lines else [each.get("for", "") for each in request.forwarded]
     return reversed(listed[-_LONGEST:])
 
 
 def _bare(text: str) -> str | None:
-    """An address without port, quotes and brackets; None if it is none."""
+    """An address without port, quotes and brackets. None if the text is not an address."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,13 +1,13 @@
 """Errors as `application/problem+json` (RFC 9457). Each says what was wrong and what would be right.
 
 Problem           a request that cannot be fulfilled
-StoreUnavailable  the store cannot be used now, or nobody knows whether it was (`ports`)
-KeySetUnavailable no key can be had to check a token (`auth`)
+StoreUnavailable  the store cannot be used now, or its answer is unknown (`ports`)
+KeySetUnavailable there is no key to check a token with (`auth`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
-`problem_documents` is the one place that renders them: those raised by handlers, aiohttp's own, and, as a 500 without
-any detail of the code, whatever nobody expected. They are rendered by hand, in a dozen lines: the libraries for it
-belong to other frameworks.
+`problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
+500 without any detail of the code. It is written by hand, in a dozen lines, because the libraries for it belong to
+other frameworks.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
         hub_app(request)[METRICS].hit_limit("in_flight")
         return Problem(
             503,
-            "The requests that are being received hold as many bytes as this server allows (--max-in-flight). "
+            "All requests and answers together hold more bytes than this server allows (--max-in-flight). "
             "Try again soon.",
             {"Retry-After": _RETRY_AFTER, "Connection": "close"},
         ).response()

@@ -38,17 +38,17 @@ _LINE = re.compile(r"[^\n]+")
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What somebody wants published, checked, and how the answer has to look."""
+    """The events of a checked request, and the form of its answer."""
 
     drafts: Sequence[Draft]
     shape: str
     """`one`, `batch`, or `list`: a list of answers, one for each event."""
 
     def acknowledge(self, ids: Sequence[EventId | None], subscribers: Sequence[int]) -> bytes:
-        """The answer, once the store has the events.
+        """The answer after the store has accepted the events.
 
-        :param ids: those of the events.
-        :param subscribers: how many follow each channel; of a batch, one number.
+        :param ids: the ids of the events.
+        :param subscribers: the number of subscribers of each channel; for a batch, one number.
         """
         shown = [None if id is None else str(id) for id in ids]
         first = self.drafts[0]
@@ -80,7 +80,7 @@ async def broadcast(request: web.Request) -> web.StreamResponse:
 
 
 async def publish(request: web.Request) -> web.StreamResponse:
-    """`POST /realtime/{channel}`: the body is the data; as `application/x-ndjson`, every line is."""
+    """`POST /realtime/{channel}`: the body is the data. With `application/x-ndjson`, every line is an event."""
     batch = request.content_type == "application/x-ndjson"
     ephemeral = flag(request, "ephemeral")
     try:
@@ -99,7 +99,7 @@ async def publish(request: web.Request) -> web.StreamResponse:
 
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:
-    """Publish, once if there is a key, and acknowledge it."""
+    """Publish and acknowledge. With an `Idempotency-Key`, publish only once."""
     _take_rate(request, grant, len(wanted.drafts))
     key = request.headers.get("Idempotency-Key")
     metrics = request.app[METRICS]
@@ -110,8 +110,8 @@ async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: f
             400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
         )
     else:
-        # Each identity has keys of its own: one must not keep another's publishes from happening, nor see its answers.
-        # As JSON, because any other sign between the parts could be one of their own.
+        # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
+        # The parts are joined as JSON, because any separator could also be a part of them.
         place = compact_json([request.path, grant.identity, key])
         body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, wanted, place))
     metrics.publish_seconds.observe(time.perf_counter() - begun)
@@ -135,7 +135,7 @@ async def _publish(request: web.Request, wanted: _Request, key: str = "") -> byt
 async def _body(request: web.Request, reservation: Reservation) -> str:
     settings, metrics = request.app[SETTINGS], request.app[METRICS]
     try:
-        if request.content.is_eof():  # most bodies come with the headers: nothing to wait for, 10 µs less
+        if request.content.is_eof():  # most bodies come with the headers; without a timeout this takes 10 µs less
             return await read_body(request, settings.max_body, reservation)
         async with asyncio.timeout(settings.request_timeout) as limit:
             reservation.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
@@ -176,7 +176,7 @@ def _take_rate(request: web.Request, grant: Grant, count: int) -> None:
 def _lines(request: web.Request, body: str) -> list[str]:
     """The events of a batch."""
     most = request.app[SETTINGS].max_batch
-    # One more than there may be, and no further: half a million lines fit in a megabyte.
+    # Stop one line after the limit: a megabyte can hold half a million lines.
     text = body.replace("\r\n", "\n").removesuffix("\r")
     lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
     if len(lines) > most:
@@ -221,10 +221,10 @@ _WRONG = {
 
 
 def _decode(body: str) -> Broadcast:
-    """:raises Problem: 400 if the body is no broadcast; it says what would be one."""
+    """:raises Problem: 400 if the body is not a broadcast; the problem says what would be right."""
     try:
         if "\\ud" in body or "\\uD" in body:
-            # Half of an emoji, cut off by a browser, is a lone surrogate: JSON for Python's module, not for msgspec.
+            # A browser may cut an emoji in two, which leaves a lone surrogate. Python's module reads it, not msgspec.
             return msgspec.convert(json.loads(body), Broadcast)
         return _decoder.decode(body)
     except RecursionError:
@@ -236,12 +236,12 @@ def _decode(body: str) -> Broadcast:
 
 
 def _explained(error: str) -> str:
-    """What is wrong with a broadcast, and what would be right."""
+    """A sentence that says what is wrong with a broadcast and what would be right."""
     if unknown := _UNKNOWN.match(error):
         keys = ", ".join(Broadcast.__struct_fields__)
         return f"There is no key {unknown[1][:40]!r} in a broadcast; it takes {keys}."
     if "out of range" in error:
-        return "The message holds a number that JSON cannot say, such as 1e400; the largest is 1.8e308."
+        return "The message holds a number that is too large for JSON, for example 1e400; the largest is 1.8e308."
     if "missing required field" in error:
         return 'The key message is missing; the least is {"message": "Hello"}.'
     for place, explanation in _WRONG.items():
@@ -255,7 +255,7 @@ def _data(message: Broadcast) -> str:
     value = {"message": message.message, "timestamp": _moment(message)}
     try:
         return msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:  # a lone surrogate, which the store makes a question mark
+    except UnicodeEncodeError:  # a lone surrogate; the store replaces it by a question mark
         return compact_json(value)
 
 

@@ -1,4 +1,4 @@
-"""What is noted of every request: its id, its answer in the figures, and its line in the log."""
+"""The traces of every request: its id, its count in the metrics, and its line in the log."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def begin_request(request: web.Request) -> None:
-    """Give the request an id: a trusted proxy's, else one made up. Log lines from now on, for this request, carry
-    it."""
+    """Give the request an id: the one of a trusted proxy, or a random one. All log lines of the request have it."""
     given = request.headers.get("X-Request-ID", "")
     if not (given and _ID.fullmatch(given) and hub_app(request)[SETTINGS].trusted_proxies):
         given = f"{random.getrandbits(64):016x}"

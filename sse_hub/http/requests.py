@@ -1,4 +1,4 @@
-"""What a request says: its query parameters, its body, what it accepts. Everything is checked here, once."""
+"""The parts of a request, checked: query parameters, `Accept` headers, body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["accepts_gzip", "check_encoding", "flag", "listed", "number", "qualit
 
 
 def check_encoding(request: web.Request) -> None:
-    """Let pass an address that is percent-encoded UTF-8. Decoders make different names of what is not.
+    """Refuse a path or query that is not percent-encoded UTF-8, because decoders do not agree about its names.
 
     :raises Problem: 400 for bytes that are not UTF-8.
     """
@@ -31,7 +31,7 @@ def check_encoding(request: web.Request) -> None:
 
 
 def listed(request: web.Request, header: str, default: str = "") -> str:
-    """A header that holds a list: several lines of it are one (RFC 9110, section 5.3)."""
+    """The value of a header that holds a list. Several lines are joined to one (RFC 9110, section 5.3)."""
     return ", ".join(request.headers.getall(header, [default]))
 
 
@@ -47,14 +47,14 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
-    """A query parameter that is a whole number, None where it is absent.
+    """A query parameter that is a whole number. None if it is absent.
 
     :raises Problem: 400 if it is anything else, or out of bounds.
     """
     value = request.query.get(name)
     if value is None:
         return None
-    # 18 digits: more are no sensible number, and int() of a very long string is an attack
+    # At most 18 digits: int() of a very long text takes long, which an attacker could use.
     if not (value.isascii() and value.isdigit() and len(value) <= 18) or not minimum <= int(value) <= (
         maximum or int(value)
     ):
@@ -65,8 +65,8 @@ def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | 
 
 @functools.lru_cache(64)  # asked of every stream, of the same few headers
 def quality(accept: str, media_type: str) -> float:
-    """How much a client with this `Accept` wants the media type, 0 to 1 (RFC 9110, section 12.5.1). The most specific
-    range rules."""
+    """The weight of the media type in this `Accept`, from 0 to 1 (RFC 9110, section 12.5.1). The most specific range
+    counts."""
     kind = media_type.partition("/")[0]
     found: dict[str, float] = {}
     for item in accept.split(","):
@@ -80,8 +80,8 @@ def quality(accept: str, media_type: str) -> float:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether a client with this `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3). One without the header is not
-    asked to: it may be a program that decodes nothing."""
+    """Whether a client with this `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3). A client without the header
+    gets no gzip, because it may be a program that decodes nothing."""
     weights: dict[str, str] = {}
     for item in accept_encoding.lower().split(","):
         coding, _, parameter = item.partition(";")
@@ -96,9 +96,9 @@ def accepts_gzip(accept_encoding: str) -> bool:
 async def read_body(request: web.Request, max_bytes: int, reservation: Reservation) -> str:
     """The body as text.
 
-    Read by hand, because the limit of aiohttp's `read()` is that of whatever application this one is mounted in.
+    aiohttp's `read()` has the limit of the application in which this one is mounted, so it is not used.
 
-    :param reservation: counts what has arrived among what all requests hold.
+    :param reservation: counts the bytes that have arrived among the bytes of all requests.
     :raises Problem: 413 if it is too large, 415 if it is compressed, 400 if it is not UTF-8 or breaks off.
     :raises BudgetExceeded: if all requests together hold too much.
     """
@@ -106,8 +106,8 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
     if coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
         raise Problem(
             415,
-            f"The Content-Encoding is {coding[:40]!r}; bodies are taken as they are, without compression.",
-            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3: what would be right
+            f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
+            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
         )
     too_large = Problem(413, f"The body is larger than the {max_bytes} bytes that this server accepts (--max-body).")
     if request.content_length is not None and request.content_length > max_bytes:
@@ -126,5 +126,5 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
             400,
             f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Send binary data as base64.",
         ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:  # nobody may be there to read the answer
+    except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
         raise Problem(400, f"The body cannot be read: {error}") from None

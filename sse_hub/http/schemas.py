@@ -1,11 +1,11 @@
-"""What is said over HTTP: each request and each answer is a class here, once.
+"""The requests and answers of the HTTP interface, one class for each.
 
-Handlers read and write these; the OpenAPI document is made from them, and a test compares the types of the client with
-them. An object lists the keys that it has today; only where the server refuses any other is it closed, so that a client
-which checks an answer survives the next version's keys.
+Handlers read and write these classes. The OpenAPI document is made from them, and a test compares the types of the
+client with them. A request that the server would refuse with unknown keys has a closed schema. Answers have open
+schemas, so that a client that checks them accepts the keys of later versions.
 
-What only names can be (a channel, a pattern, the type of an event) is checked by `core.events`, which says more of what
-would be right than a schema can. The patterns here are for readers.
+`core.events` checks the names of channels, patterns and types, because its messages say more than a schema can. The
+regular expressions here are for readers.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ Json = dict[str, Any]
 _LAST_WHOLE = 10**18 - 1  # as many digits as `requests.number` reads
 _MOMENT = "2026-11-24T02:00:00.123Z"
 
-# The patterns are those of `core.events` in the words of ECMA 262, which JSON Schema uses. Surrogates need no mention:
-# JSON that is UTF-8 has none.
+# The regular expressions say the same as `core.events`, in the syntax of ECMA 262, which JSON Schema uses. They do not
+# exclude surrogates, because JSON in UTF-8 has none.
 _NAMES: Json = {
     "ChannelName": {
         "type": "string",
@@ -75,7 +75,7 @@ _NAMES: Json = {
         "examples": ["message", "notification"],
     },
     "PublishedName": {
-        "description": "The type of an event that somebody publishes: none of the hub's own.",
+        "description": "The type of a published event. The hub's own types are not allowed.",
         "allOf": [
             {"$ref": "#/components/schemas/EventName"},
             {"not": {"enum": sorted(RESERVED_TYPES)}},
@@ -175,7 +175,7 @@ class Channels(Struct):
 
 
 class Health(Struct):
-    """How the server is."""
+    """The health of the server."""
 
     status: Literal["ok", "draining", "degraded"]
     version: Annotated[str, Meta(description="The version of the server.")]
@@ -189,7 +189,7 @@ class Health(Struct):
 class Connected(Struct):
     """The first event of a stream. Its id is the cursor from which the stream starts."""
 
-    channels: Annotated[list[Pattern], Meta(description="What is being followed.")]
+    channels: Annotated[list[Pattern], Meta(description="The channels and patterns of the stream.")]
     resumed: Annotated[bool, Meta(description="Whether it goes on after the client's cursor, and nothing is lost.")]
     lost: Annotated[bool, Meta(description="Whether events after that cursor are gone.")]
     timestamp: Annotated[Moment, Meta(description="When the stream began.")]
@@ -234,7 +234,7 @@ class Subscriber(Struct):
 
     id: Annotated[str, Meta(description="By which it can be ended.")]
     address: Annotated[str, Meta(description="The client's address.")]
-    channels: Annotated[list[Pattern], Meta(description="What it follows.")]
+    channels: Annotated[list[Pattern], Meta(description="The channels and patterns of the stream.")]
     since: Annotated[Moment, Meta(description="When it came.")]
     cursor: EventId
     lag: Annotated[float, Meta(description="How many seconds it is behind the newest event.")]
@@ -251,7 +251,7 @@ class Subscribers(Struct):
 
 
 class Session(Struct):
-    """What the token grants."""
+    """The rights that the token grants."""
 
     subscribe: Annotated[list[Pattern], Meta(description="Channels and patterns that it may read.")]
     publish: Annotated[list[Pattern], Meta(description="Channels and patterns that it may publish to.")]
@@ -291,6 +291,6 @@ _SHAPES = (
 
 
 def components() -> Json:
-    """All of these as JSON Schema (2020-12, the dialect of OpenAPI 3.1), by name."""
+    """All classes as JSON Schema (2020-12, the dialect of OpenAPI 3.1), by name."""
     _, found = msgspec.json.schema_components(_SHAPES, ref_template="#/components/schemas/{name}")
     return {**_NAMES, **found}

@@ -17,7 +17,7 @@ __all__ = ["begin", "end"]
 
 
 async def begin(request: web.Request) -> web.Response:
-    """`POST /api/session`: set the cookie, for as long as the token holds."""
+    """`POST /api/session`: set the cookie until the token expires."""
     access = request.app[ACCESS]
     if access.tokens is None:
         raise Problem(404, "There are no sessions here: no key for tokens is set (--jwt-key, --jwks-url).")
@@ -48,12 +48,12 @@ async def begin(request: web.Request) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """`DELETE /api/session`: take the cookie back."""
+    """`DELETE /api/session`: delete the cookie."""
     answer = web.Response(status=204)
     answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
     return answer
 
 
 def _path(request: web.Request) -> str:
-    """Where the hub is mounted."""
+    """The path at which the hub is mounted."""
     return request.path.removesuffix("api/session")

@@ -15,7 +15,7 @@ from .problems import Problem
 
 __all__ = ["asset", "page"]
 
-_REVALIDATED = {"Cache-Control": "no-cache"}  # asked for again each time, which the ETag answers in a few bytes
+_REVALIDATED = {"Cache-Control": "no-cache"}  # browsers ask each time; the ETag makes the answer small
 _PAGE_HEADERS = {
     **_REVALIDATED,
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -29,8 +29,8 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def asset(request: web.Request) -> web.StreamResponse:
-    """`GET /web/{file}`: a file of the page or of the browser's client, and no other. The name is looked up, never part
-    of a path. The files of the client are also there without their folder."""
+    """`GET /web/{file}`: a file of the page or of the client for browsers. The name is a key of a list of files and
+    never part of a path. The files of the client can also be named without their folder."""
     name = request.match_info["file"]
     found = dict(_files())
     if name not in found:

@@ -1,8 +1,8 @@
-"""Every event stream: how one begins, the registry of those that are open, and how they end.
+"""Event streams: their beginning, the registry of open ones, and their end.
 
-A handler ends as soon as its stream has begun. What is open then is a connection in the registry. Deadlines are the
-loop's, not the writer's: `Streams.sweep` looks every second for connections that accept nothing, because a task that
-waits for a frozen client is as frozen as the client; and for tokens that have ended.
+A handler ends as soon as its stream has begun. From then on, the stream is a connection in the registry. Every second,
+`Streams.sweep` looks for connections that accept no data and for tokens that have expired. The writer of a stream could
+not do this: a task that waits for a frozen client is frozen, too.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ __all__ = ["STREAMS", "Streams", "sweeping"]
 logger = logging.getLogger("sse_hub.streams")
 
 HANDSHAKES = 8
-"""Streams that are being opened at once. A thousand that come together take 0.3 s; live subscribers do not wait for all
-of them."""
+"""Streams that are being opened at once. A thousand that come together take 0.3 s; with this limit, live subscribers
+need not wait for all of them."""
 _ABORT_PATIENCE = 1.0
 _STEP = 1000
 """Connections that are looked at in one turn of the event loop."""
 _PING = b": ping\n"
-"""A comment is a line. An empty line after it would be an event without data to careless readers."""
+"""A comment is one line. Some readers take an empty line after it for an event without data."""
 
 
 class Streams:
-    """The event streams that are open, and the answers to those that cannot be opened now."""
+    """The open event streams, and the answers to requests for streams that cannot be opened now."""
 
     def __init__(self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker) -> None:
         self.draining = False
-        """Whether the server is ending: no stream is opened any more."""
+        """Whether the server is ending. It then opens no more streams."""
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
@@ -75,9 +75,9 @@ class Streams:
     async def open(
         self, request: web.Request, names: Sequence[str], subscription: Subscription, grant: Grant, start: Start
     ) -> web.StreamResponse:
-        """Begin an event stream, as the answer to this request; it then goes on until one side ends it.
+        """Answer this request with an event stream, which goes on until one side ends it.
 
-        :param names: what the request has named, for people.
+        :param names: the channels and patterns in the words of the request.
         """
         address = address_of(request)
         if self.draining:
@@ -170,7 +170,7 @@ class Streams:
         )
 
     def subscribers(self, after: int, most: int) -> list[schemas.Subscriber]:
-        """Who is connected, and how each stands: those with an id above that one, in order."""
+        """The subscribers with an id above `after`, in order."""
         ids = itertools.islice(self._open.irange(after, inclusive=(False, True)), most)
         return [self._shown(self._open[id]) for id in ids]
 
@@ -190,14 +190,14 @@ class Streams:
         )
 
     def end(self, id: str) -> bool:
-        """End a stream, as somebody has asked for; say whether it was there."""
+        """End a stream on request; return whether it existed."""
         connection = self._open.get(int(id)) if id.isascii() and id.isdigit() and len(id) < 19 else None
         if connection is not None:
             self._end(connection, Problem(503, "This stream was ended by an operator."), "ended")
         return connection is not None
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
-        """End a stream before its client wants it, and say why."""
+        """End a stream with an `error` event that gives the reason."""
         farewell = frame(problem.document.decode(), type="error", retry_ms=self._retry_ms())
         self._part(connection, farewell, reason)
 
@@ -205,7 +205,7 @@ class Streams:
         self._part(connection, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
 
     def _part(self, connection: Connection, farewell: bytes, reason: str) -> None:
-        """Write what the hub has for the connection, and last bytes, and end it."""
+        """Write the pending events and the last bytes, then end the connection."""
         self._hub.flush_to(connection.subscriber)
         self._hub.unsubscribe(connection.subscriber)
         connection.end(farewell, reason)
@@ -224,10 +224,10 @@ class Streams:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
 
     def passing(self, reason: str) -> web.Response:
-        """The answer for a state that will pass, so that a browser comes back: by any status but 200 it never would
+        """The answer for a state that will pass. Its status is 200, because a browser reconnects after no other status
         (WHATWG HTML 9.2.3)."""
         retry_ms = self._retry_ms()
-        problem = Problem(503, f"{reason} Come back in {retry_ms / 1000:.1f} s.")
+        problem = Problem(503, f"{reason} Try again in {retry_ms / 1000:.1f} s.")
         return web.Response(
             body=frame(problem.document.decode(), type="error", retry_ms=retry_ms),
             headers={
@@ -238,7 +238,7 @@ class Streams:
         )
 
     async def _ping(self) -> None:
-        """Give everybody a comment: subscribers that are LIVE as groups; one that is BEHIND, by itself."""
+        """Send a comment to every subscriber: to LIVE ones by group, to each BEHIND one by itself."""
         for _ in self._hub.ping(_PING):
             await _pause()
         async for connection in self._connections():
@@ -246,7 +246,7 @@ class Streams:
                 connection.write(wrap(connection.subscriber.subscription, [_PING]))
 
     async def _connections(self) -> AsyncIterator[Connection]:
-        """The open connections, with a pause now and then, in which others are served."""
+        """The open connections. Now and then it lets the event loop do other work."""
         for count, connection in enumerate(list(self._open.values()), 1):
             if connection.info.id in self._open:
                 yield connection
@@ -254,8 +254,8 @@ class Streams:
                 await _pause()
 
     async def sweep(self) -> None:
-        """Until cancelled, ping, let old events go, end streams whose token has ended, and abort those whose client
-        accepts nothing."""
+        """Ping, drop old events, end streams with an expired token, and abort streams whose client accepts no data.
+        Runs until it is cancelled."""
         next_ping = time.monotonic() + self._settings.ping
         while True:
             until_ping = max(next_ping - time.monotonic(), 0.0)
@@ -271,11 +271,13 @@ class Streams:
                 if connection.stalled(now) >= self._settings.send_timeout:
                     connection.abort()
                 elif (until := connection.info.grant.until) is not None and until <= time.time():
-                    self._end(connection, Problem(401, "The token has expired. Come back with a new one."), "expired")
+                    self._end(
+                        connection, Problem(401, "The token has expired. Connect again with a new one."), "expired"
+                    )
 
     async def drain(self, limit: float) -> None:
-        """Ask every subscriber to come back later, and end all streams; abort those that do not take it within `limit`
-        seconds."""
+        """Send `closing` to every subscriber and end all streams. After `limit` seconds, abort those that have not
+        accepted it."""
         self.draining = True
         for connection in list(self._open.values()):
             self._say_goodbye(connection)
@@ -287,12 +289,12 @@ class Streams:
         except TimeoutError:
             for connection in list(self._open.values()):
                 connection.abort()
-            with contextlib.suppress(TimeoutError):  # nothing that does not hear of its end may keep the program
+            with contextlib.suppress(TimeoutError):  # the program must end, even if a connection does not
                 async with asyncio.timeout(_ABORT_PATIENCE):
                     await self._all_closed.wait()
 
     async def close(self) -> None:
-        """End what serves subscribers that are behind."""
+        """Stop the feeding of subscribers that are BEHIND."""
         await self._catch_up.close()
 
 

@@ -1,4 +1,4 @@
-"""`GET /stream` and `GET /realtime/{channel}`: what a request asks for, checked."""
+"""`GET /stream` and `GET /realtime/{channel}`: checks the request and begins the stream."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ async def follow(request: web.Request, names: Sequence[str]) -> web.StreamRespon
 
 
 def _start(request: web.Request) -> Start:
-    """Where the stream should begin. An id that is none of a hub's is a cursor, too: one that lost everything."""
+    """The start that the request asks for. An unknown id is a cursor, too: one after which everything is lost."""
     replay, most = number(request, "replay"), request.app[SETTINGS].max_replay
     if replay is not None and replay > most:
         request.app[METRICS].hit_limit("replay", address=address_of(request))
         raise Problem(400, f"The parameter replay is {replay}; it may be {most} (--max-replay).")
     text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
-    if not text:  # an empty id is the standard's way to have none (9.2.6)
+    if not text:  # an empty id means no id (WHATWG HTML 9.2.6)
         return Start(replay=replay)
     try:
         return Start(True, EventId.parse(text), replay)
@@ -101,5 +101,5 @@ def _subscription(request: web.Request, names: Sequence[str], granted: frozenset
 
 @functools.lru_cache(1024)
 def _shared(subscription: Subscription) -> Subscription:
-    """The same object for subscriptions that come to the same: they share a group and its bytes."""
+    """One object for all equal subscriptions, so that they share a group and its bytes."""
     return normal(subscription)

@@ -1,4 +1,4 @@
-"""Who is connected to this node, for tokens that grant to see that; and ending a stream."""
+"""The list of subscribers, and ending a stream. Both need a token with `"admin": true`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def subscribers(request: web.Request) -> web.StreamResponse:
 
 
 async def end(request: web.Request) -> web.Response:
-    """`DELETE /api/subscribers/{id}`: end one of them. It comes back, unless it may not or does not want to."""
+    """`DELETE /api/subscribers/{id}`: end a stream. Its client may reconnect."""
     await _allow(request)
     id = request.match_info["id"]
     if not await request.app[WORKERS].end_subscriber(id):
@@ -42,7 +42,7 @@ async def _allow(request: web.Request) -> None:
     if not grant.admin:
         if grant.anonymous:
             raise unauthorized(
-                'To see the subscribers of this node takes a token whose claim has "admin": true '
-                "(or no key and --anonymous all)."
+                'A token whose claim has "admin": true is needed to see the subscribers of this node '
+                "(or a server without a key and with --anonymous all)."
             )
-        raise Problem(403, 'The token does not grant to see subscribers: its claim needs "admin": true.')
+        raise Problem(403, 'The token may not see the subscribers: its claim needs "admin": true.')

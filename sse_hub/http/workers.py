@@ -1,4 +1,4 @@
-"""What the workers of one server ask each other, so that each can answer for all (`--workers`).
+"""The questions that the workers of one server ask each other, so that each can answer for all (`--workers`).
 
 A request reaches any worker, but some answers are of the whole server: its figures, and who is connected. Each worker
 listens at a socket of its own in a folder that only this server's user can enter, and answers there for itself alone.
@@ -56,14 +56,14 @@ class Workers:
         return self._metrics.exposition(accept, others)
 
     async def subscribers(self, after: int, most: int) -> list[Subscriber]:
-        """Who is connected to any worker: those with an id above that one, in order."""
+        """The subscribers of all workers with an id above `after`, in order."""
         found = self._streams.subscribers(after, most)
         for _, _, body in await self._ask(self._others(), "GET", f"/subscribers?after={after}&limit={most}"):
             found += msgspec.json.decode(body, type=list[Subscriber])
         return sorted(found, key=lambda each: int(each.id))[:most]
 
     async def end_subscriber(self, id: str) -> bool:
-        """End a stream at the worker that has it; say whether it was there."""
+        """End a stream at the worker that has it; return whether it existed."""
         if self._streams.end(id):
             return True
         if self.worker.sockets is None or not (id.isascii() and id.isdigit() and len(id) < 19):
@@ -96,7 +96,7 @@ class Workers:
         return [each for each in answers if each is not None]
 
     async def share_figures(self) -> None:
-        """Until cancelled, note this worker's figures for the others."""
+        """Write this worker's figures for the others, until cancelled."""
         while True:
             self._metrics.share()
             await asyncio.sleep(_PERIOD)

@@ -1,1 +1,1 @@
-"""The program around the hub: what `sse_server.py` is put together from."""
+"""The program around the hub: the parts of `sse_server.py`."""

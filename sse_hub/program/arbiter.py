@@ -1,13 +1,13 @@
 """gunicorn's arbiter, which starts the workers, watches them and replaces those that die, as this server needs it.
 
-What differs from a gunicorn that one starts oneself, and why:
+It differs from plain gunicorn in these points:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
 - SIGHUP reads certificate and keys again in each worker, instead of replacing the workers.
 - Signals are blocked while a worker is made. A new process has the handlers of the arbiter until it sets its own, and
-  those only put a signal into a queue that nobody reads there: a SIGTERM of that moment was lost, and the arbiter
-  killed the worker after its patience.
-- A worker that hears no more of its arbiter ends well by itself.
+  those only put a signal into a queue that the worker does not read. A SIGTERM in that moment would be lost, and the
+  arbiter would kill the worker after a timeout.
+- A worker whose arbiter has ended drains and ends, too.
 - The address is announced when all workers serve.
 """
 
@@ -44,14 +44,14 @@ logger = logging.getLogger("sse_hub.workers")
 
 _HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}
 _TIMEOUT = 30
-"""Seconds without a sign of life after which a worker is frozen, and is replaced."""
+"""Seconds without a sign of life after which a worker counts as frozen and is replaced."""
 _BEAT = 1.0
 _PAUSE = 1.0
-"""Seconds that a worker which cannot begin waits before it ends, so that its replacements do not keep a core busy."""
+"""Seconds that a worker waits before it ends because it cannot begin, so that replacements do not keep a core busy."""
 
 
 class Server:
-    """What all workers of a server have in common.
+    """The values that all workers of a server share.
 
     :param create_app: makes the application of one worker.
     :param reserved: sockets that hold the addresses.
@@ -91,10 +91,10 @@ class _Log:
         self.cfg = configuration
         self.critical, self.error, self.warning = logger.critical, logger.error, logger.warning
         self.exception = logger.exception
-        self.info = self.debug = logger.debug  # it tells much that concerns only itself
+        self.info = self.debug = logger.debug  # most of its messages are only about itself
 
     def setup(self, configuration: Any) -> None:
-        """Nothing: ours is set up."""
+        """Do nothing: the log is set up already."""
 
     def reopen_files(self) -> None:
         """Nothing: there is no file."""
@@ -115,13 +115,13 @@ class _Process(Process):  # type: ignore[misc]
 
     @property
     def is_replacement(self) -> bool:
-        """Whether others have served before; then it may try for ever to begin, while the others go on."""
+        """Whether it replaces a worker. It may then try to begin for ever, while the others serve."""
         return bool(self.age > self.cfg.workers)
 
     def init_process(self) -> None:
         """Serve until SIGTERM, in the new process."""
         self.booted = self.is_replacement  # or gunicorn would end the server if it cannot begin
-        os.setpgrp()  # Ctrl-C in a terminal goes to a whole group: it is for the arbiter, which tells the workers
+        os.setpgrp()  # Ctrl-C in a terminal goes to a whole group; only the arbiter should get it
         for each in (*_HELD_BACK, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGABRT, signal.SIGCHLD):
             signal.signal(each, signal.SIG_DFL)
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))  # a second Ctrl-C; without the core file of the default
@@ -248,7 +248,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().halt(reason, exit_status)
 
     def handle_hup(self) -> None:
-        """Have each worker read its certificate and keys again."""
+        """Let each worker read its certificate and keys again."""
         self.kill_workers(signal.SIGHUP)
 
     def handle_int(self) -> None:
@@ -256,13 +256,13 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.handle_term()
 
     def handle_usr1(self) -> None:
-        """A worker says that it serves: see `manage_workers`, which follows."""
+        """A worker serves now; `manage_workers` is called next."""
 
     def handle_usr2(self) -> None:
-        """Nothing: gunicorn would start itself anew, with a command line that is not ours."""
+        """Do nothing. gunicorn would start itself again with the wrong command line."""
 
     def handle_ttin(self) -> None:
-        """One worker more, if SIGTTOU has ended one; more than `--workers` have no row on the board."""
+        """Start one more worker, if SIGTTOU has ended one. The board has no rows for more than `--workers`."""
         if self.num_workers < self._server.settings.workers:
             super().handle_ttin()
 

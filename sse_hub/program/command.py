@@ -30,7 +30,7 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     """Run the command line; return the exit status.
 
     :param arguments: without the program's name; by default those of this process.
-    :param serve: runs the server until it is told to end, and returns the exit status.
+    :param serve: runs the server until a signal ends it, and returns the exit status.
     """
     try:
         status = _group(serve).main(arguments, prog_name="sse-server", standalone_mode=False)
@@ -70,7 +70,9 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
         context_settings={"max_content_width": 120},
     )
     group.add_command(
-        click.Command("health", params=_options(), callback=ask, help="Ask the server of the same settings how it is.")
+        click.Command(
+            "health", params=_options(), callback=ask, help="Ask a server with the same settings for its health."
+        )
     )
     group.add_command(token.command)
     return group

@@ -1,5 +1,4 @@
-"""The demonstration feed: a publisher like any other. Without this file the hub would lack nothing but something to
-look at."""
+"""The demonstration feed: a publisher like any other. Nothing else needs this module."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from ..tasks import end
 __all__ = ["CADENCE", "demonstration"]
 
 CADENCE = {"message": 2.0, "sensor": 4.0, "heartbeat": 5.0, "notification": 8.0, "metrics": 1.0}
-"""Seconds between two events of each kind (contract, section 3)."""
+"""Seconds between two events of each kind (docs/protocol.md, section 8)."""
 
 _MESSAGES = (
     "A parcel left the warehouse",
@@ -53,7 +52,7 @@ _NOTIFICATIONS = (
 
 
 class _Feed:
-    """The events of the feed, one method a row of the contract's table."""
+    """The events of the feed, one method for each kind."""
 
     def __init__(self, hub: Hub, metrics: Metrics, nodes: Nodes) -> None:
         self._hub = hub

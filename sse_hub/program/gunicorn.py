@@ -1,8 +1,8 @@
 """Several processes of one server, and the stores that cannot serve them.
 
-With gunicorn's `--workers 4`, a publish reaches one process and three quarters of the subscribers are at the others. A
-store that all share makes one hub of them. With one that each has for itself, most subscribers would get nothing and
-nobody would notice: that is refused at the start.
+With gunicorn's `--workers 4`, a publish reaches one process, but three quarters of the subscribers are connected to the
+others. A shared store makes one hub of all processes. With a store for each process, most subscribers would get nothing
+without any error, so the program refuses to start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _APP_LOAD_ERROR = 4
 
 
 def refuse_several(settings: Settings) -> None:
-    """End the process if it is one of several workers and the store is not made for that.
+    """End the process if it is one of several workers and the store cannot be shared.
 
     :raises SystemExit: with one line on stderr.
     """
@@ -41,10 +41,10 @@ def is_worker() -> bool:
 
 
 def _workers(frame: FrameType | None) -> int | None:
-    """How many workers gunicorn runs; None without gunicorn.
+    """The number of gunicorn's workers. None without gunicorn.
 
-    gunicorn tells an application nothing about itself, but whoever loads it is among our callers and has the settings,
-    from whichever of command line, environment and file they come.
+    gunicorn gives an application no information about itself. But one of its objects is among our callers and has its
+    settings, which may come from the command line, the environment or a file.
     """
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("gunicorn."):

@@ -1,5 +1,5 @@
-"""`sse-server health`: ask the server of the same settings how it is. Health checks of containers use it, as they need
-no other program for it."""
+"""`sse-server health`: ask a server with the same settings for its health. Health checks of containers use it, because
+the image has no other program for that."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PATIENCE = 3.0
 
 
 def ask(settings: Settings) -> int:
-    """Print what `/health` answers; return 0 if the server is well, 1 if it is not or does not answer."""
+    """Print the answer of `/health`; return 0 for a status of 200, otherwise 1."""
     try:
         status, answer = _request(settings)
     except (OSError, http.client.HTTPException) as error:
-        complain(f"sse-server: nobody answers at {url_of(settings)}: {error}")
+        complain(f"sse-server: no server answers at {url_of(settings)}: {error}")
         return 1
     click.echo(answer.decode("utf-8", "replace"))
     return 0 if status == 200 else 1
@@ -31,7 +31,7 @@ def _request(settings: Settings) -> tuple[int, bytes]:
     host, port = settings.reachable_host, settings.port
     connection: http.client.HTTPConnection
     if settings.tls_cert:
-        # It asks itself, at an address that no certificate names: there is nothing to check.
+        # The server is on this machine, at an address that its certificate does not name. So nothing is checked.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -19,7 +19,7 @@ def reserve(hosts: Sequence[str], port: int) -> list[socket.socket]:
     """Sockets that are bound to a port at each of the addresses.
 
     :param port: 0 for any that is free.
-    :raises OSError: if there is no such address, or somebody listens there.
+    :raises OSError: if an address does not exist or is in use.
     """
     reserved: list[socket.socket] = []
     try:
@@ -40,7 +40,7 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
     if address[1]:
         with _socket(family) as probe:
             probe.bind(address)
-            probe.listen()  # this is what finds others that listen there
+            probe.listen()  # fails if another process listens there
     held = _socket(family)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -43,18 +43,18 @@ logger = logging.getLogger("sse_hub")
 
 
 def hide_versions() -> None:
-    """Keep aiohttp from naming its version and Python's where it answers by itself, as it does to malformed requests:
-    those who look for holes would read them. Only for a process of our own, not where another application embeds us."""
+    """Keep aiohttp from naming its version and Python's in its own answers, for example to malformed requests. Versions
+    help an attacker. This is only for our own process, not for an application that embeds the hub."""
     web_response.SERVER_SOFTWARE = "sse-hub"  # type: ignore[attr-defined]
 
 
 def make_runner(app: web.Application) -> web.AppRunner:
-    """What runs the application of `create_app` with the limits of its settings."""
+    """A runner for the application of `create_app` with the limits of its settings."""
     settings = app[SETTINGS]
     hide_versions()
     return web.AppRunner(
         app,
-        auto_decompress=False,  # `read_body` refuses what is compressed; what is left of it must not be unpacked either
+        auto_decompress=False,  # `read_body` refuses compressed bodies, and the rest of one must not be unpacked either
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
         access_log_class=request_log.AccessLog,
         shutdown_timeout=settings.drain * 0.2,
@@ -65,7 +65,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 async def serve(app: web.Application, started: Callable[[int], None], *, reuse_port: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then end well. A second signal ends at once.
+    """Serve until SIGTERM or SIGINT, then drain and end. A second signal ends at once.
 
     :param started: called with the port when connections are accepted and signals are handled.
     :param reuse_port: share the port with other processes that share it, too.
@@ -99,12 +99,12 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
 
 
 def announce(settings: Settings, port: int) -> None:
-    """Say where the server is, to the person who started it."""
+    """Print the address of the server for the person who started it."""
     logs.announce(f"sse-hub is at {url_of(settings, port)} - Ctrl-C ends it", settings.log_format)
 
 
 def certificate(settings: Settings) -> ssl.SSLContext | None:
-    """What TLS is served with; None without.
+    """The TLS context of the server. None without TLS.
 
     :raises OSError: if the certificate or its key cannot be used; `ssl.SSLError` is one.
     """
@@ -120,7 +120,7 @@ def _refuse_password() -> str:
 
 
 def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
-    """Use what is in the files now: the key of tokens, and the certificate, for connections from now on."""
+    """Read the key of tokens and the certificate again; new connections use them."""
     settings = app[SETTINGS]
     try:
         app[ACCESS].read_again()
@@ -132,7 +132,7 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
 
 
 class _WithoutMalformedRequests(logging.Filter):
-    """Keeps aiohttp from logging a traceback for every port scanner that speaks no HTTP; it answers them with 400."""
+    """Keeps aiohttp from logging a traceback for every client that does not speak HTTP. aiohttp answers it with 400."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -149,8 +149,8 @@ def prepare(settings: Settings) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Allow as many descriptors as the system lets us: each subscriber is one, and the default of 1,024 is soon used
-    up."""
+    """Raise the limit of open files as far as the system allows. Each subscriber needs one, and the default of 1,024 is
+    soon used up."""
     with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource
 
@@ -159,15 +159,15 @@ def _raise_file_limit() -> None:
 
 
 def _rest_collector() -> None:
-    """Have Python look for cyclic garbage seldom: with 1,000 subscribers a full look takes 70 ms, in which nothing is
-    delivered. Connections leave no cycles behind (6,000 of them, without the collector: 0 objects), so little waits."""
+    """Let Python's garbage collector run rarely. With 1,000 subscribers a full collection takes 70 ms, in which nothing
+    is delivered. Connections leave no reference cycles (6,000 of them, without the collector: 0 objects)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop of `--loop`.
+    """The factory for the event loop of `--loop`.
 
     :raises SystemExit: if that loop is not installed.
     """
@@ -178,12 +178,12 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         if name == "auto":
             return None
-        raise SystemExit("sse-server: --loop uvloop needs it installed: pip install 'sse-hub[speed]'") from None
+        raise SystemExit("sse-server: --loop uvloop needs uvloop: pip install 'sse-hub[speed]'") from None
     return uvloop.new_event_loop  # type: ignore[no-any-return, unused-ignore]
 
 
 def cannot_listen(error: OSError, settings: Settings) -> str:
-    """Why the server cannot listen at its addresses, and what to do."""
+    """A message that says why the server cannot listen at its addresses, and what to do."""
     hosts = ", ".join(settings.host)
     if error.errno == errno.EADDRINUSE:
         other = settings.port + 1 if settings.port < 65535 else 8001

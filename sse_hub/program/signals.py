@@ -1,4 +1,4 @@
-"""Signals in the event loop, also where the loop knows none (Windows)."""
+"""Signals in the event loop, also on Windows, where the loop does not support them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["on", "restore"]
 
 
 def on(name: str, act: Callable[[], None]) -> None:
-    """Call a function in the running loop whenever the signal comes; nothing where the system does not have it."""
+    """Call a function in the running loop whenever the signal comes. Do nothing if the system lacks the signal."""
     number = getattr(signal, name, None)
     if number is None:
         return

@@ -1,4 +1,4 @@
-"""Which store the settings ask for. The only place that knows them all."""
+"""The store of the settings. Only this module knows all stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["attach_store", "make_log"]
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
-    """The log of a node: all that is retained, or, where a store keeps it, the newest of it."""
+    """The log of a node. It has all retained events, or the newest ones if a store keeps the rest."""
     memory = settings.address.kind == "memory"
     return Log(
         EventId(clock(), 0) if memory else EventId(0, 0),
@@ -35,7 +35,7 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
 def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
 
-    :raises SystemExit: if a part for it is not installed, or there cannot be such an address.
+    :raises SystemExit: if a package for it is not installed, or if the address is impossible.
     """
     match settings.address.kind:
         case "memory":
@@ -68,7 +68,7 @@ def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
             most=address.most,
             grace=address.grace,
         )
-    except (ValueError, TypeError) as error:  # what it says may hold the password
+    except (ValueError, TypeError) as error:  # its message may hold the password
         raise SystemExit(
             f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
             "an address looks like redis://user:password@host:6379/0"

@@ -1,4 +1,4 @@
-"""Telling systemd how the program stands (`Type=notify`; sd_notify(3))."""
+"""Notifying systemd of the start and the end (`Type=notify`; sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["notify"]
 
 
 def notify(state: str, path: str | None = None) -> None:
-    """Tell systemd `READY=1` or `STOPPING=1`, if it started this program and waits for that.
+    """Send `READY=1` or `STOPPING=1` to systemd, if it started this program and waits for that.
 
-    :param path: the socket at which it waits; by default that of the environment.
+    :param path: the socket of systemd; by default from the environment.
     """
     path = os.environ.get("NOTIFY_SOCKET", "") if path is None else path
     if not path:

@@ -1,4 +1,4 @@
-"""`sse-server token mint` and `sse-server token explain`: making tokens, and seeing why one is not accepted."""
+"""`sse-server token mint` makes tokens, and `sse-server token explain` shows why a token is not accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.group("token", invoke_without_command=True, no_args_is_help=False)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Make tokens, and see why one is not accepted."""
+    """Make tokens, and find out why one is not accepted."""
     if context.invoked_subcommand is None:
         raise click.UsageError("it takes a command, mint or explain", context)
 
@@ -33,17 +33,17 @@ def command(context: click.Context) -> None:
 @command.command()
 @click.option("--subscribe", multiple=True, metavar="PATTERN", help="Channels that may be read; repeatable.")
 @click.option("--publish", multiple=True, metavar="PATTERN", help="Channels that may be published to; repeatable.")
-@click.option("--admin", is_flag=True, help="The token may see and end connections.")
-@click.option("--subject", metavar="NAME", help="Whom the token is about (sub).")
-@click.option("--expires", default="1h", metavar="TIME", help="How long it lasts: 90s, 15m, 1h, 30d (1h).")
-@click.option("--issuer", metavar="ISS", help="Who made it (iss).")
-@click.option("--audience", metavar="AUD", help="Whom it is for (aud).")
+@click.option("--admin", is_flag=True, help="The token may list and end streams.")
+@click.option("--subject", metavar="NAME", help="Subject of the token (sub).")
+@click.option("--expires", default="1h", metavar="TIME", help="Lifetime of the token, such as 90s, 15m, 1h, 30d (1h).")
+@click.option("--issuer", metavar="ISS", help="Issuer of the token (iss).")
+@click.option("--audience", metavar="AUD", help="Audience of the token (aud).")
 @click.option(
     "--jwt-key",
     envvar="SSE_JWT_KEY",
     default="",
     metavar="KEY",
-    help="A secret or a private key in PEM, or @FILE; better the variable SSE_JWT_KEY.",
+    help="Secret or private key in PEM, or @FILE. Prefer the variable SSE_JWT_KEY.",
 )
 def mint(
     subscribe: tuple[str, ...],
@@ -82,7 +82,7 @@ def mint(
     envvar="SSE_JWT_KEY",
     default="",
     metavar="KEY",
-    help="The secret or the public key in PEM, or @FILE; better the variable SSE_JWT_KEY.",
+    help="Secret or public key in PEM, or @FILE. Prefer the variable SSE_JWT_KEY.",
 )
 def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> None:
     """Show what TOKEN grants, or why it is not accepted; - reads it from standard input.
@@ -93,7 +93,7 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
     if claims:
         click.echo(json.dumps(claims, indent=2, ensure_ascii=False))
     if not jwt_key:
-        click.echo("Without the key, nobody can say whether it is accepted: SSE_JWT_KEY or --jwt-key.")
+        click.echo("The token was not checked, because there is no key: set SSE_JWT_KEY or --jwt-key.")
         return
     try:
         tokens = Tokens(read_key(read_file(jwt_key)), issuer=jwt_issuer, audience=jwt_audience)
@@ -115,9 +115,9 @@ def _lifetime(text: str) -> int:
 
 
 def _signing_key(text: str) -> tuple[Any, str]:
-    """What signs tokens, and by which algorithm.
+    """The key that signs tokens, and its algorithm.
 
-    :raises ValueError: if there is no such key.
+    :raises ValueError: if the text is not a key that can sign.
     """
     if "-----BEGIN" not in text:
         if len(text.encode()) < LEAST_SECRET_BYTES:

@@ -59,7 +59,7 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
 
 
 def _why_not(settings: Settings) -> str | None:
-    """Why there cannot be several workers; None if there can."""
+    """The reason why several workers are impossible. None if they are possible."""
     if sys.platform == "win32":
         return "is not for Windows; run one process for each core on ports of their own, with one store redis://…"
     if settings.address.kind == "sqlite":
@@ -92,8 +92,8 @@ def _private_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _store(settings: Settings, folder: Path) -> Iterator[tuple[str, Callable[[], bool]]]:
-    """Address of the store that the workers share, and whether it can still be had: a Valkey of theirs, if none is
-    set."""
+    """The address of the store that the workers share, and a function that returns whether it can still be used. If no
+    store is set, it is a Valkey of their own."""
     if settings.address.kind != "memory":
         yield settings.store, lambda: True
         return
@@ -107,7 +107,7 @@ def _store(settings: Settings, folder: Path) -> Iterator[tuple[str, Callable[[],
     assert valkey.stdout is not None
     try:
         if valkey.stdout.readline() != b"ready\n":
-            raise SystemExit("sse-server: the Valkey of the workers does not start; its reason is above")
+            raise SystemExit("sse-server: the Valkey of the workers does not start; see the messages above")
         yield f"unix://{folder / 'valkey.sock'}", lambda: valkey.poll() is None
     finally:
         valkey.stdin.close()

@@ -1,6 +1,7 @@
-"""Group commit: what is asked for while a write is under way goes into the next one, together.
+"""Group commit: items that come during a write are written together in the next one.
 
-One publisher alone waits for one write each time. Twenty share each write, and the store is asked a twentieth as often.
+A single publisher waits for one write each time. Twenty publishers share each write, so the store has a twentieth of
+the work.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 500
-"""Items written at once: a commit must not keep its first one waiting for long."""
+"""Items written at once. More would let the first one wait too long for the commit."""
 _MOST_BYTES = 1 << 20
-"""Bytes written at once, if they are those of more than one item: over a slow line, a large pipeline times out."""
+"""Bytes of several items written at once. Over a slow line, a larger pipeline would time out."""
 _TURNS = 2
 """Turns of the event loop from a request's bytes to its append."""
 SLICE = 250
@@ -28,15 +29,15 @@ SLICE = 250
 
 
 class Append(NamedTuple):
-    """What somebody wants appended."""
+    """Events to append."""
 
     drafts: Sequence[Draft]
     key: str = ""
-    """By which a second one is recognised; empty for none."""
+    """The idempotency key. Empty for none."""
     memo: str = ""
 
     def size_bytes(self) -> int:
-        """How much there is to write, about."""
+        """Approximate number of bytes to write."""
         return sum(len(draft.data) for draft in self.drafts)
 
 
@@ -64,7 +65,7 @@ class Batches(Generic[Item, Result]):
         return self._task is None
 
     async def put(self, item: Item) -> Result:
-        """Have the item written; return its result. A caller that is cancelled does not know whether it was."""
+        """Write an item; return its result. A caller that is cancelled does not know whether the item was written."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
         if self._task is None:
@@ -72,7 +73,7 @@ class Batches(Generic[Item, Result]):
         return await done
 
     async def close(self) -> None:
-        """Wait until everything that was put is written."""
+        """Wait until all items are written."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
@@ -85,8 +86,8 @@ class Batches(Generic[Item, Result]):
             self._task = None
 
     async def _gather(self) -> None:
-        """Wait as long as each turn of the event loop brings more: publishers that were answered together come back
-        together, and the first of them must not have a write for itself."""
+        """Wait while each turn of the event loop brings more items. Publishers that were answered together publish
+        again together, and the first of them should not have a write of its own."""
         count = 0
         while count < len(self._waiting) < _MOST:
             count = len(self._waiting)
@@ -108,7 +109,7 @@ class Batches(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = await self._write([item for item, _ in batch])
-        except Exception as error:  # whatever it is, somebody waits for it: it is raised where the item was put
+        except Exception as error:  # callers wait for the result; the error is raised in each of them
             results = [error] * len(batch)
         for (_, done), result in zip(batch, results, strict=True):
             if done.done():  # cancelled
@@ -120,7 +121,7 @@ class Batches(Generic[Item, Result]):
 
 
 async def deliver_in_slices(hub: Hub, events: Sequence[Event]) -> None:
-    """Hand the hub events, as many at a time as leave the event loop to others."""
+    """Deliver events to the hub in slices; between two slices, the event loop does other work."""
     for begin in range(0, len(events), SLICE):
         if begin:
             await asyncio.sleep(0)
@@ -128,8 +129,8 @@ async def deliver_in_slices(hub: Hub, events: Sequence[Event]) -> None:
 
 
 def clean(drafts: Sequence[Draft]) -> Sequence[Draft]:
-    """The drafts with data that has a UTF-8: a lone surrogate, which JSON can bring, becomes the question mark that it
-    is on the wire."""
+    """The drafts with data that can be encoded as UTF-8. JSON can bring a lone surrogate; it becomes a question mark,
+    as on the wire."""
     return [draft if draft.data.isascii() else draft._replace(data=_clean(draft.data)) for draft in drafts]
 
 

@@ -1,9 +1,9 @@
-"""One SQLite file: its tables, and everything that is written to it. All of this blocks: the store has a thread for it,
-which opens and closes the connections that it uses. A commit has reached the disk when `write` returns
+"""One SQLite file: its tables, and all writes. Every call blocks, so the store has a thread for this module. The thread
+opens and closes its connections itself. A commit has reached the disk when `write` returns
 (`synchronous=FULL`). What is read from the file is in reading.py.
 
-Retention costs every write a little instead of stopping all for long: an event too many in a channel goes in the
-transaction that brought the new one; old ones go some at a time.
+Retention makes every write a little slower instead of stopping all writes for long. The transaction that adds an event
+deletes the one that exceeds the channel's history. Old events are deleted a few at a time.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ CREATE TABLE keys (key TEXT PRIMARY KEY, until_ms INTEGER, ids TEXT, memo TEXT) 
 CREATE INDEX keys_by_age ON keys (until_ms);
 """
 _UPGRADES = {1: "ALTER TABLE events ADD COLUMN accepted INTEGER"}
-"""By the version that they lead away from. `accepted` is a time in milliseconds, NULL where the id has the same."""
+"""Upgrades of the schema, by the old version. `accepted` is a time in milliseconds, NULL if it is that of the id."""
 _ALL = Subscription(frozenset({"*"}))
 _BUSY = 1.0
-"""Seconds to wait for somebody who has locked the file: an operator's query must not stop the hub for longer."""
+"""Seconds to wait for another program that has locked the file. An operator's query must not stop the hub for long."""
 _STEP = 500
 """Rows deleted at once: a few milliseconds, for which publishers wait."""
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
-"""The newest events are read into the hub's log when it begins: some tenths of a second."""
+"""Events that are read into the hub's log at the start, in some tenths of a second."""
 _KEY_AGE_MS = 600_000
 _KEYS = 100_000
 _KEY_BYTES = 64 << 20
-"""Of what is answered to a key again."""
+"""Limit for all answers that are kept for keys."""
 _WAL_BYTES = 16 << 20
-"""Past it, the write-ahead log is begun anew."""
+"""Size at which the write-ahead log is begun again."""
 _WAL_PERIOD = 1.0
-"""Seconds until it is tried again, if another program reads the file."""
+"""Seconds until the next trial, if another program reads the file."""
 _LEAST_FREE_BYTES = 4 << 20
 _BACK_MS = 1000
 """A clock that goes back by more than this was set; by less, it is being slewed."""
 _FLOORS = 100_000
-"""Channels whose floor is known exactly; beyond that the oldest are forgotten and become everybody's."""
+"""Channels with a floor of their own. If there are more, the oldest floors become part of the common floor."""
 
 
 class Appended(NamedTuple):
-    """What became of an `Append`."""
+    """The result of an `Append`."""
 
     events: Sequence[Event]
     ids: Sequence[EventId | None]
@@ -69,16 +69,16 @@ class Appended(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file holds when it is opened."""
+    """The content of a file when it is opened."""
 
     origin: EventId
-    """Everything above this id is among the events."""
+    """The events are complete above this id."""
     events: Sequence[Event]
     head: EventId
 
 
 class Database:
-    """The file at `path`, made if it is not there.
+    """The file at `path`. It is made if it does not exist.
 
     :param clock: Unix time in milliseconds.
     :param history: events retained for each channel.
@@ -98,7 +98,7 @@ class Database:
         self._path = path
         self._passed_over = passed_over
         self.gate = Gate()
-        """What readers of the file keep."""
+        """Synchronizes the readers of the file with the writer."""
         self.wal_blocked = False
         """Whether the write-ahead log grows because another program reads the file all the time."""
         self._clock = clock
@@ -109,17 +109,17 @@ class Database:
         self._connections = contextlib.ExitStack()
         self._writer: sqlite3.Connection
         self._latest_ms = 0  # the latest time seen
-        self._ahead, self._set_back_ms = EventId(0, 0), 0  # up to which id the clock was ahead; when it was set back
+        self._ahead, self._set_back_ms = EventId(0, 0), 0  # the clock was ahead up to this id; set back at this time
         self._key_bytes = 0
         self._wal_tried = 0.0
 
     def open(self) -> Content:
-        """Open the file for writing; a second time, open it anew.
+        """Open the file for writing, or open it again.
 
         :raises sqlite3.Error: if it cannot be used.
         """
         self.close()
-        # A lock that every system has: an exclusive transaction on a file beside it, which ends with the process.
+        # An exclusive transaction on a second file is a lock that works on every system and ends with the process.
         owner = self._connect(f"{self._path}-owner", timeout=0.0)
         try:
             owner.execute("BEGIN EXCLUSIVE")
@@ -139,7 +139,7 @@ class Database:
         return connection
 
     def _prepare(self) -> None:
-        """Make the tables, or see that those that are there are ours.
+        """Make the tables, or check that the existing ones belong to a hub.
 
         :raises sqlite3.DatabaseError: if they are not.
         """
@@ -256,7 +256,7 @@ class Database:
         return Appended(events, [event.id for event in events], append.memo)
 
     def _trim(self, channel: str, count: int) -> int:
-        """Delete the channel's oldest events beyond its history, some at a time; return how many."""
+        """Delete some of the channel's oldest events beyond its history; return their number."""
         excess = min(count - self._history, 2 * _STEP)
         if excess <= 0:
             return 0
@@ -268,8 +268,8 @@ class Database:
         return excess
 
     def expire(self, prove: bool = False) -> bool:
-        """Delete some of what is too old or too much; say whether there is more to delete. In any case the file is
-        locked for writing, so that its trouble is known before somebody publishes.
+        """Delete some of the events that are too old or too many; return whether there are more. The file is locked for
+        writing even if there are none, so that a failure is known before a publish.
 
         :param prove: whether to write in any case, to find out whether the file can be written.
         :raises sqlite3.Error: if that cannot be done.
@@ -282,7 +282,7 @@ class Database:
         stale = self._writer.execute("SELECT 1 FROM keys WHERE until_ms <= ? LIMIT 1", (now_ms,)).fetchone()
         if not (old or over or stale or prove or self._key_bytes > _KEY_BYTES):
             self._writer.execute("BEGIN IMMEDIATE")
-            self._writer.execute("ROLLBACK")  # an idle hub leaves the disk alone
+            self._writer.execute("ROLLBACK")  # an idle hub must not write to the disk
             return False
         gone = Counter[str](channel for channel, *_ in old)
         with self._transaction():
@@ -295,14 +295,14 @@ class Database:
             self._forget_keys(now_ms)
             self._forget_floors()
         self._counts -= gone
-        # 1 MB of what is free goes back to the system; execute() would stop after the first page.
+        # Give 1 MB of free space back to the system. execute() would stop after the first page.
         self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return sum(gone.values()) >= _STEP
 
     def _expired(self, now_ms: int) -> list[tuple[str, int, int]]:
-        """The oldest events, as far as they are too old: channel and id.
+        """Channel and id of the oldest events that are too old.
 
-        Those that were accepted while the clock was ahead count as accepted when it was set back.
+        Events that were accepted while the clock was ahead count as accepted when it was set back.
         """
         if now_ms < self._latest_ms - _BACK_MS:
             with self._transaction():
@@ -322,7 +322,7 @@ class Database:
         return old
 
     def _check_space(self) -> None:
-        """:raises sqlite3.OperationalError: before the disk is full: SQLite needs room to make room."""
+        """:raises sqlite3.OperationalError: if the disk is nearly full, because SQLite needs space to delete events."""
         try:
             free = shutil.disk_usage(self._path.parent).free
         except OSError as error:
@@ -331,10 +331,10 @@ class Database:
             raise sqlite3.OperationalError(f"its disk has only {free} bytes left")
 
     def _shorten_wal(self) -> None:
-        """Begin the write-ahead log anew if it is long. Unless a reader looks at an old state of the file, SQLite does
-        so by itself."""
+        """Begin the write-ahead log again if it is long. SQLite does this by itself unless a reader uses an old state
+        of the file."""
         now, size = time.monotonic(), 0
-        with contextlib.suppress(OSError):  # it comes with the first write
+        with contextlib.suppress(OSError):  # it does not exist before the first write
             size = Path(f"{self._path}-wal").stat().st_size
         if size <= _WAL_BYTES:
             self.wal_blocked = False

@@ -1,4 +1,4 @@
-"""What a store holds, read back: a file or a Redis is shared, and anybody may have written to it."""
+"""Events read back from a store. Other programs can write to a file or a Redis, so everything is checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["named", "of_stream"]
 
 @functools.lru_cache(4096)  # of each event that is read: the same few names
 def named(channel: str, type: str) -> bool:
-    """Whether an event may have these names. One that may not was not written by a hub."""
+    """Whether an event may have these names. A hub has not written an event with other names."""
     try:
         check_channel(channel)
         check_type(type)
@@ -22,7 +22,7 @@ def named(channel: str, type: str) -> bool:
 
 
 def of_stream(id: str, fields: Mapping[str, str] | None) -> Event | None:
-    """The event of an entry of a Redis stream; None if the entry is none of ours."""
+    """The event of an entry of a Redis stream. None if a hub has not written the entry."""
     try:
         assert fields is not None  # an entry that was deleted while it was read
         parsed, channel, type, data = EventId.parse(id), fields["c"], fields["t"], fields["d"]

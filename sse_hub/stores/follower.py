@@ -1,8 +1,9 @@
-"""How a node follows the stream in Redis, and hands its events to the hub.
+"""A node's follower: it reads the stream in Redis and delivers its events to the hub.
 
-Every entry has an ordinal. Where one is missing, entries have gone before this node has read them; whose they were is
-known from the floors, and their subscribers are informed. A stream that begins anew (FLUSHALL, another Redis, one that
-lost its last entries) has a new origin, and everybody is informed. An entry that is none of ours is passed over.
+Every entry has an ordinal. A missing ordinal means that entries have gone before this node has read them. The floors
+tell their channels, and the subscribers of these channels are informed. A stream that begins again (FLUSHALL, another
+Redis, a Redis that lost its last entries) has a new origin, and all subscribers are informed. Entries of other programs
+are skipped.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 _BLOCK_MS = 1000
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
-"""The newest events are read into the hub's log when it begins."""
+"""Events that are read into the hub's log at the start."""
 _TAIL_PATIENCE = 5.0
-"""Seconds that this may take, over a slow line; older events are then read when somebody wants them."""
+"""Seconds that this may take over a slow line. Older events are read when a subscriber needs them."""
 _CATCH_UP = 2.0
-"""Seconds to wait for this node to have read what has been written."""
+"""Seconds to wait until this node has read the written events."""
 _NEVER = EventId(0, 0)
 
 _Entries = Sequence[tuple[str, dict[str, str]]]
@@ -40,7 +41,7 @@ logger = logging.getLogger("sse_hub")
 
 
 class Follower:
-    """One node's place in the stream.
+    """The position of one node in the stream.
 
     :param line: to Redis.
     :param hub: gets the events.
@@ -52,7 +53,7 @@ class Follower:
         self._hub = hub
         self._stream, self._ephemeral = f"{{{prefix}}}:events", f"{{{prefix}}}:ephemeral"
         self.origin = ""
-        """Where the stream that it follows begins to be continuous; empty before it knows."""
+        """The id from which the stream is continuous. Empty before it is known."""
         self.last = _NEVER
         """Id of the last entry that it has read."""
         self._ordinal = 0
@@ -60,7 +61,7 @@ class Follower:
         self._progress = asyncio.Event()
 
     async def begin(self) -> None:
-        """Find out where the stream stands, and whether it is the one that this node knows.
+        """Read the state of the stream, and find out whether it is the one that this node knows.
 
         :raises RedisFailed: if that cannot be done.
         """
@@ -74,7 +75,7 @@ class Follower:
             self._ordinal = int(added)
 
     async def read(self) -> None:
-        """Wait a moment for entries, and hand them to the hub.
+        """Wait a moment for entries and deliver them to the hub.
 
         :raises RedisFailed: if that cannot be done, or if the stream has begun anew.
         """
@@ -87,7 +88,7 @@ class Follower:
             self._last_ephemeral = entries[-1][0]
 
     async def _take(self, entries: _Entries) -> None:
-        """Hand over the entries of the stream; where one is missing, what has come until there, first."""
+        """Deliver the entries of the stream. If one is missing, deliver the earlier ones before reporting it."""
         events: list[Event] = []
         floors: Mapping[str, EventId] = {}
         previous = self.last
@@ -111,15 +112,14 @@ class Follower:
         self._advance(reached)
 
     async def reached(self, id: EventId) -> None:
-        """Wait until this node has read up to this id, so that a publisher finds its event here; no longer than a
-        moment."""
+        """Wait a moment until this node has read up to this id, so that a publisher finds its event here."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP):
                 while self.last < id:
                     await self._progress.wait()
 
     async def _stand(self, gap: str = "") -> Any:
-        """How the stream stands; `gap` is an id up to which entries are gone that nobody accounts for."""
+        """The state of the stream. `gap` is an id up to which entries are gone for an unknown reason."""
         return await self._line.run_following(BEGIN, str(self.last), self.origin, gap)
 
     async def _load(self, newest: EventId, floor: EventId) -> None:
@@ -142,14 +142,14 @@ class Follower:
         self._advance(newest)
 
     async def _next(self, block_ms: int | None) -> Sequence[tuple[str, _Entries]]:
-        """What stands in the two streams after what this node has read; empty if nothing comes within the time."""
+        """The entries of the two streams that this node has not read. Empty if none come within the time."""
         block = () if block_ms is None else ("BLOCK", block_ms)
         streams = (self._stream, self._ephemeral, str(self.last), self._last_ephemeral)
         answer = await self._line.follow("XREAD", "COUNT", self._line.entries, *block, "STREAMS", *streams)
         return list(answer.items()) if isinstance(answer, dict) else answer or []
 
     def _readable(self, entries: _Entries) -> list[Event]:
-        """The events of these entries, but for those that are none of ours."""
+        """The events of these entries, without entries of other programs."""
         events = [of_stream(id, fields) for id, fields in entries]
         self._hub.pass_over(events.count(None))
         return [event for event in events if event is not None]
@@ -160,7 +160,7 @@ class Follower:
         return size
 
     async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:
-        """Entries after the last one read, and up to this id, are gone: inform whose they were; return the floors."""
+        """Inform the subscribers of lost entries, after the last one read and up to this id; return the floors."""
         origin, *_, flat, _ = await self._stand()
         if origin == self.origin and not flat:  # somebody has taken out entries by hand
             origin, *_, flat, _ = await self._stand(str(before))
@@ -171,7 +171,7 @@ class Follower:
         return floors
 
     def _lose(self, floors: Mapping[str, EventId]) -> None:
-        """Inform the subscribers of these channels, or everybody, of what is gone above what was read last."""
+        """Inform the subscribers of these channels, or all, of events that are gone after the last one read."""
         logger.warning("events have gone from the stream before this node has read them")
         everybodys = floors.get("", _NEVER)
         if everybodys > self.last:

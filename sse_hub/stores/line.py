@@ -1,8 +1,7 @@
-"""The line to a Redis: its connections, what is asked over them, and every way in which that can fail.
+"""The line to a Redis: its connections, its commands, and all their errors.
 
-Whatever goes wrong below becomes a `RedisFailed` here, so that nothing above has to know the errors of a client
-library, of uvloop or of a socket. Nothing that was sent is sent again: a second XADD of the same event is a second
-event.
+Every error becomes a `RedisFailed` here, so that no other module has to know the errors of the client library, of
+uvloop or of a socket. No command is sent twice, because a second XADD of an event would be a second event.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ from ..core.ports import StoreUnavailable
 __all__ = ["Line", "RedisFailed"]
 
 TIMEOUT = 3.0
-"""Seconds without an answer after which Redis is away: a cut network sends nothing, not even an end."""
+"""Seconds without an answer after which Redis counts as away. A cut network sends nothing, not even an end."""
 _LONGEST_TIMEOUT = 60.0
 _MOST_ENTRIES = 500
 _READ_BYTES = 256 << 10
-"""Bytes that a read should bring. Entries are counted, so it is their mean size that decides how many are asked for."""
+"""Bytes that a read should bring. A read asks for a number of entries, so it is computed from their mean size."""
 
 
 class RedisFailed(StoreUnavailable):
@@ -56,7 +55,7 @@ class RedisFailed(StoreUnavailable):
 
     @classmethod
     def of(cls, error: Exception) -> RedisFailed:
-        """The failure that an error of the client library is."""
+        """The failure for an error of the client library."""
         text = (str(error) or type(error).__name__).rstrip(".")
         if isinstance(error, AskError | ClusterDownError | MovedError):
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
@@ -69,8 +68,8 @@ class RedisFailed(StoreUnavailable):
 def _converted() -> Iterator[None]:
     try:
         yield
-    # RuntimeError is uvloop's and asyncio's word for a transport or a loop that is closed, EOFError and ValueError come
-    # from a reader that meets what is no answer.
+    # uvloop and asyncio raise RuntimeError for a closed transport or loop. The reader raises EOFError and ValueError
+    # for malformed answers.
     except (RedisError, OSError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
         raise RedisFailed.of(error) from error
 
@@ -93,7 +92,7 @@ class Line:
     def _connect(self, *, single: bool = False) -> Redis:
         options: dict[str, Any] = {
             "decode_responses": True,
-            "encoding_errors": "replace",  # of somebody else's entry
+            "encoding_errors": "replace",  # in entries of other programs
             "protocol": 2,
             "socket_timeout": self._timeout,
             "socket_connect_timeout": TIMEOUT,
@@ -101,7 +100,7 @@ class Line:
         }
         if not self._url.startswith("redis+sentinel://"):
             redis = Redis.from_url(self._url, single_connection_client=single, **options)
-            # It looks at the options now, and not when it is first used.
+            # It checks the options now, and not at its first use.
             redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             return redis
         parts = urlsplit(self._url)
@@ -115,7 +114,7 @@ class Line:
         return Redis(connection_pool=pool, single_connection_client=single)
 
     async def connect_anew(self) -> None:
-        """Let go of all connections and make others: to where the address leads now, if it is a name or a proxy."""
+        """Close all connections and make new ones. The address may now lead to another server."""
         old = self._redis, self._follower
         self._redis, self._follower = self._connect(), self._connect(single=True)
         for redis in old:
@@ -150,7 +149,7 @@ class Line:
             return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def run_all(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
-        """Run a script for each of these values, in one go; a `RedisFailed` stands for a run that was refused.
+        """Run a script for each of these values in one pipeline. The result of a refused run is a `RedisFailed`.
 
         :raises RedisFailed: if nobody knows which of them were run.
         """
@@ -178,18 +177,18 @@ class Line:
 
     @property
     def entries(self) -> int:
-        """How many entries of the stream should be asked for at once."""
+        """The number of entries to ask for at once."""
         return self._entries
 
     def note_read(self, entries: int, size_bytes: int) -> None:
-        """Learn from a read how large entries are."""
+        """Learn the size of entries from a read."""
         if entries:
             fitting = _READ_BYTES * entries // max(size_bytes, 1)
             self._entries = max(1, min(fitting, 2 * self._entries, _MOST_ENTRIES))
             self._timeout = TIMEOUT
 
     def note_late(self) -> None:
-        """Ask for less from now on; where it is a single entry that takes so long, give it longer."""
+        """Ask for fewer entries from now on. If a single entry takes too long, allow more time."""
         if self._entries == 1:
             self._timeout = min(2 * self._timeout, _LONGEST_TIMEOUT)
         self._entries = max(self._entries // 4, 1)

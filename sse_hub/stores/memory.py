@@ -1,4 +1,4 @@
-"""The memory store: nothing is kept but the hub's log."""
+"""The memory store: it keeps nothing except the hub's log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Gives ids and delivers at once. A large batch is delivered in slices; what comes meanwhile waits for its end.
+    """Gives ids and delivers at once. A large batch is delivered in slices, and later publishes wait for its end.
 
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
@@ -26,14 +26,14 @@ class MemoryStore:
 
     @property
     def trouble(self) -> str | None:
-        """None: memory is always there."""
+        """None, because memory never fails."""
         return None
 
     async def open(self) -> None:
-        """Nothing is retained from an earlier process."""
+        """Do nothing: no events are retained from an earlier process."""
 
     async def close(self) -> None:
-        """Wait until what is being delivered is."""
+        """Wait for deliveries that are running."""
         await self._batches.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:

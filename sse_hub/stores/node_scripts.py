@@ -1,9 +1,9 @@
-"""What nodes tell each other in Redis: the scripts, and the keys that they keep.
+"""The scripts by which nodes inform each other in Redis, and the keys that they keep.
 
-    {prefix}:nodes          which nodes are alive, by when they were heard of
-    {prefix}:follows:ID     by subscription, how many have it at a node
-    {prefix}:changes        a short stream of how these have changed
-    {prefix}:lease:NAME     which node has a lease
+    {prefix}:nodes          the nodes that are alive, with the time of their last message
+    {prefix}:follows:ID     the number of subscribers at a node, by subscription
+    {prefix}:changes        a short stream of changes of these numbers
+    {prefix}:lease:NAME     the node that has a lease
 
 They have the hash tag of scripts.py. A node that has not been heard of for a while is forgotten with all its keys.
 """

@@ -1,5 +1,5 @@
-"""What is read from a SQLite file. All of this blocks: the store has a thread for it, which opens and closes the
-connection that it uses. In WAL mode readers and the writer do not wait for each other.
+"""Reading from a SQLite file. Every call blocks, so the store has a thread for this module. The thread opens and closes
+its connection itself. In WAL mode, readers and the writer do not wait for each other.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _PATIENCE = 1.0
 
 
 class Gate:
-    """Lets the writer have a moment without readers: only then can SQLite begin its write-ahead log anew. Readers that
-    follow each other without a pause would let that grow for ever."""
+    """Gives the writer a moment without readers, in which SQLite can begin its write-ahead log again. Without it, reads
+    that follow each other without a pause would let the log grow for ever."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,16 +35,16 @@ class Gate:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """For as long as a reader looks at one state of the file."""
+        """The context of a reader while it uses one state of the file."""
         until = time.monotonic() + _PATIENCE
         while self._wanted.is_set() and time.monotonic() < until:
-            time.sleep(0.0005)  # a lock is not fair: the next page would take it again at once
+            time.sleep(0.0005)  # a lock is not fair; the next page would take it again at once
         with self._lock:
             yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
-        """For the writer; whether it got its moment."""
+        """The context of the writer. It yields whether there are no readers."""
         self._wanted.set()
         try:
             got = self._lock.acquire(timeout=_PATIENCE)
@@ -71,7 +71,7 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Open the file, which the writer has prepared; a second time, open it anew.
+        """Open the file after the writer has prepared it, or open it again.
 
         :raises sqlite3.Error: if it cannot be used.
         """
@@ -108,7 +108,7 @@ class Reader:
     def back(
         self, subscription: Subscription, count: int, most: int, head: EventId
     ) -> tuple[EventId, Mapping[str, EventId]]:
-        """See `ports.Archive`; `head` is where a replay of nothing begins."""
+        """See `ports.Archive`; `head` is the result for a replay without events."""
         with self._snapshot() as connection:
             start = head
             for looked_at, event in enumerate(following(connection, subscription, None, self._passed_over)):
@@ -140,7 +140,7 @@ class Reader:
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """All that is read within is of one moment.
+        """A context in which all reads see the same state of the file.
 
         :raises sqlite3.Error: if the file cannot be read.
         """
@@ -155,9 +155,9 @@ class Reader:
 
 
 def connect(path: str, timeout: float) -> sqlite3.Connection:
-    """A connection for the thread that calls this, which waits so many seconds for a lock."""
+    """A connection for the calling thread. It waits this number of seconds for a lock."""
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
-    # A text that is no UTF-8 was not written by us; it must not keep others from being read.
+    # A hub has not written text that is not UTF-8. It must not make other rows unreadable.
     connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
     return connection
 
@@ -168,7 +168,7 @@ def following(
     after: EventId | None,
     passed_over: Callable[[int], None],
 ) -> Iterator[Event]:
-    """Events that may be the subscription's, oldest first; without a cursor, newest first."""
+    """Events that may belong to the subscription, oldest first, or newest first without a cursor."""
     where = "(ms, seq) > (?, ?)" if after is not None else "1"
     order = "ms, seq" if after is not None else "ms DESC, seq DESC"
     cursor = () if after is None else after
@@ -184,14 +184,14 @@ def following(
     if not subscription.exact:
         yield from events(f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order}", *cursor)  # noqa: S608 - constants
         return
-    # Each is read as far as it is needed; `IN` would have SQLite sort all of them for every page.
+    # Each channel is read only as far as needed. With `IN`, SQLite would sort all events for every page.
     select = f"SELECT {_COLUMNS} FROM events WHERE channel = ? AND {where} ORDER BY {order}"  # noqa: S608 - constants
     runs = [events(select, name, *cursor) for name in subscription.names]
     yield from merge(*runs, key=_id, reverse=after is None)
 
 
 def _event(ms: object, seq: object, channel: object, type: object, data: object, accepted: object) -> Event | None:
-    """The event of a row; None if the row is none of ours: any program can write to the file."""
+    """The event of a row. None if a hub has not written the row; any program can write to the file."""
     if not (isinstance(ms, int) and isinstance(seq, int) and ms >= 0 <= seq and isinstance(accepted, int)):
         return None
     if not (isinstance(channel, str) and isinstance(type, str) and isinstance(data, str) and named(channel, type)):

@@ -1,12 +1,11 @@
-"""The Redis store: a stream is the log that any number of nodes share.
+"""The Redis store: a stream is the log of any number of nodes.
 
-A publish is one XADD, within a script that knows the channel's history and an idempotency key; what comes while a
-pipeline is under way goes into the next. Events reach the hub only by following the stream with XREAD, those of this
-node too: so all nodes deliver in one order. What a node missed while Redis was away it reads when Redis is back, from
-the last id that it saw.
+A publish is one XADD, in a script that also handles the channel's history and the idempotency key. Publishes that come
+during a pipeline go into the next one. All events reach the hub by XREAD from the stream, even those of this node. So
+all nodes deliver in one order. When Redis is back after a failure, a node reads on after the last id that it has.
 
-Trouble is that Redis is away, or that it refuses to write. Nothing that was sent is sent again: a publisher that gets
-no answer does not know whether it was published, unless it gave a key.
+The store is in trouble if Redis is away or refuses to write. No command is sent twice. A publisher without an answer
+does not know whether its event was published, unless it gave an idempotency key.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ _PERIOD = 0.5
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
-"""A node's entry and its lease end this long after it was last heard of; it is heard of three times in that."""
+"""A node's entry and its lease end this long after its last renewal. It renews them three times in this time."""
 _WORDS = 1000
-"""Words of what is followed here that go to Redis in one step: a subscription and a count are two."""
+"""Words that are sent to Redis in one step. A subscription and its count are two."""
 _ENTRIES = 20
-"""Changes of others that are read in one step, each of so many words."""
+"""Changes of other nodes that are read in one step, each of this number of words."""
 _KEY_AGE_MS = 600_000
 _HEADS = 500
 _NEVER = EventId(0, 0)
@@ -99,7 +98,7 @@ class RedisStore:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be published."""
+        """See `ports.Store`."""
         return self._away or self._refused
 
     async def open(self) -> None:
@@ -130,7 +129,7 @@ class RedisStore:
         return [draft.accepted(id, id.ms) for draft, id in zip(drafts, accepted, strict=True)]
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> _Result:
-        """The key is set in the script that adds the events: whatever breaks, both are there or neither."""
+        """See `ports.IdempotentStore`. One script adds the events and sets the key, so either both exist or neither."""
         if self._away is not None:
             raise StoreUnavailable(self._away)
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else ""
@@ -150,7 +149,7 @@ class RedisStore:
         )
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
-        """Walk the stream backwards, by what is needed to know which events are wanted."""
+        """Read the stream backwards and look for wanted events."""
         start, before, looked_at = self._hub.log.head, "+", 0
         while count and looked_at < most:
             heads = await self._ask(HEADS, before, min(_HEADS, most - looked_at))
@@ -165,7 +164,7 @@ class RedisStore:
         return start, (await self.page(subscription, start, start)).floors
 
     async def reach(self, id: EventId) -> bool:
-        """Ask for the stream's last id, and wait until this node has read up to the one that is asked for."""
+        """Read the stream's last id, and wait until this node has read up to the given id."""
         if id <= self._follower.last:
             return True
         if EventId.parse(await self._ask(LAST)) < id:
@@ -185,8 +184,8 @@ class RedisStore:
         return bool(await self._ask(LEASE, self._node, name, _ENTRY_MS))
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
-        """Leave what has changed, in parts, and read what the others have left. It is a write: whether Redis takes
-        those is known from it before anybody publishes."""
+        """Write the changes of this node, in parts, and read those of the other nodes. This write also shows whether
+        Redis accepts writes, before there is a publish."""
         pairs = [str(word) for pair in changes.items() for word in pair]
         heard: list[tuple[str, Mapping[str, int], bool]] = []
         begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
@@ -228,7 +227,7 @@ class RedisStore:
         return [None if id == "-" else EventId.parse(id) for id in ids.split(" ")], memo
 
     async def _follow(self) -> None:
-        """Hand the stream's events to the hub, whatever happens to Redis."""
+        """Deliver the stream's events to the hub, through all failures of Redis."""
         try:
             while True:
                 try:
@@ -241,12 +240,12 @@ class RedisStore:
                     self._note(failed, away=True)
                     await asyncio.sleep(_PERIOD)
         except Exception:
-            self._follower.origin = ""  # nobody knows what was read: begin with the newest events
-            self._away = "The stream in Redis is being read anew."
+            self._follower.origin = ""  # it is unknown what was read, so begin with the newest events
+            self._away = "The stream in Redis is being read again."
             raise
 
     async def _begin(self) -> None:
-        """Reach Redis, and read what this node lacks."""
+        """Connect to Redis and read the events that this node lacks."""
         await self._line.connect_anew()
         await self._inspect()
         await self._follower.begin()
@@ -255,7 +254,7 @@ class RedisStore:
         self._away = None
 
     async def _inspect(self) -> None:
-        """Look once whether this Redis can do what is needed, and does not forget by itself."""
+        """Check once that this Redis is new enough and does not evict keys."""
         if self._inspected:
             return
         try:
@@ -277,7 +276,7 @@ class RedisStore:
         self._inspected = True
 
     async def _keep(self) -> None:
-        """Take out what is too old or too much, and notice a stream that has begun anew."""
+        """Remove events that are too old or too many, and notice a stream that has begun again."""
         while True:
             await asyncio.sleep(_TRIM_PERIOD)
             more = self._away is None
@@ -323,5 +322,5 @@ class RedisStore:
 
 
 def _counts(flat: Sequence[str]) -> dict[str, int]:
-    """By subscription, how many have it, as a script gives them."""
+    """The counts by subscription in the result of a script."""
     return {key: int(count) for key, count in zip(flat[::2], flat[1::2], strict=True) if key and count.isdecimal()}

@@ -1,4 +1,4 @@
-"""What Redis does in one step: the scripts of the Redis store, and the keys that they keep.
+"""The scripts of the Redis store, which Redis runs in one step each, and the keys that they keep.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -13,18 +13,19 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:channels       names of the channels that have events, sorted
     {prefix}:channel:NAME   the ids of a channel's events, oldest first
     {prefix}:over           channels that may have more events than their history
-    {prefix}:once:KEY       what was answered to an idempotency key
+    {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 The keys of the nodes are in node_scripts.py.
 
-A Redis is shared: others may trim the stream, add to it, or evict a key. Entries fewer than those added less those
-removed mean that somebody else has trimmed: the floor of all channels rises to where the stream now begins. Further
-entries are somebody else's and are passed over. Floors fewer than there were raise the floor of all channels to the
-highest that ever was. A newest id below the one that was written last means a stream that has lost its end: it begins
-anew.
+A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
+added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
+the stream. If there are more, the additional entries belong to other programs and are skipped. If there are fewer
+floors than before, the floor of all channels rises to the highest floor that ever was. If the newest id is below the
+last written one, the stream has lost its end, and it begins again.
 
-Time is Redis' own: nodes need not agree on it. The first line of a script says what Redis checks before it begins: that
-this is no read-only replica and, unless the script may run then, that there is memory. No script is cut off halfway.
+The time is that of Redis, so that nodes need not agree about it. The first line of a script tells Redis what to check
+before it begins: that it is not a read-only replica and, for most scripts, that it has memory. Scripts are never
+interrupted.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The SQLite store: an acknowledged event is on the disk of this machine, and survives a crash of it.
+"""The SQLite store: an acknowledged event is on the disk of this machine and survives a crash.
 
-SQLite blocks, so the file has two threads: one that writes, one that reads. Each opens, uses and closes connections of
-its own: a connection that is closed while another thread executes on it ends the process. Publishes that come while a
-commit is under way share the next one (`batches`). Events are handed to the hub in the order of their commits.
+SQLite blocks, so the file has two threads: one writes and one reads. Each thread opens, uses and closes its own
+connections, because closing a connection while another thread uses it ends the process. Publishes that come during a
+commit share the next one (`batches`). Events are delivered to the hub in the order of their commits.
 
-Trouble with the file stops publishing only: streams stay open, `trouble` says why, and every second the file is tried
-again. A file that another program has locked is left open; after any other error it is opened anew.
+A failure of the file stops only publishing. Streams stay open, `trouble` gives the reason, and the store tries the file
+again every second. A file that another program has locked stays open. After any other error it is opened again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .reading import Reader
 __all__ = ["SqliteStore"]
 
 _PERIOD = 1.0
-"""Seconds between two rounds of deleting what is too old, or two trials of a file in trouble."""
+"""Seconds between two rounds of deleting old events, or between two trials of a file that has failed."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _Result = TypeVar("_Result")
@@ -70,7 +70,7 @@ class SqliteStore:
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(1, "sqlite-read")
         self._batches = Batches[Append, Appended](self._write, Append.size_bytes)
-        self._head = EventId(0, 0)  # of what the hub has
+        self._head = EventId(0, 0)  # id of the newest event that the hub has
         self._trouble: str | None = "The store is being opened."
         self._is_open = False
         self._blocked = False
@@ -78,11 +78,11 @@ class SqliteStore:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written."""
+        """See `ports.Store`."""
         return self._trouble
 
     async def open(self) -> None:
-        """Read what is retained; from now on, delete what is too old, and try again what fails."""
+        """Read the retained events. From now on, delete old events and recover from failures."""
         await self._try()
         self._keeping = self._background.start("sqlite", self._keep)
 
@@ -97,7 +97,7 @@ class SqliteStore:
         self._reading.shutdown()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Commit events, together with those of others that come meanwhile."""
+        """Commit events, together with events of other publishers that come in the meantime."""
         if self._trouble is None and all(draft.ephemeral for draft in drafts):
             events = [draft.accepted(self._head, self._clock()) for draft in drafts]
             await deliver_in_slices(self._hub, events)
@@ -105,7 +105,7 @@ class SqliteStore:
         return (await self._put(Append(clean(drafts)))).events
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
-        """The key is committed with the events: whatever breaks, both are there or neither."""
+        """See `ports.IdempotentStore`. The key is committed with the events, so either both exist or neither."""
         appended = await self._put(Append(clean(drafts), key, memo))
         return appended.ids, appended.memo
 
@@ -119,7 +119,7 @@ class SqliteStore:
         return await self._read(lambda: self._reader.back(subscription, count, most, head))
 
     async def reach(self, id: EventId) -> bool:
-        """No other process writes: what has been given out has been handed over."""
+        """See `ports.Archive`. No other process writes to the file, so the hub has every issued id."""
         return id <= self._head
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
@@ -156,7 +156,7 @@ class SqliteStore:
             self._note_blocked()
 
     async def _try(self) -> None:
-        """Open the file, if it is not open, and see whether it can be written."""
+        """Open the file if it is not open, and check that it can be written."""
         try:
             if not self._is_open:
                 content = await self._in_writing_thread(self._database.open)
@@ -173,11 +173,11 @@ class SqliteStore:
 
     async def _take(self, content: Content) -> None:
         if self._hub.ready and content.origin <= self._head <= content.head:
-            # The file broke off between a commit and its answer, perhaps.
+            # The file may have failed between a commit and its answer.
             missed = [event for event in content.events if event.id is not None and event.id > self._head]
             await deliver_in_slices(self._hub, missed)
         elif self._hub.ready and content.head < self._head:
-            self._hub.restart(self._head)  # somebody has put an older file in its place
+            self._hub.restart(self._head)  # the file has been replaced by an older one
             self._hub.go_on(self._head)
             return
         else:
@@ -191,7 +191,7 @@ class SqliteStore:
         if reason != self._trouble:
             logger.error("%s", reason)
         self._trouble = reason
-        # Python 3.11 gives errors of SQLite a code; the low byte is the kind, the rest says more.
+        # From Python 3.11 on, errors of SQLite have a code. Its low byte is the kind of the error.
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
             self._is_open = False
         return reason

@@ -65,7 +65,7 @@ def test_a_channel_name_with_an_excluded_character_or_length_is_refused(name: st
 
 def test_only_a_pattern_may_have_an_asterisk() -> None:
     assert check_pattern("sensors.*") == "sensors.*"
-    with pytest.raises(ValueError, match="no channel name"):
+    with pytest.raises(ValueError, match="not a channel name"):
         check_channel("sensors.*")
 
 

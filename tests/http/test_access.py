@@ -153,7 +153,7 @@ async def test_anonymous_says_what_is_open_without_a_token(anonymous: str, readi
     ("token", "said"),
     [
         (mint(["*"], key="x" * 32), "its signature does not fit the key"),
-        (mint(["*"], key=EC_KEY, algorithm="ES256"), "its algorithm is 'ES256'; the key is one for HS256 or HS384"),
+        (mint(["*"], key=EC_KEY, algorithm="ES256"), "its algorithm is 'ES256'; the key needs HS256 or HS384"),
         (mint(["*"], lasts=-60), "it has expired: exp is 20"),
         (mint(["*"], nbf=9e9), "it is not valid yet: nbf or iat is 2255"),
         (mint(["*"], aud="them"), "its audience (aud) is 'them'; it should contain 'us'"),
@@ -161,7 +161,7 @@ async def test_anonymous_says_what_is_open_without_a_token(anonymous: str, readi
         (jwt.encode({"aud": "us", "exp": 9e9}, SECRET), "the claim sse is missing"),
         (jwt.encode({"aud": "us", "sse": {}}, SECRET), "the claim exp is missing"),
         (jwt.encode({"aud": "us", "exp": 9e9, "sse": {"subscribe": "*"}}, SECRET), "subscribe in the claim sse is '*'"),
-        ("nonsense", "it is no JSON Web Token"),
+        ("nonsense", "it is not a JSON Web Token"),
     ],
 )
 async def test_problem_and_log_say_which_check_failed_and_never_the_token(

@@ -54,9 +54,9 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
         ('{"message":"x","event":"\\ud800"}', "event name"),
         ('{"message":"x","channel":[]}', "channel"),
         ('{"message":"x","channel":["a",1]}', "channel"),
-        ('{"message":"x","channel":"a*"}', "no channel name"),
+        ('{"message":"x","channel":"a*"}', "not a channel name"),
         ('{"message":' + "[" * 100_000 + "]" * 100_000 + "}", "nested"),
-        ('{"message":' + "9" * 5000 + "}", "a number that JSON cannot say"),
+        ('{"message":' + "9" * 5000 + "}", "a number that is too large for JSON"),
     ],
 )
 async def test_a_malformed_broadcast_is_a_400_that_says_what_would_be_right(

@@ -151,7 +151,7 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
     with started_at_default(environment) as process:
         assert process.stderr is not None
         said = process.stderr.readline()
-        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; passed over" in said
+        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; it is ignored" in said
         assert "8000" in process.stderr.readline()
 
 
@@ -217,7 +217,7 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
         assert (run.returncode, '"status":"ok"' in run.stdout) == (0, True)
         running.end()
         run = health(*arguments, SSE_PORT=str(running.port))
-        assert (run.returncode, run.stderr.startswith("sse-server: nobody answers at http")) == (1, True)
+        assert (run.returncode, run.stderr.startswith("sse-server: no server answers at http")) == (1, True)
 
 
 def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:

@@ -232,7 +232,7 @@ async def test_what_the_log_no_longer_has_is_read_from_the_store_without_gap_or_
 async def test_an_id_of_more_than_63_bits_is_none_of_ours(store: str, id: str) -> None:
     async with serving(store=store) as server:
         response, problem = await server.get("/api/channels/c/events", params={"after": id})
-        assert (response.status, "no event id" in problem["detail"]) == (400, True)
+        assert (response.status, "not an event id" in problem["detail"]) == (400, True)
 
 
 async def test_a_history_read_while_events_are_published_has_no_hole(store: str) -> None:
