@@ -174,6 +174,8 @@ def nchan() -> Iterator[Server]:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: _pin(0, 0))
         try:
             _wait_for(port)
+            while not psutil.Process(process.pid).children():
+                time.sleep(0.01)  # the master listens before it starts the worker
             yield Server(process, ("127.0.0.1", port))
         finally:
             process.terminate()

@@ -61,6 +61,8 @@ class Connected:
     id: Id
     lost: bool
     excused: bool = False
+    at_ms: int = 0
+    """Unix time at which it was made."""
 
 
 @dataclass
@@ -132,10 +134,17 @@ class _Range:
     """By channel, what is not lost any more."""
     latest: Id
     excused: bool
+    at_ms: int = 0
+    newer: Id | None = None
+    """An event that was sent after that time."""
 
     def holds(self, each: Published) -> bool:
         assert each.ids is not None
-        return self.after < each.ids[1] and each.ids[0] < self.before.get(each.channel, self.latest)
+        if each.ids[1] <= self.after:
+            return False
+        # A hub with a clock that was ahead has ended, and its events with it: newer events have lower ids.
+        gone = self.newer is not None and each.sent_ms < self.at_ms and self.newer < each.ids[0]
+        return gone or each.ids[0] < self.before.get(each.channel, self.latest)
 
 
 def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
@@ -149,8 +158,12 @@ def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
             yield _Range(entry.after, {}, entry.next, entry.excused)
         elif isinstance(entry, Connected) and entry.lost:
             before: dict[str, Id] = {}
+            newer: Id | None = None
             for later in story.entries[index + 1 :]:
                 if isinstance(later, Got) and (origin := known.get(later.data.partition("/")[0])) is not None:
                     before.setdefault(origin.channel, later.id)
+                    if newer is None and origin.sent_ms > entry.at_ms:
+                        newer = later.id
             excused = entry.excused or entry.cursor is None
-            yield _Range(entry.cursor or (0, 0), before, max(before.values(), default=(1 << 62, 0)), excused)
+            latest = max(before.values(), default=(1 << 62, 0))
+            yield _Range(entry.cursor or (0, 0), before, latest, excused, entry.at_ms, newer)

@@ -166,7 +166,7 @@ class Follower:
         if type == "connected":
             lost = json.loads(data)["lost"]
             cursor = parse_id(self.last) if self.last else None
-            self.story.entries.append(Connected(cursor, parse_id(id), lost, excused))
+            self.story.entries.append(Connected(cursor, parse_id(id), lost, excused, time.time_ns() // 1_000_000))
         elif type == "lost":
             said = json.loads(data)
             self.story.entries.append(Lost(parse_id(said["after"]), parse_id(said["next"]), excused))

@@ -122,7 +122,7 @@ async def _settle(
                 if answer.status != 200:
                     return [f"nothing can be published after the last fault: {answer.status} {await answer.text()}"]
                 id = parse_id((await answer.json())["id"])
-            publishers[0].published.append(Published(data, channel, (id, id)))
+            publishers[0].published.append(Published(data, channel, (id, id), sent_ms=time.time_ns() // 1_000_000))
         first = first or publishers[0].published[-len(CHANNELS) :]
         due = [
             max(each.ids for each in first if each.ids and follower.story.covers(each.channel))[1]

@@ -61,6 +61,25 @@ def test_a_loss_that_covers_only_a_part_is_found(faults: Any) -> None:
     assert "lacks three" in wrong(faults, got(faults, 2, "one"), lost)
 
 
+def test_what_a_hub_with_a_clock_ahead_took_with_it_is_covered_by_the_loss_that_the_next_one_reports(
+    faults: Any,
+) -> None:
+    published = [
+        faults.Published("had.", "a", ((1, 0), (1, 0)), sent_ms=10),
+        faults.Published("gone.", "a", ((900, 0), (900, 0)), sent_ms=20),
+        faults.Published("new.", "a", ((50, 0), (50, 0)), sent_ms=40),
+    ]
+    entries = [
+        faults.Connected(None, (0, 0), lost=False),
+        faults.Got((1, 0), "had."),
+        faults.Connected((1, 0), (49, 0), lost=True, at_ms=30),
+        faults.Got((50, 0), "new."),
+    ]
+    assert faults.check(published, [faults.Story("it", ("a",), entries)]) == []
+    entries[2] = faults.Connected((1, 0), (49, 0), lost=False, at_ms=30)
+    assert "lacks gone" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
+
+
 def test_an_event_that_came_twice_is_found(faults: Any) -> None:
     twice = [got(faults, 3, "two"), got(faults, 3, "two")]
     assert "twice" in wrong(faults, got(faults, 2, "one"), *twice, got(faults, 4, "three"))
