@@ -66,7 +66,10 @@ class Publisher:
         """Publish; return the status."""
         head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
         self._socket.sendall(head.encode() + data)
-        status = int(self._reader.readline().split()[1])
+        line = self._reader.readline()
+        if not line:
+            raise RuntimeError("the connection of a publisher was closed")
+        status = int(line.split()[1])
         headers = http.client.parse_headers(self._reader)
         self._reader.read(int(headers["Content-Length"]))
         return status
@@ -260,8 +263,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(head, re.sub(r"[^|]+", " --: ", head).replace(" --: ", " --- ", 1), sep="\n")
     for count in given.counts:
         for kind in _kinds():
-            for row in _rows(kind, count):
-                print(row.cells, flush=True)
+            try:
+                for row in _rows(kind, count):
+                    print(row.cells, flush=True)
+            except (RuntimeError, OSError) as error:
+                print(f"| {kind.name}: {count:,}, failed: {error} | | | | | |", flush=True)
     for row in _patterns(min(1000, given.channels), given.channels):
         print(row.cells, flush=True)
     print("\n| /health while this is served, over and over | median, ms | p99 | longest |\n| --- | --: | --: | --: |")

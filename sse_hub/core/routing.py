@@ -40,7 +40,8 @@ class Router(Generic[E]):
     """Finds the entries whose subscription covers a channel."""
 
     def __init__(self) -> None:
-        self._exact = SortedDict[str, dict[E, None]]()
+        self._exact = SortedDict[str, E | dict[E, None]]()
+        """By name, an entry or several. Most names have one, and a dict for each would be 230 bytes a subscriber."""
         self._by_beginning = _Patterns[E](lambda channel, length: channel[:length])
         self._by_end = _Patterns[E](lambda channel, length: channel[len(channel) - length :])
         self._version = 0
@@ -54,7 +55,7 @@ class Router(Generic[E]):
                 patterns, literal = self._place(key)
                 patterns.add(literal, key, entry)
             else:
-                self._exact.setdefault(key, {})[entry] = None
+                self._add_exact(key, entry)
                 self._routes.pop(key, None)
 
     def remove(self, entry: E) -> None:
@@ -65,11 +66,24 @@ class Router(Generic[E]):
                 patterns, literal = self._place(key)
                 patterns.remove(literal, key, entry)
             else:
-                entries = self._exact[key]
-                del entries[entry]
-                if not entries:
-                    del self._exact[key]
+                self._remove_exact(key, entry)
                 self._routes.pop(key, None)
+
+    def _add_exact(self, name: str, entry: E) -> None:
+        present = self._exact.get(name)
+        if present is None:
+            self._exact[name] = entry
+        elif isinstance(present, dict):
+            present[entry] = None
+        else:
+            self._exact[name] = {present: None, entry: None}
+
+    def _remove_exact(self, name: str, entry: E) -> None:
+        present = self._exact[name]
+        if isinstance(present, dict):
+            del present[entry]
+        if present is entry or present == {}:
+            del self._exact[name]
 
     def route(self, channel: str) -> Sequence[E]:
         """The entries that this channel concerns."""
@@ -92,7 +106,11 @@ class Router(Generic[E]):
         return list(islice(self._exact.irange(after, inclusive=(False, True)), most))
 
     def _candidates(self, channel: str) -> Iterator[E]:
-        yield from self._exact.get(channel, ())
+        exact = self._exact.get(channel)
+        if isinstance(exact, dict):
+            yield from exact
+        elif exact is not None:
+            yield exact
         yield from self._by_beginning.of(channel)
         yield from self._by_end.of(channel)
 
