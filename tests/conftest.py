@@ -1,4 +1,4 @@
-"""What pytest gives to tests: servers, programs, browsers and stores. The modules beside it are for everything else."""
+"""The fixtures: servers, programs, browsers and stores. The modules beside this one have all other helpers."""
 
 from __future__ import annotations
 

@@ -54,19 +54,19 @@ class RedisServer:
         further = [option.format(port=self.port) for option in self._options]
         self._process = subprocess.Popen([self._binary, *words, *further], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        said = []
+        answer = []
         for line in self._process.stdout:
-            said.append(line)
+            answer.append(line)
             if "eady to accept connections" in line or "Sentinel ID is" in line:
                 return
-        raise AssertionError("the server did not start:\n" + "".join(said))
+        raise AssertionError("the server did not start:\n" + "".join(answer))
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
         self._process.send_signal(how)
         self._process.communicate(timeout=10)
 
     def ask(self, *words: str) -> bytes:
-        """What it answers to a command, as it stands on the wire."""
+        """Its answer to a command, in the bytes on the wire."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             request = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words)
             connection.sendall(b"*%d\r\n%b" % (len(words), request))

@@ -227,7 +227,7 @@ async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "answered"),
     [
         (["*a" * 9], "has 9 stars; a pattern may have 8"),
         (["*a" * 62], "has 62 stars; a pattern may have 8"),
@@ -235,9 +235,9 @@ async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
         ([f"c{n}" for n in range(101)], "names 101 channels; one connection may name 100"),
     ],
 )
-async def test_patterns_made_to_be_slow(server: Server, names: list[str], said: str) -> None:
+async def test_patterns_made_to_be_slow(server: Server, names: list[str], answered: str) -> None:
     response, problem = await server.get("/stream", params=[("channel", name) for name in names])
-    assert (response.status, said in problem["detail"]) == (400, True)
+    assert (response.status, answered in problem["detail"]) == (400, True)
 
 
 async def test_a_pattern_of_a_token_made_to_be_slow() -> None:
@@ -303,7 +303,7 @@ async def test_answers_to_keys_are_bounded_by_their_bytes(server: Server) -> Non
     assert float(kept) < 1200  # of 30 kB each
 
 
-async def test_a_history_of_a_gigabyte_that_nobody_reads() -> None:
+async def test_a_history_of_a_gigabyte_without_a_reader() -> None:
     async with serving() as server:
         for _ in range(100):
             await server.post("/realtime/main", data=b"x" * 1_000_000)
@@ -575,7 +575,7 @@ async def test_an_attack_writes_nothing_to_a_log_that_could_be_read_as_a_line_of
     writer.write(f"GET /stream?token={token} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     await reader.read()
     writer.close()
-    _, said = running.end()
-    assert "forged" in said
-    assert not any(line.startswith("ERROR") for line in said.splitlines())
-    assert token not in said
+    _, answered = running.end()
+    assert "forged" in answered
+    assert not any(line.startswith("ERROR") for line in answered.splitlines())
+    assert token not in answered

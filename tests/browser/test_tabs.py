@@ -159,7 +159,7 @@ async def test_eight_pages_share_one_connection(context: BrowserContext, server:
 
 async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_them(page: Page, server: Server) -> None:
     await page.goto(server.url + "/web/app/icon.svg")
-    said = await page.evaluate(
+    answer = await page.evaluate(
         """async base => {
              const { covers, isAfter } = await import(base + "/web/client/sse.js");
              return [isAfter("10-0", "9-0"), isAfter("9-10", "9-9"), isAfter("9-9", "9-9"), isAfter("1-0", null),
@@ -168,7 +168,7 @@ async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_the
            }""",
         server.url,
     )
-    assert said == [True, True, False, True, True, False, True, True, False, True, False]
+    assert answer == [True, True, False, True, True, False, True, True, False, True, False]
 
 
 async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: Page, server: Server) -> None:

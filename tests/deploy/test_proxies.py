@@ -136,7 +136,7 @@ async def test_a_stream_that_only_pings_stays_open(proxied: Proxied) -> None:
         assert (await stream.next()).data == "still there"
 
 
-async def test_the_hub_knows_who_is_asking_and_that_they_came_by_tls(proxied: Proxied) -> None:
+async def test_the_hub_knows_the_address_of_the_client_and_that_it_uses_tls(proxied: Proxied) -> None:
     headers = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2"}
     async with proxied.client.get(f"{proxied.url}/stream", headers=headers) as response:
         assert "Strict-Transport-Security" in response.headers

@@ -172,7 +172,7 @@ async def test_redis_killed_and_restarted_under_load_loses_and_doubles_nothing(
         assert await follow(url, start, last) == live
 
 
-async def test_what_was_accepted_before_a_signal_is_in_the_store(program: Start, durable: str) -> None:
+async def test_a_publish_that_was_accepted_before_a_signal_is_in_the_store(program: Start, durable: str) -> None:
     running = program("--no-demo", "--store", durable)
     async with aiohttp.ClientSession() as client:
         posts = [asyncio.create_task(client.post(f"{running.url}/realtime/main", data=str(n))) for n in range(50)]
@@ -184,8 +184,8 @@ async def test_what_was_accepted_before_a_signal_is_in_the_store(program: Start,
             for answer in answers
             if isinstance(answer, aiohttp.ClientResponse) and answer.status == 200
         ]
-    status, said = await asyncio.to_thread(running.wait)
-    assert (status, "Traceback" in said) == (0, False)
+    status, answered = await asyncio.to_thread(running.wait)
+    assert (status, "Traceback" in answered) == (0, False)
     again = program("--no-demo", "--store", durable)
     async with aiohttp.ClientSession() as client, client.get(again.url + "/api/channels/main/events") as answer:
         kept = [event["id"] for event in (await answer.json())["events"]]

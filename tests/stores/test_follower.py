@@ -37,9 +37,9 @@ async def test_after_flushall_every_subscriber_is_informed_and_ids_go_on_increas
                 lost = await stream.next()
                 assert (lost.type, lost.json()["after"]) == ("lost", str(before))
             await a.until_status("ok")
-            _, said = await a.post("/realtime/main", data=b"after")
+            _, answer = await a.post("/realtime/main", data=b"after")
             assert before is not None
-            assert EventId.parse(said["id"]) > before
+            assert EventId.parse(answer["id"]) > before
             assert (await one.next()).data == (await other.next()).data == "after"
         async with b.stream(headers={"Last-Event-ID": str(before)}) as stream:
             connected, *events = await stream.until("live")

@@ -48,7 +48,7 @@ async def test_a_node_begins_with_large_events_over_a_slow_line(redis: RedisServ
             await server.post("/realtime/main", data=b"x")
 
 
-async def test_after_a_failover_a_node_finds_the_new_master_before_anybody_publishes(
+async def test_after_a_failover_a_node_finds_the_new_master_before_the_next_publish(
     redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = RedisServer(tmp_path_factory.mktemp("replica"))
@@ -82,7 +82,7 @@ async def test_after_a_failover_a_node_finds_the_new_master_before_anybody_publi
         other.stop()
 
 
-async def test_a_read_only_replica_degrades_health_before_anybody_publishes(redis: RedisServer) -> None:
+async def test_a_read_only_replica_degrades_health_before_the_next_publish(redis: RedisServer) -> None:
     async with serving(store=redis.url) as server:
         redis.ask("REPLICAOF", "127.0.0.1", "1")
         reason = await server.until_status("degraded")
@@ -96,8 +96,8 @@ async def test_a_password_in_the_address_is_used_and_never_shown(redis: RedisSer
     redis.ask("CONFIG", "SET", "requirepass", "s3cret")
     url = f"redis://:s3cret@127.0.0.1:{redis.port}/0?prefix=mine"
     async with serving(store=url) as server:
-        _, said = await server.get("/health")
-        assert (said["status"], said["store"]) == ("ok", "redis")
+        _, answer = await server.get("/health")
+        assert (answer["status"], answer["store"]) == ("ok", "redis")
     async with serving(store=url.replace("s3cret", "wrong")) as server:
         reason = await server.until_status("degraded")
         assert "wrong" not in reason.replace("WRONGPASS", "")

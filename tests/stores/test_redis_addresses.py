@@ -42,9 +42,9 @@ async def works(store: str) -> None:
 
 async def until_status(server: Server, status: str) -> str:
     async with asyncio.timeout(3 * PATIENCE):
-        while (said := (await server.get("/health"))[1])["status"] != status:
+        while (answer := (await server.get("/health"))[1])["status"] != status:
             await asyncio.sleep(0.1)
-    return str(said.get("reason"))
+    return str(answer.get("reason"))
 
 
 async def test_a_socket_of_this_machine(make: Make, tmp_path: Path) -> None:
