@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from eventually import PATIENCE
 from hubs import Server
 from playwright.async_api import BrowserContext, Page, expect
 
@@ -36,12 +35,6 @@ async def got(page: Page, *data: str) -> None:
     expected: Any = list(data)
     await page.wait_for_function("expected => got.length >= expected.length", arg=expected)
     assert await page.evaluate("got") == expected
-
-
-async def connections(server: Server, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while server.hub.statistics().subscribers != count:
-            await asyncio.sleep(0.02)
 
 
 async def test_eight_tabs_share_one_connection_and_all_get_everything(context: BrowserContext, server: Server) -> None:

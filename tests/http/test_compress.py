@@ -137,8 +137,7 @@ async def test_fewer_bytes_are_sent(compressing: Server) -> None:
     async with await plain(compressing) as client, client.get(compressing.url + "/stream", headers=GZIP) as response:
         stream = Inflating(response)
         await stream.next()
-        while compressing.hub.statistics().behind:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not compressing.hub.statistics().behind)
         compressing.hub.join_shared()  # it would be called within a second
         for number in range(200):
             await compressing.hub.publish(
@@ -173,8 +172,7 @@ async def test_a_slow_reader_rejoins_and_has_lost_nothing(compressing: Server) -
     async with asyncio.timeout(PATIENCE):
         while len(got) < 300:
             got += [e.data for e in parser.feed(inflate.decompress(await reader.read(65536))) if e.type == "message"]
-        while compressing.hub.statistics().behind:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not compressing.hub.statistics().behind)
         await compressing.hub.publish("live again")
         (last,) = parser.feed(inflate.decompress(await reader.read(65536)))
     writer.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from certificates import certify
 from cryptography import x509
+from eventually import eventually
 from programs import ROOT, Program, Start
 from tokens import SECRET, mint
 
@@ -51,9 +52,11 @@ async def test_it_serves_by_tls_and_reads_the_certificate_again_at_sighup(progra
     assert await served_name(running.port) == "first.example"
     certify(tmp_path, "second.example")
     running.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(10):
-        while await served_name(running.port) != "second.example":
-            await asyncio.sleep(0.02)
+
+    async def renewed() -> bool:
+        return await served_name(running.port) == "second.example"
+
+    await eventually(renewed)
     assert running.end()[0] == 0
 
 
@@ -197,8 +200,7 @@ async def test_each_stream_has_a_line_at_its_beginning_and_one_at_its_end(progra
     await reader.readuntil(b"connected")
     writer.close()
     await writer.wait_closed()
-    while b'"subscribers":0' not in await asyncio.to_thread(read, running, "/health"):
-        await asyncio.sleep(0.02)
+    await eventually(lambda: b'"subscribers":0' in read(running, "/health"))
     lines = [json.loads(line) for line in running.end()[1].splitlines() if line.startswith("{")]
     begins, ends = (line for line in lines if line["logger"] == "sse_hub.streams")
     assert (begins["message"], begins["channels"], begins["address"]) == ("stream begins", ["a", "b"], "127.0.0.1")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from certificates import certify
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from programs import ROOT, Start, free_port
 from tokens import SECRET, mint
 
@@ -100,7 +100,7 @@ def test_sighup_ends_nothing(program: Start) -> None:
     assert (status, "were read again" in answered) == (0, True)
 
 
-def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
+async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(SECRET)
     running = program("--no-demo", "--jwt-key", f"@{key}")
@@ -122,10 +122,7 @@ def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) ->
     assert (status(SECRET), status(other)) == (200, 401)
     key.write_text(other)
     running.process.send_signal(signal.SIGHUP)
-    until = time.monotonic() + PATIENCE
-    while status(other) != 200 and time.monotonic() < until:
-        time.sleep(0.05)
-    assert (status(SECRET), status(other)) == (401, 200)
+    await eventually(lambda: (status(SECRET), status(other)) == (401, 200))
     assert "the old one stays" in running.end()[1]
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import NDJSON, Server, serving
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
 
 
-async def retained(server: Server, channel: str, after: str = "") -> list[str]:
-    query = {"limit": "1000", **({"after": after} if after else {})}
-    _, answer = await server.get(f"/api/channels/{channel}/events", params=query)
-    return [event["data"] for event in answer["events"]]
+async def until_retained(server: Server, channel: str, data: list[str], after: str = "") -> None:
+    """Wait until a channel retains these events; a store may trim it once a second."""
+
+    async def reached() -> bool:
+        return await server.retained(channel, after) == data
+
+    await eventually(reached)
 
 
 async def test_every_answered_id_is_published_in_the_order_of_ids(store: str) -> None:
@@ -101,9 +104,7 @@ async def test_the_history_is_counted_by_channel_and_a_loss_is_reported_to_that_
     async with serving(store=store, history=3) as server:
         first = await server.hub.publish("kept", channel="quiet")
         ids = [await server.hub.publish(str(number), channel="busy") for number in range(10)]
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("busy", after=str(first)) != ["7", "8", "9"]:
-                await asyncio.sleep(0.1)  # Redis is trimmed every second
+        await until_retained(server, "busy", ["7", "8", "9"], after=str(first))
         for path, cursor, lost in (
             ("/realtime/quiet", str(first), False),
             ("/realtime/busy", str(ids[5]), True),
@@ -122,9 +123,7 @@ async def test_an_event_that_is_too_old_goes_and_its_loss_is_reported(store: str
     async with serving(store=store, history_age=1.0) as server:
         start = str(server.hub.log.head)
         last = await server.hub.publish("a")
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("main", after=start):
-                await asyncio.sleep(0.1)
+        await until_retained(server, "main", [], after=start)
         async with server.stream(headers={"Last-Event-ID": start}) as stream:
             connected, *events = await stream.until("live")
             assert (connected.json()["lost"], len(events)) == (True, 1)
@@ -267,9 +266,11 @@ async def test_a_history_reports_the_same_losses_as_a_stream(store: str) -> None
     async with serving(store=store, history_age=1.0) as server:
         start = str(server.hub.log.head)
         await server.hub.publish("gone", channel="c")
-        async with asyncio.timeout(3 * PATIENCE):
-            while (await server.get("/api/channels"))[1]["channels"]:
-                await asyncio.sleep(0.1)
+
+        async def forgotten() -> bool:
+            return not (await server.get("/api/channels"))[1]["channels"]
+
+        await eventually(forgotten, 3 * PATIENCE)
         async with server.stream("/realtime/c", {"Last-Event-ID": start}) as stream:
             assert (await stream.next()).json()["lost"] is True
         for after, lost in ((start, True), ("99999999999999-0", True), (str(server.hub.log.head), False)):
@@ -311,9 +312,7 @@ async def test_a_loss_on_several_channels_brings_no_event_again_that_the_client_
         cursor = await server.hub.publish("has too", channel="busy")
         for number in range(5):
             await server.hub.publish(str(number), channel="busy")
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("busy") != ["3", "4"]:
-                await asyncio.sleep(0.1)
+        await until_retained(server, "busy", ["3", "4"])
         async with server.stream("/stream?channel=quiet&channel=busy", {"Last-Event-ID": str(cursor)}) as stream:
             connected, *events = await stream.until("live")
             assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (True, ["3", "4"])

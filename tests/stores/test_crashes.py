@@ -9,7 +9,7 @@ import signal
 
 import aiohttp
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Stream
 from programs import Start
 from redis_server import RedisServer
@@ -58,11 +58,11 @@ async def publishing(urls: list[str], count: int = 6):  # type: ignore[no-untype
 
 
 async def more_acknowledged(publishers: list[Publisher], count: int) -> None:
-    """Wait until so many more have been acknowledged."""
+    """Wait until this number of further publishes is acknowledged."""
     before = sum(len(publisher.acknowledged) for publisher in publishers)
-    async with asyncio.timeout(3 * PATIENCE):
-        while sum(len(publisher.acknowledged) for publisher in publishers) < before + count:
-            await asyncio.sleep(0.01)
+    await eventually(
+        lambda: sum(len(publisher.acknowledged) for publisher in publishers) >= before + count, 3 * PATIENCE
+    )
 
 
 async def follow(url: str, cursor: str, last: str) -> list[tuple[str, str]]:

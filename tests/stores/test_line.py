@@ -6,7 +6,7 @@ import asyncio
 
 import aiohttp
 import pytest
-from eventually import PATIENCE, eventually
+from eventually import eventually
 from hubs import Remote, serving
 from network import Network
 from programs import Start
@@ -73,9 +73,11 @@ async def test_after_a_failover_a_node_finds_the_new_master_before_the_next_publ
                     return b"addr=" in other.ask("CLIENT", "LIST", "TYPE", "NORMAL") and not server.hub.store.trouble
 
                 await eventually(moved)
-                async with asyncio.timeout(PATIENCE):
-                    while (await server.post("/realtime/main", data=b"after"))[0].status != 200:
-                        await asyncio.sleep(0.1)
+
+                async def published() -> bool:
+                    return await server.status("/realtime/main", "POST", data=b"after") == 200
+
+                await eventually(published)
                 assert (await stream.next()).data == "after"
                 assert other.ask("XLEN", "{sse-hub}:events") == b":2\r\n"
     finally:
