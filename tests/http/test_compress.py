@@ -48,13 +48,22 @@ class Inflating:
     async def next(self) -> Received:
         async with asyncio.timeout(PATIENCE):
             while not self._events:
-                data = await self._response.content.readany()
-                assert data
-                self.received_bytes += len(data)
-                text = self._inflate.decompress(data)
-                self.text += text
-                self._events.extend(self._parser.feed(text))
+                await self._read()
         return self._events.pop(0)
+
+    async def until(self, text: bytes) -> None:
+        """Wait until the decoded stream has this text in it."""
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.text:
+                await self._read()
+
+    async def _read(self) -> None:
+        data = await self._response.content.readany()
+        assert data
+        self.received_bytes += len(data)
+        text = self._inflate.decompress(data)
+        self.text += text
+        self._events.extend(self._parser.feed(text))
 
 
 async def test_a_client_that_accepts_gzip_gets_it_and_others_do_not(compressing: Server) -> None:
@@ -152,9 +161,7 @@ async def test_pings_come_in_the_shared_stream() -> None:
         async with await plain(server) as client, client.get(server.url + "/stream", headers=GZIP) as response:
             stream = Inflating(response)
             await stream.next()
-            async with asyncio.timeout(PATIENCE):
-                while b": ping" not in stream.text:
-                    stream.text += stream._inflate.decompress(await response.content.readany())
+            await stream.until(b": ping")
             await server.hub.publish("after a ping")
             assert (await stream.next()).data == "after a ping"
 
