@@ -1,4 +1,4 @@
-"""What compressing once for everybody saves and costs, beside none and beside a compressor for each connection.
+"""The savings and costs of shared compression, beside none and beside a compressor for each connection.
 
 `python -m bench compress`: sensor events as JSON, published one at a time; bytes on the wire and CPU of the server for
 each delivered event. With `--storm`, subscribers come and go all the while, and each arrival is a key frame.

@@ -19,7 +19,7 @@ _LIMIT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a measurement found. Times are seconds."""
+    """The result of a measurement. Times are in seconds."""
 
     seconds: float
     deliveries: int

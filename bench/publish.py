@@ -1,4 +1,4 @@
-"""What the stores cost: publishes a second, and the time from a publish to its delivery, per store.
+"""The costs of the stores: publishes a second, and the time from a publish to its delivery, for each store.
 
 `python -m bench publish`. A Redis is started unless `--redis URL` names one; the files of the other stores lie in a
 temporary folder on this disk. One subscriber reads what is published.
@@ -23,7 +23,7 @@ _RATE = 100.0
 
 
 class Row(NamedTuple):
-    """What one store did."""
+    """The results of one store."""
 
     store: str
     alone: float

@@ -1,4 +1,4 @@
-"""What was measured, as a table, beside what was recorded before, and as a file."""
+"""The results as a table beside the recorded ones, and as a file."""
 
 from __future__ import annotations
 

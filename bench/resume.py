@@ -1,4 +1,4 @@
-"""What it costs the others when a thousand subscribers resume at once, far behind: `python -m bench resume`.
+"""The costs for live subscribers when a thousand others resume at once, far behind: `python -m bench resume`.
 
 It takes about a minute. The events are in a SQLite file in a temporary folder, and only the newest thousand in memory,
 so that nearly everything has to be read from the store.

@@ -1,4 +1,4 @@
-"""What is measured: each scenario is a row of the table, and the same for every server."""
+"""The measurements: each scenario is a row of the table, and the same for every server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Figures = tuple[float, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is measured."""
+    """The surroundings of a measurement."""
 
     program: str
     """The compiled load."""

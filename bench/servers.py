@@ -233,15 +233,15 @@ class Kind:
     name: str
     run: Callable[[], contextlib.AbstractContextManager[Server]]
     lacks: Callable[[], str]
-    """What it needs and does not have; empty if it can be run."""
+    """The missing requirements; empty if it can be run."""
     greeting: str = "event: connected"
-    """What a subscriber gets first."""
+    """The first bytes for a subscriber."""
     asked: bool = False
     """Whether it is measured only where it is named."""
 
 
 def peers() -> list[Kind]:
-    """What the hub is measured beside."""
+    """The other servers."""
     compiler = "" if shutil.which("cc") else "a C compiler"
     module = "" if Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists() else "apt-get install libnginx-mod-nchan"
     return [

@@ -24,7 +24,7 @@ _STAY = 0.1
 """Seconds for which a visitor that has read its replay stays: 20 of them make some 150 visits a second."""
 _DATA_BYTES = 2000
 _GROWTH_BYTES = 24 << 20
-"""What the log of the last events, buffers of frozen readers and the allocator may add after the first quarter."""
+"""Growth after the first quarter that the log, the buffers of frozen readers and the allocator may cause."""
 _GROWTH_FILES = 10
 
 

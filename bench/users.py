@@ -94,7 +94,7 @@ def _connect(server: Server, paths: Sequence[str], greeting: bytes) -> list[Subs
 
 @dataclass(slots=True)
 class Row:
-    """What one kind of server did with one kind of subscriptions."""
+    """The result of one kind of server with one kind of subscriptions."""
 
     name: str
     connecting: float = 0.0

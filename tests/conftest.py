@@ -1,4 +1,4 @@
-"""What pytest gives to tests: servers, programs, browsers and stores. The modules beside it are for everything else."""
+"""The fixtures: servers, programs, browsers and stores. The modules beside this one have all other helpers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hubs import Server, serving
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
@@ -15,6 +16,10 @@ from programs import Program, Start, free_port, tool
 from redis_server import RedisServer
 from rig import Rig
 from tokens import SECRET
+
+# Hypothesis' deadline of 200 ms for an example fails on a busy machine.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

@@ -1,4 +1,4 @@
-"""What stands between a client and a server: TCP proxies that do what networks and HTTP proxies do."""
+"""Networks between a client and a server: TCP proxies that behave like networks and HTTP proxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Network:
 
     def __init__(self, port: int) -> None:
         self.target = port
-        """Where connections lead to from now on."""
+        """The port to which new connections lead."""
         self.bytes_per_second = 0
         """How fast a connection is towards its client; 0 for as fast as it can."""
         self.lose_answers = 0

@@ -96,7 +96,7 @@ def free_port() -> int:
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """An answer."""
 
     status: int
     body: bytes

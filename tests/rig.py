@@ -36,7 +36,7 @@ async def no_pause() -> None:
 
 
 class Connection:
-    """Keeps what it is given; refuses more when it is told to."""
+    """Keeps what it is given; refuses more on request."""
 
     def __init__(self, *, gzip: bool = False) -> None:
         self.written: list[bytes] = []

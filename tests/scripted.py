@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Request:
-    """What a client asked for."""
+    """A request of a client."""
 
     method: str
     path: str

@@ -17,7 +17,7 @@ from sse_hub.address import Address
         ("unix:///run/r.sock?db=3", Address("redis", "unix:///run/r.sock?db=3")),
     ],
 )
-def test_an_address_is_read_and_what_is_ours_does_not_reach_the_client(text: str, address: Address) -> None:
+def test_an_address_is_read_and_the_hubs_own_parameters_do_not_reach_the_client(text: str, address: Address) -> None:
     assert Address.read(text) == address
 
 
@@ -26,6 +26,6 @@ def test_an_address_is_read_and_what_is_ours_does_not_reach_the_client(text: str
     ["", "redis", "redis:", "redis://", "sqlite", "sqlite:", "mysql://h"]
     + [f"redis://h?{option}" for option in ("maxlen=0", "grace=x", "prefix={a}")],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each says something else
         Address.read(text)

@@ -150,7 +150,7 @@ async def test_the_right_audience_and_issuer_are_accepted_and_none_is_needed() -
 
 
 @pytest.mark.parametrize(
-    ("claim", "said"),
+    ("claim", "answer"),
     [
         ({}, "the claim sse is missing"),
         ({"sse": "all"}, "the claim sse is 'all'; it takes an object"),
@@ -160,25 +160,27 @@ async def test_the_right_audience_and_issuer_are_accepted_and_none_is_needed() -
         ({"mercure": []}, "the claim mercure is []"),
     ],
 )
-async def test_a_claim_that_is_missing_or_of_another_shape_says_what_is_right(claim: dict[str, Any], said: str) -> None:
-    assert said in await refusal(mint(claim))
+async def test_a_claim_that_is_missing_or_of_another_shape_says_what_is_right(
+    claim: dict[str, Any], answer: str
+) -> None:
+    assert answer in await refusal(mint(claim))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "....", "é.é.é", "e30.e30.", "\0", "a" * 10_000])
-async def test_what_is_no_token_says_so(token: str) -> None:
+async def test_a_text_that_is_not_a_token_gets_a_message_that_says_so(token: str) -> None:
     assert await refusal(token)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "answer"),
     [
         ("short", "at least 32 bytes"),
         ("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----", "a public key in PEM"),
         ("-----BEGIN PRIVATE KEY-----\n…", "should not have the private key"),
     ],
 )
-def test_a_key_that_cannot_be_used_says_what_can(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_key_that_cannot_be_used_says_what_can(text: str, answer: str) -> None:
+    with pytest.raises(ValueError, match=answer):
         read_key(text)
 
 

@@ -27,7 +27,7 @@ FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if pat
 
 
 def findings(*command: str | Path) -> str:
-    """What a checker prints if it finds something, or else an empty text."""
+    """The output of a checker that finds something; otherwise an empty text."""
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return (run.stdout + run.stderr) if run.returncode else ""
 
@@ -46,7 +46,7 @@ def node() -> str:
 
 @pytest.fixture(scope="module")
 def type_errors(node: str) -> list[str]:
-    """What TypeScript finds in web/: a line begins with the file and a bracket."""
+    """The findings of TypeScript in web/: each line begins with the file and a bracket."""
     return findings(node, "node_modules/typescript/bin/tsc", "--pretty", "false").splitlines()
 
 

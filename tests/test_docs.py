@@ -1,4 +1,4 @@
-"""What README and map say is what the code does."""
+"""The documents, compared with the code."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_newest_release_in_the_changelog_is_the_version_of_the_package() -> 
 
 
 @pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
-def test_python_in_a_document_compiles_and_imports_what_is_there(file: Path) -> None:
+def test_python_in_a_document_compiles_and_imports_existing_names(file: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module in {"sse_client", "sse_server", "sse_hub"}:

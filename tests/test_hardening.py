@@ -9,10 +9,9 @@ import hmac
 import io
 import json
 import re
-import statistics
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -25,7 +24,6 @@ from eventually import PATIENCE
 from hubs import Remote, Server, serving
 from programs import Program
 from tokens import SECRET, bearer, mint
-from wire import Parser
 
 RSA = rsa.generate_private_key(65537, 2048)
 PUBLIC = (
@@ -227,7 +225,7 @@ async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "answered"),
     [
         (["*a" * 9], "has 9 stars; a pattern may have 8"),
         (["*a" * 62], "has 62 stars; a pattern may have 8"),
@@ -235,9 +233,9 @@ async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
         ([f"c{n}" for n in range(101)], "names 101 channels; one connection may name 100"),
     ],
 )
-async def test_patterns_made_to_be_slow(server: Server, names: list[str], said: str) -> None:
+async def test_patterns_made_to_be_slow(server: Server, names: list[str], answered: str) -> None:
     response, problem = await server.get("/stream", params=[("channel", name) for name in names])
-    assert (response.status, said in problem["detail"]) == (400, True)
+    assert (response.status, answered in problem["detail"]) == (400, True)
 
 
 async def test_a_pattern_of_a_token_made_to_be_slow() -> None:
@@ -303,7 +301,7 @@ async def test_answers_to_keys_are_bounded_by_their_bytes(server: Server) -> Non
     assert float(kept) < 1200  # of 30 kB each
 
 
-async def test_a_history_of_a_gigabyte_that_nobody_reads() -> None:
+async def test_a_history_of_a_gigabyte_without_a_reader() -> None:
     async with serving() as server:
         for _ in range(100):
             await server.post("/realtime/main", data=b"x" * 1_000_000)
@@ -427,47 +425,22 @@ async def test_a_publish_by_a_page_of_another_site() -> None:
 
 
 class Bystanders:
-    """Subscribers who have nothing to do with it, and how long each event takes to reach them."""
+    """Subscribers that have nothing to do with an attack."""
 
     def __init__(self, server: Remote, count: int = 20) -> None:
         self._server = server
         self._count = count
 
-    async def p99(self, seconds: float = 1.5) -> float:
-        """Of what is published at 50 events/s, the latency that one of a hundred deliveries exceeds, in seconds."""
-        latencies: list[float] = []
-
-        async def read(ready: asyncio.Event) -> None:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
-            writer.write(b"GET /realtime/bystanders HTTP/1.0\r\nHost: x\r\n\r\n")
-            await reader.readuntil(b"\r\n\r\n")
-            parser = Parser()
-            try:
-                while True:
-                    for event in parser.feed(await reader.read(65536)):
-                        if event.type == "connected":
-                            ready.set()
-                        elif event.type == "message":
-                            latencies.append(time.perf_counter() - float(event.data))
-            finally:
-                writer.close()
-
-        readies = [asyncio.Event() for _ in range(self._count)]
-        readers = [asyncio.create_task(read(ready)) for ready in readies]
-        await asyncio.gather(*(ready.wait() for ready in readies))
-        until = time.perf_counter() + seconds
-        sent = 0
-        while time.perf_counter() < until:
-            await self._server.post("/realtime/bystanders", data=repr(time.perf_counter()))
-            sent += 1
-            await asyncio.sleep(0.02)
-        async with asyncio.timeout(PATIENCE):
-            while len(latencies) < sent * self._count:
-                await asyncio.sleep(0.01)
-        for reader in readers:
-            reader.cancel()
-        await asyncio.wait(readers)
-        return statistics.quantiles(latencies, n=100)[98]
+    async def are_served(self, events: int = 50) -> None:
+        """Each of them gets each event, before the next one is published."""
+        async with AsyncExitStack() as stack:
+            path = "/realtime/bystanders"
+            streams = [await stack.enter_async_context(self._server.stream(path)) for _ in range(self._count)]
+            for stream in streams:
+                await stream.until("connected")
+            for number in range(events):
+                await self._server.post(path, data=str(number))
+                assert {(await stream.next()).data for stream in streams} == {str(number)}
 
 
 @pytest.fixture
@@ -513,18 +486,14 @@ Attack = tuple[Remote, psutil.Process]
 
 
 async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, ends: bool = True) -> None:
-    """During so many connections of this kind the others are served, and memory stays below a bound."""
+    """During this number of connections of one kind, other clients are served, and memory stays below a bound."""
     server, process = attack
     before_bytes = process.memory_info().rss
-    quiet = await Bystanders(server).p99()
     async with connections(server, count, first) as readers:
-        during = await Bystanders(server).p99()
+        await Bystanders(server).are_served()
         assert process.memory_info().rss - before_bytes < grown_mb << 20
         if ends:
             await closed(readers)
-    print(f"p99 of the others: {quiet * 1e3:.1f} ms before, {during * 1e3:.1f} ms meanwhile")
-    # The aim is twice. Below 100 ms it is not asserted: on a machine that others use, tens of milliseconds are noise.
-    assert during < max(2 * quiet, 0.1)
     response, _ = await server.get("/health")
     assert response.status == 200
 
@@ -548,7 +517,7 @@ async def test_readers_that_never_read(attacked: Attack) -> None:
         for _ in range(100):
             await server.post("/realtime/frozen", data="x" * 100_000)
         assert process.memory_info().rss - before_bytes < 100 << 20
-        assert await Bystanders(server).p99(1.0) < 0.5
+        await Bystanders(server).are_served()
 
 
 async def test_connections_made_and_dropped(attacked: Attack) -> None:
@@ -556,9 +525,7 @@ async def test_connections_made_and_dropped(attacked: Attack) -> None:
     for _ in range(6):
         async with connections(server, 300, b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"):
             pass
-    async with asyncio.timeout(PATIENCE):
-        while (await server.get("/health"))[1]["subscribers"]:
-            await asyncio.sleep(0.05)
+    await server.until_subscribers(0)
     assert process.num_fds() < 100
 
 
@@ -575,7 +542,7 @@ async def test_an_attack_writes_nothing_to_a_log_that_could_be_read_as_a_line_of
     writer.write(f"GET /stream?token={token} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     await reader.read()
     writer.close()
-    _, said = running.end()
-    assert "forged" in said
-    assert not any(line.startswith("ERROR") for line in said.splitlines())
-    assert token not in said
+    _, answered = running.end()
+    assert "forged" in answered
+    assert not any(line.startswith("ERROR") for line in answered.splitlines())
+    assert token not in answered

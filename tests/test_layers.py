@@ -30,7 +30,7 @@ def name_of(path: Path) -> str:
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """What a file imports, wherever it stands in it: modules of this package, and top-level names of others."""
+    """All imports of a file, also inside functions: modules of this package, and top-level names of others."""
     ours: set[str] = set()
     others: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""What one client, or all together, may use up."""
+"""Limits for one client and for all clients together."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ async def test_prometheus_gets_counters_gauges_and_histograms(server: Server) ->
     assert "secret-name" not in text
 
 
-async def test_the_figures_are_those_of_the_contract(server: Server) -> None:
+async def test_the_figures_are_those_of_the_protocol(server: Server) -> None:
     figures = Metrics(server.hub.statistics, "node-1").figures()
     assert set(figures) == {
         "cpu_percent",

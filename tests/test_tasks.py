@@ -7,7 +7,7 @@ import pytest
 from sse_hub.tasks import Background, end
 
 
-async def test_a_task_that_fails_is_logged_once_and_begins_anew_and_that_is_counted(
+async def test_a_task_that_fails_is_logged_once_and_started_again_and_the_restart_is_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     background, begun, third = Background(), 0, asyncio.Event()

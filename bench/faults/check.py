@@ -1,4 +1,4 @@
-"""What must hold after a run, of what publishers and followers remember."""
+"""The checks after a run, of the memories of publishers and followers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Connected:
     """A connection that a follower made."""
 
     cursor: Id | None
-    """What it asked for."""
+    """Its subscription."""
     id: Id
     lost: bool
     excused: bool = False
@@ -67,7 +67,7 @@ class Connected:
 
 @dataclass
 class Story:
-    """What a follower remembers, in order."""
+    """The memory of a follower, in order."""
 
     name: str
     names: Sequence[str]
@@ -78,7 +78,7 @@ class Story:
 
 
 def check(published: Sequence[Published], stories: Sequence[Story]) -> list[str]:
-    """What does not hold, a sentence each."""
+    """A sentence for each check that failed."""
     return [wrong for story in stories for wrong in _check(published, story)]
 
 
@@ -127,7 +127,7 @@ def _check_order(known: dict[str, Published], story: Story) -> Iterator[str]:
 
 @dataclass
 class _Range:
-    """Where a follower was told that something is lost."""
+    """The places at which a follower was informed of a loss."""
 
     after: Id
     before: dict[str, Id]
@@ -148,7 +148,7 @@ class _Range:
 
 
 def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
-    """What the follower was told is lost.
+    """The losses of which the follower was informed.
 
     A stream that begins with `lost` says that something after the cursor is gone, of each channel the oldest: what
     comes then of a channel comes without a gap.

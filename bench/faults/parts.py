@@ -1,4 +1,4 @@
-"""What a world is made of: nodes, a Redis, and the network between. Real processes and sockets."""
+"""The parts of a world: nodes, a Redis, and the network between them. Real processes and sockets."""
 
 from __future__ import annotations
 

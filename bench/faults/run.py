@@ -29,14 +29,14 @@ FOLLOWED = (
     (("*",), 15.0),
     (("quiet",), 40.0),
 )
-"""What each follower follows, and for how many seconds it is away at most; the history is 25 seconds long."""
+"""The channels of each follower, and the longest time in seconds for which it is away. The history is 25 s long."""
 _TURN = 2.0
 _RECOVERY = 40.0
 """Seconds in which everything has to be well again once nothing fails any more."""
 
 
 async def run(store: str, loop: str, seed: int, seconds: float) -> list[str]:
-    """What went wrong, a sentence each; nothing if all is well."""
+    """A sentence for each failure; empty if there are none."""
     world = World(store, loop, seed)
     sequence = random.Random(seed)
     weights = [*CHANNELS[:-1] * 3, CHANNELS[-1]]

@@ -97,7 +97,7 @@ async def test_focus_can_be_seen(page: Page, server: Server) -> None:
         assert width == "2px"
 
 
-async def test_nothing_moves_for_whoever_wants_no_motion(browser: Browser, server: Server) -> None:
+async def test_nothing_moves_if_the_system_asks_for_reduced_motion(browser: Browser, server: Server) -> None:
     context = await browser.new_context(reduced_motion="reduce")
     page = await context.new_page()
     await page.goto(server.url)
@@ -119,7 +119,7 @@ async def test_nothing_has_to_be_scrolled_sideways(browser: Browser, width: int)
     await context.close()
 
 
-async def test_the_page_speaks_portuguese_to_whoever_prefers_it(browser: Browser, server: Server) -> None:
+async def test_the_page_is_in_portuguese_if_the_browser_prefers_it(browser: Browser, server: Server) -> None:
     context = await browser.new_context(locale="pt-BR")
     page = await context.new_page()
     await page.goto(server.url)

@@ -40,14 +40,14 @@ async def test_signing_out_takes_the_cookie_back(page: Page) -> None:
         assert await page.context.cookies() == []
 
 
-async def test_an_open_server_asks_nobody_to_sign_in(page: Page) -> None:
+async def test_an_open_server_does_not_ask_to_sign_in(page: Page) -> None:
     async with serving() as server:
         await page.goto(f"{server.url}/#streams=main")
         await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")
         await expect(page.locator("#session")).to_be_hidden()
 
 
-async def test_publishing_where_only_reading_is_open_asks_to_sign_in(page: Page) -> None:
+async def test_publishing_to_a_server_that_is_open_for_reading_only_asks_to_sign_in(page: Page) -> None:
     async with serving(anonymous="subscribe", jwt_key=SECRET) as server:
         await page.goto(f"{server.url}/#streams=main")
         await page.locator("#send").click()
@@ -55,7 +55,7 @@ async def test_publishing_where_only_reading_is_open_asks_to_sign_in(page: Page)
         await expect(page.locator("#sign-in")).to_be_visible()
 
 
-async def test_the_page_shows_who_is_connected_and_can_end_a_stream(page: Page) -> None:
+async def test_the_page_lists_subscribers_and_can_end_a_stream(page: Page) -> None:
     async with serving() as server, server.stream("/stream?channel=<b>bold&channel=a.*") as stream:
         await stream.next()
         await page.goto(f"{server.url}/#streams=main")
@@ -66,7 +66,7 @@ async def test_the_page_shows_who_is_connected_and_can_end_a_stream(page: Page) 
         await expect(row).to_have_count(0)
 
 
-async def test_without_the_grant_the_page_shows_nobody(page: Page) -> None:
+async def test_without_the_right_the_page_lists_no_subscribers(page: Page) -> None:
     async with serving(anonymous="subscribe", jwt_key=SECRET) as server:
         await page.goto(f"{server.url}/#streams=main")
         await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")

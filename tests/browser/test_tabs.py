@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from eventually import PATIENCE
 from hubs import Server
 from playwright.async_api import BrowserContext, Page, expect
 
@@ -36,12 +35,6 @@ async def got(page: Page, *data: str) -> None:
     expected: Any = list(data)
     await page.wait_for_function("expected => got.length >= expected.length", arg=expected)
     assert await page.evaluate("got") == expected
-
-
-async def connections(server: Server, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while server.hub.statistics().subscribers != count:
-            await asyncio.sleep(0.02)
 
 
 async def test_eight_tabs_share_one_connection_and_all_get_everything(context: BrowserContext, server: Server) -> None:
@@ -159,7 +152,7 @@ async def test_eight_pages_share_one_connection(context: BrowserContext, server:
 
 async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_them(page: Page, server: Server) -> None:
     await page.goto(server.url + "/web/app/icon.svg")
-    said = await page.evaluate(
+    answer = await page.evaluate(
         """async base => {
              const { covers, isAfter } = await import(base + "/web/client/sse.js");
              return [isAfter("10-0", "9-0"), isAfter("9-10", "9-9"), isAfter("9-9", "9-9"), isAfter("1-0", null),
@@ -168,7 +161,7 @@ async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_the
            }""",
         server.url,
     )
-    assert said == [True, True, False, True, True, False, True, True, False, True, False]
+    assert answer == [True, True, False, True, True, False, True, True, False, True, False]
 
 
 async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: Page, server: Server) -> None:

@@ -73,7 +73,7 @@ def test_many_joiners_in_a_turn_make_one_key_frame(rig: Rig) -> None:
     assert len({connection.written[-1] for connection in connections}) == 1
 
 
-def test_until_it_joins_a_newcomer_gets_everything_deflated_anew_and_costs_the_others_nothing(rig: Rig) -> None:
+def test_until_it_joins_a_new_subscriber_gets_separate_deflate_blocks_and_costs_the_others_nothing(rig: Rig) -> None:
     def words(number: int) -> str:
         return f"the same words again and again, only the number is another: {number}"
 

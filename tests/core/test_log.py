@@ -188,7 +188,7 @@ def test_the_only_channel_keeps_the_newest_events_that_fit() -> None:
     assert log.retained_bytes == 2 * (4000 + EVENT_BYTES)
 
 
-def test_a_log_that_begins_anew_is_empty_at_once() -> None:
+def test_a_log_that_restarts_is_empty_at_once() -> None:
     log = log_of(*(event(2000 + number) for number in range(5000)), history=10_000)
     log.restart(EventId(9000, 0))
     assert (log.retained, times(log, to("*")), times(log, to("main"))) == (0, [], [])

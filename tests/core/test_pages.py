@@ -55,7 +55,7 @@ def test_subscribers_at_the_same_place_get_the_very_same_bytes() -> None:
     assert pages.get(Subscription(frozenset({"d"})), id(0)) is None
 
 
-def test_a_page_from_another_place_ends_where_the_next_page_begins() -> None:
+def test_a_page_from_another_cursor_ends_at_the_beginning_of_the_next_page() -> None:
     pages = PageCache()
     for start in (100, 50):
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 50), 0, b""))
@@ -64,7 +64,7 @@ def test_a_page_from_another_place_ends_where_the_next_page_begins() -> None:
     assert pages.end(SUBSCRIPTION, id(100), id(500)) == id(500)
 
 
-def test_pages_that_nobody_asked_for_lately_go() -> None:
+def test_pages_that_were_not_used_lately_go() -> None:
     pages = PageCache()
     for start in range(1000):
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b""))

@@ -1,4 +1,4 @@
-"""Where a stream begins."""
+"""The start position of a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_replay_begins_that_many_events_back_and_ends_with_live(rig: Rig) -> N
     ]
 
 
-def test_live_comes_only_where_a_replay_was_asked_for(rig: Rig) -> None:
+def test_live_comes_only_if_a_replay_was_asked_for(rig: Rig) -> None:
     rig.publish("a")
     assert rig.subscribe()[0].received == []
     assert [e.type for e in rig.subscribe(replay=0)[0].received] == ["live"]

@@ -1,4 +1,4 @@
-"""What a subscriber wants, and by which names that is found."""
+"""Subscriptions, and the names by which they are found."""
 
 from __future__ import annotations
 

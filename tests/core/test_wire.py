@@ -124,7 +124,7 @@ def test_a_stream_begins_with_a_header_that_gzip_reads() -> None:
     assert gzip.GzipFile(fileobj=io.BytesIO(member)).read(5) == b"hello"
 
 
-def test_frames_for_one_subscriber_are_deflated_apart() -> None:
+def test_frames_for_one_subscriber_are_deflated_separately() -> None:
     subscription = Subscription(frozenset({"c"}), chunked=False, gzip=True)
     assert zlib.decompressobj(-15).decompress(wrap(subscription, [b"a", b"b"])) == b"ab"
     assert wrap(subscription, []) == b""

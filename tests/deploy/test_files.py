@@ -1,4 +1,4 @@
-"""What `deploy/` says, compared with what the hub does and with the tools that read it."""
+"""The files of `deploy/`, compared with the hub and read by their tools."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_health_check_of_the_container_tells_a_hub_that_is_well_from_none(pr
     assert check(running.port) != 0
 
 
-def test_the_image_has_what_its_stores_and_speed_need_and_starts_what_is_installed() -> None:
+def test_the_image_installs_the_extras_that_it_needs_and_starts_an_installed_command() -> None:
     (extras,) = re.findall(r"pip install --no-cache-dir '\.\[(.*)\]'", DOCKERFILE)
     setup = (ROOT / "setup.cfg").read_text()
     assert all(f"\n{extra} =\n" in setup for extra in extras.split(","))

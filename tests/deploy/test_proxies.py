@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import statistics
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from certificates import certify
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server, Stream, serving
 from playwright.async_api import Browser
 from programs import ROOT, free_port, tool
@@ -101,42 +99,35 @@ async def proxied(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def answered(client: aiohttp.ClientSession, url: str, folder: Path) -> None:
     """Wait until the hub is reached through the proxy."""
+
+    async def well() -> bool:
+        async with client.get(url) as response:
+            return response.status == 200
+
     try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    async with client.get(url) as response:
-                        if response.status == 200:
-                            return
-                except aiohttp.ClientConnectionError:
-                    pass
-                await asyncio.sleep(0.02)
-    except TimeoutError:
+        await eventually(well, despite=(aiohttp.ClientConnectionError,))
+    except pytest.fail.Exception:
         pytest.fail((folder / "proxy.log").read_text())
 
 
-async def test_events_arrive_within_50_ms_of_publishing(proxied: Proxied) -> None:
-    latencies = []
+async def test_each_event_arrives_before_the_next_one_is_published(proxied: Proxied) -> None:
     async with proxied.stream("/stream") as stream:
         await stream.next()
         for number in range(20):
-            begun = time.perf_counter()
             await proxied.hub.hub.publish(str(number))
             assert (await stream.next()).data == str(number)
-            latencies.append(time.perf_counter() - begun)
-    assert statistics.median(latencies) < 0.05
 
 
 async def test_a_stream_that_only_pings_stays_open(proxied: Proxied) -> None:
-    # 2 s here; two minutes, with the pings of every 15 s, were waited for by hand.
+    # A second here. Two minutes, with a ping every 15 s, were tried by hand.
     async with proxied.stream("/stream") as stream:
         await stream.next()
-        await asyncio.sleep(2)
+        await stream.comments(5)
         await proxied.hub.hub.publish("still there")
         assert (await stream.next()).data == "still there"
 
 
-async def test_the_hub_knows_who_is_asking_and_that_they_came_by_tls(proxied: Proxied) -> None:
+async def test_the_hub_knows_the_address_of_the_client_and_that_it_uses_tls(proxied: Proxied) -> None:
     headers = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2"}
     async with proxied.client.get(f"{proxied.url}/stream", headers=headers) as response:
         assert "Strict-Transport-Security" in response.headers

@@ -21,7 +21,7 @@ def faults() -> Any:
 
 
 def wrong(faults: Any, *entries: Any) -> str:
-    """What the check says of a follower of channel `a` that remembers this, after the cursor 1-0.
+    """The verdict about a follower of channel `a` that remembers this, after the cursor 1-0.
 
     Events `one`, `two` and `three` were acknowledged as 2-0, 3-0 and 4-0.
     """
@@ -44,7 +44,7 @@ def test_an_event_that_is_missing_is_found(faults: Any) -> None:
     assert "lacks two" in wrong(faults, got(faults, 2, "one"), got(faults, 4, "three"))
 
 
-def test_a_loss_that_covers_what_is_missing_is_well(faults: Any) -> None:
+def test_a_loss_that_covers_the_missing_events_is_accepted(faults: Any) -> None:
     lost = faults.Lost((2, 0), (4, 0))
     assert wrong(faults, got(faults, 2, "one"), lost, got(faults, 4, "three")) == ""
 
@@ -93,6 +93,6 @@ def test_an_event_with_another_id_is_found(faults: Any) -> None:
     assert "acknowledged as" in wrong(faults, got(faults, 2, "one"), got(faults, 9, "two"), got(faults, 4, "three"))
 
 
-def test_an_event_that_nobody_published_is_found(faults: Any) -> None:
+def test_an_event_that_was_never_published_is_found(faults: Any) -> None:
     entries = [got(faults, 2, "one"), got(faults, 3, "two"), got(faults, 4, "three"), got(faults, 5, "ghost")]
     assert "nobody published" in wrong(faults, *entries)

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP, and how a token gets here."""
+"""Rights over HTTP, and the ways to send a token."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_page_and_health_need_no_token(guarded: Server, path: str) -> None
     assert (await guarded.get(path))[0].status == 200
 
 
-async def test_an_invalid_token_is_401_even_where_no_token_is_needed() -> None:
+async def test_an_invalid_token_is_401_even_if_no_token_is_needed() -> None:
     async with serving(jwt_key=SECRET, anonymous="all") as server:
         assert (await server.get("/api/channels"))[0].status == 200
         response, problem = await server.get("/api/channels", headers=bearer(["*"], key="x" * 32))
@@ -94,9 +94,9 @@ async def test_a_pattern_shows_only_granted_channels_replayed_and_live(guarded: 
         await fill(guarded)
         await guarded.hub.publish("the last", channel="sensors.end")
         live = [await stream.next(), await stream.next()]
-    told = [event.data for event in (*replayed[1:-1], *live)]
-    assert ["secrets" in data for data in told] == [False] * 3
-    assert "the last" in told[-1]
+    reply = [event.data for event in (*replayed[1:-1], *live)]
+    assert ["secrets" in data for data in reply] == [False] * 3
+    assert "the last" in reply[-1]
 
 
 async def test_resuming_shows_only_granted_channels(guarded: Server) -> None:
@@ -128,12 +128,12 @@ async def test_a_broadcast_of_which_one_channel_is_not_granted_publishes_nothing
     assert len(guarded.hub.log) == 0
 
 
-async def test_at_a_loopback_address_anybody_may_do_everything(server: Server) -> None:
+async def test_at_a_loopback_address_everything_is_open_without_a_key(server: Server) -> None:
     assert (await server.post("/realtime/main", data="x"))[0].status == 200
     assert (await server.get("/api/subscribers"))[0].status == 200
 
 
-async def test_at_another_address_anybody_may_subscribe_and_nobody_publish() -> None:
+async def test_at_another_address_only_subscribing_is_open_without_a_key() -> None:
     async with serving(host="0.0.0.0") as server:
         assert (await server.get("/api/channels"))[0].status == 200
         assert (await server.post("/realtime/main", data="x"))[0].status == 401
@@ -143,14 +143,16 @@ async def test_at_another_address_anybody_may_subscribe_and_nobody_publish() -> 
 @pytest.mark.parametrize(
     ("anonymous", "reading", "publishing"), [("none", 401, 401), ("subscribe", 200, 401), ("all", 200, 200)]
 )
-async def test_anonymous_says_what_is_open_without_a_token(anonymous: str, reading: int, publishing: int) -> None:
+async def test_anonymous_sets_the_rights_of_requests_without_a_token(
+    anonymous: str, reading: int, publishing: int
+) -> None:
     async with serving(jwt_key=SECRET, anonymous=anonymous) as server:
         assert (await server.get("/api/channels"))[0].status == reading
         assert (await server.post("/realtime/main", data="x"))[0].status == publishing
 
 
 @pytest.mark.parametrize(
-    ("token", "said"),
+    ("token", "answered"),
     [
         (mint(["*"], key="x" * 32), "its signature does not fit the key"),
         (mint(["*"], key=EC_KEY, algorithm="ES256"), "its algorithm is 'ES256'; the key needs HS256 or HS384"),
@@ -165,14 +167,14 @@ async def test_anonymous_says_what_is_open_without_a_token(anonymous: str, readi
     ],
 )
 async def test_problem_and_log_say_which_check_failed_and_never_the_token(
-    caplog: pytest.LogCaptureFixture, token: str, said: str
+    caplog: pytest.LogCaptureFixture, token: str, answered: str
 ) -> None:
     async with serving(jwt_key=SECRET, jwt_audience="us") as server:
         response, problem = await server.get("/api/channels", headers={"Authorization": f"Bearer {token}"})
     assert response.status == 401
-    assert said in problem["detail"]
+    assert answered in problem["detail"]
     (line,) = [record.getMessage() for record in caplog.records if record.name == "sse_hub.access"]
-    assert said in line
+    assert answered in line
     assert token not in caplog.text + str(problem)
     assert SECRET not in caplog.text + str(problem)
 

@@ -48,16 +48,25 @@ class Inflating:
     async def next(self) -> Received:
         async with asyncio.timeout(PATIENCE):
             while not self._events:
-                data = await self._response.content.readany()
-                assert data
-                self.received_bytes += len(data)
-                text = self._inflate.decompress(data)
-                self.text += text
-                self._events.extend(self._parser.feed(text))
+                await self._read()
         return self._events.pop(0)
 
+    async def until(self, text: bytes) -> None:
+        """Wait until the decoded stream has this text in it."""
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.text:
+                await self._read()
 
-async def test_who_accepts_gzip_gets_it_and_everybody_else_does_not(compressing: Server) -> None:
+    async def _read(self) -> None:
+        data = await self._response.content.readany()
+        assert data
+        self.received_bytes += len(data)
+        text = self._inflate.decompress(data)
+        self.text += text
+        self._events.extend(self._parser.feed(text))
+
+
+async def test_a_client_that_accepts_gzip_gets_it_and_others_do_not(compressing: Server) -> None:
     for header, coding in (
         ("gzip, br", "gzip"),
         ("*", "gzip"),
@@ -89,7 +98,7 @@ async def test_every_event_is_readable_as_soon_as_it_has_arrived(compressing: Se
             assert f"number {number}" in event.data
 
 
-async def test_whoever_comes_has_joined_within_a_second_or_so(compressing: Server) -> None:
+async def test_a_new_subscriber_joins_the_shared_stream_within_a_second_or_so(compressing: Server) -> None:
     async with await plain(compressing) as client, client.get(compressing.url + "/stream", headers=GZIP) as response:
         stream = Inflating(response)
         await stream.next()
@@ -111,7 +120,7 @@ async def test_two_hundred_that_join_one_after_the_other_all_get_everything(comp
                 assert (await stream.next()).data == f"event {number}"
 
 
-async def test_a_replay_is_followed_by_what_is_live(compressing: Server) -> None:
+async def test_a_replay_is_followed_by_live_events(compressing: Server) -> None:
     ids = [await compressing.hub.publish(f"event {number}") for number in range(10)]
     async with compressing.stream(f"/stream?lastEventId={ids[3]}", GZIP) as stream:
         events = await stream.until("live")
@@ -137,8 +146,7 @@ async def test_fewer_bytes_are_sent(compressing: Server) -> None:
     async with await plain(compressing) as client, client.get(compressing.url + "/stream", headers=GZIP) as response:
         stream = Inflating(response)
         await stream.next()
-        while compressing.hub.statistics().behind:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not compressing.hub.statistics().behind)
         compressing.hub.join_shared()  # it would be called within a second
         for number in range(200):
             await compressing.hub.publish(
@@ -153,9 +161,7 @@ async def test_pings_come_in_the_shared_stream() -> None:
         async with await plain(server) as client, client.get(server.url + "/stream", headers=GZIP) as response:
             stream = Inflating(response)
             await stream.next()
-            async with asyncio.timeout(PATIENCE):
-                while b": ping" not in stream.text:
-                    stream.text += stream._inflate.decompress(await response.content.readany())
+            await stream.until(b": ping")
             await server.hub.publish("after a ping")
             assert (await stream.next()).data == "after a ping"
 
@@ -173,8 +179,7 @@ async def test_a_slow_reader_rejoins_and_has_lost_nothing(compressing: Server) -
     async with asyncio.timeout(PATIENCE):
         while len(got) < 300:
             got += [e.data for e in parser.feed(inflate.decompress(await reader.read(65536))) if e.type == "message"]
-        while compressing.hub.statistics().behind:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not compressing.hub.statistics().behind)
         await compressing.hub.publish("live again")
         (last,) = parser.feed(inflate.decompress(await reader.read(65536)))
     writer.close()
@@ -219,7 +224,7 @@ async def test_curl_reads_each_event_as_it_comes(compressing: Server) -> None:
     await process.wait()
 
 
-async def test_a_browser_reads_it_from_wherever_it_joins(compressing: Server, page: Page) -> None:
+async def test_a_browser_reads_the_stream_from_any_beginning(compressing: Server, page: Page) -> None:
     await page.goto(f"{compressing.url}/health")
     async with compressing.stream("/stream", GZIP) as early:
         await early.next()
@@ -236,7 +241,7 @@ async def test_a_browser_reads_it_from_wherever_it_joins(compressing: Server, pa
         for number in range(3):
             await compressing.hub.publish(f"the same words, again and again {number}")
             await page.wait_for_function(f"window.told.length === {number + 1}")
-        told = await page.evaluate("window.told")
+        answer = await page.evaluate("window.told")
         coding = await page.evaluate("fetch('/stream').then((r) => { r.body.cancel(); return r.headers.get('Vary'); })")
-    assert told == [f"the same words, again and again {number}" for number in range(3)]
+    assert answer == [f"the same words, again and again {number}" for number in range(3)]
     assert "Accept-Encoding" in coding

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from aiohttp import web
-from eventually import PATIENCE
+from eventually import eventually
 from hubs import Stream, mounted
 
 from sse_server import HUB, Settings, create_app
@@ -59,9 +58,7 @@ async def test_a_client_that_leaves_is_noticed(events: web.Application, url: str
     async with aiohttp.ClientSession() as client, client.get(url + "/stream") as response:
         await Stream(response).next()
         response.close()
-        async with asyncio.timeout(PATIENCE):
-            while events[HUB].statistics().subscribers:
-                await asyncio.sleep(0.05)
+        await eventually(lambda: not events[HUB].statistics().subscribers)
 
 
 async def test_a_signal_of_the_outer_application_sees_the_answer_to_a_publish(events: web.Application) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is sent: a 200 or a problem that says what would be right, never a 500."""
+"""Any input gets a 200, or a problem that says what would be right, and never a 500."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_any_bytes_are_published_as_they_are_or_refused(loop: asyncio.Runner, ru
         status, _ = answer(loop, running, "POST", path, data=body, headers=kind)
     status, _ = answer(loop, running, "POST", "/realtime/fuzz", data=body)
     if status == 200:
-        _, told = answer(loop, running, "GET", "/api/channels/fuzz/events?limit=1000")
-        assert told["events"][-1]["data"] == body.decode()
+        _, answered = answer(loop, running, "GET", "/api/channels/fuzz/events?limit=1000")
+        assert answered["events"][-1]["data"] == body.decode()
 
 
 @REQUESTS

@@ -1,4 +1,4 @@
-"""What is retained of a channel, read in pages."""
+"""The retained events of a channel, read in pages."""
 
 from __future__ import annotations
 

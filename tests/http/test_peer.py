@@ -1,4 +1,4 @@
-"""Whose request it is, also behind proxies."""
+"""The client of a request, also behind proxies."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ async def test_a_broadcast_is_published_with_message_and_timestamp_as_data(serve
     async with server.stream() as stream:
         await stream.until("connected")
         message = {"message": {"ä": [1, None]}, "timestamp": "2026-11-24T12:00:00Z", "event": "note", "channel": "main"}
-        response, said = await server.post("/api/broadcast", json=message)
+        response, answered = await server.post("/api/broadcast", json=message)
         event = await stream.next()
         assert response.status == 200
-        assert said == {"id": event.id, "channel": "main", "event": "note", "subscribers": 1}
+        assert answered == {"id": event.id, "channel": "main", "event": "note", "subscribers": 1}
         assert event.type == "note"
         assert event.data == '{"message":{"ä":[1,null]},"timestamp":"2026-11-24T12:00:00Z"}'
 
@@ -33,13 +33,13 @@ async def test_a_broadcast_goes_to_main_as_a_message_of_now_by_default(server: S
 
 
 async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Server) -> None:
-    _, said = await server.post("/api/broadcast", json={"message": "x", "channel": ["a", "b", "a"]})
-    assert [each["channel"] for each in said] == ["a", "b"]
-    assert said[0]["id"] != said[1]["id"]
+    _, answered = await server.post("/api/broadcast", json={"message": "x", "channel": ["a", "b", "a"]})
+    assert [each["channel"] for each in answered] == ["a", "b"]
+    assert answered[0]["id"] != answered[1]["id"]
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "answered"),
     [
         ("", "no JSON"),
         ("[]", "object"),
@@ -60,11 +60,11 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
     ],
 )
 async def test_a_malformed_broadcast_is_a_400_that_says_what_would_be_right(
-    server: Server, body: str, said: str
+    server: Server, body: str, answered: str
 ) -> None:
     response, problem = await server.post("/api/broadcast", data=body, headers={"Content-Type": "application/json"})
     assert response.status == 400
-    assert said in problem["detail"]
+    assert answered in problem["detail"]
     assert server.hub.statistics().published == 0
 
 
@@ -76,17 +76,17 @@ async def test_a_broadcast_that_is_not_json_is_a_415(server: Server) -> None:
 
 @pytest.mark.parametrize("data", ["x", "", " a\n\tb\n", "\x00", "öß🎉", '{"not": "parsed"}'])
 async def test_the_body_is_the_data_as_it_stands(server: Server, data: str) -> None:
-    response, said = await server.post("/realtime/c?event=t", data=data.encode())
+    response, answered = await server.post("/realtime/c?event=t", data=data.encode())
     assert response.status == 200
-    assert (said["channel"], said["event"]) == ("c", "t")
+    assert (answered["channel"], answered["event"]) == ("c", "t")
     assert await server.retained("c") == [data]
 
 
 async def test_a_batch_publishes_every_line_that_is_not_empty(server: Server) -> None:
-    response, said = await server.post("/realtime/c", data=b'{"a":1}\r\n\n{"b":2}\n', headers=NDJSON)
+    response, answered = await server.post("/realtime/c", data=b'{"a":1}\r\n\n{"b":2}\n', headers=NDJSON)
     assert response.status == 200
-    assert said["count"] == 2
-    assert len(said["ids"]) == 2
+    assert answered["count"] == 2
+    assert len(answered["ids"]) == 2
     assert await server.retained("c") == ['{"a":1}', '{"b":2}']
 
 
@@ -104,8 +104,8 @@ async def test_an_empty_batch_is_a_400(server: Server) -> None:
 
 
 async def test_an_ephemeral_publish_has_no_id_and_is_not_retained(server: Server) -> None:
-    _, said = await server.post("/realtime/c?ephemeral=1", data=b"x")
-    assert said["id"] is None
+    _, answered = await server.post("/realtime/c?ephemeral=1", data=b"x")
+    assert answered["id"] is None
     assert await server.retained("c") == []
 
 
@@ -118,8 +118,8 @@ async def test_the_answer_counts_the_subscribers_of_the_channel(server: Server) 
     async with server.stream("/realtime/c") as one, server.stream("/stream?channel=*") as other:
         await one.next()
         await other.next()
-        _, said = await server.post("/realtime/c", data=b"x")
-        assert said["subscribers"] == 2
+        _, answered = await server.post("/realtime/c", data=b"x")
+        assert answered["subscribers"] == 2
 
 
 PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}

@@ -1,4 +1,4 @@
-"""What is noted of every request."""
+"""The id, the count and the log line of every request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def test_a_request_keeps_the_id_that_a_trusted_proxy_gave_it() -> None:
         assert response.headers["X-Request-ID"] == "abc-1"
 
 
-async def test_the_id_of_a_request_that_nobody_vouches_for_is_made_up(server: Server) -> None:
+async def test_a_request_id_from_an_untrusted_client_is_replaced(server: Server) -> None:
     response, _ = await server.get("/health", headers={"X-Request-ID": "mine"})
     assert response.headers["X-Request-ID"] != "mine"
 

@@ -1,4 +1,4 @@
-"""What a request says: query parameters, headers, body."""
+"""The parts of a request: query parameters, headers, body."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hubs import Server, serving
 
 
-async def test_a_body_that_is_not_utf_8_is_a_400_that_says_where(server: Server) -> None:
+async def test_a_body_that_is_not_utf_8_is_a_400_that_names_the_position(server: Server) -> None:
     response, problem = await server.post("/realtime/c", data=b"ab\xff")
     assert response.status == 400
     assert "byte 2" in problem["detail"]

@@ -40,7 +40,7 @@ async def test_every_connection_gets_a_retry_of_its_own_within_half_and_one_and_
     assert len(drawn) > 1  # all eight are equal by chance once in 10**24 runs
 
 
-async def test_a_ping_is_one_line_so_that_nobody_takes_it_for_an_event() -> None:
+async def test_a_ping_is_one_line_so_that_no_reader_takes_it_for_an_event() -> None:
     async with serving(ping=0.05) as server, server.stream() as stream:
         await stream.until("connected")
         data = await asyncio.wait_for(stream.response.content.readany(), PATIENCE)
@@ -86,7 +86,7 @@ async def test_a_subscriber_too_many_is_asked_to_come_back_by_a_200() -> None:
             assert second.parser.retry_ms is not None
 
 
-async def test_a_frozen_subscriber_delays_nobody_is_bounded_and_is_aborted_after_the_send_timeout() -> None:
+async def test_a_frozen_subscriber_delays_no_other_is_bounded_and_is_aborted_after_the_send_timeout() -> None:
     async with serving(send_timeout=1.0) as server, server.stream() as stream:
         await stream.until("connected")
         async with raw(server.port, get("/stream"), window_bytes=4096):

@@ -1,4 +1,4 @@
-"""What a request for a stream asks for, and what it gets."""
+"""Requests for event streams, and their answers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ async def test_connected_names_the_channels_and_the_cursor_at_once(server: Serve
         connected = await stream.next()
         assert connected.type == "connected"
         assert connected.id == str(id)
-        said = connected.json()
-        assert said.pop("timestamp").endswith("Z")
-        assert said == {"channels": ["main", "sensors.*"], "resumed": False, "lost": False}
+        answer = connected.json()
+        assert answer.pop("timestamp").endswith("Z")
+        assert answer == {"channels": ["main", "sensors.*"], "resumed": False, "lost": False}
 
 
 async def test_an_event_arrives_with_type_and_id(server: Server) -> None:
@@ -62,10 +62,10 @@ async def test_an_envelope_carries_the_whole_event_as_a_message(server: Server) 
         await stream.until("connected")
         id = await server.hub.publish('{"a":1}', channel="c", event="t")
         event = await stream.next()
-        said = event.json()
+        answer = event.json()
         assert event.type == "message"
-        assert said.pop("timestamp").endswith("Z")
-        assert said == {"id": str(id), "channel": "c", "event": "t", "data": '{"a":1}'}
+        assert answer.pop("timestamp").endswith("Z")
+        assert answer == {"id": str(id), "channel": "c", "event": "t", "data": '{"a":1}'}
 
 
 async def test_a_replay_comes_before_live(server: Server) -> None:
@@ -117,7 +117,7 @@ async def test_an_ephemeral_event_has_no_id_and_is_not_replayed(server: Server) 
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "answer"),
     [
         ("/stream?channel=a%20b", "channel"),
         ("/stream?channel=", "channel"),
@@ -131,11 +131,11 @@ async def test_an_ephemeral_event_has_no_id_and_is_not_replayed(server: Server) 
         ("/realtime/%00", "path"),
     ],
 )
-async def test_a_malformed_request_is_a_400_that_names_the_mistake(server: Server, path: str, said: str) -> None:
+async def test_a_malformed_request_is_a_400_that_names_the_mistake(server: Server, path: str, answer: str) -> None:
     response, problem = await server.get(path)
     assert response.status == problem["status"] == 400
     assert response.content_type == "application/problem+json"
-    assert said in problem["detail"]
+    assert answer in problem["detail"]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/*", "*/*;q=0.1", "text/html, image/png"])

@@ -13,7 +13,7 @@ from programs import ROOT, tool
 
 
 def bench(*arguments: str) -> str:
-    """What it prints."""
+    """Its output."""
     command = [sys.executable, "-m", "bench", *arguments]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=55)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -28,8 +28,8 @@ def compiler() -> str:
 def test_one_command_prints_the_table_and_keeps_it_as_json_and_as_a_chart(tmp_path: Path) -> None:
     found, chart = tmp_path / "found.json", tmp_path / "chart.svg"
     chosen = ["--only", "100 subscribers, 20 publishers, 100 B", "--only", "1,000 resuming", "--seconds", "0.2"]
-    said = bench(*chosen, "--servers", "C loop", "--json", str(found), "--chart", str(chart))
-    assert "| 100 subscribers, 20 publishers, 100 B |" in said
+    answer = bench(*chosen, "--servers", "C loop", "--json", str(found), "--chart", str(chart))
+    assert "| 100 subscribers, 20 publishers, 100 B |" in answer
     rows = {row["name"]: row for row in json.loads(found.read_text())["rows"]}
     assert rows["100 subscribers, 20 publishers, 100 B"]["figures"].keys() == {"sse-hub", "C loop"}
     assert rows["1,000 resuming 900 events at once"]["figures"].keys() == {"sse-hub"}

@@ -26,7 +26,7 @@ async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> 
             assert (await metrics.until("metrics"))[-1].json()["node"]
 
 
-def test_the_cadence_of_the_feed_is_the_contracts() -> None:
+def test_the_cadence_of_the_feed_is_that_of_the_protocol() -> None:
     assert CADENCE == {"message": 2, "sensor": 4, "heartbeat": 5, "notification": 8, "metrics": 1}
 
 

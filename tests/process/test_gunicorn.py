@@ -77,10 +77,10 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
     flags = {"flag": ["--workers", "4"], "preload": ["--workers", "4", "--preload"]}.get(how, [])
     variables = {"environment": {"WEB_CONCURRENCY": "4"}, "arguments": {"GUNICORN_CMD_ARGS": "--workers 4"}}
     running = gunicorn(*flags, SSE_STORE=store, **variables.get(how, {}))
-    _, said = running.process.communicate(timeout=30)
+    _, answered = running.process.communicate(timeout=30)
     assert running.process.returncode != 0
-    assert f"4 workers cannot share the store {store.partition(':')[0]}" in said
-    assert "SSE_STORE=redis://" in said
+    assert f"4 workers cannot share the store {store.partition(':')[0]}" in answered
+    assert "SSE_STORE=redis://" in answered
     assert not Path("events.db").exists()
 
 

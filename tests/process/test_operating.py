@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from certificates import certify
 from cryptography import x509
+from eventually import eventually
 from programs import ROOT, Program, Start
 from tokens import SECRET, mint
 
@@ -51,9 +52,11 @@ async def test_it_serves_by_tls_and_reads_the_certificate_again_at_sighup(progra
     assert await served_name(running.port) == "first.example"
     certify(tmp_path, "second.example")
     running.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(10):
-        while await served_name(running.port) != "second.example":
-            await asyncio.sleep(0.02)
+
+    async def renewed() -> bool:
+        return await served_name(running.port) == "second.example"
+
+    await eventually(renewed)
     assert running.end()[0] == 0
 
 
@@ -87,7 +90,7 @@ def test_a_certificate_that_is_none_is_one_line_and_exit_status_1(program: Start
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "answer"),
     [
         (("--jwt-key", "short"), "a secret of at least 32 bytes"),
         (("--jwt-key", "@/nowhere"), "cannot be read"),
@@ -103,12 +106,12 @@ def test_a_certificate_that_is_none_is_one_line_and_exit_status_1(program: Start
     ],
 )
 def test_a_bad_value_is_one_line_that_says_what_would_be_right(
-    program: Start, arguments: tuple[str, ...], said: str
+    program: Start, arguments: tuple[str, ...], answer: str
 ) -> None:
     running = program(*arguments)
     status, rest = running.wait()
     assert (status, rest) == (2, "")
-    assert said in running.first_line
+    assert answer in running.first_line
 
 
 def test_a_secret_that_is_refused_is_not_printed(program: Start) -> None:
@@ -134,7 +137,7 @@ def token(*arguments: str, stdin: str = "", **environment: str) -> subprocess.Co
     )
 
 
-def test_a_minted_token_opens_what_it_grants(program: Start) -> None:
+def test_a_minted_token_opens_the_channels_that_it_grants(program: Start) -> None:
     minted = token("mint", "--subscribe", "sensors.*", "--publish", "alerts", "--expires", "1h").stdout.strip()
     running = program("--jwt-key", SECRET)
     assert ask(running, "/realtime/alerts", minted, b"x") == 200
@@ -143,7 +146,7 @@ def test_a_minted_token_opens_what_it_grants(program: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "answer"),
     [
         (("mint", "--subscribe", "a b"), "neither a channel name nor a pattern"),
         (("mint", "--expires", "soon"), "90s, 15m, 1h, 30d"),
@@ -152,10 +155,10 @@ def test_a_minted_token_opens_what_it_grants(program: Start) -> None:
         ((), "mint"),
     ],
 )
-def test_a_token_that_cannot_be_minted_is_one_line(arguments: tuple[str, ...], said: str) -> None:
+def test_a_token_that_cannot_be_minted_is_one_line(arguments: tuple[str, ...], answer: str) -> None:
     run = token(*arguments)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
-    assert said in run.stderr
+    assert answer in run.stderr
 
 
 def test_a_good_token_is_explained() -> None:
@@ -179,15 +182,15 @@ def test_json_lines_name_the_request(program: Start) -> None:
     secret = mint(["*"], key="x" * 32)
     assert ask(running, f"/api/channels?token={secret}") == 401
     assert json.loads(running.first_line)["message"].startswith("sse-hub is at ")
-    _, said = running.end()
-    lines = [json.loads(line) for line in said.splitlines()]
+    _, answer = running.end()
+    lines = [json.loads(line) for line in answer.splitlines()]
     refusal = next(line for line in lines if line["logger"] == "sse_hub.access")
     request = next(line for line in lines if line["logger"] == "sse_hub.requests")
     assert refusal["message"].startswith("token not accepted: its signature does not fit")
     assert refusal["address"] == "127.0.0.1"
     assert refusal["request"] == request["request"]
     assert (request["status"], request["path"]) == (401, "/api/channels?token=%E2%80%A6")
-    assert secret not in said
+    assert secret not in answer
 
 
 async def test_each_stream_has_a_line_at_its_beginning_and_one_at_its_end(program: Start) -> None:
@@ -197,8 +200,7 @@ async def test_each_stream_has_a_line_at_its_beginning_and_one_at_its_end(progra
     await reader.readuntil(b"connected")
     writer.close()
     await writer.wait_closed()
-    while b'"subscribers":0' not in await asyncio.to_thread(read, running, "/health"):
-        await asyncio.sleep(0.02)
+    await eventually(lambda: b'"subscribers":0' in read(running, "/health"))
     lines = [json.loads(line) for line in running.end()[1].splitlines() if line.startswith("{")]
     begins, ends = (line for line in lines if line["logger"] == "sse_hub.streams")
     assert (begins["message"], begins["channels"], begins["address"]) == ("stream begins", ["a", "b"], "127.0.0.1")
@@ -210,7 +212,7 @@ def read(program: Program, path: str) -> bytes:
         return bytes(response.read())
 
 
-def test_a_log_that_nobody_reads_holds_nothing_up(program: Start) -> None:
+def test_a_log_without_a_reader_does_not_stop_the_server(program: Start) -> None:
     running = program("--access-log", "--no-demo")
     for _ in range(700):  # more than the 64 kB of a pipe
         assert ask(running, "/api/channels") == 200

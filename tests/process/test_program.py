@@ -40,9 +40,9 @@ async def test_a_signal_ends_every_stream_well_and_the_status_is_0(program: Star
         for stream in streams:
             assert [event.type for event in await stream.rest()] == ["closing"]
         assert len({stream.parser.retry_ms for stream in streams}) > 1
-    status, said = await asyncio.to_thread(running.wait)
+    status, answer = await asyncio.to_thread(running.wait)
     assert status == 0
-    assert "Traceback" not in said
+    assert "Traceback" not in answer
 
 
 async def open_streams(port: int, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -88,9 +88,9 @@ async def test_hundreds_of_streams_and_some_frozen_ones_end_within_the_drain_tim
     running.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         endings = await asyncio.gather(*drains)
-        status, said = await asyncio.to_thread(running.wait)
+        status, answer = await asyncio.to_thread(running.wait)
     assert all(b"event: closing" in ending for ending in endings)
-    assert (status, "Traceback" in said) == (0, False)
+    assert (status, "Traceback" in answer) == (0, False)
     await close(streams)
     for client in frozen:
         client.close()
@@ -113,14 +113,14 @@ def test_a_port_in_use_is_one_line_that_proposes_another(program: Start) -> None
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         second = program("--port", str(port))
-        status, said = second.wait()
+        status, answer = second.wait()
     assert status == 1
     assert f"--port {port + 1}" in second.first_line
-    assert said == ""
+    assert answer == ""
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "said"),
+    ("arguments", "environment", "answer"),
     [
         (["--port", "http"], {}, "--port is 'http'"),
         (["--ping", "0"], {}, "--ping is '0'"),
@@ -132,12 +132,12 @@ def test_a_port_in_use_is_one_line_that_proposes_another(program: Start) -> None
     ],
 )
 def test_a_bad_value_is_one_line_and_status_2(
-    program: Start, arguments: list[str], environment: dict[str, str], said: str
+    program: Start, arguments: list[str], environment: dict[str, str], answer: str
 ) -> None:
     running = program(*arguments, **environment)
     status, rest = running.wait()
     assert (status, rest) == (2, "")
-    assert said in running.first_line
+    assert answer in running.first_line
 
 
 def test_a_flag_wins_over_its_variable(program: Start) -> None:
@@ -185,5 +185,5 @@ def test_a_port_scanner_leaves_no_traceback_in_the_log(program: Start) -> None:
     with socket.create_connection(("127.0.0.1", running.port)) as scanner:
         scanner.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
         scanner.recv(100)
-    status, said = running.end()
-    assert (status, "Traceback" in said) == (0, False)
+    status, answer = running.end()
+    assert (status, "Traceback" in answer) == (0, False)

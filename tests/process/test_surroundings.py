@@ -1,4 +1,4 @@
-"""What surrounds the process: its streams, signals, variables, addresses, and how it is packed."""
+"""The surroundings of the process: its streams, signals, variables, addresses, and packaging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from certificates import certify
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from programs import ROOT, Start, free_port
 from tokens import SECRET, mint
 
@@ -96,11 +96,11 @@ def test_sighup_ends_nothing(program: Start) -> None:
     for _ in range(3):
         running.process.send_signal(signal.SIGHUP)
         assert healthy(running.port)
-    status, said = running.end()
-    assert (status, "were read again" in said) == (0, True)
+    status, answered = running.end()
+    assert (status, "were read again" in answered) == (0, True)
 
 
-def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
+async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(SECRET)
     running = program("--no-demo", "--jwt-key", f"@{key}")
@@ -122,14 +122,11 @@ def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) ->
     assert (status(SECRET), status(other)) == (200, 401)
     key.write_text(other)
     running.process.send_signal(signal.SIGHUP)
-    until = time.monotonic() + PATIENCE
-    while status(other) != 200 and time.monotonic() < until:
-        time.sleep(0.05)
-    assert (status(SECRET), status(other)) == (401, 200)
+    await eventually(lambda: (status(SECRET), status(other)) == (401, 200))
     assert "the old one stays" in running.end()[1]
 
 
-async def test_signals_come_where_the_event_loop_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_signals_come_even_if_the_event_loop_does_not_support_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(type(asyncio.get_running_loop()), "add_signal_handler")  # as on Windows
     monkeypatch.delattr(type(asyncio.get_running_loop()), "remove_signal_handler", raising=False)
     come = asyncio.Event()
@@ -150,8 +147,8 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
     assert run.returncode == 2  # a flag is read as it stands
     with started_at_default(environment) as process:
         assert process.stderr is not None
-        said = process.stderr.readline()
-        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; it is ignored" in said
+        answered = process.stderr.readline()
+        assert "SSE_PORT is 'tcp://10.96.12.7:80', which Kubernetes sets for a Service; it is ignored" in answered
         assert "8000" in process.stderr.readline()
 
 

@@ -126,8 +126,8 @@ async def test_a_worker_that_is_ended_while_it_starts_does_not_miss_it(program: 
             each.kill()
         await asyncio.to_thread(running.until, "was sent SIGKILL")
         await asyncio.sleep(turn / 20)  # at this moment of the replacements' beginning, or that
-        status, said = await asyncio.to_thread(running.end)
-        assert status == 0, said
+        status, answer = await asyncio.to_thread(running.end)
+        assert status == 0, answer
 
 
 async def test_no_process_and_no_folder_is_left_when_the_arbiter_is_killed(
@@ -150,7 +150,7 @@ async def test_the_folder_of_the_sockets_is_closed_to_others(server: tuple[Progr
     assert folder.stat().st_mode & 0o077 == 0
 
 
-async def test_after_its_valkey_has_died_the_server_goes_on_and_says_what_was_lost(
+async def test_after_its_valkey_has_died_the_server_goes_on_and_reports_the_loss(
     server: tuple[Program, Remote],
 ) -> None:
     running, hub = server

@@ -24,7 +24,7 @@ class Slow:
         return [ValueError("this one only") if item == 7 else item * 2 for item in items]
 
 
-async def test_what_comes_during_a_write_shares_the_next_one() -> None:
+async def test_items_that_come_during_a_write_share_the_next_one() -> None:
     slow = Slow()
     batches = Batches(slow.write, size=lambda item: 1)
     first = asyncio.create_task(batches.put(1))
@@ -57,7 +57,7 @@ async def test_a_write_that_fails_fails_for_all_and_the_next_one_is_tried() -> N
     assert await batches.put(4) == 8
 
 
-async def test_closing_waits_for_what_was_put_and_a_cancelled_waiter_stops_nobody() -> None:
+async def test_closing_waits_for_all_items_and_a_cancelled_waiter_stops_no_other() -> None:
     slow = Slow()
     batches = Batches(slow.write, size=lambda item: 1)
     leaving, staying = asyncio.create_task(batches.put(1)), asyncio.create_task(batches.put(2))
@@ -81,5 +81,5 @@ async def test_large_items_are_written_in_several_writes() -> None:
     assert slow.written == [[3], [1], [1]]
 
 
-def test_a_lone_surrogate_becomes_what_it_is_on_the_wire() -> None:
+def test_a_lone_surrogate_becomes_a_question_mark_as_on_the_wire() -> None:
     assert clean([Draft("c", "t", "a\ud800ö")])[0].data == "a?ö"

@@ -1,28 +1,31 @@
-"""What every store does alike. Memory, SQLite and Redis run the same tests."""
+"""The common behaviour of all stores. Memory, SQLite and Redis run the same tests."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import NDJSON, Server, serving
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
 
 
-async def retained(server: Server, channel: str, after: str = "") -> list[str]:
-    query = {"limit": "1000", **({"after": after} if after else {})}
-    _, said = await server.get(f"/api/channels/{channel}/events", params=query)
-    return [event["data"] for event in said["events"]]
+async def until_retained(server: Server, channel: str, data: list[str], after: str = "") -> None:
+    """Wait until a channel retains these events; a store may trim it once a second."""
+
+    async def reached() -> bool:
+        return await server.retained(channel, after) == data
+
+    await eventually(reached)
 
 
-async def test_what_is_answered_with_an_id_has_been_published_in_the_order_of_ids(store: str) -> None:
+async def test_every_answered_id_is_published_in_the_order_of_ids(store: str) -> None:
     async with serving(store=store) as server, server.stream("/stream?channel=*") as stream:
         await stream.until("connected")
         posts = [server.post(f"/realtime/c{n % 3}", data=str(n).encode()) for n in range(60)]
-        answers = [said["id"] for _, said in await asyncio.gather(*posts)]
+        answers = [answer["id"] for _, answer in await asyncio.gather(*posts)]
         events = [await stream.next() for _ in answers]
         assert sorted(answers) == sorted(event.id for event in events)
         ids = [EventId.parse(event.id) for event in events]
@@ -49,18 +52,18 @@ async def test_a_lone_surrogate_is_published_as_the_question_mark_that_it_is_on_
 async def test_a_batch_is_published_whole_and_in_order(store: str) -> None:
     lines = [str(number) for number in range(300)]
     async with serving(store=store) as server:
-        _, said = await server.post("/realtime/c", data="\n".join(lines).encode(), headers=NDJSON)
-        assert said["count"] == 300
-        assert EventId.parse(said["ids"][0]) < EventId.parse(said["ids"][1])
+        _, answer = await server.post("/realtime/c", data="\n".join(lines).encode(), headers=NDJSON)
+        assert answer["count"] == 300
+        assert EventId.parse(answer["ids"][0]) < EventId.parse(answer["ids"][1])
         assert await server.retained("c") == lines
 
 
-async def test_an_ephemeral_event_reaches_who_is_there_and_is_not_retained(store: str) -> None:
+async def test_an_ephemeral_event_reaches_connected_subscribers_and_is_not_retained(store: str) -> None:
     async with serving(store=store) as server, server.stream("/realtime/c") as stream:
         connected = await stream.next()
-        _, said = await server.post("/realtime/c?ephemeral=1", data=b"now")
+        _, answer = await server.post("/realtime/c?ephemeral=1", data=b"now")
         event = await stream.next()
-        assert (said["id"], event.data, event.id) == (None, "now", connected.id)
+        assert (answer["id"], event.data, event.id) == (None, "now", connected.id)
         assert await server.retained("c") == []
 
 
@@ -97,13 +100,11 @@ async def test_a_cursor_that_is_none_of_this_hubs_is_lost(store: str, cursor: st
             assert [event.data for event in events[:-1]] == ["a"]
 
 
-async def test_the_history_is_counted_by_channel_and_a_loss_is_told_to_that_channel_only(store: str) -> None:
+async def test_the_history_is_counted_by_channel_and_a_loss_is_reported_to_that_channel_only(store: str) -> None:
     async with serving(store=store, history=3) as server:
         first = await server.hub.publish("kept", channel="quiet")
         ids = [await server.hub.publish(str(number), channel="busy") for number in range(10)]
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("busy", after=str(first)) != ["7", "8", "9"]:
-                await asyncio.sleep(0.1)  # Redis is trimmed every second
+        await until_retained(server, "busy", ["7", "8", "9"], after=str(first))
         for path, cursor, lost in (
             ("/realtime/quiet", str(first), False),
             ("/realtime/busy", str(ids[5]), True),
@@ -118,13 +119,11 @@ async def test_the_history_is_counted_by_channel_and_a_loss_is_told_to_that_chan
                     assert [event.data for event in events[:-1] if event.data != "kept"] == ["7", "8", "9"]
 
 
-async def test_what_is_too_old_goes_and_its_loss_is_told(store: str) -> None:
+async def test_an_event_that_is_too_old_goes_and_its_loss_is_reported(store: str) -> None:
     async with serving(store=store, history_age=1.0) as server:
         start = str(server.hub.log.head)
         last = await server.hub.publish("a")
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("main", after=start):
-                await asyncio.sleep(0.1)
+        await until_retained(server, "main", [], after=start)
         async with server.stream(headers={"Last-Event-ID": start}) as stream:
             connected, *events = await stream.until("live")
             assert (connected.json()["lost"], len(events)) == (True, 1)
@@ -136,8 +135,8 @@ async def test_the_same_key_publishes_once_and_answers_alike(store: str) -> None
     async with serving(store=store) as server:
         key = {"Idempotency-Key": "k"}
         posts = [server.post("/realtime/c", data=b"x", headers=key) for _ in range(10)]
-        answers = [said for _, said in await asyncio.gather(*posts)]
-        assert all(said == answers[0] for said in answers)
+        answers = [answer for _, answer in await asyncio.gather(*posts)]
+        assert all(answer == answers[0] for answer in answers)
         assert await server.retained("c") == ["x"]
         _, elsewhere = await server.post("/realtime/d", data=b"x", headers=key)
         assert elsewhere["id"] != answers[0]["id"]
@@ -154,12 +153,14 @@ async def test_an_application_publishes_and_gets_the_events_back(store: str) -> 
 
 async def test_health_names_the_store_and_never_its_address(store: str) -> None:
     async with serving(store=store) as server:
-        response, said = await server.get("/health")
-        assert (response.status, said["status"]) == (200, "ok")
-        assert said["store"] == store.partition(":")[0]
+        response, answer = await server.get("/health")
+        assert (response.status, answer["status"]) == (200, "ok")
+        assert answer["store"] == store.partition(":")[0]
 
 
-async def test_everybody_gets_each_event_once_through_reconnects_while_publishing_never_pauses(store: str) -> None:
+async def test_each_subscriber_gets_each_event_once_through_reconnects_while_publishing_never_pauses(
+    store: str,
+) -> None:
     total = 300
     published: list[str] = []
 
@@ -205,7 +206,7 @@ async def test_a_restart_keeps_events_cursors_and_keys_and_goes_on_counting(dura
             assert (await stream.next()).data == "5"
 
 
-async def test_what_the_log_no_longer_has_is_read_from_the_store_without_gap_or_duplicate(durable: str) -> None:
+async def test_events_that_the_log_no_longer_has_are_read_from_the_store_without_gap_or_duplicate(durable: str) -> None:
     async with serving(store=durable, cache=10, history=5000) as server:
         start = str(server.hub.log.head)
         lines = "\n".join(f"{number} {'x' * 100}" for number in range(3000))
@@ -223,9 +224,9 @@ async def test_what_the_log_no_longer_has_is_read_from_the_store_without_gap_or_
             assert [event.data.split()[0] for event in events[1:-1]] == [str(n) for n in range(2500, 3000)]
         async with server.stream("/stream?channel=*&event=none&replay=5") as stream:
             assert [event.type for event in await stream.until("live")] == ["connected", "live"]
-        _, said = await server.get("/api/channels/c/events", params={"after": start, "limit": "1000"})
-        assert [event["data"].split()[0] for event in said["events"]] == [str(n) for n in range(1000)]
-        assert said["lost"] is False
+        _, answer = await server.get("/api/channels/c/events", params={"after": start, "limit": "1000"})
+        assert [event["data"].split()[0] for event in answer["events"]] == [str(n) for n in range(1000)]
+        assert answer["lost"] is False
 
 
 @pytest.mark.parametrize("id", ["9223372036854775808-0", "99999999999999999999-99999999999999999999"])
@@ -249,30 +250,32 @@ async def test_a_history_read_while_events_are_published_has_no_hole(store: str)
         try:
             after, seen = str(server.hub.log.head), 0
             for _ in range(60):
-                _, said = await server.get("/api/channels/c/events", params={"limit": "1000", "after": after})
-                assert said["lost"] is False
-                assert [event["data"] for event in said["events"]] == [
-                    str(n) for n in range(seen, seen + len(said["events"]))
+                _, answer = await server.get("/api/channels/c/events", params={"limit": "1000", "after": after})
+                assert answer["lost"] is False
+                assert [event["data"] for event in answer["events"]] == [
+                    str(n) for n in range(seen, seen + len(answer["events"]))
                 ]
-                if len(said["events"]) > 900:
-                    after, seen = said["events"][-1]["id"], seen + len(said["events"])
+                if len(answer["events"]) > 900:
+                    after, seen = answer["events"][-1]["id"], seen + len(answer["events"])
         finally:
             stop.set()
             await publishing
 
 
-async def test_a_history_says_lost_where_a_stream_does(store: str) -> None:
+async def test_a_history_reports_the_same_losses_as_a_stream(store: str) -> None:
     async with serving(store=store, history_age=1.0) as server:
         start = str(server.hub.log.head)
         await server.hub.publish("gone", channel="c")
-        async with asyncio.timeout(3 * PATIENCE):
-            while (await server.get("/api/channels"))[1]["channels"]:
-                await asyncio.sleep(0.1)
+
+        async def forgotten() -> bool:
+            return not (await server.get("/api/channels"))[1]["channels"]
+
+        await eventually(forgotten, 3 * PATIENCE)
         async with server.stream("/realtime/c", {"Last-Event-ID": start}) as stream:
             assert (await stream.next()).json()["lost"] is True
         for after, lost in ((start, True), ("99999999999999-0", True), (str(server.hub.log.head), False)):
-            _, said = await server.get("/api/channels/c/events", params={"after": after})
-            assert (said["events"], said["lost"]) == ([], lost)
+            _, answer = await server.get("/api/channels/c/events", params={"after": after})
+            assert (answer["events"], answer["lost"]) == ([], lost)
 
 
 async def test_a_history_of_large_events_comes_in_parts(store: str) -> None:
@@ -281,23 +284,23 @@ async def test_a_history_of_large_events_comes_in_parts(store: str) -> None:
             await server.post("/realtime/c", data=str(number) * 600_000)
         data, after = [], ""
         while True:
-            _, said = await server.get("/api/channels/c/events", params={"after": after} if after else {})
-            data += [event["data"][0] for event in said["events"]]
-            assert len(said["events"]) <= 3
-            if "next" not in said:
+            _, answer = await server.get("/api/channels/c/events", params={"after": after} if after else {})
+            data += [event["data"][0] for event in answer["events"]]
+            assert len(answer["events"]) <= 3
+            if "next" not in answer:
                 break
-            after = said["next"]
+            after = answer["next"]
         assert data == list("01234")
 
 
-async def test_channels_are_listed_with_what_the_store_retains_of_them(durable: str) -> None:
+async def test_channels_are_listed_with_their_events_in_the_store(durable: str) -> None:
     async with serving(store=durable) as server:
         ids = [str(await server.hub.publish(str(number), channel="busy")) for number in range(5)]
         await server.hub.publish("x", channel="other")
     async with serving(store=durable, cache=2) as server, server.stream("/realtime/followed") as stream:
         await stream.next()
-        _, said = await server.get("/api/channels")
-        listed = {each.pop("name"): each for each in said["channels"]}
+        _, answer = await server.get("/api/channels")
+        listed = {each.pop("name"): each for each in answer["channels"]}
         assert sorted(listed) == ["busy", "followed", "other"]
         assert listed["busy"] == {"subscribers": 0, "events": 5, "first": ids[0], "last": ids[4]}
         assert listed["followed"] == {"subscribers": 1, "events": 0, "first": None, "last": None}
@@ -309,9 +312,7 @@ async def test_a_loss_on_several_channels_brings_no_event_again_that_the_client_
         cursor = await server.hub.publish("has too", channel="busy")
         for number in range(5):
             await server.hub.publish(str(number), channel="busy")
-        async with asyncio.timeout(PATIENCE):
-            while await server.retained("busy") != ["3", "4"]:
-                await asyncio.sleep(0.1)
+        await until_retained(server, "busy", ["3", "4"])
         async with server.stream("/stream?channel=quiet&channel=busy", {"Last-Event-ID": str(cursor)}) as stream:
             connected, *events = await stream.until("live")
             assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (True, ["3", "4"])
@@ -331,7 +332,7 @@ async def test_a_batch_is_all_or_nothing_though_it_is_delivered_in_slices(store:
         assert [event.id for event in events] == sorted((event.id for event in events), key=EventId.parse)
 
 
-async def test_a_larger_batch_than_may_be_is_refused_whole(store: str) -> None:
+async def test_a_batch_above_the_limit_is_refused_whole(store: str) -> None:
     async with serving(store=store, max_batch=3) as server:
         response, problem = await server.post("/realtime/c", data=b"1\n2\n\n3\n4\n", headers=NDJSON)
         assert response.status == 413

@@ -1,4 +1,4 @@
-"""What Redis is asked: appending once, trimming, and what is known of events that are gone."""
+"""The scripts in Redis: appending once, trimming, and the record of lost events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
         key = {"Idempotency-Key": "k"}
         answers = await asyncio.gather(*(s.post("/realtime/c", data=b"x", headers=key) for s in (a, b)))
         assert answers[0][1] == answers[1][1]
-        _, said = await a.get("/api/channels/c/events")
-        assert len(said["events"]) == 1
+        _, answered = await a.get("/api/channels/c/events")
+        assert len(answered["events"]) == 1
 
 
 async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_the_loss(
@@ -67,9 +67,9 @@ async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: Redis
         redis.ask("HINCRBY", "{sse-hub}:hub", "added", "1")
         redis.ask("HSET", "{sse-hub}:hub", "last", ahead)
         await server.hub.publish("right again")
-        _, said = await server.get("/api/channels/main/events")
-        assert [event["data"] for event in said["events"]] == ["ahead", "right again"]
-        assert said["events"][1]["timestamp"] < said["events"][0]["timestamp"]
+        _, answered = await server.get("/api/channels/main/events")
+        assert [event["data"] for event in answered["events"]] == ["ahead", "right again"]
+        assert answered["events"][1]["timestamp"] < answered["events"][0]["timestamp"]
 
         async def gone() -> bool:
             return redis.ask("XLEN", "{sse-hub}:events") == b":0\r\n"

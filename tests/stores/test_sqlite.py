@@ -35,7 +35,7 @@ async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "answered"),
     [
         (lambda path: path.write_bytes(b"no database at all" * 100), "not a database"),
         (lambda path: path.mkdir(), "unable to open"),
@@ -43,15 +43,15 @@ async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_pa
     ],
 )
 async def test_a_file_of_another_program_is_left_alone_and_health_says_why(
-    tmp_path: Path, make: object, said: str
+    tmp_path: Path, make: object, answered: str
 ) -> None:
     path = tmp_path / "events.db"
     assert callable(make)
     make(path)
     async with serving(store=f"sqlite:{path}") as server:
-        assert said in await server.until_status("degraded")
+        assert answered in await server.until_status("degraded")
         response, problem = await server.post("/realtime/main", data=b"x")
-        assert (response.status, said in problem["detail"]) == (503, True)
+        assert (response.status, answered in problem["detail"]) == (503, True)
         async with server.stream() as stream:
             (event,) = await stream.rest()
             assert (event.type, event.json()["status"]) == ("error", 503)
@@ -134,8 +134,8 @@ async def test_a_lock_held_while_clients_read_ends_nothing(tmp_path: Path, progr
 
         async def read() -> None:
             while True:
-                response, said = await server.get("/api/channels/main/events?limit=1000")
-                assert (response.status, len(said["events"])) == (200, 1000)
+                response, answered = await server.get("/api/channels/main/events?limit=1000")
+                assert (response.status, len(answered["events"])) == (200, 1000)
 
         readers = [asyncio.create_task(read()) for _ in range(8)]
         for _ in range(3):
