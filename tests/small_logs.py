@@ -25,9 +25,20 @@ def to(*names: str) -> Subscription:
 
 
 def back(log: Log, subscription: Subscription, count: int, most: int) -> EventId:
-    found = log.back(subscription, count, most)
+    found = search(log, subscription, count, most)
     assert found is not None
     return found
+
+
+def search(log: Log, subscription: Subscription, count: int, most: int) -> EventId | None:
+    """The result of `Log.back`, without anything between its steps."""
+    steps = log.back(subscription, count, most)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        result: EventId | None = end.value
+        return result
 
 
 def times(log: Log, subscription: Subscription, cursor: EventId = ORIGIN) -> list[int]:

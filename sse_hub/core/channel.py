@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -71,9 +71,12 @@ class Channel:
         start = bisect_right(self._events, cursor, lo=self._first, key=_by_id)
         return (self._at(index) for index in range(start, len(self._events)))
 
-    def backwards(self) -> Iterator[Event]:
-        """Events, newest first. Use the iterator before the log changes."""
-        return (self._at(index) for index in range(len(self._events) - 1, self._first - 1, -1))
+    def backwards(self, before: EventId | None = None) -> Iterator[Event]:
+        """Events, newest first: all, or those below an id. Use the iterator before the log changes."""
+        end = len(self._events)
+        if before is not None:
+            end = bisect_left(self._events, before, lo=self._first, key=_by_id)
+        return (self._at(index) for index in range(end - 1, self._first - 1, -1))
 
     def _at(self, index: int) -> Event:
         event = self._events[index]

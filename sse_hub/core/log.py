@@ -15,7 +15,7 @@ then count as accepted at that moment, or they would stay until the wrong time c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from heapq import heapify, heappop, heappush, merge
 from itertools import count, islice
 from operator import attrgetter
@@ -39,7 +39,7 @@ _BACK_MS = 1000
 
 _FEW = 1000
 """Channels whose lists are merged for a page. Those of a broader pattern are read from the order of all events."""
-_LOOK = 1000
+_LOOK = 500
 """Events looked at to say which one comes first."""
 _STEP = 2000
 """Events that one step of expiring drops or clears away, in about 3 ms."""
@@ -289,7 +289,7 @@ class Log:
 
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
         """The id of the subscription's first retained event above a floor, or the lowest id that it can have."""
-        for event in islice(self.after(subscription, floor), _LOOK):
+        for event in islice(self.after(subscription, floor), subscription.share_of(_LOOK)):
             if subscription.covers(event.channel) and event.id is not None:
                 return event.id
         return floor.next()
@@ -301,20 +301,32 @@ class Log:
         ids = [event.id for event in oldest if event is not None and event.id is not None]
         return min(ids).preceding() if ids else self.head
 
-    def back(self, subscription: Subscription, count: int, most: int) -> EventId | None:
-        """The cursor before the last `count` wanted events of the subscription. None if there are fewer.
+    def back(self, subscription: Subscription, count: int, most: int) -> Generator[None, None, EventId | None]:
+        """Find the cursor before the last `count` wanted events of the subscription; None if there are fewer.
+
+        It yields after every step of a few milliseconds; the log may change then.
 
         :param most: the number of events to look at. If few of them are wanted, fewer than `count` are found.
         """
+        found = looked_at = 0
+        before: EventId | None = None
+        most_in_step = subscription.share_of(_LOOK)
+        while True:
+            step = 0
+            for event in islice(self._backwards(subscription, before), most_in_step):
+                if found == count or looked_at == most:
+                    return event.id
+                found += subscription.covers(event.channel) and subscription.wants(event)
+                looked_at += 1
+                step += 1
+                before = event.id
+            if step < most_in_step:
+                return None
+            yield
+
+    def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
         channels = self._few(subscription)
-        events = self._here(self._order.backwards()) if channels is None else _newest_first(channels)
-        found = 0
-        for looked_at, event in enumerate(events):
-            if found == count or looked_at == most:
-                assert event.id is not None
-                return event.id
-            found += subscription.covers(event.channel) and subscription.wants(event)
-        return None
+        return self._here(self._order.backwards(before)) if channels is None else _newest_first(channels, before)
 
     def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
         """The subscription's channels. None if there may be too many to look at each."""
@@ -364,7 +376,7 @@ class Log:
         heapify(self._due)
 
 
-def _newest_first(channels: Sequence[Channel]) -> Iterator[Event]:
+def _newest_first(channels: Sequence[Channel], before: EventId | None) -> Iterator[Event]:
     """The events of these channels, newest first. Use the iterator before the log changes."""
-    runs = [channel.backwards() for channel in channels if len(channel)]
+    runs = [channel.backwards(before) for channel in channels if len(channel)]
     return merge(*runs, key=_by_id, reverse=True)

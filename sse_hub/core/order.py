@@ -81,11 +81,14 @@ class Order:
                     yield _event(block[at])
             index += 1
 
-    def backwards(self) -> Iterator[Event]:
-        """Events, newest first. Use the iterator before anything changes."""
-        for index in range(len(self._blocks) - 1, -1, -1):
+    def backwards(self, before: EventId | None = None) -> Iterator[Event]:
+        """Events, newest first: all, or those below an id. Use the iterator before anything changes."""
+        last = len(self._blocks) - 1 if before is None else bisect_left(self._starts, before) - 1
+        for index in range(last, -1, -1):
             block = self._blocks[index]
-            for at in range(len(block) - 1, (self._begin if index == 0 else 0) - 1, -1):
+            begin = self._begin if index == 0 else 0
+            end = len(block) if before is None else bisect_left(block, before, lo=begin, key=_id)
+            for at in range(end - 1, begin - 1, -1):
                 yield _event(block[at])
 
     def holds(self, id: EventId) -> bool:

@@ -66,9 +66,10 @@ class EncodedPage(NamedTuple):
         following = highest.next()
         reached = after
         size = looked_at = 0
+        most = subscription.share_of(PAGE_EVENTS)
         full = False
         for event in events:
-            if size >= PAGE_BYTES or looked_at == PAGE_EVENTS:
+            if size >= PAGE_BYTES or looked_at == most:
                 full = True
                 break
             assert event.id is not None

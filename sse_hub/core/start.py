@@ -34,7 +34,7 @@ class Start(NamedTuple):
         if self.resumes:
             return await self._after_cursor(hub, subscription, pause)
         if self.replay:
-            return await self._back(hub, subscription, self.replay)
+            return await self._back(hub, subscription, self.replay, pause)
         return StartPosition(hub.log.head)
 
     async def _after_cursor(
@@ -68,8 +68,17 @@ class Start(NamedTuple):
         return StartPosition(page.reached if first is None else first.preceding(), True, page.floors)
 
     @staticmethod
-    async def _back(hub: Hub, subscription: Subscription, count: int) -> StartPosition:
-        start = hub.log.back(subscription, count, hub.max_replay)
+    async def _back(
+        hub: Hub, subscription: Subscription, count: int, pause: Callable[[], Awaitable[None]]
+    ) -> StartPosition:
+        search = hub.log.back(subscription, count, hub.max_replay)
+        while True:
+            try:
+                next(search)
+            except StopIteration as end:
+                start: EventId | None = end.value
+                break
+            await pause()
         if hub.archive is None:
             return StartPosition(start or hub.log.start(subscription))
         if start is not None and start >= hub.log.floors.top:

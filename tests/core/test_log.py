@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from small_logs import ORIGIN, back, event, log_of, times, to
+from small_logs import ORIGIN, back, event, log_of, search, times, to
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.log import EVENT_BYTES, Log
@@ -94,8 +94,8 @@ def test_going_back_counts_wanted_events_over_all_channels() -> None:
 
 def test_going_back_further_than_the_log_reaches_finds_nothing() -> None:
     log = log_of(event(2000), event(2001))
-    assert log.back(to("main"), 3, 100) is None
-    assert log.back(to("main"), 2, 100) is None  # it has all of them, but cannot know that there were no more
+    assert search(log, to("main"), 3, 100) is None
+    assert search(log, to("main"), 2, 100) is None  # it has all of them, but cannot know that there were no more
 
 
 def test_an_ephemeral_event_in_a_new_channel_hides_no_event_of_others() -> None:
@@ -106,7 +106,7 @@ def test_an_ephemeral_event_in_a_new_channel_hides_no_event_of_others() -> None:
 def test_going_back_looks_at_no_more_events_than_it_may() -> None:
     log = log_of(*(event(2000 + number, f"c{number}") for number in range(100)))
     rare = Subscription(frozenset({"*"}), frozenset({"rare"}))
-    assert log.back(rare, 1, 10) == EventId(2089, 0)
+    assert search(log, rare, 1, 10) == EventId(2089, 0)
 
 
 def test_going_back_over_many_channels_finds_the_newest_events_of_all() -> None:
@@ -196,3 +196,17 @@ def test_a_log_that_restarts_is_empty_at_once() -> None:
     while log.expire(9002).more:
         pass
     assert times(log, to("main")) == [9001]
+
+
+def test_going_back_pauses_so_that_others_can_publish_and_finds_the_same_place() -> None:
+    log = log_of(*(event(2000 + number, f"c{number % 7}") for number in range(2000)), history=5000)
+    steps = log.back(to("*"), 1500, 10_000)
+    pauses = 0
+    try:
+        while True:
+            next(steps)
+            pauses += 1
+            log.append(event(5000 + pauses, "c0"))
+    except StopIteration as end:
+        found = end.value
+    assert (found, pauses) == (EventId(2499, 0), 3)

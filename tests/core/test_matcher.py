@@ -1,0 +1,17 @@
+"""Many patterns at once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_hub.core.events import matches
+from sse_hub.core.matcher import matches_any
+
+PIECES = st.text("ab.", max_size=3)
+PATTERNS = st.lists(PIECES, min_size=1, max_size=4).map("*".join).filter(bool)
+
+
+@given(st.frozensets(PATTERNS, max_size=30), st.text("ab.", min_size=1, max_size=6))
+def test_many_patterns_match_what_each_of_them_matches(patterns: frozenset[str], channel: str) -> None:
+    assert matches_any(patterns, channel) == any(matches(pattern, channel) for pattern in patterns)
