@@ -41,7 +41,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[Server]:
-    """A hub with a key: nobody may do anything without a token."""
+    """A hub with a key: everything needs a token."""
     async with serving(jwt_key=SECRET) as running:
         yield running
 
@@ -77,7 +77,7 @@ def program() -> Iterator[Start]:
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """In place of the plugins' own: theirs may be given to somebody's connection before a server listens at it."""
+    """Replaces the plugins' own fixture. Its port may be given to a connection before a server listens at it."""
     return free_port()
 
 

@@ -84,7 +84,7 @@ async def _connect(port: int, tls: ssl.SSLContext | None, window_bytes: int) -> 
         client.close()
         raise
     name = None if tls is None else "localhost"
-    limit = window_bytes or 1 << 16  # a reader that nobody asks takes twice as much from the socket, and no more
+    limit = window_bytes or 1 << 16  # a reader that is not read takes at most twice this from the socket
     return Raw(*await asyncio.open_connection(sock=client, ssl=tls, server_hostname=name, limit=limit))
 
 
@@ -94,7 +94,8 @@ async def raw(
 ) -> AsyncIterator[Raw]:
     """A connection that has sent this.
 
-    :param window_bytes: what the kernel takes from the server while nobody reads; by default as much as it likes.
+    :param window_bytes: bytes that the kernel accepts from the server while the client does not read; by default, it
+        decides itself.
     """
     client = await _connect(port, tls, window_bytes)
     try:

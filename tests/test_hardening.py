@@ -1,4 +1,4 @@
-"""Attacks, each named by what it tries. Each ends in a 4xx, a closed connection or a limit; nobody else notices."""
+"""Attacks, one test for each. Each ends in a 4xx, a closed connection or a limit; other clients do not notice it."""
 
 from __future__ import annotations
 
@@ -335,7 +335,7 @@ async def test_numbers_that_json_does_not_have(server: Server, message: str) -> 
     response, problem = await server.post(
         "/api/broadcast", data=f'{{"message": {message}}}', headers={"Content-Type": "application/json"}
     )
-    assert (response.status, "such as 1e400" in problem["detail"]) == (400, True)
+    assert (response.status, "for example 1e400" in problem["detail"]) == (400, True)
     assert server.hub.statistics().published == 0
 
 

@@ -28,5 +28,5 @@ def mint(
 
 
 def bearer(*arguments: Any, **options: Any) -> dict[str, str]:
-    """The header with such a token."""
+    """The header with a token; see `mint`."""
     return {"Authorization": f"Bearer {mint(*arguments, **options)}"}

@@ -1,4 +1,4 @@
-"""A browser reads what is compressed once for everybody."""
+"""A browser reads streams with shared compression."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install gunicor
 pytest.importorskip("uvloop", reason="uvloop is missing: pip install uvloop")
 
 COMMAND = ["sse_server:create_app()", "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0"]
-# A worker that is told to end while it starts may not notice; gunicorn kills it after this time.
+# A worker that gets SIGTERM while it starts may not notice it. gunicorn kills it after this time.
 COMMAND += ["--graceful-timeout", "3"]
 
 
