@@ -1,4 +1,4 @@
-"""Programs that tests start, and what is asked of them without an event loop."""
+"""Programs that tests start, and requests without an event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that are no more than a socket: they see every byte, read slowly or not at all, and come in thousands."""
+"""Clients that are only sockets: they see every byte, can read slowly or not at all, and can be thousands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Raw:
         return self.received
 
     def freeze(self) -> None:
-        """Take nothing more from the socket, not even what TLS has to say."""
+        """Read nothing more from the socket, not even for TLS."""
         assert isinstance(self._writer.transport, asyncio.Transport)
         self._writer.transport.pause_reading()
 
@@ -107,7 +107,7 @@ async def raw(
 
 @asynccontextmanager
 async def crowd(port: int, count: int, request: bytes) -> AsyncIterator[Sequence[Raw]]:
-    """So many connections that have sent this."""
+    """This number of connections that have sent a request."""
     clients: list[Raw] = []
     try:
         for begin in range(0, count, _AT_ONCE):

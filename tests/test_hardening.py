@@ -42,7 +42,7 @@ def encoded(value: object) -> str:
 
 
 async def refused(server: Server, token: str) -> str:
-    """Why a token is not accepted."""
+    """The reason why a token is not accepted."""
     response, problem = await server.get("/api/channels", headers={"Authorization": f"Bearer {token}"})
     assert response.status == 401
     return str(problem["detail"])
@@ -453,7 +453,7 @@ async def attacked(program: Callable[..., Program]) -> AsyncIterator[tuple[Remot
 
 @asynccontextmanager
 async def connections(server: Remote, count: int, first: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """So many connections that have sent these bytes."""
+    """This number of connections that have sent these bytes."""
     opened = []
     for begin in range(0, count, 500):
         opened += await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The commands in the documents, run as they stand there. Only the address of the hub is another."""
+"""The commands in the documents, run without changes except the address of the hub."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Gunicorn:
         raise AssertionError("gunicorn ended")
 
     def workers(self, count: int) -> None:
-        """Wait until so many workers have booted."""
+        """Wait until this number of workers have booted."""
         assert self.process.stderr is not None
         while count:
             count -= "Booting worker" in self.process.stderr.readline()

@@ -1,4 +1,4 @@
-"""How a node follows the stream in Redis, and which losses it finds there."""
+"""A node's follower of the stream in Redis, and the losses that it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQLite store, at files that fail in every way that files do."""
+"""The SQLite store with files that fail in all possible ways."""
 
 from __future__ import annotations
 
