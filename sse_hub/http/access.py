@@ -1,5 +1,5 @@
 """The rights of a request: its token, its rights without a token, and the pages whose requests are accepted
-(docs/protocol.md, section 7).
+(docs/protocol.md, "Tokens").
 
 A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
 request before its handler runs, and the `Origin` of every request that could change something.
