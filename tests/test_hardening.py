@@ -444,7 +444,9 @@ class Bystanders:
 
 
 @pytest.fixture
-async def attacked(program: Callable[..., Program]) -> AsyncIterator[tuple[Remote, psutil.Process]]:
+async def attacked(
+    program: Callable[..., Program], no_loop_debug: None
+) -> AsyncIterator[tuple[Remote, psutil.Process]]:
     """A server in a process of its own that gives a request a second to arrive."""
     running = program("--no-demo", "--request-timeout", "1", "--send-timeout", "2", "--log-level", "warning")
     async with aiohttp.ClientSession() as client:
@@ -498,18 +500,22 @@ async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, 
     assert response.status == 200
 
 
+@pytest.mark.timeout(180)
 async def test_connections_that_say_nothing(attacked: Attack) -> None:
     await withstood(attacked, 10_000, b"", 250)
 
 
+@pytest.mark.timeout(180)
 async def test_headers_that_never_end(attacked: Attack) -> None:
     await withstood(attacked, 1000, b"GET /stream HTTP/1.1\r\nHost: x\r\nX-Slow: ", 60)
 
 
+@pytest.mark.timeout(180)
 async def test_bodies_that_never_end(attacked: Attack) -> None:
     await withstood(attacked, 500, b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", 60)
 
 
+@pytest.mark.timeout(180)
 async def test_readers_that_never_read(attacked: Attack) -> None:
     server, process = attacked
     before_bytes = process.memory_info().rss
@@ -520,6 +526,7 @@ async def test_readers_that_never_read(attacked: Attack) -> None:
         await Bystanders(server).are_served()
 
 
+@pytest.mark.timeout(180)
 async def test_connections_made_and_dropped(attacked: Attack) -> None:
     server, process = attacked
     for _ in range(6):
