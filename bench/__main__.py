@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 WHAT = {
-    "compress": "compressing once for everybody, beside none and a compressor for each connection",
+    "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "what the field does to nodes, stores and networks, and what is left",
     "nodes": "several processes that share a port and one Redis",
     "parse": "the client's parser",

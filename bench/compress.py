@@ -96,7 +96,7 @@ Run = Callable[[], contextlib.AbstractContextManager[Server]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description="Compressing once for everybody, beside none and one for each connection."
+        description="Shared compression, beside none and a compressor for each connection."
     )
     parser.add_argument("--subscribers", type=int, default=500)
     parser.add_argument("--rate", type=float, default=40.0, help="events a second (40)")

@@ -243,7 +243,7 @@ def _idle(count: int) -> Callable[[Place], Figures]:
         with place.load(count):
             time.sleep(2.0)  # what connecting has left is done by then
             before, began = place.server.cpu(), time.monotonic()
-            time.sleep(30.0)  # whoever pings does so twice
+            time.sleep(30.0)  # time for two pings
             return 100 * (place.server.cpu() - before) / (time.monotonic() - began), {}
 
     return measure

@@ -193,7 +193,7 @@ def _wait_for(port: int) -> None:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.01)
-    raise RuntimeError(f"nobody listens at port {port}")
+    raise RuntimeError(f"no server listens at port {port}")
 
 
 def _nginx() -> str:
@@ -262,7 +262,7 @@ def _running(command: Sequence[str], program: str = sys.executable) -> Iterator[
         _pin(process.pid, 0)
         yield Server(process, _address(process))
     finally:
-        process.kill()  # there is nothing in it that anybody wants kept
+        process.kill()  # its data are not needed
         process.communicate()
 
 

@@ -2,7 +2,7 @@
 
 Each server is a process of its own on one core, the load (load.c) a process on another, over the loopback interface.
 Machines are noisy, so every scenario goes through all servers, one right after the other, and the ratios are what
-counts. A peer that is not installed is left out, and said what it lacks.
+counts. A peer that is not installed is left out, and the missing parts are printed.
 """
 
 from __future__ import annotations

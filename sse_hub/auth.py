@@ -1,4 +1,4 @@
-"""Tokens and rights: a token becomes a `Grant`, a value that the pattern check uses (docs/protocol.md, section 7).
+"""Tokens and rights: a token becomes a `Grant`, a value that the pattern check uses (docs/protocol.md, "Tokens").
 
 This module knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor the hub. The algorithm comes
 from the key and never from the token. A token that could choose would choose `none`, or use a public key as a secret.

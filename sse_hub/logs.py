@@ -93,7 +93,7 @@ class _Writer(logging.Handler):
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
             if self._dropped:
-                line = b"%d lines of the log were dropped: nobody read them\n%b" % (self._dropped, line)
+                line = b"%d lines of the log were dropped because its reader was too slow\n%b" % (self._dropped, line)
                 self._dropped = 0
             # Not through sys.stderr: this thread, held up in a write, would hold its lock when Python wants to end.
             with contextlib.suppress(OSError):

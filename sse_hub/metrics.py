@@ -127,7 +127,7 @@ class Metrics:
 
     :param statistics: gives the hub's figures.
     :param node: name of this node.
-    :param restarts: how often background tasks began anew, by task.
+    :param restarts: restarts of background tasks, by task.
     :param worker: which of the server's processes this is.
     """
 

@@ -1,4 +1,4 @@
-"""The cases of the standard (WHATWG HTML 9.2.5 and 9.2.6) that every reader of event streams is held to: cases.json."""
+"""The cases of the standard (WHATWG HTML 9.2.5 and 9.2.6) for all readers of event streams: cases.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Case:
-    """The bytes of a stream, and what a conforming reader makes of them."""
+    """The bytes of a stream, and the events that a conforming reader dispatches."""
 
     name: str
     stream: bytes

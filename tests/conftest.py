@@ -34,14 +34,14 @@ CHROMIUM_ARGUMENTS = [
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    """A hub as it is without settings."""
+    """A hub with the default settings."""
     async with serving() as running:
         yield running
 
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[Server]:
-    """A hub with a key: nobody may do anything without a token."""
+    """A hub with a key: everything needs a token."""
     async with serving(jwt_key=SECRET) as running:
         yield running
 
@@ -61,7 +61,7 @@ def rig() -> Rig:
 
 @pytest.fixture
 def program() -> Iterator[Start]:
-    """Starts the program with these arguments; one that still runs at the end is killed."""
+    """Starts the program with these arguments. It is killed at the end of the test."""
     started: list[Program] = []
 
     def start(*arguments: str, **variables: str) -> Program:
@@ -77,7 +77,7 @@ def program() -> Iterator[Start]:
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """In place of the plugins' own: theirs may be given to somebody's connection before a server listens at it."""
+    """Replaces the plugins' own fixture. Its port may be given to a connection before a server listens at it."""
     return free_port()
 
 
@@ -124,7 +124,7 @@ _store_names = itertools.count()
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One for all tests that do it no harm; each has a prefix of its own."""
+    """A Redis for all tests that do not damage it. Each test has its own prefix."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.stop()
@@ -132,7 +132,7 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """One that a test may kill."""
+    """A Redis that a test may kill."""
     server = RedisServer(tmp_path)
     yield server
     server.stop()

@@ -1,4 +1,4 @@
-"""Waiting for what nothing announces: look again and again, up to a limit."""
+"""Waiting for a condition without an event: look again and again, up to a time limit."""
 
 from __future__ import annotations
 

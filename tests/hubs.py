@@ -42,7 +42,7 @@ class Stream:
         return self._events.pop(0)
 
     async def take(self, count: int) -> list[Received]:
-        """So many events."""
+        """This number of events."""
         return [await self.next() for _ in range(count)]
 
     async def until(self, type: str) -> list[Received]:
@@ -65,7 +65,7 @@ class Stream:
         return [event.data for event in events]
 
     async def comments(self, count: int) -> None:
-        """Wait for so many comments more."""
+        """Wait for this number of further comments."""
         count += len(self.parser.comments)
         async with asyncio.timeout(PATIENCE):
             while len(self.parser.comments) < count:
@@ -137,7 +137,7 @@ class Remote:
         return float(value)
 
     async def hits(self, limit: str) -> float:
-        """How often a limit was met."""
+        """The number of times that a limit was met."""
         return await self.figure(f'sse_limit_hits_total{{limit="{limit}"}}')
 
     async def pages(self, path: str, key: str, limit: int, **query: str) -> list[list[Any]]:
@@ -168,7 +168,7 @@ class Remote:
         return str((await eventually(reached)).get("reason"))
 
     async def until_trimmed(self, channel: str, most: int) -> None:
-        """Wait until a channel retains no more events than that."""
+        """Wait until a channel retains at most this number of events."""
 
         async def trimmed() -> bool:
             return len(await self.retained(channel)) <= most
@@ -176,7 +176,7 @@ class Remote:
         await eventually(trimmed)
 
     async def until_subscribers(self, count: int) -> None:
-        """Wait until exactly so many are connected."""
+        """Wait until there are exactly this number of subscribers."""
 
         async def reached() -> bool:
             return bool((await self.health())["subscribers"] == count)
@@ -198,7 +198,7 @@ class Server(Remote):
 
     @property
     def connections(self) -> int:
-        """How many connections aiohttp has."""
+        """The number of aiohttp's connections."""
         assert self._runner.server is not None
         return len(self._runner.server.connections)
 

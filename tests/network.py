@@ -13,7 +13,7 @@ __all__ = ["HttpProxy", "Network"]
 
 
 class Network:
-    """A TCP proxy that can do what networks do.
+    """A TCP proxy that can fail like a network.
 
     `cut` stops forwarding: nothing is closed, nothing arrives. `reset` resets every connection and refuses further
     ones. `mend` ends both.

@@ -1,4 +1,4 @@
-"""Programs that tests start, and what is asked of them without an event loop."""
+"""Programs that tests start, and requests without an event loop."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def tool(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens at, and that the system gives to no connection meanwhile: those begin at 32768."""
+    """A free port below 32768, so that the system does not give it to a connection in the meantime."""
     while True:
         port = random.SystemRandom().randrange(10_000, 32_000)
         with socket.socket() as probe:
@@ -108,7 +108,7 @@ def fetch(
 ) -> Answer:
     """Ask without an event loop. This blocks.
 
-    :raises OSError: if nobody answers.
+    :raises OSError: if no server answers.
     """
     request = urllib.request.Request(url, data, headers or {})
     try:

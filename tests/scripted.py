@@ -1,4 +1,4 @@
-"""A server of raw bytes for the client's tests: it answers each connection by a script, well or badly."""
+"""A server of raw bytes for the client's tests. It answers each connection by a script, rightly or wrongly."""
 
 from __future__ import annotations
 

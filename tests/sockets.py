@@ -1,4 +1,4 @@
-"""Clients that are no more than a socket: they see every byte, read slowly or not at all, and come in thousands."""
+"""Clients that are only sockets: they see every byte, can read slowly or not at all, and can be thousands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Raw:
         return self.received
 
     def freeze(self) -> None:
-        """Take nothing more from the socket, not even what TLS has to say."""
+        """Read nothing more from the socket, not even for TLS."""
         assert isinstance(self._writer.transport, asyncio.Transport)
         self._writer.transport.pause_reading()
 
@@ -84,7 +84,7 @@ async def _connect(port: int, tls: ssl.SSLContext | None, window_bytes: int) -> 
         client.close()
         raise
     name = None if tls is None else "localhost"
-    limit = window_bytes or 1 << 16  # a reader that nobody asks takes twice as much from the socket, and no more
+    limit = window_bytes or 1 << 16  # a reader that is not read takes at most twice this from the socket
     return Raw(*await asyncio.open_connection(sock=client, ssl=tls, server_hostname=name, limit=limit))
 
 
@@ -94,7 +94,8 @@ async def raw(
 ) -> AsyncIterator[Raw]:
     """A connection that has sent this.
 
-    :param window_bytes: what the kernel takes from the server while nobody reads; by default as much as it likes.
+    :param window_bytes: bytes that the kernel accepts from the server while the client does not read; by default, it
+        decides itself.
     """
     client = await _connect(port, tls, window_bytes)
     try:
@@ -106,7 +107,7 @@ async def raw(
 
 @asynccontextmanager
 async def crowd(port: int, count: int, request: bytes) -> AsyncIterator[Sequence[Raw]]:
-    """So many connections that have sent this."""
+    """This number of connections that have sent a request."""
     clients: list[Raw] = []
     try:
         for begin in range(0, count, _AT_ONCE):

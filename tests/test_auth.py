@@ -1,4 +1,4 @@
-"""Tokens, and what they grant."""
+"""Tokens, and their rights."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_key_that_cannot_be_used_says_what_can(text: str, answer: str) -> None
 
 
 class Issuer:
-    """Publishes keys; counts how often it is asked."""
+    """Publishes keys, and counts the requests for them."""
 
     def __init__(self, *names: str) -> None:
         self.names = names

@@ -98,6 +98,14 @@ def test_the_architecture_names_every_module_in_the_row_of_its_folder() -> None:
     assert named <= {path.name for path in (ROOT / "sse_hub").rglob("*.py")}
 
 
+def test_every_section_of_the_protocol_that_the_code_cites_is_there() -> None:
+    headings = set(re.findall(r"^##+ (?:\d+\. )?(.*)$", PROTOCOL, re.MULTILINE))
+    text = " ".join(" ".join(path.read_text().split()) for path in (ROOT / "sse_hub").rglob("*.py"))
+    cited = set(re.findall(r'docs/protocol\.md, "([^"]+)"', text))
+    assert {"Words", "Tokens"} <= cited <= headings
+    assert text.count("docs/protocol.md") == len(re.findall(r'docs/protocol\.md, "', text))
+
+
 def test_the_protocol_names_every_route_parameter_and_status() -> None:
     described = document(Settings())
     routes = {f"{method.upper()} {path}" for path, item in described["paths"].items() for method in item}
@@ -121,7 +129,7 @@ def test_the_newest_release_in_the_changelog_is_the_version_of_the_package() -> 
     assert set(re.findall(r"^### (.*)$", changelog, re.MULTILINE)) <= kinds
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
 def test_python_in_a_document_compiles_and_imports_existing_names(file: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL):
         for node in ast.walk(ast.parse(block)):
@@ -130,7 +138,7 @@ def test_python_in_a_document_compiles_and_imports_existing_names(file: Path) ->
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bench").glob("*.py"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "bench").rglob("*.py"))]
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)

@@ -18,7 +18,7 @@ async def test_a_task_that_fails_is_logged_once_and_started_again_and_the_restar
         if begun == 3:
             third.set()
             await asyncio.sleep(60)
-        raise KeyError("what nobody thought of")
+        raise KeyError("unexpected")
 
     task = background.start("example", run)
     async with asyncio.timeout(10):

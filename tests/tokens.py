@@ -22,11 +22,11 @@ def mint(
     admin: bool = False,
     **claims: Any,
 ) -> str:
-    """A token that grants this, and lasts so many seconds."""
+    """A token with these rights and this lifetime in seconds."""
     claim = {"subscribe": list(subscribe), "publish": list(publish), **({"admin": True} if admin else {})}
     return jwt.encode({"exp": time.time() + lasts, "sse": claim, **claims}, key, algorithm, headers)
 
 
 def bearer(*arguments: Any, **options: Any) -> dict[str, str]:
-    """The header with such a token."""
+    """The header with a token; see `mint`."""
     return {"Authorization": f"Bearer {mint(*arguments, **options)}"}

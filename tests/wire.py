@@ -1,4 +1,4 @@
-"""A reader of event streams for the tests, written from WHATWG HTML 9.2.6 and from nothing of ours."""
+"""A reader of event streams for the tests, written after WHATWG HTML 9.2.6 and without the project's own code."""
 
 from __future__ import annotations
 

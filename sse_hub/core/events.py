@@ -136,7 +136,7 @@ def compact_json(value: object) -> str:
 def check_channel(name: str) -> str:
     """Return the channel name.
 
-    :raises ValueError: if it is not a channel name (docs/protocol.md, section 1).
+    :raises ValueError: if it is not a channel name (docs/protocol.md, "Words").
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(
@@ -149,7 +149,7 @@ def check_channel(name: str) -> str:
 def check_pattern(pattern: str) -> str:
     """Return the channel name or pattern.
 
-    :raises ValueError: if it is neither (docs/protocol.md, section 1).
+    :raises ValueError: if it is neither (docs/protocol.md, "Words").
     """
     if _PATTERN.fullmatch(pattern) is None:
         raise ValueError(

@@ -1,5 +1,5 @@
 """The rights of a request: its token, its rights without a token, and the pages whose requests are accepted
-(docs/protocol.md, section 7).
+(docs/protocol.md, "Tokens").
 
 A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
 request before its handler runs, and the `Origin` of every request that could change something.
@@ -104,7 +104,7 @@ class Access:
         token = bearer or cookie or request.query.get("token")
         if not token:
             return self.anonymous(request)
-        if token is cookie and request.method not in _SAFE and not self._is_known(request, anybody=False):
+        if token is cookie and request.method not in _SAFE and not self._is_known(request, any_origin=False):
             raise Problem(
                 403,
                 f"The Origin is {request.headers.get('Origin', '')[:80]!r}; with the cookie {COOKIE}, only pages of "
@@ -166,16 +166,16 @@ class Access:
 
         :raises Problem: 403 for that request.
         """
-        if request.method not in _SAFE and "Origin" in request.headers and not self._is_known(request, anybody=True):
+        if request.method not in _SAFE and "Origin" in request.headers and not self._is_known(request, any_origin=True):
             raise Problem(
                 403,
                 f"The Origin is {request.headers['Origin'][:80]!r}; only pages of this server and those of "
                 "--cors-origin may do this.",
             )
 
-    def _is_known(self, request: web.Request, *, anybody: bool) -> bool:
+    def _is_known(self, request: web.Request, *, any_origin: bool) -> bool:
         origin = request.headers.get("Origin", "")
-        if origin in self._origins or (anybody and "*" in self._origins):
+        if origin in self._origins or (any_origin and "*" in self._origins):
             return True
         try:
             return bool(origin) and URL(origin).authority == request.host

@@ -103,10 +103,10 @@ def _date(text: str) -> bytes:
 
 
 @functools.lru_cache(256)
-def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: str | None, anybody: bool) -> bytes:
+def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: str | None, any_origin: bool) -> bytes:
     """The status line and the headers that are the same for many answers."""
     headers = CIMultiDict({"Content-Type": _JSON, **FRESH})
-    common_headers(headers, secure=secure, origin=origin, anybody=anybody)
+    common_headers(headers, secure=secure, origin=origin, any_origin=any_origin)
     if keep_alive != (version >= HttpVersion11):
         headers["Connection"] = "keep-alive" if keep_alive else "close"
     lines = [f"HTTP/{version.major}.{version.minor} 200 OK", *(f"{name}: {value}" for name, value in headers.items())]

@@ -1,8 +1,8 @@
-"""What nodes that share a store tell each other, and the store's life with the application.
+"""The exchange between nodes that share a store, and the store's life with the application.
 
-Again and again a node leaves in the store how many subscribers follow what, as far as that has changed, and reads what
-has changed at the others. So each knows the subscribers of all, a few seconds late, and to count those of a channel is
-a look-up. One node, the leader, has the lease of the demonstration feed.
+Every 1.5 s, a node writes the changes of its subscriptions into the store and reads the changes of the others. So each
+node knows the number of subscribers of all nodes, a few seconds late, and the number for a channel is a look-up. One
+node, the leader, has the lease of the demonstration feed.
 """
 
 from __future__ import annotations

@@ -48,25 +48,25 @@ async def complete_headers(request: web.Request, response: web.StreamResponse) -
     """Add the common headers to an answer. A signal handler for `on_response_prepare`."""
     allowed = hub_app(request)[SETTINGS].cors_origin
     common_headers(
-        response.headers, secure=is_secure(request), origin=allowed_origin(allowed, request), anybody="*" in allowed
+        response.headers, secure=is_secure(request), origin=allowed_origin(allowed, request), any_origin="*" in allowed
     )
     if REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
 
 
-def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | None, anybody: bool) -> None:
+def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | None, any_origin: bool) -> None:
     """Add the headers that all answers have, except the request id.
 
     :param secure: whether the client came by TLS.
     :param origin: the client's, if it may read the answer.
-    :param anybody: whether pages of any origin may read it.
+    :param any_origin: whether pages of any origin may read it.
     """
     headers.update(_ALWAYS)
     headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
     if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
     headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
-    if anybody:
+    if any_origin:
         headers["Access-Control-Allow-Origin"] = "*"
         return
     headers.add("Vary", "Origin")  # a cache must not give one origin's answer to another

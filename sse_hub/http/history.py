@@ -39,7 +39,7 @@ class _Found(NamedTuple):
 
 
 async def history(request: web.Request) -> web.StreamResponse:
-    """Answer with events from the oldest on, or after the id `after` (docs/protocol.md, section 5)."""
+    """Answer with events from the oldest on, or after the id `after` (docs/protocol.md, "Reading what is retained")."""
     try:
         name = check_channel(request.match_info["channel"])
     except ValueError as error:

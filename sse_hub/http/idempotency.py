@@ -1,4 +1,4 @@
-"""Publishing once for repeated requests with the same `Idempotency-Key` (docs/protocol.md, section 4)."""
+"""Publishing once for repeated requests with the same `Idempotency-Key` (docs/protocol.md, "Publishing")."""
 
 from __future__ import annotations
 

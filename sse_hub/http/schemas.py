@@ -266,7 +266,7 @@ class Problem(Struct):
     type: Annotated[str, Meta(description="A URI of this kind of problem.", examples=["about:blank"])]
     title: Annotated[str, Meta(description="The status in words.")]
     status: Annotated[int, Meta(description="The status of the answer.")]
-    detail: Annotated[str, Meta(description="What was wrong and what would be right, for a person.")]
+    detail: Annotated[str, Meta(description="A sentence that says what was wrong and what would be right.")]
 
 
 _SHAPES = (

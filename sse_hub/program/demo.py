@@ -23,7 +23,7 @@ from ..tasks import end
 __all__ = ["CADENCE", "demonstration"]
 
 CADENCE = {"message": 2.0, "sensor": 4.0, "heartbeat": 5.0, "notification": 8.0, "metrics": 1.0}
-"""Seconds between two events of each kind (docs/protocol.md, section 8)."""
+"""Seconds between two events of each kind (docs/protocol.md, "The demonstration feed")."""
 
 _MESSAGES = (
     "A parcel left the warehouse",

@@ -1,6 +1,6 @@
 """One SQLite file: its tables, and all writes. Every call blocks, so the store has a thread for this module. The thread
 opens and closes its connections itself. A commit has reached the disk when `write` returns
-(`synchronous=FULL`). What is read from the file is in reading.py.
+(`synchronous=FULL`). reading.py has the reads.
 
 Retention makes every write a little slower instead of stopping all writes for long. The transaction that adds an event
 deletes the one that exceeds the channel's history. Old events are deleted a few at a time.

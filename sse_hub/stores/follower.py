@@ -77,7 +77,7 @@ class Follower:
     async def read(self) -> None:
         """Wait a moment for entries and deliver them to the hub.
 
-        :raises RedisFailed: if that cannot be done, or if the stream has begun anew.
+        :raises RedisFailed: if Redis cannot be read, or if the stream has begun again.
         """
         for stream, entries in await self._next(_BLOCK_MS):
             self._measure(entries)
@@ -162,7 +162,7 @@ class Follower:
     async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:
         """Inform the subscribers of lost entries, after the last one read and up to this id; return the floors."""
         origin, *_, flat, _ = await self._stand()
-        if origin == self.origin and not flat:  # somebody has taken out entries by hand
+        if origin == self.origin and not flat:  # entries were deleted by hand
             origin, *_, flat, _ = await self._stand(str(before))
         if origin != self.origin:
             raise RedisFailed(BEGUN_ANEW)

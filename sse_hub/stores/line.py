@@ -79,7 +79,7 @@ class Line:
 
     :param url: as `Redis.from_url` takes it, or `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB`.
     :param key: given to every script.
-    :raises ValueError: if there cannot be such an address.
+    :raises ValueError: if the address is impossible.
     """
 
     def __init__(self, url: str, key: str) -> None:
@@ -151,7 +151,7 @@ class Line:
     async def run_all(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
         """Run a script for each of these values in one pipeline. The result of a refused run is a `RedisFailed`.
 
-        :raises RedisFailed: if nobody knows which of them were run.
+        :raises RedisFailed: if it is unknown which of them were run.
         """
         with _converted():
             results = await self._pipeline(script, calls)

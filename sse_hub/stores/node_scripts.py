@@ -52,7 +52,7 @@ redis.call('ZREMRANGEBYSCORE', nodes, '-inf', now - alive)
 local others = redis.call('ZRANGE', nodes, 0, -1)
 local newest, found = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1], {}
 if last == '' or redis.call('XRANGE', changes, last, last)[1] == nil then
-  -- What it has not read may be gone: it gets what every node has.
+  -- Changes that it has not read may be gone, so it gets the state of every node.
   for _, other in ipairs(others) do
     if other ~= node then found[#found + 1] = {other, '1', redis.call('HGETALL', p .. ':follows:' .. other)} end
   end

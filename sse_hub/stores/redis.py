@@ -65,7 +65,7 @@ class RedisStore:
     :param history_age: seconds for which an event is retained.
     :param most: entries of the stream, whatever the history says.
     :param grace: seconds for which an event stays in any case, for nodes that are slow to read it.
-    :raises ValueError: if there cannot be such a URL.
+    :raises ValueError: if the URL is impossible.
     """
 
     def __init__(

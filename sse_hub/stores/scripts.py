@@ -110,9 +110,9 @@ BEGIN = (
     _ANYWAY
     + _COMMON
     + """
--- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone that nobody accounts
--- for, or ''. A stream that is new, or lacks what the node has had, or is not the one that the node knew, gets a new
--- origin above all ids ever seen: nobody takes it for the old one.
+-- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone for an unknown reason,
+-- or ''. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
+-- origin above all ids ever seen, so that it is not taken for the old one.
 local head, known = ARGV[1], ARGV[2]
 local origin = redis.call('HGET', hub, 'origin')
 local newest = last()
@@ -197,8 +197,8 @@ TRIM = (
     _ANYWAY
     + _COMMON
     + """
--- ARGV: history, age in ms, ms for which an event stays in any case, most events to take out. What is younger than the
--- third stays for nodes that are slow to read.
+-- ARGV: history, age in ms, ms for which an event always stays, most events to remove. Events younger than the third
+-- stay for nodes that are slow to read.
 local origin = redis.call('HGET', hub, 'origin')
 if not origin then return {'', 0} end
 reconcile()
@@ -320,7 +320,7 @@ return found
 CHANNELS = (
     _ANYWAY
     + """
--- ARGV: a name, most channels. What is retained of the channels whose names come after it.
+-- ARGV: a name, most channels. The retained events of channels whose names come after it.
 local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
 local names = p .. ':channels'
 while left > 0 do

@@ -1,4 +1,4 @@
-"""A browser reads what is compressed once for everybody."""
+"""A browser reads streams with shared compression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLLOW = """() => {
 
 
 async def join(context: BrowserContext, server: Server) -> Page:
-    """A page that follows the stream, and shares its bytes with those that do already."""
+    """A page that follows the stream and shares its bytes with earlier followers."""
     page = await context.new_page()
     await page.goto(server.url + "/health")
     await page.evaluate(FOLLOW)

@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard and screen reader, in both themes, on a telephone, in another language."""
+"""The page for all people: by keyboard and screen reader, in both themes, on a phone, in another language."""
 
 from __future__ import annotations
 

@@ -329,7 +329,7 @@ async def test_figures_are_charted_from_the_past_on(page: Page) -> None:
 
 
 async def ink(chart: Locator) -> int:
-    """How many pixels of the canvas are drawn on."""
+    """The number of drawn pixels on the canvas."""
     drawn: int = await chart.locator("canvas").evaluate(
         """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
              .filter((_, at) => at % 4 === 3).filter(alpha => alpha > 0).length"""

@@ -1,4 +1,4 @@
-"""Signing in on the page, and seeing who is connected."""
+"""Signing in on the page, and its list of subscribers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LIVE = 'window.states.at(-1) === "live"'
 
 
 async def tab(context: BrowserContext, server: Server, *channels: str) -> Page:
-    """A tab that follows channels with the library alone, without the page around it."""
+    """A tab that follows channels with the client library only, without the page."""
     page = await context.new_page()
     await page.goto(server.url + "/web/app/icon.svg")
     await page.evaluate(FOLLOW, [server.url, list(channels or ("main",))])
@@ -31,7 +31,7 @@ async def tab(context: BrowserContext, server: Server, *channels: str) -> Page:
 
 
 async def got(page: Page, *data: str) -> None:
-    """Wait until exactly this has come to a tab."""
+    """Wait until a tab has got exactly these data."""
     expected: Any = list(data)
     await page.wait_for_function("expected => got.length >= expected.length", arg=expected)
     assert await page.evaluate("got") == expected

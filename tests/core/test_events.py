@@ -1,4 +1,4 @@
-"""Events, their ids, and the names they go by."""
+"""Events, their ids, and the names of channels, patterns and types."""
 
 from __future__ import annotations
 

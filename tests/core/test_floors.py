@@ -1,4 +1,4 @@
-"""Which events are gone, by channel, and who has to be informed of that."""
+"""The record of lost events, by channel, and the subscribers that have to be informed."""
 
 from __future__ import annotations
 

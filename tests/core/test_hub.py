@@ -1,4 +1,4 @@
-"""When a subscriber is LIVE, when BEHIND, and that it gets everything once and in order."""
+"""The states of subscribers, LIVE and BEHIND, in which they get every event once and in order."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ def test_next_is_the_id_of_an_event_above_every_floor() -> None:
 
 
 class EveryHistory(RuleBasedStateMachine):
-    """Whatever happens, everybody gets what it asked for once and in order, but for what it is informed is lost; and it
-    is informed of no loss that is none."""
+    """After any sequence of steps, each subscriber has got its events once and in order, except the reported losses,
+    and every reported loss is a real one."""
 
     gzip = False
 
@@ -335,7 +335,7 @@ TestEveryHistory = EveryHistory.TestCase
 
 
 class EveryCompressedHistory(EveryHistory):
-    """The same, of those who share deflate streams."""
+    """The same for subscribers with shared deflate streams."""
 
     gzip = True
 

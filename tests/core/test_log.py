@@ -1,4 +1,4 @@
-"""The log: what is retained of every channel, and for how long."""
+"""The log: the retained events of every channel, and their limits."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_events_of_a_clock_that_was_ahead_expire_by_the_time_at_which_it_was_set
 
 
 def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> None:
-    """More channels than are merged: they are read from the order of all events."""
+    """There are too many channels to merge, so they are read from the order of all events."""
     log = log_of(history=2)
     sequence = random.Random(1)
     for number in range(8000):

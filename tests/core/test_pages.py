@@ -1,4 +1,4 @@
-"""Pages that many catch up with."""
+"""Pages that many subscribers share while they catch up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which subscriptions a channel concerns."""
+"""The way from a channel to its subscriptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATTERNS = st.text("ab.*", min_size=1, max_size=4)
 
 
 class IndexAndSearch(RuleBasedStateMachine):
-    """The index finds what a look at every subscription finds, whatever comes and goes."""
+    """The index finds the same subscriptions as a look at all of them, after any changes."""
 
     def __init__(self) -> None:
         super().__init__()

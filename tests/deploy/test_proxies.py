@@ -1,4 +1,4 @@
-"""The hub behind nginx and behind Caddy, with the very configurations of `deploy/`, as processes."""
+"""The hub behind nginx and behind Caddy, which run with the configurations of `deploy/`."""
 
 from __future__ import annotations
 

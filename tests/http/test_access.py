@@ -19,7 +19,7 @@ SENSORS = bearer(["sensors.*"], ["sensors.*"])
 
 
 async def fill(server: Server) -> None:
-    """An event on a channel that the sensors' token grants, and one on another."""
+    """Publish an event on a channel that the sensors' token grants, and one on another channel."""
     for channel in ("sensors.kitchen", "secrets"):
         await server.hub.publish(f"of {channel}", channel=channel)
 

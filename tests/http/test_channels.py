@@ -29,7 +29,7 @@ async def test_only_granted_channels_are_listed(guarded: Server) -> None:
 
 
 async def names(server: Server, limit: int, **query: str) -> list[str]:
-    """The names of all channels that are listed, in pages of so many."""
+    """The names of all listed channels, read in pages of this size."""
     pages = await server.pages("/api/channels", "channels", limit, **query)
     return [each["name"] for page in pages for each in page]
 

@@ -1,4 +1,4 @@
-"""`--compress`: event streams that are deflated once for everybody."""
+"""`--compress`: event streams with shared compression."""
 
 from __future__ import annotations
 

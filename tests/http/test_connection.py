@@ -38,7 +38,7 @@ STREAM = get("/stream")
 
 @asynccontextmanager
 async def following(server: Server, request: bytes = STREAM) -> AsyncIterator[Raw]:
-    """A stream that has begun; its client leaves well."""
+    """A stream that has begun; its client closes the connection at the end."""
     async with raw(server.port, request) as client:
         await client.until(b"event: connected")
         yield client
@@ -193,7 +193,7 @@ def trusting() -> ssl.SSLContext:
 
 
 async def no_mistake(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing was answered by a 500, and nothing was logged as an error."""
+    """No answer was a 500, and no error was logged."""
     _, exposition = await server.get("/metrics", headers={"Accept": "text/plain"})
     assert 'status="200"' in exposition
     assert 'status="500"' not in exposition

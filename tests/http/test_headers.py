@@ -41,7 +41,7 @@ async def test_only_named_origins_may_read_answers() -> None:
 async def test_the_answer_to_a_publish_has_the_headers_of_any_other(
     allowed: tuple[str, ...], origin: str | None
 ) -> None:
-    """It is written in a shorter way than the others."""
+    """This answer is written by a faster way than others."""
     async with serving(cors_origin=allowed) as server:
         headers = {} if origin is None else {"Origin": origin}
         publish, _ = await server.post("/realtime/main", data=b"x", headers=headers)

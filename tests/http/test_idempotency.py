@@ -1,4 +1,4 @@
-"""Publishing once, however often it is asked for."""
+"""Publishing once for repeated requests."""
 
 from __future__ import annotations
 

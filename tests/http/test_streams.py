@@ -1,4 +1,4 @@
-"""How event streams begin, what they get while they are open, and how they end."""
+"""Event streams: their beginning, their events, and their end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}
 
 
 async def refusal(server: Server, path: str = "/stream", **headers: str) -> Any:
-    """The problem of a stream that is asked to come back."""
+    """The problem in a stream that asks the client to try again."""
     async with server.stream(path, headers) as stream:
         (event,) = await stream.rest()
         assert event.type == "error"

@@ -1,4 +1,4 @@
-"""Seeing who is connected, and ending a stream."""
+"""The list of subscribers, and ending a stream."""
 
 from __future__ import annotations
 

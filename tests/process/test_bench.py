@@ -1,4 +1,4 @@
-"""The benchmarks run; what they measure is nobody's test."""
+"""The benchmarks run. No test depends on their results."""
 
 from __future__ import annotations
 

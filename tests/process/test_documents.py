@@ -1,4 +1,4 @@
-"""The commands in the documents, run as they stand there. Only the address of the hub is another."""
+"""The commands in the documents, run without changes except the address of the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eventually import eventually
 from programs import ROOT, Start, environment, fetch, free_port, tool
 from tokens import SECRET, mint
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ADDRESS = "http://127.0.0.1:8000"
 BLOCKS = {
     f"{path.name}-{number}": block.strip()

@@ -21,7 +21,7 @@ pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install gunicor
 pytest.importorskip("uvloop", reason="uvloop is missing: pip install uvloop")
 
 COMMAND = ["sse_server:create_app()", "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0"]
-# A worker that is told to end while it starts may not notice; gunicorn kills it after this time.
+# A worker that gets SIGTERM while it starts may not notice it. gunicorn kills it after this time.
 COMMAND += ["--graceful-timeout", "3"]
 
 
@@ -45,7 +45,7 @@ class Gunicorn:
         raise AssertionError("gunicorn ended")
 
     def workers(self, count: int) -> None:
-        """Wait until so many workers have booted."""
+        """Wait until this number of workers have booted."""
         assert self.process.stderr is not None
         while count:
             count -= "Booting worker" in self.process.stderr.readline()

@@ -1,4 +1,4 @@
-"""The program as an operator meets it: TLS, tokens, and what it says in its log."""
+"""The program for its operator: TLS, tokens, and its log."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def frozen_client(running: Program) -> socket.socket:
 
 
 def fill(running: Program) -> None:
-    """Publish more to the channel `big` than the kernel buffers for anybody."""
+    """Publish more to the channel `big` than the kernel buffers for a connection."""
     for _ in range(10):
         read(running.url + "/realtime/big", b"x" * 1_000_000)
 

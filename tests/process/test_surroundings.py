@@ -29,7 +29,7 @@ SERVER = str(ROOT / "sse_server.py")
 
 
 def healthy(port: int, patience: float = PATIENCE) -> bool:
-    """Whether a server at this port says before long that it is well."""
+    """Whether a server at this port reports good health within some seconds."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         with (

@@ -10,7 +10,7 @@ from sse_hub.stores.batches import Batches, clean
 
 
 class Slow:
-    """Writes when it is let."""
+    """Writes when the test allows it."""
 
     def __init__(self) -> None:
         self.written: list[Sequence[int]] = []

@@ -349,7 +349,7 @@ async def test_a_key_of_one_identity_is_none_of_anothers(store: str) -> None:
             claims = {} if subject is None else {"sub": subject}
             headers = bearer([], ["c"], **claims) | {"Idempotency-Key": key}
             answers.append((await server.post("/realtime/c", data=b"x", headers=headers))[1]["id"])
-        # Another token without a subject is somebody else.
+        # Another token without a subject is another identity.
         headers = bearer([], ["c"], lasts=1800) | {"Idempotency-Key": "1"}
         answers.append((await server.post("/realtime/c", data=b"x", headers=headers))[1]["id"])
         assert len(set(answers)) == 5

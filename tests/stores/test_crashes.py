@@ -1,4 +1,4 @@
-"""Processes that are killed: what was acknowledged is there afterwards, once and in order."""
+"""Killed processes: all acknowledged events exist afterwards, once and in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sse_hub.core.events import EventId
 
 
 class Publisher:
-    """A client that publishes numbered events, each with a key, and asks again until it is answered."""
+    """A client that publishes numbered events, each with a key, and repeats each until it gets an answer."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -87,7 +87,7 @@ async def head(url: str) -> str:
 
 
 def check(publishers: list[Publisher], got: list[tuple[str, str]]) -> None:
-    """Nothing that was acknowledged is missing, nothing is doubled, all is in order."""
+    """No acknowledged event is missing, none is doubled, and all are in order."""
     ids = [EventId.parse(id) for id, _ in got]
     assert ids == sorted(set(ids))
     data = [data for _, data in got]

@@ -1,4 +1,4 @@
-"""One SQLite file: what is written to it, and what goes from it."""
+"""One SQLite file: writing events and deleting old ones."""
 
 from __future__ import annotations
 

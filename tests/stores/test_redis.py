@@ -1,4 +1,4 @@
-"""The Redis store: any number of nodes are one hub, whatever happens to Redis."""
+"""The Redis store: any number of nodes are one hub, through all failures of Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses of a Redis work, tried with the real thing."""
+"""The addresses of a Redis that work, tried with real servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 
 
 async def works(store: str) -> None:
-    """A hub at this address is well, and delivers what is published."""
+    """A hub with this store works and delivers events."""
     async with serving(store=store) as server:
         await server.until_status("ok")
         async with server.stream() as stream:

@@ -1,4 +1,4 @@
-"""The SQLite store, at files that fail in every way that files do."""
+"""The SQLite store with files that fail in all possible ways."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def test_a_lock_held_while_clients_read_ends_nothing(tmp_path: Path, progr
         readers = [asyncio.create_task(read()) for _ in range(8)]
         for _ in range(3):
             other.execute("BEGIN IMMEDIATE")
-            assert "locked" in await server.until_status("degraded")  # before anybody publishes
+            assert "locked" in await server.until_status("degraded")  # before there is a publish
             await asyncio.sleep(1.5)  # it is tried again meanwhile
             other.execute("ROLLBACK")
             await server.until_status("ok")
