@@ -25,17 +25,22 @@ Run as a program, it is the command line of sse-hub: `python sse_client.py --hel
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import contextvars
 import functools
 import inspect
 import json
 import logging
 import os
+import queue
 import random
 import re
 import sys
 import threading
+import time
 import uuid
+import weakref
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -52,7 +57,7 @@ from collections.abc import (
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -86,6 +91,7 @@ __all__ = [
     "GaveUp",
     "History",
     "Lost",
+    "Merged",
     "MessageEvent",
     "NotAcknowledged",
     "NotAnEventStream",
@@ -118,8 +124,10 @@ _PROBLEM_BYTES = 64 << 10
 _LONGEST_WAIT = 86_400.0  # seconds; a server that says more is mistaken
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
+_READ_AHEAD_BYTES = 256 << 10
 _LINGER = 0.05
 _ANSWER_TIMEOUT = 30.0
+_LEFT_REQUESTS = 64  # publishes that may be under way while nobody waits for them
 _LOOK = 1.0
 """Seconds between two looks at whether the connection is there: aiohttp 3.14 closes one on which a chunk is malformed
 without waking whoever reads."""
@@ -129,8 +137,39 @@ logger = logging.getLogger("sse_client")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CALLBACKS = {"on_open", "on_message", "on_error", "on_lost", "on_notice"}
 Headers = Mapping[str, str] | Iterable[tuple[str, str]] | None
 Callback = Callable[..., object]
+Call = tuple[Callback | None, tuple[object, ...]]
+"""A callback, if there is one, and its arguments."""
+
+
+_FORKED: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Objects whose method `forked` is called in a child process, before anything else runs there."""
+
+
+def _after_fork() -> None:
+    for each in list(_FORKED):
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _keep_for_ever(value: object) -> None:
+    """Keep an inherited object from being finalized. A connection that a child process finalizes takes itself from the
+    list of sockets that the kernel watches for its parent (epoll), and with TLS ends it: the parent hangs or breaks."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+def _tell(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Have a loop make a call, from any thread; nothing if the loop has ended or is that of a parent process."""
+    if pid == os.getpid():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(call)
 
 
 class SSEError(Exception):
@@ -322,6 +361,26 @@ async def _call(callback: Callback | None, *arguments: object) -> None:
             await result
 
 
+async def _call_all(due: deque[Call]) -> None:
+    """Make the calls that are due, oldest first. One that is cancelled stays due; one that raises has been made."""
+    while due:
+        call = due[0]
+        callback, arguments = call
+        try:
+            await _call(callback, *arguments)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            _done(due, call)
+            raise
+        _done(due, call)
+
+
+def _done(due: deque[Call], call: Call) -> None:
+    if due and due[0] is call:  # the callback may have closed the stream, and with that cleared the queue
+        due.popleft()
+
+
 def _retry_after(headers: Mapping[str, str]) -> float:
     """Seconds of `Retry-After` (RFC 9110, section 10.2.3), 0 where there is none that can be read."""
     text = headers.get("Retry-After", "").strip()
@@ -361,6 +420,231 @@ def _seconds(value: timedelta | float) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
+class _Sessions:
+    """The `aiohttp.ClientSession` for the event loop that runs: the user's, or one for each loop, made when it is
+    needed. One of ours is closed by `close()`, or with its loop (by `loop.shutdown_asyncgens()`, which `asyncio.run`
+    calls), or when nothing holds it any more.
+
+    :param given: the user's session, which is left open.
+    """
+
+    def __init__(self, given: aiohttp.ClientSession | None) -> None:
+        self._given = given
+        self._kept: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None, None]]
+        ] = weakref.WeakKeyDictionary()
+        _FORKED.add(self)
+
+    def forked(self) -> None:
+        _keep_for_ever(list(self._kept.items()))
+        self._kept = weakref.WeakKeyDictionary()
+
+    async def get(self) -> aiohttp.ClientSession:
+        if self._given is not None:
+            return self._given
+        loop = asyncio.get_running_loop()
+        if loop not in self._kept or self._kept[loop][0].closed:
+            # Streams stay open; with aiohttp's limit of 100 connections, the next publish would wait for ever.
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            keeper = _kept_open(session)
+            await anext(keeper)
+            self._kept[loop] = session, keeper
+        return self._kept[loop][0]
+
+    async def close(self) -> None:
+        session_and_keeper = self._kept.pop(asyncio.get_running_loop(), None)
+        if session_and_keeper is not None:
+            await session_and_keeper[1].aclose()
+
+
+async def _kept_open(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """A generator that closes the session when it is closed: the event loop does so at its end."""
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+@attrs.frozen
+class _Request:
+    """One attempt to open a stream. It has all that an attempt needs and does not hold the `EventSource`, so that
+    an attempt which is under way does not keep alive a source that its user has left."""
+
+    method: str
+    url: URL
+    headers: Headers | Callable[[], Headers | Awaitable[Headers]]
+    last_event_id: str
+    abroad: bool
+    """Whether the URL is of another origin than the one that the user gave."""
+    answer_timeout: float | None
+    options: Mapping[str, Any]
+
+    async def open(self, sessions: _Sessions) -> _Incoming | None:
+        """An event stream that is open; None if the server wants no more reconnects (204, WHATWG HTML 9.2.3).
+
+        :raises _Passing: if trying again may help.
+        :raises SSEError: if not.
+        """
+        for last in (not callable(self.headers), True):
+            response = await self._answer(sessions)
+            if response.status == 200 and response.content_type == "text/event-stream":
+                return _Incoming(response)
+            try:
+                if response.status == 204:
+                    return None
+                if response.status != 401 or last:
+                    await self._refuse(response)
+            finally:
+                response.close()
+        raise AssertionError("the second answer was returned or raised")
+
+    async def _answer(self, sessions: _Sessions) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout(self.answer_timeout) as scope:
+                session = await sessions.get()
+                headers = await self._all_headers()
+                return await session.request(self.method, self.url, headers=headers, **self.options)
+        except TimeoutError as error:
+            reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
+            raise _Passing(reason) from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
+            raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Passing(_reason(error)) from None
+
+    async def _all_headers(self) -> CIMultiDict[str]:
+        headers: CIMultiDict[str] = CIMultiDict(await _value_of(self.headers) or ())
+        headers.setdefault("Accept", "text/event-stream")
+        headers.setdefault("Cache-Control", "no-store")
+        if self.last_event_id:
+            headers["Last-Event-ID"] = self.last_event_id
+        if self.abroad:
+            # As in a redirect that is followed at once, no secret goes to another origin (Fetch, section 4.4).
+            for name in ("Authorization", "Cookie", "Proxy-Authorization"):
+                headers.popall(name, None)
+        return headers
+
+    async def _refuse(self, response: aiohttp.ClientResponse) -> NoReturn:
+        status = response.status
+        if status in _TRY_AGAIN or status >= 500:
+            raise _Passing(f"{response.url} answered {status}", _retry_after(response.headers))
+        if status >= 400:
+            raise Refused(response.url, status, await _problem(response))
+        kind = response.headers.get("Content-Type", "no content type")
+        raise NotAnEventStream(
+            f"{response.url} answered {status} with {kind}; an event stream is 200 text/event-stream"
+        )
+
+
+class _Incoming:
+    """The bytes of an event stream. They are read ahead, up to 256 KiB: what has come before a connection breaks is not
+    lost with it, although aiohttp gives nothing more once a connection is broken."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self._chunks: deque[bytes] = deque()
+        self._bytes = 0
+        self._end = ""  # why nothing more comes
+        self._came, self._taken = asyncio.Event(), asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+        self._reading.add_done_callback(_noticed)
+
+    async def next(self) -> bytes:
+        """The next bytes. A wait that is cancelled loses none.
+
+        :raises _Passing: if there are no more.
+        """
+        while not self._chunks:
+            if self._end:
+                raise _Passing(self._end)
+            self._came.clear()
+            await self._came.wait()
+        self._taken.set()
+        chunk = self._chunks.popleft()
+        self._bytes -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        self._reading.cancel()
+        self.response.close()
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._some():
+                self._chunks.append(data)
+                self._bytes += len(data)
+                self._came.set()
+                while self._bytes > _READ_AHEAD_BYTES:
+                    self._taken.clear()
+                    await self._taken.wait()
+            self._end = "the server ended the stream"
+        except _Passing as passing:
+            self._end = str(passing)
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the connection had ended before
+            self._end = f"the connection broke: {_reason(error)}"
+        finally:
+            self._end = self._end or "reading was cancelled"
+            self._came.set()
+
+    async def _some(self) -> bytes:
+        while True:
+            scope = asyncio.timeout(_LOOK)
+            try:
+                async with scope:
+                    return await self.response.content.readany()
+            except TimeoutError:
+                if not scope.expired():  # one of aiohttp's own
+                    raise
+            if self.response.connection is not None and self.response.connection.transport is None:
+                raise _Passing("the connection broke")
+
+
+class _Line:
+    """What an `EventSource` has in one event loop: an attempt to connect, or a connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._pid = os.getpid()
+        _FORKED.add(self)
+        self.lock = (
+            asyncio.Lock()
+        )  # two tasks may wait for the same source: one of them goes on, the other one after it
+        self.attempt: asyncio.Task[_Incoming | None] | None = None
+        self.incoming: _Incoming | None = None
+
+    def begin(self, attempt: Coroutine[Any, Any, _Incoming | None]) -> None:
+        self.attempt = asyncio.create_task(attempt)
+        self.attempt.add_done_callback(_noticed)
+
+    def close(self) -> None:
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.cancel()
+            attempt.add_done_callback(_close_opened)
+        incoming, self.incoming = self.incoming, None
+        if incoming is not None:
+            incoming.close()
+
+    def abandon(self) -> None:
+        """Close it from any thread: the garbage collector may run in each."""
+        _tell(self._pid, self.loop, self.close)
+
+    def forked(self) -> None:
+        _keep_for_ever((self.loop, self.attempt, self.incoming))
+        self.attempt = self.incoming = None
+
+
+def _noticed(task: asyncio.Task[Any]) -> None:
+    """An error of a task for which nobody waits any more is no error of the program."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _close_opened(attempt: asyncio.Task[_Incoming | None]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None and (incoming := attempt.result()) is not None:
+        incoming.close()
+
+
 class EventSource:
     """An event stream of any server, as an asynchronous iterator of `Event`; it reconnects for ever.
 
@@ -386,6 +670,9 @@ class EventSource:
 
     Connecting and iterating raise `Refused`, `NotAnEventStream`, `GaveUp` or `EventTooLarge`; after that, and after a
     204, the iterator has ended. Network faults and answers 408, 425, 429 and 5xx are tried again.
+
+    The pause before the next attempt, the attempt, the connection and the events that have come belong to this object
+    and not to the task that waits: a wait that is cancelled is taken up again by the next one.
     """
 
     def __init__(
@@ -412,8 +699,7 @@ class EventSource:
         self._url = URL(url)
         self._origin_url = self._url
         self._method = (option or {}).get("method", "GET")
-        self._session = session
-        self._own_session = session is None
+        self._sessions, self._borrowed = _Sessions(session), False
         self._on_open, self._on_message, self._on_error = on_open, on_message, on_error
         self._reconnection_time = _seconds(reconnection_time)
         self._max_reconnection_time = _seconds(max_reconnection_time)
@@ -426,11 +712,14 @@ class EventSource:
         self._events: deque[Parsed] = deque()
         self._last_event_id = last_event_id
         self._ready_state = READY_STATE_CONNECTING
-        self._response: aiohttp.ClientResponse | None = None
         self._was_open = False
         self._failures = 0  # connections in a row that brought no event
-        self._refreshed = False  # whether a 401 has had the headers asked for again
-        self._scope: asyncio.Timeout | None = None  # of what is being waited for
+        self._not_before = 0.0  # the moment (monotonic clock) before which nothing is tried
+        self._quiet_since: float | None = None  # since when nothing has come although it is waited for
+        self._due: deque[Call] = deque()  # callbacks that have not been called yet
+        self._error: SSEError | None = None  # for good, and not raised yet
+        self._held: _Line | None = None
+        self._scopes: set[asyncio.Timeout] = set()  # of what is being waited for
 
     def __enter__(self) -> None:
         raise TypeError("an EventSource is entered by `async with`")
@@ -453,17 +742,20 @@ class EventSource:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._events:
-            if self._ready_state == READY_STATE_CLOSED:
-                raise StopAsyncIteration
-            await (self._receive() if self._response is not None else self.connect())
+        await self._go_on_until(lambda line: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
         if self._ready_state == READY_STATE_CLOSED:
             raise StopAsyncIteration
-        type, data, id = self._events.popleft()
+        parsed, cursor = self._events.popleft(), self._last_event_id
+        type, data, id = parsed
         # While more is waiting, the cursor is that of what has been handed out.
         self._last_event_id = id if self._events else self._parser.last_event_id
         event = Event(type or "message", type, data, self._origin, id)
-        await _call(self._on_message, event)
+        try:
+            await _call(self._on_message, event)
+        except asyncio.CancelledError:
+            self._events.appendleft(parsed)
+            self._last_event_id = cursor
+            raise
         return event
 
     @property
@@ -483,7 +775,8 @@ class EventSource:
 
     @property
     def _origin(self) -> str:
-        return str(self._response.url.origin() if self._response is not None else self._url.origin())
+        incoming = None if self._held is None else self._held.incoming
+        return str((self._url if incoming is None else incoming.response.url).origin())
 
     async def connect(self, retry: int | None = None) -> None:
         """Wait until the stream is open, trying again as often as may be.
@@ -492,56 +785,92 @@ class EventSource:
         :raises SSEError: see the class.
         """
         self._max_connect_retry = self._max_connect_retry if retry is None else retry
-        try:
-            while self._response is None and self._ready_state != READY_STATE_CLOSED:
-                try:
-                    await self._attempt()
-                except _Passing as passing:
-                    await self._pause(passing)
-                except SSEError:  # some are OSErrors, too
-                    raise
-                except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
-                    raise SSEError(f"{self._url} cannot be connected to: {error or type(error).__name__}") from error
-                except (aiohttp.ClientError, OSError) as error:
-                    await self._pause(_Passing(_reason(error)))
-        except SSEError:
-            await self._fail()
-            raise
+        await self._go_on_until(lambda line: line.incoming is not None or self._ready_state == READY_STATE_CLOSED)
 
-    async def _attempt(self) -> None:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        headers = await self._request_headers()
-        response = await self._within(
-            self._idle_timeout, self._session.request(self._method, self._url, headers=headers, **self._kwargs)
-        )
-        if self._ready_state == READY_STATE_CLOSED:
-            response.close()
-        elif response.status == 200 and response.content_type == "text/event-stream":
-            self._response = response
-            self._remember_redirects(response)
-            self._parser.reset()
-            self._was_open = True
-            self._refreshed = False
-            self._ready_state = READY_STATE_OPEN
-            await _call(self._on_open)
+    async def close(self) -> None:
+        """Close the connection; an iteration that waits ends."""
+        self._ready_state = READY_STATE_CLOSED
+        self._due.clear()
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(0)
+        await self._release()
+
+    def borrow(self, sessions: _Sessions) -> None:
+        """Use the sessions of a client, and leave them open."""
+        self._sessions, self._borrowed = sessions, True
+
+    async def _go_on_until(self, reached: Callable[[_Line], bool]) -> None:
+        """Go on step by step, callbacks and errors first."""
+        while True:
+            line = self._line()
+            if self._due:
+                await _call_all(self._due)
+            elif self._error is not None:
+                await self._release()
+                error, self._error = self._error, None
+                if error is not None:
+                    raise error
+            elif reached(line):
+                return
+            else:
+                async with line.lock:
+                    if not (self._due or self._error or reached(line)):
+                        await self._step(line)
+
+    def _line(self) -> _Line:
+        loop = asyncio.get_running_loop()
+        if self._held is None or self._held.loop is not loop:
+            if self._held is not None:
+                self._held.abandon()
+            self._held = _Line(loop)
+            weakref.finalize(self, self._held.abandon).atexit = False
+        return self._held
+
+    async def _step(self, line: _Line) -> None:
+        if line.incoming is not None:
+            await self._receive(line, line.incoming)
+        elif (pause := self._not_before - time.monotonic()) > 0:
+            with contextlib.suppress(_Passing):
+                await self._within(None, asyncio.sleep(pause))
         else:
-            try:
-                await self._refuse(response)
-            finally:
-                response.close()
+            await self._attempt(line)
 
-    async def _request_headers(self) -> CIMultiDict[str]:
-        headers: CIMultiDict[str] = CIMultiDict(await _value_of(self._headers) or ())
-        headers.setdefault("Accept", "text/event-stream")
-        headers.setdefault("Cache-Control", "no-store")
-        if self._parser.last_event_id:
-            headers["Last-Event-ID"] = self._parser.last_event_id
-        if self._url.origin() != self._origin_url.origin():
-            # As in a redirect that is followed at once, no secret goes to another origin (Fetch, section 4.4).
-            for name in ("Authorization", "Cookie", "Proxy-Authorization"):
-                headers.popall(name, None)
-        return headers
+    async def _attempt(self, line: _Line) -> None:
+        if line.attempt is None:
+            line.begin(self._request().open(self._sessions))
+        assert line.attempt is not None
+        with contextlib.suppress(_Passing):
+            await self._within(None, asyncio.wait([line.attempt]))
+        attempt, line.attempt = line.attempt, None
+        if attempt is None:
+            return  # closed meanwhile
+        try:
+            incoming = attempt.result()
+        except _Passing as passing:
+            self._pause(passing)
+        except SSEError as error:
+            self._fail(error)
+        else:
+            await self._opened(line, incoming)
+
+    def _request(self) -> _Request:
+        abroad = self._url.origin() != self._origin_url.origin()
+        id = self._parser.last_event_id
+        return _Request(self._method, self._url, self._headers, id, abroad, self._idle_timeout, self._kwargs)
+
+    async def _opened(self, line: _Line, incoming: _Incoming | None) -> None:
+        if incoming is None:
+            self._ready_state = READY_STATE_CLOSED
+            await self._release()
+            return
+        line.incoming = incoming
+        self._remember_redirects(incoming.response)
+        self._parser.reset()
+        self._was_open = True
+        self._quiet_since = None
+        self._ready_state = READY_STATE_OPEN
+        self._due.append((self._on_open, ()))
 
     def _remember_redirects(self, response: aiohttp.ClientResponse) -> None:
         hops = [*response.history, response]
@@ -553,91 +882,54 @@ class EventSource:
             if self._url.origin() != self._origin_url.origin():
                 self._kwargs.pop("auth", None)
 
-    async def _refuse(self, response: aiohttp.ClientResponse) -> None:
-        status = response.status
-        if status == 204:  # the server wants no more reconnects (WHATWG HTML 9.2.3)
-            self._ready_state = READY_STATE_CLOSED
-            await self._release()
-            return
-        if status == 401 and callable(self._headers) and not self._refreshed:
-            self._refreshed = True
-            return
-        if status in _TRY_AGAIN or status >= 500:
-            raise _Passing(f"{response.url} answered {status}", _retry_after(response.headers))
-        if status >= 400:
-            raise Refused(response.url, status, await _problem(response))
-        kind = response.headers.get("Content-Type", "no content type")
-        raise NotAnEventStream(
-            f"{response.url} answered {status} with {kind}; an event stream is 200 text/event-stream"
-        )
-
-    async def _receive(self) -> None:
+    async def _receive(self, line: _Line, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them; when there is none to come, close the connection."""
-        assert self._response is not None
         try:
-            data = await self._read(self._response)
-            self._events.extend(self._parser.feed(data))
-            reason = "" if data else "the server ended the stream"
-        except EventTooLarge:
-            await self._fail()
-            raise
+            self._events.extend(self._parser.feed(await self._some_of(incoming)))
+        except EventTooLarge as error:
+            self._fail(error)
         except _Passing as passing:
-            reason = str(passing)
-        except (aiohttp.ClientError, OSError) as error:
-            reason = f"the connection broke: {_reason(error)}"
-        if self._events:
-            self._failures = 0
-        elif not reason:
-            self._last_event_id = self._parser.last_event_id
-        if reason:
-            self._disconnect()
-            try:
-                await self._pause(_Passing(reason))
-            except GaveUp:
-                await self._fail()
-                raise
+            line.close()
+            self._pause(passing)
+        else:
+            if self._events:
+                self._failures = 0
+            else:
+                self._last_event_id = self._parser.last_event_id
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The next bytes, none at the end of the stream.
+    async def _some_of(self, incoming: _Incoming) -> bytes:
+        """The next bytes.
 
-        :raises _Passing: if nothing comes for `idle_timeout`.
+        :raises _Passing: if there are no more, or if none comes for `idle_timeout`.
         """
-        quiet = 0.0
-        while True:
-            seconds = _LOOK if self._idle_timeout is None else min(_LOOK, self._idle_timeout - quiet)
-            try:
-                return await self._within(seconds, response.content.readany())
-            except _Passing:
-                quiet += seconds
-                if self._ready_state == READY_STATE_CLOSED:
-                    raise
-            if response.connection is not None and response.connection.transport is None:
-                raise _Passing("the connection broke")
-            if self._idle_timeout is not None and quiet >= self._idle_timeout:
-                raise _Passing(f"nothing came for {self._idle_timeout:g} s")
+        left = None
+        if self._idle_timeout is not None:
+            # The time goes on from one wait to the next: short waits would never notice a silence.
+            self._quiet_since = self._quiet_since or time.monotonic()
+            left = max(self._quiet_since + self._idle_timeout - time.monotonic(), 0)
+        data = await self._within(left, incoming.next())
+        self._quiet_since = None
+        return data
 
-    async def _pause(self, passing: _Passing) -> None:
-        """Wait before the next attempt: the time that the server told, then more with each failure in a row, at
-        random, so that many clients do not come back at once."""
+    def _pause(self, passing: _Passing) -> None:
+        """Determine when the next attempt is: after the time that the server told, then later with each failure in a
+        row, at random, so that many clients do not come back at once."""
         if self._ready_state == READY_STATE_CLOSED:
             return
         first = not self._was_open and self._max_connect_retry is not None
         limit = self._max_connect_retry if first else self._max_retries
         if limit is not None and self._failures >= limit:
-            raise GaveUp(f"gave up on {self._url} after {self._failures} retries: {passing}") from passing
+            error = GaveUp(f"gave up on {self._url} after {self._failures} retries: {passing}")
+            error.__cause__ = passing
+            self._fail(error)
+            return
         self._ready_state = READY_STATE_CONNECTING
-        await _call(self._on_error)
+        self._due.append((self._on_error, ()))
         delay = self._delay(passing)
-        logger.log(
-            logging.WARNING if self._failures or not self._was_open else logging.INFO,
-            "%s: %s; connecting again in %.1f s",
-            self._url,
-            passing,
-            delay,
-        )
+        level = logging.WARNING if self._failures or not self._was_open else logging.INFO
+        logger.log(level, "%s: %s; connecting again in %.1f s", self._url, passing, delay)
         self._failures += 1
-        with contextlib.suppress(_Passing):
-            await self._within(None, asyncio.sleep(delay))
+        self._not_before = time.monotonic() + delay
 
     def _delay(self, passing: _Passing) -> float:
         told = None if self._parser.retry_ms is None else self._parser.retry_ms / 1000
@@ -651,40 +943,33 @@ class EventSource:
 
     async def _within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
         """Wait for something for so long, or until `close()`."""
-        scope = self._scope = asyncio.timeout(seconds)
+        scope = asyncio.timeout(seconds)
         try:
             async with scope:
+                self._scopes.add(scope)
                 return await awaitable
         except TimeoutError:
             if not scope.expired():  # one of aiohttp's own
                 raise
-            raise _Passing("closed" if seconds is None else f"nothing came for {seconds:g} s") from None
+            raise _Passing(f"nothing came for {self._idle_timeout} s") from None
         finally:
-            self._scope = None
+            self._scopes.discard(scope)
 
-    async def _fail(self) -> None:
+    def _fail(self, error: SSEError) -> None:
+        """End with an error, which is raised when the callback has been called."""
         if self._ready_state != READY_STATE_CLOSED:
             self._ready_state = READY_STATE_CLOSED
-            await _call(self._on_error)
-        await self.close()
-
-    def _disconnect(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
+            self._due.append((self._on_error, ()))
+        self._error = error
 
     async def _release(self) -> None:
-        self._disconnect()
-        if self._own_session and self._session is not None:
-            await self._session.close()
-
-    async def close(self) -> None:
-        """Close the connection; an iteration that waits ends."""
-        self._ready_state = READY_STATE_CLOSED
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(0)
-            self._scope = None
-        await self._release()
+        if self._held is not None:
+            if self._held.loop is asyncio.get_running_loop():
+                self._held.close()
+            else:
+                self._held.abandon()
+        if not self._borrowed:
+            await self._sessions.close()
 
 
 @attrs.frozen(slots=True)
@@ -759,21 +1044,22 @@ class Stream:
         source: EventSource,
         on_lost: Callback | None,
         on_notice: Callback | None,
-        on_end: Callable[[Stream], None],
     ) -> None:
         self._source = source
         self._on_lost = on_lost or self._log_loss
         self._on_notice = on_notice
-        self._on_end = on_end
         self._newest = _id_order(source.last_event_id)
+        self._due: deque[Call] = deque()  # callbacks that have not been called yet
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        async for event in self._source:
+        while True:
+            await _call_all(self._due)
+            event = await anext(self._source)
             if event.type != "message":
-                await self._notice(event)
+                self._notice(event)
                 continue
             value = json.loads(event.data)
             order = None if value["id"] is None else _id_order(value["id"])
@@ -782,8 +1068,6 @@ class Stream:
                     continue  # it has come already: a cut connection brought it, but not to where a cursor is kept
                 self._newest = order
             return _enveloped(value, event.origin, event.last_event_id)
-        self._on_end(self)
-        raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
         await self._source.__aenter__()
@@ -804,20 +1088,20 @@ class Stream:
 
     async def close(self) -> None:
         """Close the connection; an iteration that waits ends."""
+        self._due.clear()
         await self._source.close()
-        self._on_end(self)
 
-    async def _notice(self, event: Event) -> None:
+    def _notice(self, event: Event) -> None:
         """What the hub says of the stream itself."""
         if event.type == "error":
             logger.warning("%s: %s", self._source.url, event.data)
         elif event.type == "connected" and event.json()["lost"]:
             before = "" if self._newest is None else "{}-{}".format(*self._newest)
             self._newest = _id_order(event.last_event_id)  # another hub's ids, perhaps
-            await _call(self._on_lost, Lost(before, event.last_event_id))
+            self._due.append((self._on_lost, (Lost(before, event.last_event_id),)))
         elif event.type == "lost":
-            await _call(self._on_lost, Lost(event.json()["after"], event.json()["next"]))
-        await _call(self._on_notice, event)
+            self._due.append((self._on_lost, (Lost(event.json()["after"], event.json()["next"]),)))
+        self._due.append((self._on_notice, (event,)))
 
     def _log_loss(self, lost: Lost) -> None:
         logger.warning("%s: events between %s and %s are lost", self._source.url, lost.after or "before", lost.next)
@@ -847,11 +1131,21 @@ class SSEClient:
     ) -> None:
         self._base = str(base_url).rstrip("/")
         self._token = token
-        self._session = session
-        self._own_session = session is None
+        self._given_session = session
+        self._sessions = _Sessions(session)
         self._idle_timeout = idle_timeout
         self._options = options
-        self._streams: set[Stream] = set()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._requests: set[asyncio.Task[Any]] = set()  # that are under way
+        self._failures = 0  # publishes in a row that were not acknowledged
+        self._not_before = 0.0  # the moment (monotonic clock) before which nothing is published
+        self._reason = "no answer"  # why not
+        _FORKED.add(self)
+
+    def forked(self) -> None:
+        """Requests that are under way are those of the parent process."""
+        _keep_for_ever(self._requests)
+        self._requests = set()
 
     @classmethod
     def sync(cls, base_url: str | URL = DEFAULT_URL, **options: Any) -> SyncClient:
@@ -868,9 +1162,8 @@ class SSEClient:
         """End all streams and close the connections."""
         for stream in list(self._streams):
             await stream.close()
-        if self._own_session and self._session is not None:
-            await self._session.close()
-            self._session = None
+        await _cancelled(self._requests)
+        await self._sessions.close()
 
     def stream(self, *channels: str, **options: Any) -> Stream:
         """The events of these channels and patterns; of `main`, if none is named.
@@ -921,12 +1214,13 @@ class SSEClient:
             query.append(("replay", str(replay)))
         source = EventSource(
             URL(self._base + path, encoded=True).extend_query(query),
-            session=self._ready_session(),
+            session=self._given_session,
             headers=self._headers if callable(self._token) else self._bearer(self._token),
             last_event_id=last_event_id,
             **{"idle_timeout": self._idle_timeout, **self._options, **options},
         )
-        stream = Stream(source, on_lost, on_notice, self._streams.discard)
+        source.borrow(self._sessions)
+        stream = Stream(source, on_lost, on_notice)
         self._streams.add(stream)
         return stream
 
@@ -1037,12 +1331,6 @@ class SSEClient:
     def _publish_query(event: str, ephemeral: bool) -> dict[str, str]:
         return {"event": event, **({"ephemeral": "1"} if ephemeral else {})}
 
-    def _ready_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # Streams stay open; with aiohttp's limit of 100 connections, the next publish would wait for ever.
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        return self._session
-
     @staticmethod
     def _bearer(token: str | None) -> dict[str, str]:
         return {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -1058,21 +1346,47 @@ class SSEClient:
 
     async def _post(self, path: str, query: Mapping[str, str], body: bytes, kind: str, deadline: float) -> Any:
         headers = {"Content-Type": kind, "Idempotency-Key": uuid.uuid4().hex}
-        failures = 0
-        reason = "no answer"
         try:
             async with asyncio.timeout(deadline):
                 while True:
+                    if (pause := self._not_before - time.monotonic()) > 0:
+                        await asyncio.sleep(pause)
+                        continue
+                    began = time.monotonic()
                     try:
-                        return await self._ask("POST", path, headers=headers, params=query, data=body)
+                        answer = await self._kept(self._ask("POST", path, headers=headers, params=query, data=body))
                     except _Passing as passing:
-                        reason = str(passing)
-                        delay = passing.wait + random.uniform(0, min(0.1 * 2**failures, 5.0))
-                    logger.info("%s%s: %s; publishing again in %.1f s", self._base, path, reason, delay)
-                    failures = min(failures + 1, 30)
-                    await asyncio.sleep(delay)
+                        self._pause(path, passing, began)
+                    else:
+                        self._failures = 0
+                        return answer
         except TimeoutError:
+            reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
+
+    def _pause(self, path: str, passing: _Passing, began: float) -> None:
+        """Determine when the next publish is, for all of this client: publishes that failed together count once."""
+        self._reason = str(passing)
+        if began < self._not_before:
+            return
+        delay = passing.wait + random.uniform(0, min(0.1 * 2**self._failures, 5.0))
+        self._failures = min(self._failures + 1, 30)
+        self._not_before = time.monotonic() + delay
+        logger.info("%s%s: %s; publishing again in %.1f s", self._base, path, passing, delay)
+
+    async def _kept(self, request: Coroutine[Any, Any, T]) -> T:
+        """The answer to a request that is not thrown away when the wait for it is cancelled: it ends within 30 s."""
+        task = asyncio.create_task(request)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        task.add_done_callback(_noticed)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            if len(self._requests) > _LEFT_REQUESTS:
+                task.cancel()
+            raise
+        return task.result()
 
     async def _ask(
         self,
@@ -1090,7 +1404,7 @@ class SSEClient:
         for last in (not callable(self._token), True):
             all_headers = {**await self._headers(), **(headers or {})}
             try:
-                async with self._ready_session().request(
+                async with (await self._sessions.get()).request(
                     method,
                     URL(self._base + path, encoded=True),
                     headers=all_headers,
@@ -1164,6 +1478,7 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
 
 
 _END = object()
+_PAUSE = object()
 
 
 async def _next(iterator: AsyncIterator[T]) -> T | object:
@@ -1178,25 +1493,196 @@ async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*futures, return_exceptions=True)
 
 
-async def merge(*sources: AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """What several sources give, as it comes; it ends when all have. An error of one ends all.
+class Merged(Generic[T]):
+    """Several sources as one asynchronous iterator. Made by `merge`; `async with` or `aclose()` ends it.
 
-    Use it in `contextlib.aclosing` if it is left early.
+    What is being waited for belongs to this object: a wait that is cancelled loses nothing.
     """
-    iterators = [aiter(source) for source in sources]
-    waiting = {asyncio.ensure_future(_next(iterator)): iterator for iterator in iterators}
-    try:
-        while waiting:
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for future in done:
-                iterator = waiting[future]
-                item = await future
-                del waiting[future]
-                if item is not _END:
-                    waiting[asyncio.ensure_future(_next(iterator))] = iterator
-                    yield cast("T", item)
-    finally:
+
+    def __init__(self, sources: Sequence[AsyncIterable[T]]) -> None:
+        self._sources: list[AsyncIterator[T]] | None = [aiter(source) for source in sources]
+        self._waiting: dict[asyncio.Future[T | object], AsyncIterator[T]] = {}
+        self._done: deque[asyncio.Future[T | object]] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        self._begin()
+        while self._waiting:
+            if not self._done:
+                done, _ = await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
+                self._done.extend(done)
+            future = self._done.popleft()
+            iterator = self._waiting.pop(future, None)
+            if iterator is None:
+                continue  # another task took it, or all were cancelled
+            try:
+                item = future.result()
+            except BaseException:
+                await self.aclose()
+                raise
+            if item is not _END:
+                self._wait_for(iterator)
+                return cast("T", item)
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what is being waited for. The sources stay as they are."""
+        self._sources = None
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        self._done.clear()
         await _cancelled(waiting)
+
+    def _begin(self) -> None:
+        if self._sources is not None:
+            weakref.finalize(self, _abandon, os.getpid(), asyncio.get_running_loop(), self._waiting).atexit = False
+            sources, self._sources = self._sources, None
+            for iterator in sources:
+                self._wait_for(iterator)
+
+    def _wait_for(self, iterator: AsyncIterator[T]) -> None:
+        self._waiting[asyncio.ensure_future(_next(iterator))] = iterator
+
+
+def _abandon(pid: int, loop: asyncio.AbstractEventLoop, waiting: Iterable[asyncio.Future[Any]]) -> None:
+    for future in list(waiting):
+        _tell(pid, loop, future.cancel)
+
+
+def merge(*sources: AsyncIterable[T]) -> Merged[T]:
+    """What several sources give, as it comes; it ends when all have. An error of one ends all."""
+    return Merged(sources)
+
+
+class _Caller:
+    """A thread that waits for the event loop of a `SyncClient`. The functions of the user are called there: a Django
+    model, a sqlite3 cursor or a widget may be used in no other one."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Have the thread call a function; what it returns or raises."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def settle(act: Callable[[Any], None], value: object) -> None:
+            if not answer.done():
+                act(value)
+
+        def act() -> None:
+            try:
+                value = function(*arguments)
+            except Exception as error:
+                loop.call_soon_threadsafe(settle, answer.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(settle, answer.set_result, value)
+
+        self._calls.put(act)
+        return await answer
+
+    def wait(self, future: concurrent.futures.Future[Any]) -> None:
+        """Wait until it is done; make the calls that come meanwhile. An interruption leaves them to the next."""
+        future.add_done_callback(lambda _: self._calls.put(_nothing))
+        while not future.done():
+            self._calls.get()()
+
+
+def _nothing() -> None:
+    """Wakes a thread that waits for calls."""
+
+
+_CALLER: contextvars.ContextVar[_Caller | None] = contextvars.ContextVar("_CALLER", default=None)
+
+
+def _in_callers_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """The function as one that is called in the thread of whoever waits."""
+
+    @functools.wraps(function)
+    async def call(*arguments: object) -> Any:
+        caller = _CALLER.get()
+        result = function(*arguments) if caller is None else await caller.call(function, *arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+async def _drawn(items: Iterable[object]) -> AsyncGenerator[object, None]:
+    """The items of an iterable, drawn in the caller's thread and given on one by one, as they come."""
+    caller = _CALLER.get()
+    assert caller is not None
+    loop = asyncio.get_running_loop()
+    drawn: asyncio.Queue[object] = asyncio.Queue()
+    iterator: Iterator[object] | None = None
+
+    def draw() -> None:
+        # So many and no more: callbacks and the next batch wait for this thread meanwhile.
+        nonlocal iterator
+        iterator = iter(items) if iterator is None else iterator
+        for _ in range(_BATCH_EVENTS):
+            item = next(iterator, _END)
+            loop.call_soon_threadsafe(drawn.put_nowait, item)
+            if item is _END:
+                return
+
+    while True:
+        drawing = asyncio.create_task(caller.call(draw))
+        drawing.add_done_callback(lambda _: drawn.put_nowait(_PAUSE))
+        try:
+            while (item := await drawn.get()) is not _PAUSE:
+                if item is _END:
+                    return
+                yield item
+            await drawing
+        finally:
+            await _cancelled([drawing])
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=_run, args=(self.loop,), name="sse_client", daemon=True)
+        self._thread.start()
+
+    def begin(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run a coroutine function without waiting for it.
+
+        :raises RuntimeError: if that is asked for in the loop's own thread, which would then wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a SyncClient cannot be used in a coroutine that it runs itself; use its `client`")
+        return asyncio.run_coroutine_threadsafe(_called(function), self.loop)
+
+    def stop(self) -> None:
+        """End the loop and wait for it; a second call does nothing."""
+        if self._pid == os.getpid() and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            if threading.current_thread() is not self._thread:  # the garbage collector may run there
+                self._thread.join()
+
+
+async def _called(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return await function()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(_cancelled(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def _blocking(
@@ -1204,7 +1690,7 @@ def _blocking(
 ) -> Callable[Concatenate[SyncClient, P], T]:
     @functools.wraps(method)
     def call(self: SyncClient, *arguments: P.args, **options: P.kwargs) -> T:
-        return self.wait(method(self.client, *arguments, **options))
+        return self.wait(lambda: method(self.client, *arguments, **options))
 
     return cast("Callable[Concatenate[SyncClient, P], T]", call)
 
@@ -1212,10 +1698,10 @@ def _blocking(
 def _iterating(method: Callable[..., Stream]) -> Callable[..., SyncStream]:
     @functools.wraps(method)
     def call(self: SyncClient, *arguments: Any, **options: Any) -> SyncStream:
-        async def begin() -> Stream:
-            return method(self.client, *arguments, **options)
-
-        return SyncStream(self, self.wait(begin()))
+        for name in _CALLBACKS & options.keys():
+            if options[name] is not None:
+                options[name] = _in_callers_thread(options[name])
+        return SyncStream(self, method(self.client, *arguments, **options))
 
     return call
 
@@ -1223,15 +1709,20 @@ def _iterating(method: Callable[..., Stream]) -> Callable[..., SyncStream]:
 class SyncClient:
     """`SSEClient` without `await`: its event loop runs in a thread of its own, so that it works in notebooks, too.
 
+    Callbacks, token functions and iterables are called in the thread that waits for a method or a stream. A process
+    that is forked has an event loop of its own.
+
     :param base_url: see `SSEClient`.
     :param options: those of `SSEClient`.
     """
 
     def __init__(self, base_url: str | URL = DEFAULT_URL, **options: Any) -> None:
+        if callable(token := options.get("token")):
+            options["token"] = _in_callers_thread(token)
         self.client = SSEClient(base_url, **options)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sse_client", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._thread: _LoopThread | None = None
+        _FORKED.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -1239,34 +1730,73 @@ class SyncClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What the coroutine gives; an interruption (Ctrl-C) cancels it."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def wait(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller | None = None) -> T:
+        """What a coroutine function gives in the event loop of this client; an interruption (Ctrl-C) cancels it."""
+        caller = caller or _Caller()
+        future = self.begin(function, caller)
         try:
+            caller.wait(future)
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
+    def begin(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller) -> concurrent.futures.Future[T]:
+        """Run a coroutine function without waiting for it.
+
+        :param caller: in whose thread the user's functions are called.
+        """
+
+        async def run() -> T:
+            _CALLER.set(caller)
+            return await function()
+
+        with self._lock:
+            if self._thread is None:
+                self._thread = _LoopThread()
+                # At the end of the program, too: the connections of a client that nobody closed end well.
+                self._stop = weakref.finalize(self, self._thread.stop)
+            return self._thread.begin(run)
+
+    def forked(self) -> None:
+        """A child process has no thread but the one that forked; the lock may be that of another one."""
+        self._lock = threading.Lock()
+        if self._thread is not None:
+            _keep_for_ever(self._thread)
+            self._thread = None
+
     def close(self) -> None:
         """End all streams, close the connections, end the thread; a second call does nothing."""
-        if self._loop.is_closed():
-            return
-        self.wait(self.client.close())
-        self.wait(self._loop.shutdown_asyncgens())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        if self._thread is not None:
+            self.wait(self.client.close)
+            with self._lock:
+                self._thread = None
+            self._stop()
 
     stream = _iterating(SSEClient.stream)
     channel = _iterating(SSEClient.channel)
     metrics = _iterating(SSEClient.metrics)
     publish = _blocking(SSEClient.publish)
     broadcast = _blocking(SSEClient.broadcast)
-    publish_many = _blocking(SSEClient.publish_many)
     channels = _blocking(SSEClient.channels)
     history = _blocking(SSEClient.history)
     health = _blocking(SSEClient.health)
+
+    def publish_many(
+        self,
+        items: Iterable[object] | AsyncIterable[object],
+        *,
+        on_batch: Callback | None = None,
+        **options: Any,
+    ) -> int:
+        """See `SSEClient.publish_many`. Items are drawn, and `on_batch` is called, in the thread of the caller."""
+        called = None if on_batch is None else _in_callers_thread(on_batch)
+
+        async def publish() -> int:
+            source = items if isinstance(items, AsyncIterable) else _drawn(items)
+            return await self.client.publish_many(source, on_batch=called, **options)
+
+        return self.wait(publish)
 
 
 class SyncStream:
@@ -1275,13 +1805,22 @@ class SyncStream:
     def __init__(self, client: SyncClient, stream: Stream) -> None:
         self._client = client
         self._stream = stream
+        self._caller = _Caller()
+        self._coming: concurrent.futures.Future[Event] | None = None  # that is being waited for
+        self._pid = os.getpid()
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
+        if self._pid != os.getpid():  # nothing comes to a child process any more; it follows by itself
+            self._coming, self._caller, self._pid = None, _Caller(), os.getpid()
+        if self._coming is None:
+            self._coming = self._client.begin(self._stream.__anext__, self._caller)
+        self._caller.wait(self._coming)  # an interruption (Ctrl-C) leaves it to the next call
+        coming, self._coming = self._coming, None
         try:
-            return self._client.wait(self._stream.__anext__())
+            return coming.result()
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -1298,7 +1837,7 @@ class SyncStream:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.wait(self._stream.close())
+        self._client.wait(self._stream.close)
 
 
 def main() -> int:
