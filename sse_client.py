@@ -585,6 +585,7 @@ class _Incoming:
         finally:
             self._end = self._end or "reading was cancelled"
             self._came.set()
+            self.response.close()
 
     async def _some(self) -> bytes:
         while True:
