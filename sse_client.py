@@ -131,6 +131,7 @@ _LEFT_REQUESTS = 64  # publishes that may be under way while nobody waits for th
 _LOOK = 1.0
 """Seconds between two looks at whether the connection is there: aiohttp 3.14 closes one on which a chunk is malformed
 without waking whoever reads."""
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
 logger = logging.getLogger("sse_client")
@@ -354,6 +355,40 @@ async def _value_of(value: object) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
+async def _fresh(value: object, what: str) -> Any:
+    """A value, or what the user's function for it gives.
+
+    :raises _Passing: if the function fails: a server that issues tokens may be away for a moment.
+    """
+    try:
+        return await _value_of(value)
+    except Exception as error:
+        raise _Passing(f"the function for {what} failed: {type(error).__name__}: {error}") from error
+
+
+def _bearer(token: object) -> dict[str, str]:
+    """The header of a token; none for None.
+
+    :raises ValueError: if no header can have it. The message does not show it.
+    """
+    if token is None:
+        return {}
+    if not (isinstance(token, str) and token and token.isascii() and token.isprintable()):
+        raise ValueError("the token is not a text of printable ASCII characters, as a header needs it")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _sendable(headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    """The headers as they are.
+
+    :raises ValueError: if one cannot be sent. The message does not show its value.
+    """
+    for name, value in headers.items():
+        if _UNSENDABLE.search(f"{name}{value}"):
+            raise ValueError(f"the header {name!r} has a control character, which no request can have")
+    return headers
+
+
 async def _call(callback: Callback | None, *arguments: object) -> None:
     if callback is not None:
         result = callback(*arguments)
@@ -504,6 +539,8 @@ class _Request:
                 session = await sessions.get()
                 headers = await self._all_headers()
                 return await session.request(self.method, self.url, headers=headers, **self.options)
+        except SSEError:  # some are OSErrors, too
+            raise
         except TimeoutError as error:
             reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
             raise _Passing(reason) from None
@@ -513,7 +550,7 @@ class _Request:
             raise _Passing(_reason(error)) from None
 
     async def _all_headers(self) -> CIMultiDict[str]:
-        headers: CIMultiDict[str] = CIMultiDict(await _value_of(self.headers) or ())
+        headers: CIMultiDict[str] = await _fresh(self._given_headers, "headers")
         headers.setdefault("Accept", "text/event-stream")
         headers.setdefault("Cache-Control", "no-store")
         if self.last_event_id:
@@ -523,6 +560,9 @@ class _Request:
             for name in ("Authorization", "Cookie", "Proxy-Authorization"):
                 headers.popall(name, None)
         return headers
+
+    async def _given_headers(self) -> CIMultiDict[str]:
+        return _sendable(CIMultiDict(await _value_of(self.headers) or ()))
 
     async def _refuse(self, response: aiohttp.ClientResponse) -> NoReturn:
         status = response.status
@@ -697,6 +737,8 @@ class EventSource:
     ) -> None:
         if any(sign in last_event_id for sign in "\0\r\n"):
             raise ValueError(f"last_event_id is {last_event_id!r}; an id has no line break and no NUL")
+        if not callable(headers):
+            _sendable(CIMultiDict(headers or ()))
         self._url = URL(url)
         self._origin_url = self._url
         self._method = (option or {}).get("method", "GET")
@@ -1130,6 +1172,8 @@ class SSEClient:
         idle_timeout: float | None = DEFAULT_IDLE_TIMEOUT,
         **options: Any,
     ) -> None:
+        if not callable(token):
+            _bearer(token)
         self._base = str(base_url).rstrip("/")
         self._token = token
         self._given_session = session
@@ -1216,7 +1260,7 @@ class SSEClient:
         source = EventSource(
             URL(self._base + path, encoded=True).extend_query(query),
             session=self._given_session,
-            headers=self._headers if callable(self._token) else self._bearer(self._token),
+            headers=self._headers if callable(self._token) else _bearer(self._token),
             last_event_id=last_event_id,
             **{"idle_timeout": self._idle_timeout, **self._options, **options},
         )
@@ -1332,12 +1376,8 @@ class SSEClient:
     def _publish_query(event: str, ephemeral: bool) -> dict[str, str]:
         return {"event": event, **({"ephemeral": "1"} if ephemeral else {})}
 
-    @staticmethod
-    def _bearer(token: str | None) -> dict[str, str]:
-        return {} if token is None else {"Authorization": f"Bearer {token}"}
-
     async def _headers(self) -> dict[str, str]:
-        return self._bearer(await _value_of(self._token))
+        return _bearer(await _value_of(self._token))
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None, expected: Sequence[int] = (200,)) -> Any:
         try:
@@ -1403,7 +1443,7 @@ class SSEClient:
         :raises _Passing: if trying again may help.
         """
         for last in (not callable(self._token), True):
-            all_headers = {**await self._headers(), **(headers or {})}
+            all_headers = {**await _fresh(self._headers, "the token"), **(headers or {})}
             try:
                 async with (await self._sessions.get()).request(
                     method,
@@ -1439,8 +1479,12 @@ async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGene
     """Lists of texts that can be published together: several, if each is one line that is not empty."""
     batch: list[str] = []
     size = 0
-    async with contextlib.aclosing(_with_pauses(items)) as texts:
+    failure: Exception | None = None
+    async with contextlib.aclosing(_with_failure(_with_pauses(items))) as texts:
         async for text in texts:
+            if isinstance(text, Exception):
+                failure = text
+                break
             alone = text is not None and (not text or "\n" in text or text.endswith("\r"))
             if batch and (text is None or alone or len(batch) == _BATCH_EVENTS or size + len(text) > _BATCH_BYTES):
                 yield batch
@@ -1454,11 +1498,23 @@ async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGene
                 size += len(text)
     if batch:
         yield batch
+    if failure is not None:
+        raise failure
+
+
+async def _with_failure(texts: AsyncGenerator[T, None]) -> AsyncGenerator[T | Exception, None]:
+    """What a generator gives, and the error that ends it: what it gave before is to be published first."""
+    async with contextlib.aclosing(texts):
+        try:
+            async for text in texts:
+                yield text
+        except Exception as error:
+            yield error
 
 
 async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[str | None, None]:
     """The items as text, and None where the source makes one wait."""
-    if isinstance(items, Iterable):
+    if not isinstance(items, AsyncIterable):  # a QuerySet of Django is both, and must be this here
         for item in items:
             yield _text(item)
         return
@@ -1794,7 +1850,7 @@ class SyncClient:
         called = None if on_batch is None else _in_callers_thread(on_batch)
 
         async def publish() -> int:
-            source = items if isinstance(items, AsyncIterable) else _drawn(items)
+            source = _drawn(items) if isinstance(items, Iterable) else items  # a QuerySet of Django is both
             return await self.client.publish_many(source, on_batch=called, **options)
 
         return self.wait(publish)

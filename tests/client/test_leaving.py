@@ -49,7 +49,7 @@ async def test_a_wait_that_is_left_leaves_no_attempt(server: Server) -> None:
 def others() -> set[asyncio.Task[object]]:
     """Tasks of the client library that are left."""
     found = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task for task in found if "sse_client" in str(task.get_coro())}  # type: ignore[misc]
+    return {task for task in found if "sse_client" in str(task.get_coro())}
 
 
 async def test_merged_streams_that_are_left_leave_no_subscriber(server: Server) -> None:
