@@ -32,6 +32,7 @@ import functools
 import inspect
 import json
 import logging
+import math
 import os
 import queue
 import random
@@ -39,6 +40,7 @@ import re
 import sys
 import threading
 import time
+import urllib.request
 import uuid
 import weakref
 from collections import deque
@@ -49,6 +51,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -84,6 +87,7 @@ __all__ = [
     "READY_STATE_CONNECTING",
     "READY_STATE_OPEN",
     "Channel",
+    "Channels",
     "Event",
     "EventParser",
     "EventSource",
@@ -121,7 +125,12 @@ DEFAULT_DEADLINE = 60.0
 _TRY_AGAIN = frozenset({408, 425, 429})  # of the 4xx those that are about the moment, not the request
 _LONGEST_NAME = len(b"event: ")
 _PROBLEM_BYTES = 64 << 10
+_PROBLEM_TIMEOUT = 2.0
+_ANSWER_BYTES = 64 << 20
+_LONGEST_ID = 4096  # servers take 8 kB of headers
+_STOOD = 1.0  # seconds after which a connection that brought bytes was a good one
 _LONGEST_WAIT = 86_400.0  # seconds; a server that says more is mistaken
+_PAGE = 1000  # channels that are asked for at once
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
 _READ_AHEAD_BYTES = 256 << 10
@@ -138,6 +147,8 @@ logger = logging.getLogger("sse_client")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CONTROL = {"connected", "live", "lost", "closing", "error"}
+"""Types of the events by which a hub speaks of the stream itself."""
 _CALLBACKS = {"on_open", "on_message", "on_error", "on_lost", "on_notice"}
 Headers = Mapping[str, str] | Iterable[tuple[str, str]] | None
 Callback = Callable[..., object]
@@ -173,8 +184,19 @@ def _tell(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object])
             loop.call_soon_threadsafe(call)
 
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?", re.IGNORECASE)
+
+
+def _public(text: object) -> str:
+    """A URL, or a text with URLs in it, for logs and errors: without users, passwords and queries."""
+    return _URL.sub(r"\1\2", str(text))
+
+
 class SSEError(Exception):
-    """Whatever goes wrong here for good."""
+    """Whatever goes wrong here for good. Its text shows no password, no token and no query of a URL."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_public(text))
 
 
 class Refused(SSEError, ConnectionRefusedError):
@@ -184,11 +206,15 @@ class Refused(SSEError, ConnectionRefusedError):
     :param problem: its problem document (RFC 9457), empty if it has none.
     """
 
-    def __init__(self, url: URL, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, url: URL | str, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.problem = problem
         detail = problem.get("detail") or problem.get("title") or "no reason given"
-        super().__init__(f"{url} answered {status}: {detail}")
+        super().__init__(f"{_public(url)} answered {status}: {detail}")
+        self._arguments = _public(url), status, dict(problem)
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, int, dict[str, Any]]]:
+        return Refused, self._arguments  # a Celery worker sends it to another process
 
 
 class NotAnEventStream(SSEError, ConnectionAbortedError):
@@ -344,7 +370,7 @@ class _Passing(Exception):
     """Something that trying again may change."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
+        super().__init__(_public(reason))
         self.wait = wait
         """Seconds that the server asks us to wait at least."""
 
@@ -423,32 +449,77 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         return min(float(text[:18]), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_WAIT)
+    except (ValueError, OverflowError):
         return 0.0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_WAIT)
+
+
+async def _body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The body of an answer.
+
+    :raises ValueError: if it is larger.
+    """
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > most_bytes:
+            raise ValueError(f"an answer of more than {most_bytes} bytes")
+    return bytes(body)
 
 
 async def _problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The problem document of an answer, empty if it is none."""
+    """The problem document of an answer, empty if it is none or does not come soon."""
     try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT):
-            body = bytearray()
-            async for part in response.content.iter_any():
-                body += part
-                if len(body) > _PROBLEM_BYTES:
-                    return {}
-            problem = json.loads(body)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError):
+        async with asyncio.timeout(_PROBLEM_TIMEOUT):
+            return _object(await _body(response, _PROBLEM_BYTES))
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
         return {}
-    return problem if isinstance(problem, dict) else {}
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object in a text, empty if there is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _moved(response: aiohttp.ClientResponse, url: URL) -> Refused:
+    """The error for a redirect that is not followed, because method and body would not be kept."""
+    try:
+        place = f"it has moved to {_public(url.join(URL(response.headers['Location'])))}; use that address"
+    except (KeyError, ValueError):
+        place = "it has moved, and does not say where to"
+    return Refused(url, response.status, {"detail": place})
+
+
+@contextlib.contextmanager
+def _understood(url: str) -> Iterator[None]:
+    """Reads the answer of a hub.
+
+    :raises Refused: if it cannot be read as one.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        detail = "this is not the answer of a hub; is another server there, or a sign-in page on the way?"
+        raise Refused(url, 200, {"detail": detail}) from None
 
 
 def _reason(error: Exception) -> str:
     """What went wrong with a connection, in a few words."""
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        return f"cannot connect to {error.host}:{error.port}: {os.strerror(error.os_error.errno)}"
-    return str(error) or type(error).__name__
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return _public(error) or type(error).__name__
+    where = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} does not resolve: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the certificate of {where} is not accepted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientSSLError) or not error.os_error.errno:
+        return f"cannot connect to {where}: {error.os_error}"
+    return f"cannot connect to {where}: {os.strerror(error.os_error.errno)}"
 
 
 def _seconds(value: timedelta | float) -> float:
@@ -486,10 +557,28 @@ class _Sessions:
             self._kept[loop] = session, keeper
         return self._kept[loop][0]
 
+    async def request(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
+        """The answer to a request; with a session of ours, through the proxy that the environment names."""
+        session = await self.get()
+        if self._given is None and options.get("proxy") is None:
+            options["proxy"] = _environment_proxy(url)
+        return await session.request(method, url, **options)
+
     async def close(self) -> None:
         session_and_keeper = self._kept.pop(asyncio.get_running_loop(), None)
         if session_and_keeper is not None:
             await session_and_keeper[1].aclose()
+
+
+def _environment_proxy(url: URL) -> str | None:
+    """The proxy for a URL by `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or by the settings of the system.
+
+    aiohttp's own `trust_env` also reads `~/.netrc`, and then refuses requests that have a token.
+    """
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if not proxy or url.host is None or urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 async def _kept_open(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
@@ -522,6 +611,9 @@ class _Request:
         """
         for last in (not callable(self.headers), True):
             response = await self._answer(sessions)
+            if response.method != self.method and response.history:
+                response.close()
+                raise _moved(response.history[0], self.url)
             if response.status == 200 and response.content_type == "text/event-stream":
                 return _Incoming(response)
             try:
@@ -536,23 +628,25 @@ class _Request:
     async def _answer(self, sessions: _Sessions) -> aiohttp.ClientResponse:
         try:
             async with asyncio.timeout(self.answer_timeout) as scope:
-                session = await sessions.get()
-                headers = await self._all_headers()
-                return await session.request(self.method, self.url, headers=headers, **self.options)
+                return await sessions.request(
+                    self.method, self.url, **{**self.options, "headers": await self._all_headers()}
+                )
         except SSEError:  # some are OSErrors, too
             raise
         except TimeoutError as error:
             reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
             raise _Passing(reason) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
-            raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from error
+            raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise _Passing(_reason(error)) from None
 
     async def _all_headers(self) -> CIMultiDict[str]:
         headers: CIMultiDict[str] = await _fresh(self._given_headers, "headers")
         headers.setdefault("Accept", "text/event-stream")
-        headers.setdefault("Cache-Control", "no-store")
+        # The cache mode is no-store (WHATWG HTML 9.2.2); with it, Fetch adds these (HTTP-network-or-cache fetch).
+        headers.setdefault("Cache-Control", "no-cache")
+        headers.setdefault("Pragma", "no-cache")
         if self.last_event_id:
             headers["Last-Event-ID"] = self.last_event_id
         if self.abroad:
@@ -756,8 +850,11 @@ class EventSource:
         self._last_event_id = last_event_id
         self._ready_state = READY_STATE_CONNECTING
         self._was_open = False
-        self._failures = 0  # connections in a row that brought no event
+        self._failures = 0  # connections in a row that did not stand or brought nothing
+        self._opened_at = math.inf  # monotonic clock
         self._not_before = 0.0  # the moment (monotonic clock) before which nothing is tried
+        self._brought = False  # whether this connection has brought bytes
+        self._unsendable = ""  # the last id that no header can have
         self._quiet_since: float | None = None  # since when nothing has come although it is waited for
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
         self._error: SSEError | None = None  # for good, and not raised yet
@@ -899,8 +996,18 @@ class EventSource:
 
     def _request(self) -> _Request:
         abroad = self._url.origin() != self._origin_url.origin()
-        id = self._parser.last_event_id
+        id = self._sendable_id()
         return _Request(self._method, self._url, self._headers, id, abroad, self._idle_timeout, self._kwargs)
+
+    def _sendable_id(self) -> str:
+        """The cursor, empty where no header can have it: a request that cannot be sent would fail for ever."""
+        id = self._parser.last_event_id
+        if len(id) <= _LONGEST_ID and not _UNSENDABLE.search(id) and _is_utf8(id):
+            return id
+        if id != self._unsendable:
+            self._unsendable = id
+            logger.warning("%s: the id %.50r cannot be sent; the stream does not resume", _public(self._url), id)
+        return ""
 
     async def _opened(self, line: _Line, incoming: _Incoming | None) -> None:
         if incoming is None:
@@ -911,7 +1018,7 @@ class EventSource:
         self._remember_redirects(incoming.response)
         self._parser.reset()
         self._was_open = True
-        self._quiet_since = None
+        self._quiet_since, self._opened_at, self._brought = None, time.monotonic(), False
         self._ready_state = READY_STATE_OPEN
         self._due.append((self._on_open, ()))
 
@@ -920,7 +1027,10 @@ class EventSource:
         for hop, following in pairwise(hops):
             if hop.status not in {301, 308}:
                 return
-            self._url = following.url
+            same = following.url.origin() == self._url.origin()
+            # aiohttp takes user and password out of a URL; within an origin they stay what they are.
+            user, password = (self._url.user, self._url.password) if same else (None, None)
+            self._url = following.url.with_user(user).with_password(password) if user else following.url
             self._kwargs.pop("params", None)  # they are in the new URL, or not wanted there
             if self._url.origin() != self._origin_url.origin():
                 self._kwargs.pop("auth", None)
@@ -933,8 +1043,11 @@ class EventSource:
             self._fail(error)
         except _Passing as passing:
             line.close()
+            if self._brought and time.monotonic() - self._opened_at >= _STOOD:
+                self._failures = 0
             self._pause(passing)
         else:
+            self._brought = True
             if self._events:
                 self._failures = 0
             else:
@@ -962,27 +1075,27 @@ class EventSource:
         first = not self._was_open and self._max_connect_retry is not None
         limit = self._max_connect_retry if first else self._max_retries
         if limit is not None and self._failures >= limit:
-            error = GaveUp(f"gave up on {self._url} after {self._failures} retries: {passing}")
-            error.__cause__ = passing
-            self._fail(error)
+            self._fail(GaveUp(f"gave up on {self._url} after {self._failures} retries: {passing}"))
             return
         self._ready_state = READY_STATE_CONNECTING
         self._due.append((self._on_error, ()))
         delay = self._delay(passing)
         level = logging.WARNING if self._failures or not self._was_open else logging.INFO
-        logger.log(level, "%s: %s; connecting again in %.1f s", self._url, passing, delay)
+        logger.log(level, "%s: %s; connecting again in %.1f s", _public(self._url), passing, delay)
         self._failures += 1
         self._not_before = time.monotonic() + delay
 
     def _delay(self, passing: _Passing) -> float:
         told = None if self._parser.retry_ms is None else self._parser.retry_ms / 1000
         base = self._reconnection_time if told is None else told
-        least = max(min(told or 0.0, _LONGEST_WAIT), passing.wait)
+        # A time of our own is spread over its second half; one that the server told has been spread by the server.
+        first = min(base, self._max_reconnection_time) / 2 if told is None else min(told, _LONGEST_WAIT)
         if told is not None and not self._failures:
-            return least
+            return max(first, passing.wait)
         # A reconnection time of 0 is no reason to knock at a closed door without a pause.
-        spread = max(base, 0.1 if self._failures else 0.0) * 2 ** min(self._failures, 30)
-        return least + random.uniform(0, min(spread, self._max_reconnection_time))
+        grown = max(base, 0.1 if self._failures else 0.0) * 2 ** min(self._failures, 30)
+        spread = min(grown, self._max_reconnection_time)
+        return max(first, passing.wait) + random.uniform(0, spread if told is not None else max(spread - first, 0.0))
 
     async def _within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
         """Wait for something for so long, or until `close()`."""
@@ -1041,6 +1154,29 @@ class Channel:
     last: str | None
 
 
+class Channels:
+    """The channels of a hub, read page by page while they are iterated. `await` gives a list of all."""
+
+    def __init__(self, page: Callable[[str], Awaitable[tuple[list[Channel], str]]]) -> None:
+        self._page = page
+
+    async def __aiter__(self) -> AsyncIterator[Channel]:
+        after = ""
+        while True:
+            channels, after = await self._page(after)
+            for channel in channels:
+                yield channel
+            if not after:
+                return
+
+    def __await__(self) -> Generator[Any, None, list[Channel]]:
+        return self.all().__await__()
+
+    async def all(self) -> list[Channel]:
+        """A list of all of them."""
+        return [channel async for channel in self]
+
+
 @attrs.frozen(slots=True)
 class History:
     """Retained events of a channel, oldest first."""
@@ -1058,6 +1194,34 @@ class Lost:
     """The last event before the gap; empty where the hub does not know it."""
     next: str
     """The first one after it, or the cursor from which the stream goes on."""
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _utf8(text: str) -> str:
+    """The text as it is.
+
+    :raises ValueError: if UTF-8 cannot express it: bytes of the command line that were not understood, for example.
+    """
+    if not _is_utf8(text):
+        raise ValueError(f"UTF-8 cannot express {text[:50]!a}: it has a lone surrogate")
+    return text
+
+
+def _segment(name: str) -> str:
+    """A name as a segment of a path."""
+    return quote(_utf8(name), safe="")
+
+
+def _known(value: Mapping[str, Any], cls: type[T]) -> T:
+    """The object of a class from the keys that it knows; a newer hub may have more."""
+    names = [each.name for each in attrs.fields(cls)]  # type: ignore[arg-type]
+    return cls(**{name: value[name] for name in names if name in value})
 
 
 def _id_order(id: str) -> tuple[int, int] | None:
@@ -1087,11 +1251,15 @@ class Stream:
         source: EventSource,
         on_lost: Callback | None,
         on_notice: Callback | None,
+        ends: bool,
     ) -> None:
+        self.ended: str | None = None
+        """Why the channel has ended: `done`, `failed`, `cancelled`, `abandoned`; None if it has not."""
         self._source = source
+        self._ends = ends
         self._on_lost = on_lost or self._log_loss
         self._on_notice = on_notice
-        self._newest = _id_order(source.last_event_id)
+        self._newest = _id_order(source.last_event_id)  # of the events that have come
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
 
     def __aiter__(self) -> Self:
@@ -1100,17 +1268,40 @@ class Stream:
     async def __anext__(self) -> Event:
         while True:
             await _call_all(self._due)
-            event = await anext(self._source)
-            if event.type != "message":
-                self._notice(event)
+            if self.ended is not None:
+                await self.close()
+                raise StopAsyncIteration
+            received = await anext(self._source)
+            if received.type in _CONTROL:
+                self._notice(received)
                 continue
-            value = json.loads(event.data)
-            order = None if value["id"] is None else _id_order(value["id"])
-            if order is not None:
-                if self._newest is not None and order <= self._newest:
-                    continue  # it has come already: a cut connection brought it, but not to where a cursor is kept
-                self._newest = order
-            return _enveloped(value, event.origin, event.last_event_id)
+            event = self._event(received)
+            if event.type == "end" and self._ends:
+                self.ended = str(_object(event.data).get("reason", ""))
+                self._due.append((self._on_notice, (event,)))
+            elif self._is_new(event.last_event_id if event is received else _object(received.data)["id"]):
+                return event
+
+    def _event(self, received: Event) -> Event:
+        """The event in an envelope. An `end` may come without one.
+
+        :raises SSEError: if it is none.
+        """
+        if received.type == "end":
+            return received
+        try:
+            return _enveloped(json.loads(received.data), received.origin, received.last_event_id)
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            url = self._source.url
+            raise SSEError(f"{url} sent an event that is not a hub's: an EventSource reads any server") from None
+
+    def _is_new(self, id: object) -> bool:
+        order = _id_order(id) if isinstance(id, str) else None
+        if order is not None:
+            if self._newest is not None and order <= self._newest:
+                return False  # it has come already: a cut connection brought it, but not to where a cursor is kept
+            self._newest = order
+        return True
 
     async def __aenter__(self) -> Self:
         await self._source.__aenter__()
@@ -1136,18 +1327,20 @@ class Stream:
 
     def _notice(self, event: Event) -> None:
         """What the hub says of the stream itself."""
+        said = _object(event.data)
         if event.type == "error":
-            logger.warning("%s: %s", self._source.url, event.data)
-        elif event.type == "connected" and event.json()["lost"]:
+            logger.warning("%s: %s", _public(self._source.url), _public(event.data))
+        elif event.type == "connected" and said.get("lost"):
             before = "" if self._newest is None else "{}-{}".format(*self._newest)
             self._newest = _id_order(event.last_event_id)  # another hub's ids, perhaps
             self._due.append((self._on_lost, (Lost(before, event.last_event_id),)))
         elif event.type == "lost":
-            self._due.append((self._on_lost, (Lost(event.json()["after"], event.json()["next"]),)))
+            self._due.append((self._on_lost, (Lost(str(said.get("after", "")), str(said.get("next", ""))),)))
         self._due.append((self._on_notice, (event,)))
 
     def _log_loss(self, lost: Lost) -> None:
-        logger.warning("%s: events between %s and %s are lost", self._source.url, lost.after or "before", lost.next)
+        url = _public(self._source.url)
+        logger.warning("%s: events between %s and %s are lost", url, lost.after or "before", lost.next)
 
 
 class SSEClient:
@@ -1174,6 +1367,8 @@ class SSEClient:
     ) -> None:
         if not callable(token):
             _bearer(token)
+        if token is not None and URL(base_url).user is not None:
+            raise ValueError("the URL has a user and there is a token: a request has one of them")
         self._base = str(base_url).rstrip("/")
         self._token = token
         self._given_session = session
@@ -1215,14 +1410,16 @@ class SSEClient:
 
         :param options: those of `follow`.
         """
-        return self.follow("/stream", [("channel", name) for name in channels or ["main"]], **options)
+        names = channels or ("main",)
+        options.setdefault("ends", len(names) == 1 and "*" not in names[0])
+        return self.follow("/stream", [("channel", _utf8(name)) for name in names], **options)
 
     def channel(self, name: str, **options: Any) -> Stream:
         """The events of one channel.
 
         :param options: those of `follow`.
         """
-        return self.follow(f"/realtime/{quote(name, safe='')}", **options)
+        return self.follow(f"/realtime/{_segment(name)}", **{"ends": True, **options})
 
     def metrics(self, **options: Any) -> Stream:
         """The figures of the hub and its host, one event a second.
@@ -1241,6 +1438,7 @@ class SSEClient:
         last_event_id: str = "",
         on_lost: Callback | None = None,
         on_notice: Callback | None = None,
+        ends: bool = False,
         **options: Any,
     ) -> Stream:
         """The event stream at a path of the hub.
@@ -1252,6 +1450,8 @@ class SSEClient:
         :param on_lost: called with a `Lost` where events are gone for good; by default, a warning is logged.
         :param on_notice: called with each `Event` by which the hub speaks of the stream itself: `connected`, `live`,
             `lost`, `closing`, `error`.
+        :param ends: whether the stream ends when its channel does; `end` is an event like others if not. By default, a
+            stream of one channel does.
         :param options: of `EventSource`: `max_retries`, `on_open`, `on_error` …
         """
         query = [*parameters, ("envelope", "1"), *(("event", type) for type in events)]
@@ -1265,7 +1465,7 @@ class SSEClient:
             **{"idle_timeout": self._idle_timeout, **self._options, **options},
         )
         source.borrow(self._sessions)
-        stream = Stream(source, on_lost, on_notice)
+        stream = Stream(source, on_lost, on_notice, ends)
         self._streams.add(stream)
         return stream
 
@@ -1285,13 +1485,14 @@ class SSEClient:
         :raises NotAcknowledged: if it was not.
         """
         answer = await self._post(
-            f"/realtime/{quote(channel, safe='')}",
+            f"/realtime/{_segment(channel)}",
             self._publish_query(event, ephemeral),
             _text(data).encode(),
             "text/plain; charset=utf-8",
             deadline,
         )
-        return Published(**answer)
+        with _understood(self._base):
+            return self._published(answer)
 
     async def broadcast(
         self,
@@ -1313,7 +1514,8 @@ class SSEClient:
         if timestamp is not None:
             body["timestamp"] = timestamp.isoformat()
         answers = await self._post("/api/broadcast", {}, _text(body).encode(), "application/json", deadline)
-        return [Published(**answer) for answer in answers]
+        with _understood(self._base):
+            return [self._published(answer) for answer in (answers if isinstance(answers, list) else [answers])]
 
     async def publish_many(
         self,
@@ -1337,7 +1539,7 @@ class SSEClient:
         """
         count = 0
         query = self._publish_query(event, ephemeral)
-        path = f"/realtime/{quote(channel, safe='')}"
+        path = f"/realtime/{_segment(channel)}"
         async with contextlib.aclosing(_batches(items)) as batches:
             async for batch in batches:
                 if len(batch) > 1:
@@ -1345,17 +1547,29 @@ class SSEClient:
                 else:
                     body, kind = batch[0].encode(), "text/plain; charset=utf-8"
                 answer = await self._post(path, query, body, kind, deadline)
-                if "ids" in answer:
-                    answer["id"] = answer.pop("ids")[1]
-                published = Published(**answer)
+                with _understood(self._base):
+                    published = self._published(answer)
                 count += published.count
                 await _call(on_batch, published)
         return count
 
-    async def channels(self) -> list[Channel]:
-        """The channels of the hub."""
-        answer = await self._get("/api/channels")
-        return [Channel(**{a.name: channel[a.name] for a in attrs.fields(Channel)}) for channel in answer["channels"]]
+    def channels(self, match: str = "*") -> Channels:
+        """The channels of the hub by name: `async for channel in client.channels()`, or `await client.channels()` for a
+        list of all.
+
+        :param match: only those that match this pattern.
+        """
+        return Channels(functools.partial(self._page, match))
+
+    async def _page(self, match: str, after: str) -> tuple[list[Channel], str]:
+        """Some channels after this name, and the name to go on after; empty at the end."""
+        query = {"limit": str(_PAGE), "match": match, **({"after": after} if after else {})}
+        answer = await self._get("/api/channels", query)
+        with _understood(self._base):
+            following = answer.get("next", "")
+            if following and following <= after:
+                raise ValueError("pages that go on for ever")
+            return [_known(channel, Channel) for channel in answer["channels"]], following
 
     async def history(self, channel: str = "main", *, after: str = "", limit: int = 100) -> History:
         """Retained events of a channel, oldest first.
@@ -1364,8 +1578,9 @@ class SSEClient:
         :param limit: at most so many; a hub gives up to 1000 at once.
         """
         query = {"limit": str(limit), **({"after": after} if after else {})}
-        answer = await self._get(f"/api/channels/{quote(channel, safe='')}/events", query)
-        return History([_enveloped(e, self._base, e["id"]) for e in answer["events"]], answer["lost"])
+        answer = await self._get(f"/api/channels/{_segment(channel)}/events", query)
+        with _understood(self._base):
+            return History([_enveloped(e, self._base, e["id"]) for e in answer["events"]], answer["lost"])
 
     async def health(self) -> dict[str, Any]:
         """How the hub is; `status` is `ok`, `degraded` or `draining`."""
@@ -1373,17 +1588,24 @@ class SSEClient:
         return cast("dict[str, Any]", answer)
 
     @staticmethod
+    def _published(answer: Mapping[str, Any]) -> Published:
+        return _known({**answer, "id": answer["ids"][1] if "ids" in answer else answer["id"]}, Published)
+
+    @staticmethod
     def _publish_query(event: str, ephemeral: bool) -> dict[str, str]:
-        return {"event": event, **({"ephemeral": "1"} if ephemeral else {})}
+        return {"event": _utf8(event), **({"ephemeral": "1"} if ephemeral else {})}
 
     async def _headers(self) -> dict[str, str]:
         return _bearer(await _value_of(self._token))
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None, expected: Sequence[int] = (200,)) -> Any:
         try:
-            return await self._ask("GET", path, expected=expected, params=query)
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                return await self._ask("GET", path, expected=expected, params=query)
         except _Passing as passing:
             raise SSEError(str(passing)) from passing.__cause__
+        except TimeoutError:
+            raise SSEError(f"no answer from {self._base}{path} within {_ANSWER_TIMEOUT:g} s") from None
 
     async def _post(self, path: str, query: Mapping[str, str], body: bytes, kind: str, deadline: float) -> Any:
         headers = {"Content-Type": kind, "Idempotency-Key": uuid.uuid4().hex}
@@ -1413,7 +1635,7 @@ class SSEClient:
         delay = passing.wait + random.uniform(0, min(0.1 * 2**self._failures, 5.0))
         self._failures = min(self._failures + 1, 30)
         self._not_before = time.monotonic() + delay
-        logger.info("%s%s: %s; publishing again in %.1f s", self._base, path, passing, delay)
+        logger.info("%s%s: %s; publishing again in %.1f s", _public(self._base), path, passing, delay)
 
     async def _kept(self, request: Coroutine[Any, Any, T]) -> T:
         """The answer to a request that is not thrown away when the wait for it is cancelled: it ends within 30 s."""
@@ -1444,35 +1666,57 @@ class SSEClient:
         """
         for last in (not callable(self._token), True):
             all_headers = {**await _fresh(self._headers, "the token"), **(headers or {})}
+            url = URL(self._base + path, encoded=True)
+            everything = {
+                "timeout": aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT),
+                **self._options,
+                **options,
+                "headers": all_headers,
+                "allow_redirects": False,
+            }
             try:
-                async with (await self._sessions.get()).request(
-                    method,
-                    URL(self._base + path, encoded=True),
-                    headers=all_headers,
-                    timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT),
-                    **{**self._options, **options},
-                ) as response:
-                    if response.status in expected:
-                        return await response.json()
-                    if response.status in _TRY_AGAIN or response.status >= 500:
-                        raise _Passing(f"{response.url} answered {response.status}", _retry_after(response.headers))
+                async with await self._sessions.request(method, url, **everything) as response:
                     if response.status != 401 or last:
-                        raise Refused(response.url, response.status, await _problem(response))
+                        return await self._answer(response, url, expected)
+            except SSEError:  # some are OSErrors, too
+                raise
             except TimeoutError:
                 raise _Passing(f"no answer from {self._base}{path} within {_ANSWER_TIMEOUT:g} s") from None
+            except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+                raise SSEError(f"{self._base} cannot be connected to: {error or type(error).__name__}") from None
             except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, SSEError):
-                    raise
-                raise _Passing(_reason(error)) from error
+                raise _Passing(_reason(error)) from None
         raise AssertionError("the second answer was returned or raised")
+
+    async def _answer(self, response: aiohttp.ClientResponse, url: URL, expected: Sequence[int]) -> Any:
+        status = response.status
+        if status == 200 or (status in expected and "json" in response.content_type):
+            with _understood(self._base):
+                return json.loads(await _body(response, _ANSWER_BYTES))
+        if status in _TRY_AGAIN or status >= 500:
+            raise _Passing(f"{url} answered {status}", _retry_after(response.headers))
+        if status >= 400:
+            raise Refused(url, status, await _problem(response))
+        if status >= 300:
+            raise _moved(response, url)
+        with _understood(self._base):
+            raise ValueError(status)
 
 
 def _text(data: object) -> str:
+    """Data as it is published.
+
+    :raises ValueError: if UTF-8 or JSON cannot express it: NaN, for example.
+    :raises TypeError: if it is neither text, bytes nor something that JSON has.
+    """
     if isinstance(data, str):
-        return data
+        return _utf8(data)
     if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data).decode()
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+        try:
+            return bytes(data).decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"data is text, and these bytes are not UTF-8: {error}") from None
+    return _utf8(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[list[str], None]:
@@ -1835,9 +2079,12 @@ class SyncClient:
     metrics = _iterating(SSEClient.metrics)
     publish = _blocking(SSEClient.publish)
     broadcast = _blocking(SSEClient.broadcast)
-    channels = _blocking(SSEClient.channels)
     history = _blocking(SSEClient.history)
     health = _blocking(SSEClient.health)
+
+    def channels(self, match: str = "*") -> list[Channel]:
+        """See `SSEClient.channels`."""
+        return self.wait(self.client.channels(match).all)
 
     def publish_many(
         self,
@@ -1891,6 +2138,11 @@ class SyncStream:
     def last_event_id(self) -> str:
         """The cursor, as that of `Stream`."""
         return self._stream.last_event_id
+
+    @property
+    def ended(self) -> str | None:
+        """Why the channel has ended, as that of `Stream`."""
+        return self._stream.ended
 
     def close(self) -> None:
         """Close the connection."""
