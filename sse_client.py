@@ -1603,7 +1603,7 @@ class SSEClient:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 return await self._ask("GET", path, expected=expected, params=query)
         except _Passing as passing:
-            raise SSEError(str(passing)) from passing.__cause__
+            raise SSEError(f"{self._base}{path}: {passing}") from passing.__cause__
         except TimeoutError:
             raise SSEError(f"no answer from {self._base}{path} within {_ANSWER_TIMEOUT:g} s") from None
 
@@ -1681,7 +1681,7 @@ class SSEClient:
             except SSEError:  # some are OSErrors, too
                 raise
             except TimeoutError:
-                raise _Passing(f"no answer from {self._base}{path} within {_ANSWER_TIMEOUT:g} s") from None
+                raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
             except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
                 raise SSEError(f"{self._base} cannot be connected to: {error or type(error).__name__}") from None
             except (aiohttp.ClientError, OSError) as error:
@@ -1694,7 +1694,7 @@ class SSEClient:
             with _understood(self._base):
                 return json.loads(await _body(response, _ANSWER_BYTES))
         if status in _TRY_AGAIN or status >= 500:
-            raise _Passing(f"{url} answered {status}", _retry_after(response.headers))
+            raise _Passing(f"the answer was {status}", _retry_after(response.headers))
         if status >= 400:
             raise Refused(url, status, await _problem(response))
         if status >= 300:
