@@ -522,6 +522,13 @@ def _reason(error: Exception) -> str:
     return f"cannot connect to {where}: {os.strerror(error.os_error.errno)}"
 
 
+def _refusal_of_proxy(error: aiohttp.ClientHttpProxyError, url: URL) -> Exception:
+    """The error for a proxy that opens no tunnel."""
+    if error.status in _TRY_AGAIN or error.status >= 500:
+        return _Passing(f"the proxy on the way answered {error.status}")
+    return Refused(url, error.status, {"detail": "this is the answer of a proxy; does it need a name and a password?"})
+
+
 def _seconds(value: timedelta | float) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
@@ -638,6 +645,8 @@ class _Request:
             raise _Passing(reason) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
             raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from None
+        except aiohttp.ClientHttpProxyError as error:
+            raise _refusal_of_proxy(error, self.url) from None
         except (aiohttp.ClientError, OSError) as error:
             raise _Passing(_reason(error)) from None
 
@@ -1587,6 +1596,20 @@ class SSEClient:
         answer = await self._get("/health", expected=(200, 503))
         return cast("dict[str, Any]", answer)
 
+    async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """The answer to a request for a path of the hub, with the token, as it comes from aiohttp: for whatever has no
+        method here.
+
+        :param options: of `aiohttp.ClientSession.request`.
+        :raises aiohttp.ClientError: if there is none.
+        """
+        headers = {**await self._headers(), **options.pop("headers", {})}
+        url = URL(self._base + path, encoded=True)
+        unlimited = aiohttp.ClientTimeout(total=None, sock_connect=_ANSWER_TIMEOUT)
+        return await self._sessions.request(
+            method, url, **{"timeout": unlimited, **self._options, **options, "headers": headers}
+        )
+
     @staticmethod
     def _published(answer: Mapping[str, Any]) -> Published:
         return _known({**answer, "id": answer["ids"][1] if "ids" in answer else answer["id"]}, Published)
@@ -1684,6 +1707,8 @@ class SSEClient:
                 raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
             except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
                 raise SSEError(f"{self._base} cannot be connected to: {error or type(error).__name__}") from None
+            except aiohttp.ClientHttpProxyError as error:
+                raise _refusal_of_proxy(error, url) from None
             except (aiohttp.ClientError, OSError) as error:
                 raise _Passing(_reason(error)) from None
         raise AssertionError("the second answer was returned or raised")

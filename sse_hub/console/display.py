@@ -1,8 +1,12 @@
-"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set."""
+"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set.
+
+Where standard output is not Unicode (ASCII, cp1252), `main` has it show other signs as escapes; JSON has its own.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -54,7 +58,7 @@ def as_json(event: Event) -> str:
             "data": event.data,
             "timestamp": event.timestamp.isoformat() if event.timestamp else None,
         },
-        ensure_ascii=False,
+        ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
     )
 
 
