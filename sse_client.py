@@ -25,11 +25,13 @@ Run as a program, it is the command line of sse-hub: `python sse_client.py --hel
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import contextvars
 import functools
 import inspect
+import itertools
 import json
 import logging
 import math
@@ -88,6 +90,7 @@ __all__ = [
     "READY_STATE_OPEN",
     "Channel",
     "Channels",
+    "Dropped",
     "Event",
     "EventParser",
     "EventSource",
@@ -101,6 +104,7 @@ __all__ = [
     "NotAnEventStream",
     "Parsed",
     "Published",
+    "Publisher",
     "Refused",
     "SSEClient",
     "SSEError",
@@ -134,6 +138,9 @@ _PAGE = 1000  # channels that are asked for at once
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
 _READ_AHEAD_BYTES = 256 << 10
+_TAKEN_AT_ONCE = 5000  # events that a publisher looks at to find those of the same channel
+_CHANNELS_AT_ONCE = 8  # requests of a publisher
+_ENDING = 5.0  # seconds for which the end of a thread is waited for
 _LINGER = 0.05
 _ANSWER_TIMEOUT = 30.0
 _LEFT_REQUESTS = 64  # publishes that may be under way while nobody waits for them
@@ -1159,8 +1166,8 @@ class Channel:
     subscribers: int
     events: int
     """Events retained."""
-    first: str | None
-    last: str | None
+    first: str | None = None
+    last: str | None = None
 
 
 class Channels:
@@ -1795,7 +1802,7 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
             if not (await asyncio.wait([following], timeout=_LINGER))[0]:
                 yield None
             item = await following
-            if item is _END:
+            if item is _LAST:
                 return
             yield _text(item)
     finally:
@@ -1803,12 +1810,12 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
             await _cancelled([following])
 
 
-_END = object()
+_LAST = object()
 _PAUSE = object()
 
 
 async def _next(iterator: AsyncIterator[T]) -> T | object:
-    return await anext(iterator, _END)
+    return await anext(iterator, _LAST)
 
 
 async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
@@ -1848,7 +1855,7 @@ class Merged(Generic[T]):
             except BaseException:
                 await self.aclose()
                 raise
-            if item is not _END:
+            if item is not _LAST:
                 self._wait_for(iterator)
                 return cast("T", item)
         raise StopAsyncIteration
@@ -1954,9 +1961,9 @@ async def _drawn(items: Iterable[object]) -> AsyncGenerator[object, None]:
         nonlocal iterator
         iterator = iter(items) if iterator is None else iterator
         for _ in range(_BATCH_EVENTS):
-            item = next(iterator, _END)
+            item = next(iterator, _LAST)
             loop.call_soon_threadsafe(drawn.put_nowait, item)
-            if item is _END:
+            if item is _LAST:
                 return
 
     while True:
@@ -1964,7 +1971,7 @@ async def _drawn(items: Iterable[object]) -> AsyncGenerator[object, None]:
         drawing.add_done_callback(lambda _: drawn.put_nowait(_PAUSE))
         try:
             while (item := await drawn.get()) is not _PAUSE:
-                if item is _END:
+                if item is _LAST:
                     return
                 yield item
             await drawing
@@ -1975,8 +1982,10 @@ async def _drawn(items: Iterable[object]) -> AsyncGenerator[object, None]:
 class _LoopThread:
     """An event loop in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, inline_names: bool = False) -> None:
         self.loop = asyncio.new_event_loop()
+        if inline_names:
+            self.loop.set_default_executor(_InlineExecutor())
         self._pid = os.getpid()
         self._thread = threading.Thread(target=_run, args=(self.loop,), name="sse_client", daemon=True)
         self._thread.start()
@@ -1995,7 +2004,7 @@ class _LoopThread:
         if self._pid == os.getpid() and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.loop.stop)
             if threading.current_thread() is not self._thread:  # the garbage collector may run there
-                self._thread.join()
+                self._thread.join(_ENDING)  # a function of the user may hold up the loop
 
 
 async def _called(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -2172,6 +2181,208 @@ class SyncStream:
     def close(self) -> None:
         """Close the connection."""
         self._client.wait(self._stream.close)
+
+
+@attrs.frozen(slots=True)
+class Dropped:
+    """Events that a `Publisher` did not publish, or of which it does not know whether they are published."""
+
+    channel: str
+    event: str
+    data: tuple[str, ...]
+    reason: str
+
+
+@attrs.frozen(slots=True)
+class _Waiting:
+    """An event that waits to be published."""
+
+    channel: str
+    event: str
+    ephemeral: bool
+    text: str
+
+
+class Publisher:
+    """Publishes from code that must not wait: web handlers, tasks, signal handlers.
+
+    `publish()` puts an event into a queue. A thread publishes what is in the queue in batches, each exactly once, in
+    order within a channel. At the end of the program, the rest has `exit_deadline` to be published. A process that is
+    forked has a queue and a thread of its own; events that waited at the fork are published by the parent process.
+
+    :param base_url: see `SSEClient`.
+    :param limit: events that may wait; a further one is dropped.
+    :param limit_bytes: the same for the text of the events, in bytes.
+    :param deadline: seconds within which each batch must be acknowledged; it is dropped otherwise.
+    :param exit_deadline: seconds for which the end of the program waits.
+    :param on_drop: called with a `Dropped`, in the thread that finds out; by default, a warning is logged.
+    :param options: of `SSEClient`. A token function is called in the thread of the publisher.
+    """
+
+    def __init__(
+        self,
+        base_url: str | URL = DEFAULT_URL,
+        *,
+        limit: int = 10_000,
+        limit_bytes: int = 64 << 20,
+        deadline: float = DEFAULT_DEADLINE,
+        exit_deadline: float = 5.0,
+        on_drop: Callable[[Dropped], object] | None = None,
+        **options: Any,
+    ) -> None:
+        self.dropped = 0
+        """How many events were dropped."""
+        self._client = SSEClient(base_url, **options)
+        self._limit, self._limit_bytes = limit, limit_bytes
+        self._deadline, self.exit_deadline = deadline, exit_deadline
+        self._on_drop = on_drop or self._log
+        self._queue: deque[_Waiting]
+        self._thread: _LoopThread | None
+        self._working: asyncio.Task[None] | None
+        self._begin_anew()
+        _FORKED.add(self)
+        atexit.register(_close_at_exit, weakref.ref(self))
+
+    def publish(self, data: object, *, channel: str = "main", event: str = "message", ephemeral: bool = False) -> bool:
+        """Have an event published soon. This never waits.
+
+        :return: whether it was taken; False if the queue is full and the event was dropped.
+        :raises ValueError: if data or a name cannot be published: see `SSEClient.publish`.
+        """
+        waiting = _Waiting(_utf8(channel), _utf8(event), ephemeral, _text(data))
+        with self._lock:
+            full = len(self._queue) >= self._limit or self._bytes + len(waiting.text) > self._limit_bytes
+            if not full:
+                self._queue.append(waiting)
+                self._bytes += len(waiting.text)
+                self._running().loop.call_soon_threadsafe(self._work)
+        if full:
+            self._drop([waiting], f"{self._limit} events wait already")
+        return not full
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was taken is published or dropped; whether that was so within `timeout` seconds."""
+        if self._thread is None:
+            return True
+        draining = asyncio.run_coroutine_threadsafe(self._drained(), self._thread.loop)
+        try:
+            draining.result(timeout)
+        except TimeoutError:
+            draining.cancel()
+            return False
+        return True
+
+    def close(self, timeout: float | None = None) -> None:
+        """Publish the rest, for so many seconds at most, and end the thread. What is left is dropped."""
+        done = self.flush(timeout)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            closing = asyncio.run_coroutine_threadsafe(self._client.close(), thread.loop)
+            with contextlib.suppress(TimeoutError):
+                closing.result(_ENDING)
+            thread.stop()
+        if not done:
+            with self._lock:
+                left, self._queue, self._bytes = list(self._queue), deque(), 0
+            self._drop(left, "the publisher was closed before the hub had acknowledged them")
+
+    def forked(self) -> None:
+        """A child process has no thread, and the lock and the queue are those of its parent."""
+        if self._thread is not None:
+            _keep_for_ever((self._thread, self._working))
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        # A lock that the thread which holds it may take again: a signal handler interrupts `publish`, and publishes.
+        self._lock = threading.RLock()
+        self._queue = deque()
+        self._bytes = 0
+        self._thread = None
+        self._working = None
+
+    def _running(self) -> _LoopThread:
+        if self._thread is None:
+            self._thread = _LoopThread(inline_names=True)
+            weakref.finalize(self, self._thread.stop).atexit = False
+            if (util := sys.modules.get("multiprocessing.util")) is not None:  # whose children do not run `atexit`
+                util.Finalize(None, _close_at_exit, args=(weakref.ref(self),), exitpriority=10)
+        return self._thread
+
+    async def _drained(self) -> None:
+        while self._working is not None and not self._working.done():
+            await asyncio.wait([self._working])
+
+    def _work(self) -> None:
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._publish_all())
+
+    async def _publish_all(self) -> None:
+        while True:
+            with self._lock:
+                batch = list(itertools.islice(self._queue, _TAKEN_AT_ONCE))
+            if not batch:
+                return
+            channels: dict[str, list[_Waiting]] = {}
+            for each in batch:
+                channels.setdefault(each.channel, []).append(each)
+            groups = list(channels.values())
+            for begin in range(0, len(groups), _CHANNELS_AT_ONCE):
+                await asyncio.gather(*map(self._publish_channel, groups[begin : begin + _CHANNELS_AT_ONCE]))
+            with self._lock:
+                for each in batch:
+                    self._queue.popleft()
+                    self._bytes -= len(each.text)
+
+    async def _publish_channel(self, events: Sequence[_Waiting]) -> None:
+        for (event, ephemeral), group in itertools.groupby(events, lambda each: (each.event, each.ephemeral)):
+            left = list(group)
+
+            def taken(published: Published, left: list[_Waiting] = left) -> None:
+                del left[: published.count]
+
+            try:
+                await self._client.publish_many(
+                    [each.text for each in left],
+                    channel=left[0].channel,
+                    event=event,
+                    ephemeral=ephemeral,
+                    deadline=self._deadline,
+                    on_batch=taken,
+                )
+            except Exception as error:  # one channel must not stop the others, whatever is wrong with it
+                self._drop(left, f"{type(error).__name__}: {error}")
+
+    def _drop(self, events: Sequence[_Waiting], reason: str) -> None:
+        with self._lock:
+            self.dropped += len(events)
+        for (channel, event), group in itertools.groupby(events, lambda each: (each.channel, each.event)):
+            try:
+                self._on_drop(Dropped(channel, event, tuple(each.text for each in group), reason))
+            except Exception:
+                logger.exception("on_drop failed")
+
+    def _log(self, dropped: Dropped) -> None:
+        count, channel = len(dropped.data), dropped.channel
+        logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
+
+
+def _close_at_exit(reference: weakref.ref[Publisher]) -> None:
+    publisher = reference()
+    if publisher is not None:
+        publisher.close(publisher.exit_deadline)
+
+
+class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
+    """Resolves names in the thread that asks. At the end of a program, when the last events are published, Python
+    starts no thread any more; and a thread that does nothing but publish may wait for a name."""
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **options: Any) -> concurrent.futures.Future[T]:
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def main() -> int:
