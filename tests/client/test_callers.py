@@ -132,7 +132,6 @@ print(seen)
 
 
 def test_djangos_models_can_be_published_and_used_in_callbacks(hub: Program) -> None:
-    pytest.importorskip("django")
     command = [sys.executable, "-c", f"URL = {hub.url!r}\n{DJANGO}"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (run.stdout, run.stderr) == ("[3, 'a', 'a', 'b', 'c']\n", "")

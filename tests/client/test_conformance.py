@@ -9,8 +9,16 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import aiohttp
+import httpx
 import pytest
+import requests
+from aiohttp_sse_client.client import EventSource as AiohttpEventSource
+from httpx_sse import connect_sse
 from hubs import Server, serving
+from ld_eventsource import SSEClient as LaunchDarklyClient
+from openai._streaming import SSEDecoder
+from requests_sse import EventSource as RequestsEventSource
+from sseclient import SSEClient
 
 
 class Seen(NamedTuple):
@@ -30,32 +38,26 @@ def headers(last_event_id: str) -> dict[str, str]:
 
 
 def httpx_sse(url: str, last_event_id: str) -> Iterator[Seen]:
-    httpx = pytest.importorskip("httpx")
-    connect = pytest.importorskip("httpx_sse").connect_sse
     with httpx.Client(timeout=30, trust_env=False) as client:
-        with connect(client, "GET", url, headers=headers(last_event_id)) as source:
+        with connect_sse(client, "GET", url, headers=headers(last_event_id)) as source:
             for event in source.iter_sse():
                 yield Seen(event.event, event.data, event.id)
 
 
 def requests_sse(url: str, last_event_id: str) -> Iterator[Seen]:
-    source = pytest.importorskip("requests_sse").EventSource
-    with source(url, latest_event_id=last_event_id or None, timeout=30) as events:
+    with RequestsEventSource(url, latest_event_id=last_event_id or None, timeout=30) as events:
         for event in events:
-            yield Seen(event.type, event.data, event.last_event_id)
+            yield Seen(event.type, event.data, event.last_event_id or "")
 
 
 def sseclient_py(url: str, last_event_id: str) -> Iterator[Seen]:
-    requests = pytest.importorskip("requests")
-    client = pytest.importorskip("sseclient").SSEClient
     with requests.get(url, stream=True, headers=headers(last_event_id), timeout=30) as response:
-        for event in client(response).events():
+        for event in SSEClient(response).events():
             yield Seen(event.event, event.data, event.id)
 
 
 def launchdarkly(url: str, last_event_id: str) -> Iterator[Seen]:
-    eventsource = pytest.importorskip("ld_eventsource")
-    client = eventsource.SSEClient(url, last_event_id=last_event_id or None)
+    client = LaunchDarklyClient(url, last_event_id=last_event_id or None)
     try:
         for event in client.events:
             yield Seen(event.event, event.data, event.last_event_id or "")
@@ -65,8 +67,7 @@ def launchdarkly(url: str, last_event_id: str) -> Iterator[Seen]:
 
 def openai(url: str, last_event_id: str) -> Iterator[Seen]:
     """The stream reader of the openai package, which reads bytes and knows nothing of ids."""
-    httpx = pytest.importorskip("httpx")
-    decoder = pytest.importorskip("openai._streaming").SSEDecoder()
+    decoder = SSEDecoder()
     with httpx.Client(timeout=30, trust_env=False) as client:
         with client.stream("GET", url, headers={"Accept": "application/json", **headers(last_event_id)}) as response:
             for event in decoder.iter_bytes(response.iter_bytes()):
@@ -137,12 +138,11 @@ async def test_it_is_informed_of_a_loss(server: Server, read: Reader) -> None:
 
 
 async def test_aiohttp_sse_client_follows_and_resumes(server: Server) -> None:
-    theirs = pytest.importorskip("aiohttp_sse_client.client")
     first = await server.hub.publish("a")
     second = await server.hub.publish("b")
     async with aiohttp.ClientSession() as session:
         options: dict[str, Any] = {"session": session, "reconnection_time": timedelta(milliseconds=10)}
-        source = theirs.EventSource(f"{server.url}/stream", headers={"Last-Event-ID": str(first)}, **options)
+        source = AiohttpEventSource(f"{server.url}/stream", headers={"Last-Event-ID": str(first)}, **options)
         async with source as events:
             seen = [await anext(events) for _ in range(3)]
     assert [event.type for event in seen] == ["connected", None, "live"]

@@ -214,7 +214,6 @@ for what in ("apples", "nothing", "pears"):
 
 
 def test_django_publishes_what_was_committed(hub: Program) -> None:
-    pytest.importorskip("django")
     run = subprocess.run([sys.executable, "-c", DJANGO, hub.url], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert data(hub) == ['{"sold":"apples"}', '{"sold":"pears"}']
@@ -245,7 +244,6 @@ def work(number):
 @pytest.fixture
 def celery(hub: Program, tmp_path: Path) -> Iterator[Callable[[int], None]]:
     """Sends a task to a real worker with two processes."""
-    pytest.importorskip("celery")
     (tmp_path / "queue").mkdir()
     (tmp_path / "tasks.py").write_text(CELERY)
     environment = {**os.environ, "HUB": hub.url, "QUEUE": str(tmp_path / "queue"), "PYTHONPATH": f"{tmp_path}:{ROOT}"}
