@@ -41,19 +41,19 @@ def httpx_sse(url: str, last_event_id: str) -> Iterator[Seen]:
     with httpx.Client(timeout=30, trust_env=False) as client:
         with connect_sse(client, "GET", url, headers=headers(last_event_id)) as source:
             for event in source.iter_sse():
-                yield Seen(event.event, event.data, event.id)
+                yield Seen(event.event or "message", event.data or "", event.id or "")
 
 
 def requests_sse(url: str, last_event_id: str) -> Iterator[Seen]:
     with RequestsEventSource(url, latest_event_id=last_event_id or None, timeout=30) as events:
         for event in events:
-            yield Seen(event.type, event.data, event.last_event_id or "")
+            yield Seen(event.type or "message", event.data or "", event.last_event_id or "")
 
 
 def sseclient_py(url: str, last_event_id: str) -> Iterator[Seen]:
     with requests.get(url, stream=True, headers=headers(last_event_id), timeout=30) as response:
         for event in SSEClient(response).events():
-            yield Seen(event.event, event.data, event.id)
+            yield Seen(event.event or "message", event.data or "", event.id or "")
 
 
 def launchdarkly(url: str, last_event_id: str) -> Iterator[Seen]:
