@@ -1,14 +1,21 @@
 """Client for Server-Sent Events on aiohttp: one module, to import or to copy.
 
-    async with SSEClient("http://127.0.0.1:8000") as client:
-        async for event in client.stream("main"):
+    async with SSEClient("http://127.0.0.1:8000") as client, client.stream("main") as stream:
+        async for event in stream:
             print(event.type, event.json())
+
+It is long, because it has to be one file. In its order:
 
 EventParser   bytes in, events out: WHATWG HTML 9.2.6 without I/O
 EventSource   one stream of any server, reconnecting for ever: the interface of `aiohttp_sse_client.client.EventSource`
-SSEClient     everything that a hub offers: streams, publishing exactly once, history
-SyncClient    the same for scripts and notebooks, without `await`: `SSEClient.sync(...)`
+Stream        channels of a hub, each event once
+SSEClient     everything that a hub offers: streams, publishing exactly once, lists, history
 merge         several streams as one
+SyncClient    `SSEClient` for scripts, Django and notebooks, without `await`: `SSEClient.sync(...)`
+Publisher     publishing from code that must not wait
+
+What is under way belongs to an object and not to the task or thread that waits: a cancelled wait loses nothing. An
+object may be left, used in one event loop after the other, and used in a process that was forked after it was made.
 
 Errors:
 
