@@ -18,11 +18,11 @@ __all__ = ["STATUSES", "main"]
 
 STATUSES = {
     0: "done",
-    1: "failed: nobody answers, a publish was refused, a check failed",
+    1: "failed: no server answers, a publish was refused, a check failed",
     2: "wrong use",
     124: "`--timeout` passed before `--count` events came",
     130: "ended by Ctrl-C",
-    141: "whoever read the output has gone (a broken pipe)",
+    141: "the reader of the output has closed it (a broken pipe)",
 }
 """Exit statuses, as the shell and timeout(1) have them."""
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import aiohttp
 import httpx
 import pytest
-import requests
 from aiohttp_sse_client.client import EventSource as AiohttpEventSource
 from httpx_sse import connect_sse
 from hubs import Server, serving
@@ -51,8 +50,8 @@ def requests_sse(url: str, last_event_id: str) -> Iterator[Seen]:
 
 
 def sseclient_py(url: str, last_event_id: str) -> Iterator[Seen]:
-    with requests.get(url, stream=True, headers=headers(last_event_id), timeout=30) as response:
-        for event in SSEClient(response).events():
+    with httpx.stream("GET", url, headers=headers(last_event_id), timeout=30, trust_env=False) as response:
+        for event in SSEClient(response.iter_bytes()).events():
             yield Seen(event.event or "message", event.data or "", event.id or "")
 
 
