@@ -174,6 +174,9 @@ _FORKED: weakref.WeakSet[Any] = weakref.WeakSet()
 """Objects whose method `forked` is called in a child process, before anything else runs there."""
 
 
+_INHERITED: list[object] = []
+
+
 def _after_fork() -> None:
     for each in list(_FORKED):
         each.forked()
@@ -186,9 +189,11 @@ if hasattr(os, "register_at_fork"):
 def _keep_for_ever(value: object) -> None:
     """Keep an inherited object from being finalized. A connection that a child process finalizes takes itself from the
     list of sockets that the kernel watches for its parent (epoll), and with TLS ends it: the parent hangs or breaks."""
-    import ctypes
+    _INHERITED.append(value)
+    with contextlib.suppress(ImportError, AttributeError):  # CPython empties this module at the end of the program, too
+        import ctypes
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
 def _tell(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

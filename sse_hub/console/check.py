@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .access import Access
-from .display import console, harmless
+from .display import address, console, harmless
 from .probes import PROBES, Finding, Probe, Status, watch_quiet_stream
 
 __all__ = ["check"]
@@ -29,7 +29,7 @@ async def check(access: Access, idle: float = 20.0) -> int:
     findings: list[Finding] = []
     async with access.client(idle_timeout=None) as client:
         probe = Probe(client, idle)
-        console.print(f"Checking {harmless(access.url)}", style="dim")
+        console.print(f"Checking {address(access.url)}", style="dim")
         quiet = asyncio.create_task(watch_quiet_stream(probe))
         try:
             for act in PROBES:

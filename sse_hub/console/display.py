@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from yarl import URL
 
 from sse_client import Channel, Event
 
-__all__ = ["STYLES", "as_json", "channel_table", "console", "event_line", "harmless", "stderr"]
+__all__ = ["STYLES", "address", "as_json", "channel_table", "console", "event_line", "harmless", "stderr"]
 
 STYLES = {
     "message": "bold",
@@ -36,6 +37,14 @@ def harmless(text: str) -> str:
     """Text whose control characters are shown, not obeyed: an event could otherwise repaint the terminal, or type
     into it."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)
+
+
+def address(url: str) -> str:
+    """A URL as it is shown: without user, password and query, which may be secrets."""
+    try:
+        return harmless(str(URL(url).with_user(None).with_query(None)))
+    except ValueError:
+        return "an address that is no URL"
 
 
 def event_line(event: Event, *, channel: bool = True) -> Text:

@@ -13,7 +13,7 @@ from sse_client import SSEClient, SSEError
 
 from . import check
 from .access import Access
-from .display import console, event_line, harmless
+from .display import address, console, event_line, harmless
 from .figures import follow_figures
 
 __all__ = ["run"]
@@ -82,7 +82,7 @@ def _menu(url: str) -> Panel:
         table.add_row(f"[bold cyan]{key}[/]", name)
     return Panel(
         table,
-        title=f"sse-hub at {harmless(url)}",
+        title=f"sse-hub at {address(url)}",
         title_align="left",
         border_style="cyan",
         expand=False,
