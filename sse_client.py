@@ -769,9 +769,9 @@ class _Line:
         self.loop = loop
         self._pid = os.getpid()
         _FORKED.add(self)
-        self.lock = (
-            asyncio.Lock()
-        )  # two tasks may wait for the same source: one of them goes on, the other one after it
+        # Two tasks may wait for the same source: one of them goes on, the other one after it.
+        self.lock = asyncio.Lock()
+        self.scopes: set[asyncio.Timeout] = set()  # of what is being waited for
         self.attempt: asyncio.Task[_Incoming | None] | None = None
         self.incoming: _Incoming | None = None
 
@@ -780,6 +780,9 @@ class _Line:
         self.attempt.add_done_callback(_noticed)
 
     def close(self) -> None:
+        for scope in self.scopes:
+            if not scope.expired():
+                scope.reschedule(0)
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.cancel()
@@ -887,7 +890,6 @@ class EventSource:
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
         self._error: SSEError | None = None  # for good, and not raised yet
         self._held: _Line | None = None
-        self._scopes: set[asyncio.Timeout] = set()  # of what is being waited for
 
     def __enter__(self) -> None:
         raise TypeError("an EventSource is entered by `async with`")
@@ -959,9 +961,6 @@ class EventSource:
         """Close the connection; an iteration that waits ends."""
         self._ready_state = READY_STATE_CLOSED
         self._due.clear()
-        for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(0)
         await self._release()
 
     def borrow(self, sessions: _Sessions) -> None:
@@ -1000,7 +999,7 @@ class EventSource:
             await self._receive(line, line.incoming)
         elif (pause := self._not_before - time.monotonic()) > 0:
             with contextlib.suppress(_Passing):
-                await self._within(None, asyncio.sleep(pause))
+                await self._within(line, None, asyncio.sleep(pause))
         else:
             await self._attempt(line)
 
@@ -1009,7 +1008,7 @@ class EventSource:
             line.begin(self._request().open(self._sessions))
         assert line.attempt is not None
         with contextlib.suppress(_Passing):
-            await self._within(None, asyncio.wait([line.attempt]))
+            await self._within(line, None, asyncio.wait([line.attempt]))
         attempt, line.attempt = line.attempt, None
         if attempt is None:
             return  # closed meanwhile
@@ -1019,6 +1018,8 @@ class EventSource:
             self._pause(passing)
         except SSEError as error:
             self._fail(error)
+        except asyncio.CancelledError:  # of the attempt, by someone who cancels all tasks, and not of this one
+            self._pause(_Passing("the attempt was cancelled"))
         else:
             await self._opened(line, incoming)
 
@@ -1066,7 +1067,7 @@ class EventSource:
     async def _receive(self, line: _Line, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them; when there is none to come, close the connection."""
         try:
-            self._events.extend(self._parser.feed(await self._some_of(incoming)))
+            self._events.extend(self._parser.feed(await self._some_of(line, incoming)))
         except EventTooLarge as error:
             self._fail(error)
         except _Passing as passing:
@@ -1081,7 +1082,7 @@ class EventSource:
             else:
                 self._last_event_id = self._parser.last_event_id
 
-    async def _some_of(self, incoming: _Incoming) -> bytes:
+    async def _some_of(self, line: _Line, incoming: _Incoming) -> bytes:
         """The next bytes.
 
         :raises _Passing: if there are no more, or if none comes for `idle_timeout`.
@@ -1091,7 +1092,7 @@ class EventSource:
             # The time goes on from one wait to the next: short waits would never notice a silence.
             self._quiet_since = self._quiet_since or time.monotonic()
             left = max(self._quiet_since + self._idle_timeout - time.monotonic(), 0)
-        data = await self._within(left, incoming.next())
+        data = await self._within(line, left, incoming.next())
         self._quiet_since = None
         return data
 
@@ -1125,19 +1126,19 @@ class EventSource:
         spread = min(grown, self._max_reconnection_time)
         return max(first, passing.wait) + random.uniform(0, spread if told is not None else max(spread - first, 0.0))
 
-    async def _within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        """Wait for something for so long, or until `close()`."""
+    async def _within(self, line: _Line, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Wait for something for so long, or until the line is closed."""
         scope = asyncio.timeout(seconds)
         try:
             async with scope:
-                self._scopes.add(scope)
+                line.scopes.add(scope)
                 return await awaitable
         except TimeoutError:
             if not scope.expired():  # one of aiohttp's own
                 raise
             raise _Passing(f"nothing came for {self._idle_timeout} s") from None
         finally:
-            self._scopes.discard(scope)
+            line.scopes.discard(scope)
 
     def _fail(self, error: SSEError) -> None:
         """End with an error, which is raised when the callback has been called."""
@@ -1430,7 +1431,8 @@ class SSEClient:
         """End all streams and close the connections."""
         for stream in list(self._streams):
             await stream.close()
-        await _cancelled(self._requests)
+        loop = asyncio.get_running_loop()
+        await _cancelled(task for task in self._requests if task.get_loop() is loop)
         await self._sessions.close()
 
     def stream(self, *channels: str, **options: Any) -> Stream:

@@ -149,6 +149,19 @@ async def test_a_client_is_used_in_two_event_loops_at_once(server: Server) -> No
         assert [event.data for event in (await client.history()).events] == ["here", "there"]
 
 
+async def test_a_client_that_is_closed_in_one_event_loop_ends_its_streams_in_another(server: Server) -> None:
+    client = SSEClient(server.url)
+
+    async def follow() -> object:
+        async with asyncio.timeout(PATIENCE):
+            return await anext(client.stream(), "ended")
+
+    following = asyncio.create_task(asyncio.to_thread(asyncio.run, follow()))
+    await server.until_subscribers(1)
+    await client.close()
+    assert await following == "ended"
+
+
 async def test_a_client_without_await_says_what_is_wrong_with_waiting_for_itself(server: Server) -> None:
     def use() -> None:
         with SSEClient.sync(server.url) as client:
