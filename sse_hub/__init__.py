@@ -6,6 +6,7 @@
     settings, auth, metrics, logs, limits, tasks, address, stdio
     core/       events, log, routing, groups, the hub: no I/O, no clock
     console/    the command line of the client; uses `sse_client` and nothing of the above
+    testing     a hub and assertions for the tests of programs that publish
 
 `sse_server.py`, beside this folder, puts them together. docs/architecture.md has the way of an event through them.
 """

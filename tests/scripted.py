@@ -53,6 +53,8 @@ class Scripted:
     def __init__(self, scripts: tuple[Script, ...]) -> None:
         self.url = ""
         self.requests: list[Request] = []
+        self.left = asyncio.Event()
+        """A client has left, or its answer has ended."""
         self._scripts = scripts
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,6 +68,7 @@ class Scripted:
             pass
         finally:
             writer.close()
+            self.left.set()
 
 
 async def _request(reader: asyncio.StreamReader) -> Request:

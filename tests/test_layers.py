@@ -17,7 +17,8 @@ LAYERS = [
     {"http"},
     {"program"},
 ]
-"""The lowest first. `console` stands apart: it uses the client library and nothing of the hub."""
+"""The lowest first. `console` and `testing` stand apart: they use the client library and the program like anybody
+else, and nothing that is inside the hub."""
 CORE_MAY_IMPORT = {
     *("__future__", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools"),
     *("json", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
@@ -51,7 +52,7 @@ def layer_of(module: str) -> int:
     return next(number for number, layer in enumerate(LAYERS) if top in layer)
 
 
-HUB = [path for path in MODULES if not name_of(path).startswith("console.")]
+HUB = [path for path in MODULES if not name_of(path).startswith("console.") and name_of(path) != "testing"]
 
 
 def test_there_are_modules_to_look_at() -> None:
@@ -88,7 +89,7 @@ def test_the_core_imports_nothing_that_could_do_io_or_tell_the_time(path: Path) 
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path not in HUB], ids=name_of)
-def test_the_clients_command_line_uses_nothing_of_the_hub(path: Path) -> None:
+def test_what_stands_apart_uses_nothing_inside_the_hub(path: Path) -> None:
     ours, _ = imports(path)
     assert all(module.startswith("console.") for module in ours)
 

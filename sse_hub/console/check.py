@@ -7,9 +7,8 @@ import asyncio
 from rich.table import Table
 from rich.text import Text
 
-from sse_client import SSEClient
-
-from .display import console, harmless
+from .access import Access
+from .display import address, console, harmless
 from .probes import PROBES, Finding, Probe, Status, watch_quiet_stream
 
 __all__ = ["check"]
@@ -22,31 +21,30 @@ _SIGNS = {
 }
 
 
-async def check(url: str, token: str | None, idle: float = 20.0) -> int:
+async def check(access: Access, idle: float = 20.0) -> int:
     """Try everything, print what was found; return 1 if something failed, else 0.
 
     :param idle: seconds for which a quiet stream is watched.
     """
     findings: list[Finding] = []
-    async with SSEClient(url, token=token, idle_timeout=None) as client:
-        probe = Probe(url.rstrip("/"), token, client, idle)
-        console.print(f"Checking {harmless(url)}", style="dim")
-        async with probe:
-            quiet = asyncio.create_task(watch_quiet_stream(probe))
-            try:
-                for act in PROBES:
-                    findings.append(await act(probe))
-                    _print(findings[-1])
-                    if findings[-1].fatal:
-                        break
-                else:
-                    if not quiet.done():
-                        console.print(f"  … watching a quiet stream for {idle:g} s", style="dim")
-                    findings.append(await quiet)
-                    _print(findings[-1])
-            finally:
-                quiet.cancel()
-                await asyncio.gather(quiet, return_exceptions=True)
+    async with access.client(idle_timeout=None) as client:
+        probe = Probe(client, idle)
+        console.print(f"Checking {address(access.url)}", style="dim")
+        quiet = asyncio.create_task(watch_quiet_stream(probe))
+        try:
+            for act in PROBES:
+                findings.append(await act(probe))
+                _print(findings[-1])
+                if findings[-1].fatal:
+                    break
+            else:
+                if not quiet.done():
+                    console.print(f"  … watching a quiet stream for {idle:g} s", style="dim")
+                findings.append(await quiet)
+                _print(findings[-1])
+        finally:
+            quiet.cancel()
+            await asyncio.gather(quiet, return_exceptions=True)
     _advise(findings)
     return 1 if any(finding.status is Status.FAILED for finding in findings) else 0
 

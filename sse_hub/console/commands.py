@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from sse_hub import __version__
 
 from . import check as checking
 from . import menu
+from .access import Access, tls
 from .cursor import CursorFile
 from .display import as_json, channel_table, console, event_line, harmless, stderr
 from .figures import follow_figures
@@ -46,24 +48,42 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
 @click.version_option(__version__, prog_name="sse-client", message="%(prog)s %(version)s")
 @click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="Where the hub is (SSE_URL).")
 @click.option("--token", envvar="SSE_TOKEN", help="Bearer token; better the variable SSE_TOKEN.")
+@click.option(
+    "--proxy", metavar="URL", help="An HTTP proxy; by default HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which."
+)
+@click.option(
+    "--cacert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificates (PEM) of the authorities to trust; by default SSL_CERT_FILE, or those of the system.",
+)
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option("--auto", is_flag=True, help="Check the hub, as the command check does.")
 @click.pass_context
-def cli(context: click.Context, url: str, token: str | None, auto: bool) -> int:
+def cli(
+    context: click.Context,
+    url: str,
+    token: str | None,
+    proxy: str | None,
+    cacert: Path | None,
+    insecure: bool,
+    auto: bool,
+) -> int:
     """Follow and publish events of an SSE hub. Without a command, a terminal gets a menu."""
-    context.obj = (url, token)
+    access = context.obj = Access(url, token, tls(cacert, insecure) | ({"proxy": proxy} if proxy else {}))
     if auto:
-        return _run(checking.check(url, token))
+        return _run(checking.check(access))
     if context.invoked_subcommand is None:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            menu.run(url, token)
+            menu.run(access)
         else:
             click.echo(context.get_help())
     return 0
 
 
 def _client(context: click.Context) -> SSEClient:
-    url, token = context.obj
-    return SSEClient(url, token=token)
+    access: Access = context.obj
+    return access.client()
 
 
 @cli.command()
@@ -291,7 +311,7 @@ def run(
 @click.pass_context
 def check(context: click.Context, url: str | None, idle: float) -> int:
     """Check a hub and what stands between: buffering, compression, timeouts, CORS, resuming."""
-    given, token = context.obj
+    access: Access = replace(context.obj, url=url or context.obj.url)
     with suppress(asyncio.CancelledError):
-        return _run(checking.check(url or given, token, idle))
+        return _run(checking.check(access, idle))
     return 130

@@ -1,17 +1,22 @@
-"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set."""
+"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set.
+
+Where standard output is not Unicode (ASCII, cp1252), `main` has it show other signs as escapes; JSON has its own.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from yarl import URL
 
 from sse_client import Channel, Event
 
-__all__ = ["STYLES", "as_json", "channel_table", "console", "event_line", "harmless", "stderr"]
+__all__ = ["STYLES", "address", "as_json", "channel_table", "console", "event_line", "harmless", "stderr"]
 
 STYLES = {
     "message": "bold",
@@ -34,6 +39,14 @@ def harmless(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)
 
 
+def address(url: str) -> str:
+    """A URL as it is shown: without user, password and query, which may be secrets."""
+    try:
+        return harmless(str(URL(url).with_user(None).with_query(None)))
+    except ValueError:
+        return "an address that is no URL"
+
+
 def event_line(event: Event, *, channel: bool = True) -> Text:
     """An event for a person."""
     moment = event.timestamp.astimezone().strftime("%H:%M:%S") if event.timestamp else "        "
@@ -54,7 +67,7 @@ def as_json(event: Event) -> str:
             "data": event.data,
             "timestamp": event.timestamp.isoformat() if event.timestamp else None,
         },
-        ensure_ascii=False,
+        ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
     )
 
 

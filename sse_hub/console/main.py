@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,18 +12,39 @@ import click
 from sse_client import SSEError
 
 from .commands import cli
+from .display import harmless
 
 __all__ = ["STATUSES", "main"]
 
 STATUSES = {
     0: "done",
-    1: "failed: nobody answers, a publish was refused, a check failed",
+    1: "failed: no server answers, a publish was refused, a check failed",
     2: "wrong use",
     124: "`--timeout` passed before `--count` events came",
     130: "ended by Ctrl-C",
-    141: "whoever read the output has gone (a broken pipe)",
+    141: "the reader of the output has closed it (a broken pipe)",
 }
 """Exit statuses, as the shell and timeout(1) have them."""
+
+
+def understood(argument: str) -> str:
+    """An argument of the command line as it was typed: UTF-8, although the locale is another one.
+
+    :raises click.UsageError: if it is neither.
+    """
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # Python keeps bytes that the locale does not have as lone surrogates
+        try:
+            return os.fsencode(argument).decode()
+        except UnicodeError:
+            raise click.UsageError(f"{argument!a} is not UTF-8") from None
+    return argument
+
+
+def one_line(text: str) -> str:
+    """A message as one line in which nothing is obeyed by the terminal: servers have a part in it."""
+    return harmless(" ".join(text.split()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,15 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="sse-client: %(message)s")
     try:
-        # Where there is no terminal, a pipe should see each event as it comes.
-        getattr(sys.stdout, "reconfigure", lambda **_: None)(line_buffering=True)
-        status = cli.main(list(sys.argv[1:] if arguments is None else arguments), "sse-client", standalone_mode=False)
+        # Where there is no terminal, a pipe should see each event as it comes. A sign that the encoding does not have
+        # is shown as an escape: an event must not end the program.
+        for stream in (sys.stdout, sys.stderr):
+            getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True, errors="backslashreplace")
+        given = [understood(each) for each in (sys.argv[1:] if arguments is None else arguments)]
+        status = cli.main(given, "sse-client", standalone_mode=False)
     except click.ClickException as error:
-        print(f"sse-client: {error.format_message()}", file=sys.stderr)
+        print(f"sse-client: {one_line(error.format_message())}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 130
     except (SSEError, OSError) as error:
-        print(f"sse-client: {error}", file=sys.stderr)
+        print(f"sse-client: {one_line(str(error))}", file=sys.stderr)
         return 1
+    except ValueError as error:  # a name or a text that cannot be published
+        print(f"sse-client: {one_line(str(error))}", file=sys.stderr)
+        return 2
     return status if isinstance(status, int) else 0

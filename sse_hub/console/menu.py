@@ -12,7 +12,8 @@ from rich.table import Table
 from sse_client import SSEClient, SSEError
 
 from . import check
-from .display import console, event_line, harmless
+from .access import Access
+from .display import address, console, event_line, harmless
 from .figures import follow_figures
 
 __all__ = ["run"]
@@ -56,10 +57,10 @@ _ACTIONS: dict[str, tuple[str, Action | None]] = {
 }
 
 
-def run(url: str, token: str | None) -> None:
+def run(access: Access) -> None:
     """Show the menu until it is left: by q, Ctrl-C or the end of input."""
     while True:
-        console.print(_menu(url))
+        console.print(_menu(access.url))
         try:
             choice = Prompt.ask("Your choice", console=console, choices=list(_ACTIONS), show_choices=False)
         except (KeyboardInterrupt, EOFError):
@@ -68,7 +69,7 @@ def run(url: str, token: str | None) -> None:
         if choice == "q":
             return
         try:
-            asyncio.run(_act(choice, url, token))
+            asyncio.run(_act(choice, access))
         except (KeyboardInterrupt, EOFError):
             console.print()
         except (SSEError, OSError) as error:
@@ -81,7 +82,7 @@ def _menu(url: str) -> Panel:
         table.add_row(f"[bold cyan]{key}[/]", name)
     return Panel(
         table,
-        title=f"sse-hub at {harmless(url)}",
+        title=f"sse-hub at {address(url)}",
         title_align="left",
         border_style="cyan",
         expand=False,
@@ -89,10 +90,10 @@ def _menu(url: str) -> Panel:
     )
 
 
-async def _act(choice: str, url: str, token: str | None) -> None:
+async def _act(choice: str, access: Access) -> None:
     act = _ACTIONS[choice][1]
     if act is None:
-        await check.check(url, token)
+        await check.check(access)
         return
-    async with SSEClient(url, token=token) as client:
+    async with access.client() as client:
         await act(client)

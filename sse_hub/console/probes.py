@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Self
 
 import aiohttp
 
@@ -83,20 +82,10 @@ class Probe:
     :param idle: seconds for which a quiet stream is watched.
     """
 
-    def __init__(self, url: str, token: str | None, client: SSEClient, idle: float) -> None:
-        self.url = url
+    def __init__(self, client: SSEClient, idle: float) -> None:
         self.client = client
         self.idle = idle
         self.channel = f"check-{uuid.uuid4().hex[:12]}"
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-
-    async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE)
-        self.session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, auto_decompress=True)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.session.close()
 
     @asynccontextmanager
     async def stream(self, path: str, **headers: str) -> AsyncIterator[RawStream]:
@@ -106,8 +95,8 @@ class Probe:
         """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with asyncio.timeout(_PATIENCE):
-            response = await self.session.get(
-                self.url + path, headers={"Accept": "text/event-stream", "Accept-Encoding": "identity", **named}
+            response = await self.client.request(
+                "GET", path, headers={"Accept": "text/event-stream", "Accept-Encoding": "identity", **named}
             )
         async with response:
             yield RawStream(response)
@@ -128,7 +117,7 @@ async def health(probe: Probe) -> Finding:
     began = time.monotonic()
     name = "health"
     try:
-        async with asyncio.timeout(_PATIENCE), probe.session.get(probe.url + "/health") as response:
+        async with asyncio.timeout(_PATIENCE), await probe.client.request("GET", "/health") as response:
             took = time.monotonic() - began
             if response.status == 404:
                 return Finding(name, Status.WARNING, "there is no /health: this may be another server", took)
@@ -295,7 +284,7 @@ async def cors(probe: Probe) -> Finding:
     }
     try:
         async with asyncio.timeout(_PATIENCE):
-            async with probe.session.options(probe.url + "/api/broadcast", headers=asked) as response:
+            async with await probe.client.request("OPTIONS", "/api/broadcast", headers=asked) as response:
                 allowed = response.headers.get("Access-Control-Allow-Origin")
                 status = response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:

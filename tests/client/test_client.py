@@ -165,7 +165,7 @@ async def test_a_full_server_is_waited_for(caplog: pytest.LogCaptureFixture) -> 
 
 
 async def test_a_request_that_the_hub_will_never_fulfil_is_an_error(client: SSEClient) -> None:
-    with pytest.raises(Refused, match="not an event name"):
+    with pytest.raises(Refused, match="is not an event name"):
         await take(client.stream(events=["\x7f"]), 1)
 
 

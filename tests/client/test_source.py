@@ -360,7 +360,7 @@ async def test_the_request_says_what_it_accepts_and_wants_no_cache() -> None:
     async with scripted(stream()) as server, source(server.url):
         pass
     headers = server.requests[0].headers
-    assert (headers["accept"], headers["cache-control"]) == ("text/event-stream", "no-store")
+    assert (headers["accept"], headers["cache-control"]) == ("text/event-stream", "no-cache")
     assert "last-event-id" not in headers
 
 

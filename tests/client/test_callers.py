@@ -1,0 +1,255 @@
+"""The caller's functions: in whose thread they are called, and what happens when they raise."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hubs import Server
+from programs import ROOT, Program, Start
+from scripted import held, scripted, status, stream
+
+from sse_client import Event, EventSource, NotAcknowledged, SSEClient, SSEError, SyncClient
+
+LOSS = 'event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n'
+
+
+@pytest.fixture
+def hub(program: Start) -> Program:
+    return program("--no-demo")
+
+
+@pytest.fixture
+def client(hub: Program) -> Iterator[SyncClient]:
+    with SSEClient.sync(hub.url) as client:
+        yield client
+
+
+def data(client: SyncClient, channel: str) -> list[str]:
+    return [event.data for event in client.history(channel, limit=1000).events]
+
+
+# In whose thread
+
+
+def test_items_are_drawn_and_callbacks_called_in_the_callers_thread(client: SyncClient) -> None:
+    threads: set[threading.Thread] = set()
+
+    def note(*_: object) -> None:
+        threads.add(threading.current_thread())
+
+    def items() -> Iterator[str]:
+        for number in range(1200):
+            note()
+            yield str(number)
+
+    assert client.publish_many(items(), channel="c", on_batch=note) == 1200
+    callbacks: dict[str, Any] = dict.fromkeys(("on_open", "on_message", "on_notice", "on_lost"), note)
+    with client.stream("c", last_event_id="1-0", **callbacks) as events:
+        next(events)
+    assert threads == {threading.current_thread()}
+    assert data(client, "c") == [str(number) for number in range(200, 1200)]
+
+
+def test_a_token_function_is_called_in_the_callers_thread(hub: Program) -> None:
+    threads = []
+
+    def token() -> str:
+        threads.append(threading.current_thread())
+        return "a"
+
+    with SSEClient.sync(hub.url, token=token) as client:
+        client.publish("a")
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_a_cursor_of_sqlite_can_be_published(client: SyncClient) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute('CREATE TABLE t AS SELECT value FROM json_each(\'["a","b","c"]\')')
+    assert client.publish_many((row[0] for row in database.execute("SELECT value FROM t")), channel="c") == 3
+    database.close()
+    assert data(client, "c") == ["a", "b", "c"]
+
+
+def test_an_iterable_that_waits_holds_up_nothing_else(client: SyncClient) -> None:
+    published = threading.Event()
+
+    def items() -> Iterator[str]:
+        yield "first"
+        assert published.wait(30)
+        yield "last"
+
+    publishing = threading.Thread(target=client.publish_many, args=(items(),), kwargs={"channel": "c"})
+    publishing.start()
+    with client.stream("c", replay=1) as events:
+        assert next(events).data == "first"
+        client.publish("between", channel="c")
+        published.set()
+        assert [next(events).data, next(events).data] == ["between", "last"]
+    publishing.join()
+
+
+def test_an_error_of_an_iterable_comes_through_after_what_it_gave(client: SyncClient) -> None:
+    def items() -> Iterator[str]:
+        yield "a"
+        raise LookupError("the source is broken")
+
+    with pytest.raises(LookupError, match="the source is broken"):
+        client.publish_many(items(), channel="c")
+    assert data(client, "c") == ["a"]
+
+
+DJANGO = """
+import django
+from django.conf import settings
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+)
+django.setup()
+from django.core.management import call_command
+from django.contrib.auth.models import Group
+call_command("migrate", verbosity=0)
+for name in ("a", "b", "c"):
+    Group.objects.create(name=name)
+
+from sse_client import SSEClient
+seen = []
+with SSEClient.sync(URL) as client:
+    rows = Group.objects.order_by("name").values("name")
+    client.publish_many(rows, channel="c", on_batch=lambda batch: seen.append(Group.objects.count()))
+    note = lambda: seen.append(Group.objects.first().name)
+    with client.stream("c", replay=3, on_open=note) as events:
+        seen.extend(next(events).json()["name"] for _ in range(3))
+print(seen)
+"""
+
+
+def test_djangos_models_can_be_published_and_used_in_callbacks(hub: Program) -> None:
+    command = [sys.executable, "-c", f"URL = {hub.url!r}\n{DJANGO}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.stdout, run.stderr) == ("[3, 'a', 'a', 'b', 'c']\n", "")
+
+
+# When they raise
+
+
+@pytest.mark.parametrize("error", [LookupError, OSError, SSEError, TimeoutError])
+@pytest.mark.parametrize("callback", ["on_open", "on_message", "on_error"])
+async def test_an_error_of_a_callback_reaches_the_caller_and_leaves_the_source_usable(
+    callback: str, error: type[Exception]
+) -> None:
+    raised: list[type[Exception]] = []
+
+    def fail(*_: object) -> None:
+        if not raised:
+            raised.append(error)
+            raise error("mine")
+
+    scripts = stream("data: a\n\n"), held("data: b\n\n")
+    async with scripted(*scripts) as server:
+        events = EventSource(server.url, reconnection_time=0.01, **{callback: fail})  # type: ignore[arg-type]
+        received: list[str] = []
+        errors: list[str] = []
+        while "b" not in received:
+            try:
+                received.append((await anext(events)).data)
+            except error as caught:
+                errors.append(str(caught))
+        await events.close()
+    assert errors == ["mine"]
+    assert received == (["b"] if callback == "on_message" else ["a", "b"])
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("callback", ["on_lost", "on_notice"])
+async def test_an_error_of_a_hubs_callback_reaches_the_caller_and_leaves_the_stream_usable(callback: str) -> None:
+    def fail(_: object) -> None:
+        raise LookupError("mine")
+
+    value = '{"id":"5-0","channel":"main","event":"message","data":"a","timestamp":"2026-11-24T12:00:00Z"}'
+    async with scripted(held(f"{LOSS}id: 5-0\ndata: {value}\n\n")) as server, SSEClient(server.url) as client:
+        async with client.stream(**{callback: fail}) as events:
+            with pytest.raises(LookupError, match="mine"):
+                await anext(events)
+            assert (await anext(events)).data == "a"
+
+
+async def test_an_error_of_on_batch_reaches_the_caller(server: Server) -> None:
+    def fail(_: object) -> None:
+        raise OSError("mine")
+
+    async with SSEClient(server.url) as client:
+        with pytest.raises(OSError, match="mine"):
+            await client.publish_many(["a"], on_batch=fail)
+
+
+def failing(*errors: Exception) -> Any:
+    """A function that gives a token after it has raised these errors."""
+    left = list(errors)
+
+    def token() -> str:
+        if left:
+            raise left.pop(0)
+        return "a"
+
+    return token
+
+
+ERRORS = [LookupError("away"), OSError("away"), SSEError("away"), TypeError("away")]
+
+
+async def test_a_token_function_that_fails_is_a_passing_fault_of_a_stream(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    await server.hub.publish("a")
+    async with SSEClient(server.url, token=failing(*ERRORS)) as client:
+        options: dict[str, Any] = {"reconnection_time": 0.01, "max_reconnection_time": 0.01}
+        async with client.stream(replay=1, **options) as events:
+            assert (await anext(events)).data == "a"
+    assert caplog.text.count("away") == len(ERRORS)
+
+
+async def test_a_token_function_that_fails_is_a_passing_fault_of_a_publish(server: Server) -> None:
+    async with SSEClient(server.url, token=failing(*ERRORS)) as client:
+        assert (await client.publish("a")).channel == "main"
+
+
+async def test_a_token_function_that_always_fails_is_named_when_the_deadline_has_passed(server: Server) -> None:
+    async with SSEClient(server.url, token=failing(*[LookupError("away")] * 99)) as client:
+        with pytest.raises(NotAcknowledged, match="LookupError: away"):
+            await client.publish("a", deadline=0.3)
+        with pytest.raises(SSEError, match="LookupError: away"):
+            await client.channels()
+
+
+@pytest.mark.parametrize("token", ["a\nb", "", 7, "ü\x01"])
+async def test_a_token_that_no_header_can_have_is_a_passing_fault_without_the_token(token: Any) -> None:
+    tokens = iter([token, "right", "right", "right"])
+    async with scripted(held("data: a\n\n")) as server:
+        headers = {"reconnection_time": 0.01}
+        async with SSEClient(server.url, token=lambda: next(tokens)) as client, client.stream(**headers):
+            pass
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer right"]
+
+
+@pytest.mark.parametrize("token", ["a\nb", "", "a\x00"])
+def test_a_constant_token_that_no_header_can_have_is_an_error_at_once(token: str) -> None:
+    with pytest.raises(ValueError, match="token") as caught:
+        SSEClient(token=token)
+    assert repr(token) not in str(caught.value)
+
+
+async def test_a_callback_may_close_its_stream() -> None:
+    async with scripted(stream("data: a\n\n"), status(503)) as server:
+        events: list[EventSource] = []
+        async with EventSource(server.url, on_error=lambda: events[0].close()) as source:
+            events.append(source)
+            received: list[Event] = [event async for event in source]
+    assert [event.data for event in received] == ["a"]

@@ -1,0 +1,196 @@
+"""A wait that is cancelled: the pause, the attempt, the connection and what has come belong to the object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from types import FrameType
+
+import pytest
+from eventually import PATIENCE, eventually
+from hubs import Server
+from programs import Program, Start
+from scripted import HEAD, Connection, Script, held, scripted, status
+
+from sse_client import Event, EventSource, Lost, SSEClient, merge
+
+BUSY = status(503, "Retry-After: 60\r\n")
+SOON = 0.03
+PATIENT = 20
+"""How often a wait of `SOON` is tried."""
+
+
+async def impatiently(events: AsyncIterator[Event]) -> Event | None:
+    """The next event if it comes at once."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SOON):
+            return await anext(events)
+    return None
+
+
+async def data_of_next(events: AsyncIterator[Event]) -> str:
+    """The data of the next event, waited for in short waits."""
+    event = await eventually(lambda: impatiently(events))
+    assert event is not None
+    return event.data
+
+
+def after(seconds: float, then: str) -> Script:
+    """An event stream whose head comes late."""
+
+    async def script(connection: Connection) -> None:
+        await asyncio.sleep(seconds)
+        await connection.send(HEAD + then)
+        await connection.gone()
+
+    return script
+
+
+async def test_a_cancelled_wait_does_not_shorten_the_pause_before_the_next_attempt() -> None:
+    async with scripted(BUSY, BUSY) as server, SSEClient(server.url) as client:
+        for events in (EventSource(server.url), client.stream()):
+            for _ in range(PATIENT):
+                assert await impatiently(events) is None
+            await events.close()
+    assert len(server.requests) == 2
+
+
+async def test_a_cancelled_wait_does_not_throw_the_attempt_away() -> None:
+    async with scripted(after(5 * SOON, "data: a\n\n")) as server, contextlib.aclosing(Closing(server.url)) as closing:
+        assert await data_of_next(closing.events) == "a"
+    assert len(server.requests) == 1
+
+
+class Closing:
+    """A source that `contextlib.aclosing` closes, without waiting until it is open."""
+
+    def __init__(self, url: str) -> None:
+        self.events = EventSource(url)
+
+    async def aclose(self) -> None:
+        await self.events.close()
+
+
+async def test_silence_is_noticed_through_many_short_waits() -> None:
+    async with scripted(held("data: a\n\n"), held("data: b\n\n")) as server:
+        async with EventSource(server.url, idle_timeout=5 * SOON, reconnection_time=0) as events:
+            assert (await anext(events)).data == "a"
+            assert await data_of_next(events) == "b"
+
+
+async def test_an_event_whose_callback_was_cancelled_comes_again() -> None:
+    asked = 0
+
+    async def slow_at_first(event: Event) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(PATIENCE)
+
+    async with scripted(held("id: 1\ndata: a\n\nid: 2\ndata: b\n\n")) as server:
+        async with EventSource(server.url, on_message=slow_at_first) as events:
+            assert await impatiently(events) is None
+            assert events.last_event_id == ""
+            assert [(await anext(events)).data, (await anext(events)).data] == ["a", "b"]
+    assert asked == 3
+
+
+async def test_a_loss_whose_callback_was_cancelled_is_reported_again() -> None:
+    losses: list[Lost] = []
+
+    async def slow_at_first(lost: Lost) -> None:
+        losses.append(lost)
+        if len(losses) == 1:
+            await asyncio.sleep(PATIENCE)
+
+    async with scripted(held('event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n')) as server:
+        async with SSEClient(server.url) as client, client.stream(on_lost=slow_at_first) as events:
+            for _ in range(3):
+                assert await impatiently(events) is None
+    assert losses == [Lost("1-0", "5-0")] * 2
+
+
+async def test_a_cancelled_publish_does_not_shorten_the_pause_of_the_next() -> None:
+    async with scripted(BUSY) as server, SSEClient(server.url) as client:
+        for _ in range(PATIENT):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await client.publish("a")
+    assert len(server.requests) == 1
+
+
+async def test_a_cancelled_publish_leaves_its_request_to_end_well() -> None:
+    ended = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        leaving = asyncio.create_task(connection.gone())
+        await asyncio.sleep(5 * SOON)
+        assert not leaving.done()
+        leaving.cancel()
+        ended.set()
+
+    async with scripted(script) as server, SSEClient(server.url) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON):
+                await client.publish("a")
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+
+
+async def test_publishes_that_fail_at_once_pause_together() -> None:
+    answer = status(200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"c","event":"t","subscribers":0}')
+    async with scripted(*[status(503)] * 30, *[answer] * 30) as server, SSEClient(server.url) as client:
+        async with asyncio.timeout(PATIENCE):
+            published = await asyncio.gather(*(client.publish("a") for _ in range(30)))
+    assert {each.id for each in published} == {"1-0"}
+
+
+async def test_a_cancelled_wait_for_merged_streams_loses_nothing(server: Server) -> None:
+    async with SSEClient(server.url) as client, merge(client.stream("a"), client.stream("b")) as events:
+        assert await impatiently(events) is None
+        await server.until_subscribers(2)
+        for number in range(20):
+            await server.hub.publish(str(number), channel="ab"[number % 2])
+        received: list[str] = []
+        while len(received) < 20:
+            if (event := await impatiently(events)) is not None:
+                received.append(event.data)
+    assert sorted(received, key=int) == [str(number) for number in range(20)]
+
+
+@contextlib.contextmanager
+def interrupted(seconds: float) -> Iterator[None]:
+    """Raise an exception in the main thread after this time, as Ctrl-C does, while it waits for an event."""
+
+    def interrupt(_: object, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_name == "wait":
+            raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupted_wait_without_await_loses_nothing(program: Start) -> None:
+    hub: Program = program("--no-demo")
+    with SSEClient.sync(hub.url) as client, client.stream("c") as events:
+        with interrupted(SOON):
+            next(events)
+        publishing = threading.Thread(target=lambda: [client.publish(n, channel="c") for n in range(100)])
+        publishing.start()
+        received: list[int] = []
+        while len(received) < 100:
+            with interrupted(0.005):
+                while len(received) < 100:
+                    received.append(next(events).json())
+        publishing.join()
+    assert received == list(range(100))

@@ -1,0 +1,181 @@
+"""Processes that are forked, and event loops that come one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from eventually import PATIENCE
+from hubs import Server
+from programs import Program, Start
+
+from sse_client import NotAcknowledged, SSEClient, SyncClient
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+@pytest.fixture
+def hub(program: Start) -> Program:
+    return program("--no-demo")
+
+
+def in_a_child(act: Callable[[], object]) -> int:
+    """Run it in a forked process; its exit status, or the signal that ended it as a negative number."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        signal.alarm(int(PATIENCE))
+        with contextlib.suppress(BaseException):
+            act()
+            status = 0
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def client(hub: Program) -> Iterator[SyncClient]:
+    """A client whose thread and connection are there before anything is forked."""
+    with SSEClient.sync(hub.url) as client:
+        client.publish("before", channel="c")
+        yield client
+
+
+def data(client: SyncClient) -> list[str]:
+    return [event.data for event in client.history("c", limit=1000).events]
+
+
+def test_a_client_of_the_parent_publishes_in_a_child(client: SyncClient) -> None:
+    assert in_a_child(lambda: client.publish("in the child", channel="c", deadline=10)) == 0
+    client.publish("after", channel="c")
+    assert data(client) == ["before", "in the child", "after"]
+
+
+def test_a_stream_of_the_parent_goes_on_in_both_from_where_it_was(client: SyncClient) -> None:
+    def the_rest() -> None:
+        assert [next(events).data for _ in range(2)] == ["b", "c"]
+
+    client.publish_many(["a", "b"], channel="c")
+    with client.stream("c", replay=2) as events:
+        assert next(events).data == "a"
+        children = [threading.Thread(target=lambda: statuses.append(in_a_child(the_rest))) for _ in range(2)]
+        statuses: list[int] = []
+        for child in children:
+            child.start()
+        client.publish("c", channel="c")
+        the_rest()
+        for child in children:
+            child.join()
+        client.publish("d", channel="c")
+        assert next(events).data == "d"
+    assert statuses == [0, 0]
+
+
+def test_what_a_child_finalizes_does_not_disturb_its_parent(client: SyncClient) -> None:
+    def leave() -> None:
+        nonlocal client
+        del client
+
+    client.publish("a", channel="c")
+    with client.stream("c", replay=1) as events:
+        next(events)
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=leave)
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert in_a_child(lambda: finalize(events)) == 0
+        client.publish("b", channel="c")
+        assert next(events).data == "b"
+
+
+def finalize(stream: object) -> None:
+    """Forget everything that an object holds."""
+    vars(stream).clear()
+    gc.collect()
+
+
+def test_a_deadline_bounds_a_publish_in_a_child(hub: Program) -> None:
+    with SSEClient.sync(hub.url) as client:
+        client.publish("a")
+        hub.process.kill()
+        hub.process.wait()
+
+        def publish() -> None:
+            with pytest.raises(NotAcknowledged):
+                client.publish("b", deadline=0.5)
+
+        assert in_a_child(publish) == 0
+
+
+def test_ten_children_at_once_publish_each_event_once(client: SyncClient) -> None:
+    def publish() -> None:
+        for number in range(10):
+            client.publish(f"{os.getpid()} {number}", channel="c")
+
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=publish) for _ in range(10)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    published = data(client)[1:]
+    assert len(published) == len(set(published)) == 100
+
+
+def test_a_client_is_used_in_one_event_loop_after_the_other(hub: Program) -> None:
+    client = SSEClient(hub.url)
+    for text in "ab":
+        asyncio.run(client.publish(text, channel="c"))
+    stream = client.stream("c", replay=2)
+    assert [asyncio.run(_next(stream)) for _ in range(2)] == ["a", "b"]
+    asyncio.run(client.close())
+
+
+async def _next(stream: object) -> str:
+    return (await anext(stream)).data  # type: ignore[call-overload, no-any-return]
+
+
+async def test_a_client_is_used_in_two_event_loops_at_once(server: Server) -> None:
+    async with SSEClient(server.url) as client:
+        await client.publish("here")
+        await asyncio.to_thread(asyncio.run, client.publish("there"))
+        assert [event.data for event in (await client.history()).events] == ["here", "there"]
+
+
+async def test_a_client_that_is_closed_in_one_event_loop_ends_its_streams_in_another(server: Server) -> None:
+    client = SSEClient(server.url)
+
+    async def follow() -> object:
+        async with asyncio.timeout(PATIENCE):
+            return await anext(client.stream(), "ended")
+
+    following = asyncio.create_task(asyncio.to_thread(asyncio.run, follow()))
+    await server.until_subscribers(1)
+    await client.close()
+    assert await following == "ended"
+
+
+async def test_a_client_without_await_says_what_is_wrong_with_waiting_for_itself(server: Server) -> None:
+    def use() -> None:
+        with SSEClient.sync(server.url) as client:
+
+            async def in_its_own_loop() -> None:
+                client.health()
+
+            client.wait(in_its_own_loop)
+
+    with pytest.raises(RuntimeError, match="use its `client`"):
+        await asyncio.to_thread(use)
+
+
+def test_a_client_that_was_made_before_its_first_use_has_no_thread_yet() -> None:
+    before = threading.active_count()
+    SSEClient.sync("http://127.0.0.1:9")
+    assert threading.active_count() == before
