@@ -278,7 +278,7 @@ export class Streams {
    */
   #divide(stream) {
     const topics = [...stream.topics];
-    this.#most = Math.ceil(topics.length / 2);
+    this.#most = Math.min(this.#most, Math.ceil(topics.length / 2));
     const changed = new Set([stream]);
     for (const topic of topics.slice(this.#most)) {
       const fresh = stream.fresh.delete(topic);
