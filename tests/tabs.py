@@ -12,9 +12,8 @@ LIVE = 'states.at(-1)?.name === "live"'
 _CONNECT = """
 async ([base, channels, options, from, token]) => {
   const { connect } = await import("/web/client/sse.js");
-  const { promise: never } = Promise.withResolvers();
-  const tokens = { string: token && (() => token), never: () => never, fails: () => Promise.reject(new Error("no token")) };
-  window.hub = connect(base, token ? { ...options, token: tokens[token] ?? tokens.string } : options);
+  const tokens = { never: () => new Promise(() => {}), fails: () => Promise.reject(new Error("no token")) };
+  window.hub = connect(base, token ? { ...options, token: tokens[token] ?? (() => token) } : options);
   for (const name of ["got", "states", "losses", "ends", "problems"]) window[name] = [];
   window.listener = {
     event: (event) => got.push(event.data), state: (state) => states.push(state), lost: (loss) => losses.push(loss),
@@ -59,7 +58,7 @@ async def follow_more(page: Page, name: str, *channels: str, **start: Any) -> No
 
 async def reached(page: Page, state: str) -> Any:
     """Wait until the following has this state; the state."""
-    found = await page.wait_for_function('name => states.find((each) => each.name === name)', arg=state)
+    found = await page.wait_for_function("name => states.find((each) => each.name === name)", arg=state)
     return await found.json_value()
 
 

@@ -15,12 +15,12 @@ _SIGN_IN = 'token => fetch("/api/session", { method: "POST", headers: { Authoriz
 _SIGN_OUT = '() => fetch("/api/session", { method: "DELETE" })'
 
 
-def anna(**options: float) -> str:
-    return mint(["users.anna", "all"], sub="anna", **options)
+def anna(lasts: float = 3600) -> str:
+    return mint(["users.anna", "all"], sub="anna", lasts=lasts)
 
 
-def bob(**options: float) -> str:
-    return mint(["users.bob", "all"], sub="bob", **options)
+def bob() -> str:
+    return mint(["users.bob", "all"], sub="bob")
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ import { useChannel } from "sse-hub-client/react";
 
 const hub: Hub = connect("http://127.0.0.1/", { token: async () => "t", identity: "anna" });
 const seen: HubEvent[] = [];
-const following = hub.follow("main", { event: (event) => seen.push(event), state: ({ name }: State) => name }, { replay: "latest" });
+const listener = { event: (event: HubEvent) => seen.push(event), state: ({ name }: State) => name };
+const following = hub.follow("main", listener, { replay: "latest" });
 const last: string | null = following.last;
 const pings: number[] = hub.streams.map(({ pings }) => pings);
 export function View() {

@@ -86,6 +86,8 @@ test("a tab that comes back takes part again", async (t) => {
 test("a leader that says nothing is replaced, and steps down when it is there again", async (t) => {
   const hub = await TestHub.run(t);
   const all = await tabs(t, hub, 2);
+  hub.publish("before");
+  await until(() => all.every(({ got }) => got.length === 1));
   const leader = leaderOf(all);
   const [other] = all.filter((tab) => tab !== leader);
   // As a tab that hangs: it neither hears nor speaks, and keeps its lock.
