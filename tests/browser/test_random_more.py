@@ -97,7 +97,7 @@ def numbers(got: list[str], channel: str) -> list[int]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [3,4,5,6,7,8])
+@pytest.mark.parametrize("seed", [3, 4, 5, 6, 7, 8])
 async def test_each_tab_has_each_event_once_and_in_order_or_knows_of_the_loss(
     context: BrowserContext, program: Start, unused_tcp_port: int, sqlite_store: str, seed: int
 ) -> None:
