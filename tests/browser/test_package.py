@@ -139,6 +139,13 @@ def test_the_package_has_the_version_and_the_licence_of_the_hub() -> None:
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
+@pytest.mark.parametrize("path", sorted(CLIENT.glob("*.*s")), ids=lambda path: path.name)
+def test_a_module_of_the_client_is_short_and_so_are_its_lines(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400
+    assert max(map(len, lines)) <= 120
+
+
 def test_the_document_of_the_client_names_every_option_fact_and_function() -> None:
     types, text = (CLIENT / "types.d.ts").read_text(), (CLIENT / "README.md").read_text()
     for name in ("Options", "FollowOptions", "StreamFacts", "Listener", "Hub"):

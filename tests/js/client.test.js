@@ -79,7 +79,8 @@ test("a token that is refused is asked for once more, and not again", async (t) 
 });
 
 test("a channel that is refused is found among many with few requests", async (t) => {
-  const refuse = (channels) => (channels.includes("c77") ? { status: 403, title: "Forbidden", detail: "not c77" } : null);
+  const problem = { status: 403, title: "Forbidden", detail: "not c77" };
+  const refuse = (channels) => (channels.includes("c77") ? problem : null);
   const hub = await TestHub.run(t, { refuse });
   const names = Array.from({ length: 100 }, (_, n) => `c${n}`);
   const found = follow(t, hub, names.filter((name) => name !== "c77"));
@@ -160,7 +161,8 @@ test("a program ends when its hub is closed", async (t) => {
     hub.watch(() => {});
     hub.follow("main", { state: ({ name }) => name === "live" && hub.close() });
   `;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "ignore", "inherit"] });
+  const stdio = ["ignore", "ignore", "inherit"];
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio });
   const [status] = await once(child, "exit");
   assert.equal(status, 0);
 });

@@ -41,7 +41,8 @@ export class TestHub {
     const said = { channels, resumed: after !== null, lost: false };
     response.write(`retry: 20\nid: ${cursor}\nevent: connected\ndata: ${JSON.stringify(said)}\n\n`);
     if (after !== null) {
-      for (const event of this.#log) if (Number.parseInt(event.id) > Number.parseInt(after)) write(response, channels, event);
+      const newer = this.#log.filter(({ id }) => Number.parseInt(id) > Number.parseInt(after));
+      for (const event of newer) write(response, channels, event);
       response.write("event: live\ndata: {}\n\n");
     }
     const stream = { response, channels };
@@ -50,7 +51,8 @@ export class TestHub {
   }
 
   publish(data, channel = "main") {
-    const event = { id: `${(this.#sequence += 1)}-0`, channel, event: "message", data, timestamp: "2026-11-24T02:00:00Z" };
+    const id = `${(this.#sequence += 1)}-0`;
+    const event = { id, channel, event: "message", data, timestamp: "2026-11-24T02:00:00Z" };
     this.#log.push(event);
     for (const { response, channels } of this.streams) write(response, channels, event);
     return event.id;

@@ -95,7 +95,8 @@ test("a leader that says nothing is replaced, and steps down when it is there ag
   const silenced = leader.team;
   let spoken = 0;
   BroadcastChannel.prototype.postMessage = function (message) {
-    if (!silenced.leads || other.team.leads || message.kind === "ask" || message.kind === "want") postMessage.call(this, message);
+    const isOthers = message.kind === "ask" || message.kind === "want";
+    if (!silenced.leads || other.team.leads || isOthers) postMessage.call(this, message);
     else spoken += 1;
   };
   t.after(() => (BroadcastChannel.prototype.postMessage = postMessage));

@@ -6,7 +6,7 @@ const LONGEST_MS = 30_000;
 const GOOD_MS = 5000;
 
 export class Backoff {
-  /** The reconnection time that the server last named, in milliseconds; it is drawn for each connection by the hub. @type {?number} */
+  /** The reconnection time in milliseconds that the hub last named, one for each connection. @type {?number} */
   retry = null;
   /** Attempts that failed since the last good connection. */
   failures = 0;

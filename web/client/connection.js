@@ -1,6 +1,7 @@
 // One stream after the other: a connection to the hub that comes back by itself, and notices silence.
 
 import { Backoff } from "./backoff.js";
+import { beginAttempt, noFacts } from "./facts.js";
 import { isAfter } from "./names.js";
 import { EventParser, EventTooLarge } from "./parser.js";
 import { Refusal, request } from "./request.js";
@@ -20,7 +21,8 @@ import { parsed } from "./surroundings.js";
  * @typedef {object} Listener
  * @property {(events: Received[]) => void} [events]
  * @property {(state: State) => void} [state]
- * @property {(begin: {id: string, after: ?string, lost: boolean, anew: boolean}) => void} [connected] `anew`: ids begin below those known
+ * @property {(begin: {id: string, after: ?string, lost: boolean, anew: boolean}) => void} [connected] `anew`: the ids
+ *   begin below those known
  * @property {() => void} [live] what comes from now on is new
  * @property {(loss: {after: string, next: string}) => void} [lost]
  * @property {(problem: Problem) => void} [problem]
@@ -59,11 +61,7 @@ export class Connection {
     this.settings = settings;
     this.on = on;
     this.#silence = new Silence(settings.silence, () => this.#giveUp());
-    this.facts = {
-      channels: [], conflate: 0, state: this.state, attempts: 0, failures: 0, nextAttempt: null, connectedAt: null, heardAt: null,
-      pings: 0, pingedAt: null, ping: null, silence: this.#silence.limit, retry: null, cursor: null, url: "", status: null,
-      headers: [], bytes: 0, events: 0, replayed: 0, problem: null,
-    };
+    this.facts = noFacts(this.#silence.limit);
   }
 
   /**
@@ -169,10 +167,7 @@ export class Connection {
   }
 
   #begin() {
-    Object.assign(this.facts, {
-      attempts: this.facts.attempts + 1, connectedAt: null, nextAttempt: null, bytes: 0, events: 0, replayed: 0, pings: 0,
-      pingedAt: null, status: null, headers: [], problem: null, channels: this.#wanted.channels, conflate: this.#wanted.conflate ?? 0,
-    });
+    beginAttempt(this.facts, this.#wanted);
     this.#tell("connecting", { attempts: this.#backoff.failures });
     this.#silence.begin();
   }
@@ -299,7 +294,8 @@ export class Connection {
    */
   #endOf({ channel = "", reason }, id, raw) {
     this.cursor = id || this.cursor;
-    const end = { channel: channel || /** @type {string} */ (this.#wanted.channels[0]), reason: reason ?? null, id: id || null };
+    const [first] = this.#wanted.channels;
+    const end = { channel: channel || first, reason: reason ?? null, id: id || null };
     this.#note(end);
     const timestamp = new Date(Number.parseInt(id) || Date.now()).toISOString();
     const data = JSON.stringify({ channel: end.channel, reason: end.reason });
@@ -367,12 +363,12 @@ export class Connection {
     const ms = this.#backoff.next({ lastedMs, atLeastMs });
     this.facts.problem ??= problem;
     const { detail, title } = this.facts.problem; // what the hub said in the stream tells more than its end
-    this.facts.failures = this.#backoff.failures;
-    if (hurried && this.#backoff.failures === 1) return;
+    const attempts = this.#backoff.failures;
+    this.facts.failures = attempts;
+    if (hurried && attempts === 1) return;
     this.facts.nextAttempt = Date.now() + ms;
-    this.#tell("waiting", {
-      seconds: ms / 1000, nextAttempt: this.facts.nextAttempt, attempts: this.#backoff.failures, reason: detail ?? title,
-    });
+    const { nextAttempt } = this.facts;
+    this.#tell("waiting", { seconds: ms / 1000, nextAttempt, attempts, reason: detail ?? title });
     await new Promise((resolve) => {
       this.#resume = () => resolve(undefined);
       if (this.#run === run) this.#waiting = Number(setTimeout(this.#resume, ms));

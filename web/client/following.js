@@ -15,7 +15,8 @@ const WORST = /** @type {const} */ (["closed", "waiting", "connecting", "catchin
  * @typedef {import("./types.js").State} State
  * @typedef {import("./types.js").End} End
  * @typedef {import("./connection.js").Received} Received
- * @typedef {{settings: import("./connection.js").Settings, leave: (following: Follows) => void, changed: () => void}} Home
+ * @typedef {import("./connection.js").Settings} Settings
+ * @typedef {{settings: Settings, leave: (following: Follows) => void, changed: () => void}} Home
  */
 
 /** @implements {Following} */
@@ -161,7 +162,8 @@ export class Follows {
   /** Whether each topic comes by the shared connection, or never will: from then on nothing can slip through. */
   get #isOpen() {
     const names = this.topics.map((topic) => this.#states.get(topic)?.name);
-    return names.every((name) => name === "live" || name === "ended" || name === "closed") && !names.every((name) => name === "closed");
+    const isSettled = names.every((name) => name === "live" || name === "ended" || name === "closed");
+    return isSettled && names.some((name) => name !== "closed");
   }
 
   #bringPast() {
@@ -264,12 +266,14 @@ export class Follows {
    */
   #stateNow(reason) {
     const left = this.wanted;
-    if (!left.length) return this.state.name === "ended" ? this.state : { name: "ended", ...(reason ? { reason } : {}) };
+    if (!left.length && this.state.name === "ended") return this.state;
+    if (!left.length) return { name: "ended", ...(reason ? { reason } : {}) };
     const states = left.map((topic) => this.#states.get(topic) ?? { name: /** @type {const} */ ("connecting") });
     const worst = WORST.map((name) => states.find((state) => state.name === name)).find(Boolean);
     if (!this.#past || worst?.name === "closed") return worst ?? { name: "catching" };
     const { replay } = this.#options;
-    return { name: "catching", replayed: this.#past.replayed, ...(typeof replay === "number" ? { expected: replay } : {}) };
+    const expected = typeof replay === "number" ? { expected: replay } : {};
+    return { name: "catching", replayed: this.#past.replayed, ...expected };
   }
 }
 
@@ -281,15 +285,20 @@ export class Follows {
 function check(channels, { replay, from, after, conflate }) {
   if (!channels.length) throw new TypeError("follow() takes at least one channel or pattern.");
   const wrong = channels.find((name) => typeof name !== "string" || /^$|\s/.test(name));
-  if (wrong !== undefined) throw new TypeError(`${JSON.stringify(wrong)} is no channel or pattern: they hold no white space.`);
+  if (wrong !== undefined) throw new TypeError(`${quoted(wrong)} is no channel or pattern: they hold no white space.`);
   if ([replay, from, after].filter(Boolean).length > 1) {
     throw new TypeError("Only one of replay, from and after can be given: each says where a following begins.");
   }
-  if (from !== undefined && from !== "start") throw new TypeError(`from is ${JSON.stringify(from)}; it can be "start".`);
+  if (from !== undefined && from !== "start") throw new TypeError(`from is ${quoted(from)}; it can be "start".`);
   if (replay !== undefined && replay !== "latest" && !(Number.isInteger(replay) && replay >= 0)) {
-    throw new TypeError(`replay is ${JSON.stringify(replay)}; it takes a whole number or "latest".`);
+    throw new TypeError(`replay is ${quoted(replay)}; it takes a whole number or "latest".`);
   }
   if (conflate !== undefined && !(Number.isInteger(conflate) && conflate >= 0)) {
-    throw new TypeError(`conflate is ${JSON.stringify(conflate)}; it takes milliseconds, a whole number.`);
+    throw new TypeError(`conflate is ${quoted(conflate)}; it takes milliseconds, a whole number.`);
   }
+}
+
+/** @param {unknown} value */
+function quoted(value) {
+  return JSON.stringify(value);
 }

@@ -35,7 +35,7 @@ export class EventParser {
   #data = null;
   #id = "";
 
-  /** @param {{lastEventId?: string, largestBytes?: number}} options `lastEventId` is the cursor with which the stream was asked for */
+  /** @param {{lastEventId?: string, largestBytes?: number}} options `lastEventId`: the cursor that was sent */
   constructor({ lastEventId = "", largestBytes = LARGEST_BYTES } = {}) {
     this.lastEventId = this.#id = lastEventId;
     this.largestBytes = largestBytes;

@@ -1,5 +1,5 @@
-// What a following wants of the past: streams of its own, one for so many channels as fit into an address, one after the
-// other. Each ends when it is live.
+// What a following wants of the past comes by streams of its own, one after the other. Each names as many channels as
+// fit into an address, and ends when it is live.
 
 import { inParts } from "./address.js";
 import { Connection } from "./connection.js";

@@ -3,11 +3,13 @@
 import { useEffect, useRef, useState } from "react";
 
 const KEPT = 100;
+/** @type {import("./react.js").Shown} */
+const NOTHING = { events: [], state: { name: "connecting" } };
 
 /** @type {typeof import("./react.js").useChannel} */
 export function useChannel(hub, channels, options = {}) {
   const { keep = KEPT, replay, from, after, conflate, raw, ...listener } = options;
-  const [shown, show] = useState(/** @returns {import("./react.js").Shown} */ () => ({ events: [], state: { name: "connecting" } }));
+  const [shown, show] = useState(NOTHING);
   const latest = useRef(listener); // functions are new with each rendering; that is no reason to follow anew
   latest.current = listener;
   const names = typeof channels === "string" ? [channels] : [...channels];

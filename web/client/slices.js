@@ -6,8 +6,8 @@ const SLICE_BYTES = 1 << 14;
 const BUSY_MS = 8;
 
 /**
- * Read to the end, or until `take` says that it is enough. The next bytes are read when these have been taken, so a page
- * that cannot keep up slows the stream down, and fills no memory.
+ * Read to the end, or until `take` says that it is enough. The next bytes are read when these have been taken. So a
+ * page that cannot keep up slows the stream down, and fills no memory.
  *
  * @param {ReadableStream<Uint8Array>} body
  * @param {(bytes: number) => void} heard

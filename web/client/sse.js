@@ -10,9 +10,9 @@
  *     });
  *     following.close();
  *
- * types.d.ts describes all of it. The parts: `parser.js` reads bytes, `request.js` asks for a stream, `connection.js` has
- * one after the other, `streams.js` several at once, `team.js` shares them between tabs, `past.js` brings older events,
- * and `following.js` hands them out.
+ * types.d.ts describes all of it. The parts: `parser.js` reads bytes, `request.js` asks for a stream, `connection.js`
+ * has one after the other, `streams.js` several at once, `team.js` shares them between tabs, `past.js` brings older
+ * events, and `following.js` hands them out.
  */
 
 import { Follows } from "./following.js";
@@ -40,7 +40,7 @@ class TabHub {
   #followings = new Set();
   /** By topic: the id of the last event that this tab has seen of it. @type {Map<string, ?string>} */
   #cursors = new Map();
-  /** By topic: how the shared connection stands, for followings that come later. @type {Map<string, import("./types.js").State>} */
+  /** By topic: how the shared connection stands. @type {Map<string, import("./types.js").State>} */
   #states = new Map();
   /** @type {Set<(streams: readonly StreamFacts[]) => void>} */
   #watchers = new Set();
@@ -130,7 +130,8 @@ class TabHub {
       for (const { event, topics } of message.events) this.#event(event, topics);
       return;
     }
-    const concerned = [...this.#followings].filter((each) => message.topics.some((topic) => each.topics.includes(topic)));
+    const { topics } = message;
+    const concerned = [...this.#followings].filter((each) => topics.some((topic) => each.topics.includes(topic)));
     if (message.kind === "state") this.#state(message);
     else if (message.kind === "lost") {
       if (message.anew) this.#beginAnew(message);
@@ -166,8 +167,8 @@ class TabHub {
   }
 
   /**
-   * The ids of the hub begin below those that are known: it is another one, or has lost its past. A filter for what came
-   * already would let nothing pass.
+   * The ids of the hub begin below those that are known: it is another one, or has lost its past. A filter for events
+   * that came already would let nothing pass.
    *
    * @param {{topics: string[], next: string}} loss
    */

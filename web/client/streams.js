@@ -145,8 +145,8 @@ export class Streams {
    * Follow these topics from now on.
    *
    * @param {Map<string, ?string>} wanted by topic: the cursor of what was seen of it
-   * @param {{renew?: boolean, rewind?: boolean}} options `renew`: begin anew, with the cookie of now, whatever was refused;
-   *   `rewind`: the cursors are those of somebody who may have seen less than came here
+   * @param {{renew?: boolean, rewind?: boolean}} options `renew`: begin anew, with the cookie of now, whatever was
+   *   refused; `rewind`: the cursors are those of a tab that may have seen less than came here
    */
   want(wanted, { renew = false, rewind = false } = {}) {
     if (renew) this.#refused.clear();
@@ -220,7 +220,9 @@ export class Streams {
       this.#refuse(topic, {
         title: "Too many channels",
         status: 0,
-        detail: `${MOST_STREAMS} connections to the hub are full; a browser has six for a host. A pattern covers many channels.`,
+        detail:
+          `${MOST_STREAMS} connections to the hub are full, and a browser has six for a host. ` +
+          "A pattern covers many channels.",
       });
       return null;
     }
@@ -266,7 +268,9 @@ export class Streams {
       if (signal.aborted) break;
       const problem = await stream.connection.ask(half.map(channelOf), signal);
       if (problem && half.length === 1) refused.set(half[0], problem);
-      else if (problem) for (const [topic, why] of await this.#refusedAmong(stream, half, signal)) refused.set(topic, why);
+      else if (problem) {
+        for (const [topic, why] of await this.#refusedAmong(stream, half, signal)) refused.set(topic, why);
+      }
     }
     return refused;
   }

@@ -1,8 +1,8 @@
 // The tabs of an origin that share connections: one leads and opens them for all, and passes on what comes.
 //
-// The leader holds a Web Lock. When its tab is closed, the lock goes to another. A tab that hangs (an `alert`, an endless
-// loop, a frozen page) keeps its lock, so the others ask for a sign of life and steal the lock if none comes. Every
-// leadership has a term, and messages of an earlier one are ignored.
+// The leader holds a Web Lock. When its tab is closed, the lock goes to another. A tab that hangs (an `alert`, an
+// endless loop, a frozen page) keeps its lock, so the others ask for a sign of life and steal the lock if none comes.
+// Every leadership has a term, and messages of an earlier one are ignored.
 //
 // All tabs have the same cookie, but a stream has the cookie of its beginning. So a tab that joins takes nothing until
 // the leader has begun its streams anew, and so does everybody when somebody has signed in or out.
@@ -261,8 +261,7 @@ export class Team {
 
   /** @param {Spoken} message */
   #take(message) {
-    if (message.kind === "events" || message.kind === "state" || message.kind === "lost") this.on.take(message);
-    else if (message.kind === "problem" || message.kind === "closing" || message.kind === "ended") this.on.take(message);
+    if (isMessage(message)) this.on.take(message);
   }
 
   /** @param {Message} message */
@@ -368,4 +367,12 @@ export class Team {
 /** @param {Spoken["kind"]} kind */
 function isLeaders(kind) {
   return !["want", "bye", "cut", "renew", "ask", "hurry", "look"].includes(kind);
+}
+
+/**
+ * @param {Spoken} spoken
+ * @returns {spoken is Message}
+ */
+function isMessage(spoken) {
+  return ["events", "state", "lost", "problem", "closing", "ended"].includes(spoken.kind);
 }

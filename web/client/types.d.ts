@@ -71,7 +71,7 @@ export interface Listener {
   closing?(): void;
 }
 
-/** Where a following begins. Only one of `replay`, `from` and `after` may be given; without any, with what comes now. */
+/** Where a following begins. Only one of `replay`, `from` and `after` can be given; without any, it begins now. */
 export interface FollowOptions {
   /** So many events back, or `latest`: the newest event of each channel. */
   replay?: number | "latest";
@@ -106,7 +106,7 @@ export interface Options {
   credentials?: boolean;
   /** `false`: a connection for this tab alone. */
   shared?: boolean;
-  /** Seconds without a byte after which a connection is given up; by default three times what the hub says of its pings. */
+  /** Seconds without a byte after which a connection is given up; by default three pings of the hub. */
   silence?: number;
   /** In place of the global function, for programs that need another way to the hub. */
   fetch?: typeof fetch;
