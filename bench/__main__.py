@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 WHAT = {
+    "browser": "the browser client, at 10,000 events a second in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "what the field does to nodes, stores and networks, and what is left",
     "nodes": "several processes that share a port and one Redis",

@@ -90,7 +90,8 @@ async def scripted(*scripts: Script, port: int = 0) -> AsyncIterator[Scripted]:
         server.close()
 
 
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+_ANY_ORIGIN = "Access-Control-Allow-Origin: *\r\n"  # a page in a browser may be the client
+HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{_ANY_ORIGIN}Connection: close\r\n\r\n"
 
 
 def stream(*chunks: bytes | str) -> Script:
@@ -126,7 +127,7 @@ def raw(data: bytes | str) -> Script:
 def status(code: int, headers: str = "", body: str = "") -> Script:
     """An answer of this status; `headers` are whole lines."""
     length = "" if code == 204 else f"Content-Length: {len(body.encode())}\r\n"
-    return raw(f"HTTP/1.1 {code} Said\r\n{headers}{length}Connection: close\r\n\r\n{body}")
+    return raw(f"HTTP/1.1 {code} Said\r\n{_ANY_ORIGIN}{headers}{length}Connection: close\r\n\r\n{body}")
 
 
 async def silent(connection: Connection) -> None:

@@ -8,6 +8,7 @@ request before its handler runs, and the `Origin` of every request that could ch
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -34,8 +35,10 @@ __all__ = [
     "allow_subscribe",
     "bearer_of",
     "checking",
+    "digest",
     "grant_of",
     "guard",
+    "session_of",
     "unauthorized",
 ]
 
@@ -217,6 +220,17 @@ def bearer_of(request: web.Request) -> str | None:
     """The token of `Authorization: Bearer` (RFC 6750, section 2.1)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def session_of(request: web.Request) -> bytes | None:
+    """Which session the request belongs to: a digest of its cookie's token. None if its token comes otherwise."""
+    token = request.cookies.get(COOKIE)
+    return digest(token) if token and not bearer_of(request) else None
+
+
+def digest(token: str) -> bytes:
+    """By which a session is known without keeping its token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)

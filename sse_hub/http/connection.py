@@ -45,6 +45,8 @@ class SubscriberInfo:
     since_ms: int
     """Unix time in milliseconds at which it was connected."""
     grant: Grant
+    session: bytes | None
+    """Of the cookie that opened it, if one did; see `session_of`."""
 
 
 class Connection(asyncio.Protocol):

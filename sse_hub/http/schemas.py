@@ -193,6 +193,7 @@ class Connected(Struct):
     resumed: Annotated[bool, Meta(description="Whether it goes on after the client's cursor, and nothing is lost.")]
     lost: Annotated[bool, Meta(description="Whether events after that cursor are gone.")]
     timestamp: Annotated[Moment, Meta(description="When the stream began.")]
+    ping: Annotated[float, Meta(gt=0, description="Seconds between two pings (`--ping`).")]
 
 
 class Live(Struct):

@@ -7,11 +7,12 @@ import time
 from aiohttp import web
 
 from ..core.events import timestamp
-from .access import ACCESS, COOKIE, bearer_of, unauthorized
+from .access import ACCESS, COOKIE, bearer_of, digest, unauthorized
 from .answers import json_answer
 from .peer import is_secure
 from .problems import Problem
 from .schemas import Session
+from .streams import STREAMS
 
 __all__ = ["begin", "end"]
 
@@ -26,6 +27,7 @@ async def begin(request: web.Request) -> web.Response:
         raise unauthorized("A session begins with a token: Authorization: Bearer.")
     grant = await access.check(request, token)
     assert grant.until is not None
+    _end_former(request, token)
     answer = json_answer(
         Session(
             subscribe=list(grant.subscribe),
@@ -48,10 +50,21 @@ async def begin(request: web.Request) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """`DELETE /api/session`: delete the cookie."""
+    """`DELETE /api/session`: delete the cookie, and end the streams that it has opened."""
+    _end_former(request)
     answer = web.Response(status=204)
     answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
     return answer
+
+
+def _end_former(request: web.Request, token: str = "") -> None:
+    """End the streams of the session that the browser has had, unless it goes on with the same token.
+
+    A browser that shows them would go on receiving for somebody who has gone.
+    """
+    former = request.cookies.get(COOKIE)
+    if former and former != token:
+        request.app[STREAMS].end_session(digest(former))
 
 
 def _path(request: web.Request) -> str:

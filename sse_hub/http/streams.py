@@ -34,6 +34,7 @@ from ..settings import Settings
 from ..tasks import end
 from ..worker import MAX_WORKERS, Worker
 from . import schemas
+from .access import session_of
 from .app_keys import BACKGROUND
 from .catchup import CatchUp
 from .connection import Connection, Handshake, SubscriberInfo
@@ -66,6 +67,7 @@ class Streams:
         self._metrics = metrics
         self._catch_up = CatchUp(hub)
         self._open = SortedDict[int, Connection]()  # by the id of their subscriber
+        self._sessions: dict[bytes, set[int]] = {}  # of streams that a cookie has opened
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
         self._ids = itertools.count(worker.number or MAX_WORKERS, MAX_WORKERS) if worker.sockets else itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
@@ -88,7 +90,8 @@ class Streams:
         # Acquired before the first await, so that a thousand at once do not all find the last slot free.
         self._slots.acquire(address)
         since_ms = time.time_ns() // 1_000_000
-        info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant)
+        session = session_of(request)
+        info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant, session)
         try:
             return await self._shake_hands(request, subscription, info, start)
         finally:
@@ -122,6 +125,8 @@ class Streams:
         )
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
+        if connection.info.session is not None:
+            self._sessions.setdefault(connection.info.session, set()).add(connection.info.id)
         self._all_closed.clear()
         self._note_begin(connection.info, subscriber, start)
         connection.write(first(subscription, self._connected(subscriber, connection.info.channels)))
@@ -136,6 +141,10 @@ class Streams:
         self._catch_up.forget(connection)
         self._slots.release(connection.info.address)
         del self._open[connection.info.id]
+        if (session := connection.info.session) is not None:
+            self._sessions[session].discard(connection.info.id)
+            if not self._sessions[session]:
+                del self._sessions[session]
         if not self._open:
             self._all_closed.set()
         self._note_end(connection)
@@ -196,6 +205,11 @@ class Streams:
             self._end(connection, Problem(503, "This stream was ended by an operator."), "ended")
         return connection is not None
 
+    def end_session(self, session: bytes) -> None:
+        """End the streams that a session has opened here: it is over, or somebody else's has taken its place."""
+        for id in list(self._sessions.get(session, ())):
+            self._end(self._open[id], Problem(401, "The session has ended. Come back with the one of now."), "ended")
+
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
         """End a stream with an `error` event that gives the reason."""
         farewell = frame(problem.document.decode(), type="error", retry_ms=self._retry_ms())
@@ -216,6 +230,7 @@ class Streams:
             resumed=subscriber.resumed,
             lost=subscriber.lost,
             timestamp=timestamp(time.time_ns() // 1_000_000),
+            ping=self._settings.ping,
         )
         data = msgspec.json.encode(notice).decode()
         return frame(data, id=subscriber.cursor, type="connected", retry_ms=self._retry_ms())

@@ -5,8 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import aiohttp
-from hubs import Server, serving
+from hubs import Server, Stream, serving
 from tokens import SECRET, bearer
+
+
+def browser() -> aiohttp.ClientSession:
+    """A client that keeps cookies, also those of addresses."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
 
 async def test_a_session_is_a_cookie_that_scripts_cannot_read(guarded: Server) -> None:
@@ -27,12 +32,41 @@ async def test_over_tls_the_cookie_is_secure() -> None:
 
 
 async def test_the_cookie_of_a_session_opens_a_stream_until_the_session_ends(guarded: Server) -> None:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:  # takes those of addresses
+    async with browser() as tab:
         session = f"{guarded.url}/api/session"
-        async with browser.post(session, headers=bearer(["main"])), browser.get(guarded.url + "/stream") as stream:
+        async with tab.post(session, headers=bearer(["main"])), tab.get(guarded.url + "/stream") as stream:
             assert stream.status == 200
-        async with browser.delete(session) as response, browser.get(guarded.url + "/stream") as refused:
+        async with tab.delete(session) as response, tab.get(guarded.url + "/stream") as refused:
             assert (response.status, refused.status) == (204, 401)
+
+
+async def test_signing_out_ends_the_streams_that_the_cookie_has_opened_and_no_others(guarded: Server) -> None:
+    token = bearer(["main"])
+    async with guarded.stream(headers=token) as other, browser() as tab:
+        await other.until("connected")
+        session = f"{guarded.url}/api/session"
+        async with tab.post(session, headers=token), tab.get(guarded.url + "/stream") as response:
+            stream = Stream(response)
+            await stream.until("connected")
+            async with tab.delete(session):
+                (farewell,) = await stream.rest()
+        assert (farewell.type, farewell.json()["status"]) == ("error", 401)
+        await guarded.hub.publish("after")
+        assert (await other.next()).data == "after"
+
+
+async def test_signing_in_as_somebody_else_ends_the_streams_of_the_former_session(guarded: Server) -> None:
+    async with browser() as tab:
+        session = f"{guarded.url}/api/session"
+        anna = bearer(["main"], sub="anna")
+        async with tab.post(session, headers=anna), tab.get(guarded.url + "/stream") as response:
+            stream = Stream(response)
+            await stream.until("connected")
+            async with tab.post(session, headers=anna):  # the same token goes on
+                await guarded.hub.publish("still anna")
+                assert (await stream.next()).data == "still anna"
+            async with tab.post(session, headers=bearer(["main"], sub="bob")):
+                assert [event.type for event in await stream.rest()] == ["error"]
 
 
 async def test_a_session_needs_a_valid_token_in_the_header(guarded: Server) -> None:

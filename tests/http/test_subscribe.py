@@ -22,7 +22,7 @@ async def test_connected_names_the_channels_and_the_cursor_at_once(server: Serve
         assert connected.id == str(id)
         answer = connected.json()
         assert answer.pop("timestamp").endswith("Z")
-        assert answer == {"channels": ["main", "sensors.*"], "resumed": False, "lost": False}
+        assert answer == {"channels": ["main", "sensors.*"], "resumed": False, "lost": False, "ping": 15.0}
 
 
 async def test_an_event_arrives_with_type_and_id(server: Server) -> None:

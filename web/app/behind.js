@@ -1,6 +1,8 @@
 // "Fall behind": a second connection that stops reading, so that one can see what a slow subscriber costs the others
 // (nothing), and what it is told (what it lost).
 
+import { EventParser } from "../client/parser.js";
+import { randomName } from "../client/surroundings.js";
 import { number, say } from "./words.js";
 
 const EVENT_BYTES = 4000;
@@ -10,17 +12,11 @@ const MORE = 8; // batches after that: more events than the log keeps by default
 
 /** Read a stream to the first event that `until` is true of; give each to `take`. */
 async function read(reader, take) {
-  const decoder = new TextDecoder();
-  let rest = "";
+  const parser = new EventParser();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const type = /^event: (.*)$/m.exec(block)?.[1] ?? "message";
-      if (take(type, /^data: (.*)$/m.exec(block)?.[1] ?? "")) return;
-    }
+    for (const { type, data } of parser.feed(value)) if (take(type, data)) return;
   }
 }
 
@@ -37,7 +33,7 @@ async function somebodyIsBehind() {
 }
 
 async function fallBehind(told) {
-  const channel = `behind-${crypto.randomUUID().slice(0, 8)}`;
+  const channel = `behind-${randomName().slice(0, 8)}`;
   const stop = new AbortController();
   const stream = await fetch(new URL(`realtime/${channel}`, document.baseURI), { signal: stop.signal });
   const reader = stream.body.getReader();
@@ -52,13 +48,13 @@ async function fallBehind(told) {
       if (await somebodyIsBehind()) left = MORE + 1;
     }
   }
-  await post(channel, "?event=end", "", "text/plain");
+  await post(channel, "?event=last", "", "text/plain");
   let got = 0;
   let lost = null;
   await read(reader, (type, data) => {
     if (type === "lost") lost = JSON.parse(data);
     got += type === "message";
-    return type === "end";
+    return type === "last";
   });
   stop.abort();
   const outcome = lost ? say("behindLost", lost) : say("behindNone");

@@ -1,5 +1,6 @@
 // The events: thousands are kept, and only the rows that can be seen are drawn, once a frame.
 
+import { copy } from "./copy.js";
 import { say, number } from "./words.js";
 import { choose, view } from "./view.js";
 import { covers } from "../client/names.js";
@@ -47,7 +48,7 @@ export class EventLog {
     scroller.addEventListener("keydown", (key) => this.#move(key));
     document.querySelector("#pause-log").addEventListener("click", () => this.pause());
     document.querySelector("#clear-log").addEventListener("click", () => this.clear());
-    details.querySelector("button").addEventListener("click", ({ target }) => this.#copy(target));
+    details.querySelector("button").addEventListener("click", ({ target }) => copy(details.querySelector("pre"), target));
   }
 
   /** Events that pass the filters, oldest first. */
@@ -203,11 +204,6 @@ export class EventLog {
     this.#soon();
   }
 
-  async #copy(button) {
-    await navigator.clipboard.writeText(details.querySelector("pre").textContent);
-    button.textContent = say("copied");
-    setTimeout(() => (button.textContent = say("copy")), 1500);
-  }
 }
 
 function readable(data) {

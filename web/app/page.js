@@ -5,6 +5,7 @@ import * as behind from "./behind.js";
 import { csv, ndjson, save } from "./files.js";
 import * as figures from "./figures.js";
 import { EventLog } from "./log.js";
+import { list } from "./pages.js";
 import * as publish from "./publish.js";
 import * as session from "./session.js";
 import { connect } from "../client/sse.js";
@@ -14,6 +15,8 @@ import * as visitors from "./visitors.js";
 import { browserLanguage, speak } from "./words.js";
 
 const OFFERED_MS = 5000;
+const OFFERED = 5000; // names that are offered; of more, a person types the beginning
+const REST = 20; // the lists of a large hub are long: times that reading one took, until it is read again
 
 const theme = document.querySelector("#theme");
 const language = document.querySelector("#language");
@@ -25,13 +28,18 @@ function dress() {
 
 /** Offer the channels that exist wherever one can be named. */
 async function offer() {
-  if (document.hidden) return;
+  const began = performance.now();
+  if (!document.hidden) await readNames();
+  setTimeout(offer, Math.max(OFFERED_MS, REST * (performance.now() - began)));
+}
+
+async function readNames() {
   try {
-    const { channels = [] } = await session.ask(await fetch("api/channels")).json();
-    const names = channels.slice(0, 500).map(({ name }) => name);
-    const list = document.querySelector("#channels");
-    if ([...list.options].map(({ value }) => value).join() !== names.join()) {
-      list.replaceChildren(...names.map((name) => new Option(name, name)));
+    const { entries = [] } = (await list("api/channels", "channels", { most: OFFERED, check: session.ask })) ?? {};
+    const names = entries.map(({ name }) => name);
+    const offered = document.querySelector("#channels");
+    if ([...offered.options].map(({ value }) => value).join() !== names.join()) {
+      offered.replaceChildren(...names.map((name) => new Option(name, name)));
     }
   } catch {
     // the streams say that the server is away
@@ -57,11 +65,10 @@ document.querySelector("#save-ndjson").addEventListener("click", () => {
 });
 document.querySelector("#save-csv").addEventListener("click", () => save("events.csv", "text/csv", csv(log.matching)));
 
-session.begin();
+session.begin(hub);
 streams.begin(hub, log);
 figures.begin(hub);
 publish.begin();
 behind.begin();
 visitors.begin();
 offer();
-setInterval(offer, OFFERED_MS);

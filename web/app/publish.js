@@ -1,5 +1,6 @@
 // Publishing from the page, and the same as a line for a shell.
 
+import { copy } from "./copy.js";
 import { ask } from "./session.js";
 import { number, say } from "./words.js";
 
@@ -58,10 +59,6 @@ export function begin() {
     submit.preventDefault();
     send();
   });
-  document.querySelector("#copy-curl").addEventListener("click", async ({ target }) => {
-    await navigator.clipboard.writeText(line.textContent);
-    target.textContent = say("copied");
-    setTimeout(() => (target.textContent = say("copy")), 1500);
-  });
+  document.querySelector("#copy-curl").addEventListener("click", ({ target }) => copy(line, target));
   show();
 }

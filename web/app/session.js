@@ -35,13 +35,19 @@ function show() {
   answer.textContent = say("signedIn", { who: session.subject ?? "–", until: session.until });
 }
 
-async function signIn(token) {
+/** Every stream begins anew, in all tabs, as whoever this is now; and this page shows nothing of the one before. */
+function beginAnew(hub) {
+  hub.renew();
+  location.reload();
+}
+
+async function signIn(hub, token) {
   try {
     const response = await fetch(url, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
     const said = await response.json();
     if (response.ok) {
       remember({ subject: said.subject, until: said.until });
-      location.reload(); // every stream begins anew, as whoever this is now
+      beginAnew(hub);
     } else {
       answer.dataset.state = "refused";
       answer.textContent = said.detail ?? said.title;
@@ -52,10 +58,10 @@ async function signIn(token) {
   }
 }
 
-async function signOut() {
+async function signOut(hub) {
   await fetch(url, { method: "DELETE" });
   remember(null);
-  location.reload();
+  beginAnew(hub);
 }
 
 /** Offer to sign in where an answer says that it takes a token. */
@@ -64,11 +70,13 @@ export function ask(response) {
   return response;
 }
 
-export function begin() {
+export function begin(hub) {
   form.addEventListener("submit", (submit) => {
     submit.preventDefault();
-    signIn(form.elements.token.value.trim());
+    signIn(hub, form.elements.token.value.trim());
   });
-  out.addEventListener("click", signOut);
+  out.addEventListener("click", () => signOut(hub));
+  // Somebody has signed in or out in another tab: what is shown here is not for whoever that is.
+  addEventListener("storage", ({ key }) => key === KEY && location.reload());
   show();
 }

@@ -4,6 +4,7 @@ import { say, number, translate } from "./words.js";
 import { choose, view } from "./view.js";
 
 const HISTORY = 50; // events with which a card begins
+const TOLD = ["live", "waiting", "closed", "ended"]; // states that are worth a word
 
 const list = document.querySelector("#cards");
 const template = document.querySelector("#card").content.firstElementChild;
@@ -40,7 +41,7 @@ class Card {
     this.connect({ replay: HISTORY });
   }
 
-  connect(from = { after: this.last }) {
+  connect(from = this.last ? { after: this.last } : { replay: HISTORY }) {
     if (this.following) return;
     const listener = {
       event: (event) => this.event(event),
@@ -102,9 +103,9 @@ class Card {
 
   hear(state) {
     if (state.name === "connecting" && this.state.name === "waiting") this.reconnects += 1;
-    if (state.name !== this.state.name && ["live", "waiting", "closed"].includes(state.name)) this.announce(state);
+    if (state.name !== this.state.name && TOLD.includes(state.name)) this.announce(state);
     this.state = state;
-    this.until = state.seconds ? Date.now() + state.seconds * 1000 : 0;
+    this.until = state.nextAttempt ?? 0;
     this.show();
   }
 
@@ -125,7 +126,7 @@ class Card {
 
   words(state = this.state) {
     const words = say(state.name, { n: number(Math.max(0, Math.ceil((this.until - Date.now()) / 1000))) });
-    return state.reason ? `${words}: ${state.reason}` : words;
+    return state.reason && state.name !== "waiting" ? `${words}: ${state.reason}` : words;
   }
 
   show() {

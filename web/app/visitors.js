@@ -1,5 +1,6 @@
 // Who is connected, for whoever may see that.
 
+import { list } from "./pages.js";
 import { number, say, translate } from "./words.js";
 
 const PERIOD_MS = 3000;
@@ -30,13 +31,16 @@ function row(visitor) {
 async function look() {
   if (document.hidden) return true;
   try {
-    const response = await fetch("api/subscribers");
-    if (!response.ok) {
-      section.hidden = true;
-      return response.status !== 401 && response.status !== 403;
-    }
-    const { subscribers } = await response.json();
-    section.hidden = false;
+    let status = 200;
+    const answer = await list("api/subscribers", "subscribers", {
+      check: (response) => {
+        status = response.status;
+        return response;
+      },
+    });
+    section.hidden = !answer;
+    if (!answer) return status !== 401 && status !== 403;
+    const subscribers = answer.entries;
     body.replaceChildren(...subscribers.slice(0, SHOWN).map(row));
     more.textContent = subscribers.length > SHOWN ? say("moreSubscribers", { n: number(subscribers.length - SHOWN) }) : "";
   } catch {

@@ -1,5 +1,5 @@
 /**
- * Events of an SSE hub in a browser: one connection for all channels of a tab, and for all tabs of an origin.
+ * Events of an SSE hub: one connection for all channels of a tab, and for all tabs of an origin.
  *
  *     import { connect } from "./sse.js";
  *
@@ -10,188 +10,198 @@
  *     });
  *     following.close();
  *
- * A browser opens six connections to an HTTP/1.1 host, and an EventSource in each of seven tabs is one too many. So one
- * tab leads: it holds a Web Lock and the only EventSource, and passes everything on by BroadcastChannel. When it is
- * closed, the lock goes to another tab, which goes on after the oldest cursor that any tab has; each drops what it has
- * already. Where a browser lacks either, every tab leads for itself.
- *
- * An EventSource gives up for ever on some faults, and hides how long it waits. This one reconnects itself: with
- * jittered backoff, after its cursor, until the server says that asking again makes no sense (a 4xx).
- *
- * @typedef {{id: ?string, channel: string, event: string, data: string, timestamp: string}} HubEvent
- * @typedef {{name: "connecting"|"live"|"catching"|"waiting"|"closed", seconds?: number, reason?: string}} State
- * @typedef {{event?: function(HubEvent), state?: function(State), lost?: function({after: string, next: string}),
- *            problem?: function(object), closing?: function()}} Listener
+ * types.d.ts describes all of it. The parts: `parser.js` reads bytes, `request.js` asks for a stream, `connection.js`
+ * has one after the other, `streams.js` several at once, `team.js` shares them between tabs, `past.js` brings older
+ * events, and `following.js` hands them out.
  */
 
-import { Connection } from "./connection.js";
-import { covers, isAfter } from "./names.js";
+import { Follows } from "./following.js";
+import { covers, isAfter, lower } from "./names.js";
+import { baseAddress, call } from "./surroundings.js";
 import { Team } from "./team.js";
 
 export { covers, isAfter };
 
-/** What somebody in this tab follows. */
-class Following {
-  /** Cursor: the id of the last event that was handed out. */
-  last = null;
-  #held = null; // live events that wait until older ones have come
-  #from = null; // where these begin, until the shared connection is there
-  #past = null; // the stream that brings them
+/**
+ * @typedef {import("./types.js").Hub} Hub
+ * @typedef {import("./types.js").StreamFacts} StreamFacts
+ */
 
-  constructor(hub, channels, listener, from) {
-    this.hub = hub;
-    this.channels = channels;
-    this.listener = listener;
-    if (from.lastEventId) this.last = from.lastEventId;
-    if (from.lastEventId || from.replay) {
-      this.#from = from;
-      this.#held = [];
-    }
-  }
+/**
+ * A hub as this tab has it.
+ *
+ * @implements {Hub}
+ */
+class TabHub {
+  /** @type {StreamFacts[]} */
+  streams = [];
 
-  /** Take an event of the shared connection. */
-  take(event) {
-    if (!this.channels.some((pattern) => covers(pattern, event.channel))) return;
-    if (this.#held) this.#held.push(event);
-    else this.#give(event);
-  }
-
-  /** Take the state of the shared connection. */
-  hear(state) {
-    const refused = this.channels.find((channel) => channel in (state.refused ?? {}));
-    const covered = this.channels.every((channel) => state.channels?.includes(channel));
-    if (refused) this.#tell({ name: "closed", reason: state.refused[refused] });
-    else if (state.channels && !covered) this.#tell({ name: "connecting" });
-    else if (covered && this.#from) this.#catchUp();
-    else this.#tell(this.#past ? { name: "catching" } : state);
-  }
+  /** @type {Set<Follows>} */
+  #followings = new Set();
+  /** By topic: the id of the last event that this tab has seen of it. @type {Map<string, ?string>} */
+  #cursors = new Map();
+  /** By topic: how the shared connection stands. @type {Map<string, import("./types.js").State>} */
+  #states = new Map();
+  /** @type {Set<(streams: readonly StreamFacts[]) => void>} */
+  #watchers = new Set();
+  #listening = new AbortController();
+  #team;
 
   /**
-   * Bring older events, from a stream of their own that ends when it is live. Only now that the shared connection is
-   * there: what is published meanwhile comes by that one, and is held.
+   * @param {string|URL} base
+   * @param {import("./types.js").Options} options
    */
-  #catchUp() {
-    this.#past = new Connection(this.hub.base, this.hub.options, {
-      event: (event) => this.#give(event),
-      lost: (loss) => this.listener.lost?.(loss),
-      problem: (problem) => this.listener.problem?.(problem),
-      state: ({ name }) => {
-        if (name === "live" || name === "closed") this.#release();
-        else this.#tell({ name: "catching" });
-      },
-    });
-    this.#past.open(this.channels, this.#from);
-    this.#from = null;
-  }
-
-  #release() {
-    this.#past.close();
-    this.#past = null;
-    const held = this.#held;
-    this.#held = null;
-    for (const event of held) this.#give(event);
-    this.hear(this.hub.state);
-  }
-
-  #give(event) {
-    if (event.id !== null) {
-      if (!isAfter(event.id, this.last)) return;
-      this.last = event.id;
-    }
-    this.listener.event?.(event);
-  }
-
-  #tell({ name, seconds, reason }) {
-    this.listener.state?.({ name, seconds, reason });
-  }
-
-  /** Follow no longer. Another `follow` with `after: last` goes on without loss. */
-  close() {
-    this.#past?.close();
-    this.hub.leave(this);
-  }
-}
-
-/** A hub, as all tabs of this origin share it. Made by `connect`. */
-class Hub {
   constructor(base, options) {
-    this.base = new URL(base, document.baseURI).href;
-    this.options = options;
-    this.state = { name: "connecting" };
-    this.followings = new Set();
-    this.team = new Team(this.base, options, {
-      cursor: () => this.cursor,
-      event: (event) => this.#event(event),
-      state: (state) => this.#state(state),
-      notice: (name, value) => this.#tell(name, value),
+    this.base = new URL(base, baseAddress()).href;
+    const { shared = true, identity = "", token } = options;
+    this.settings = { ...options, base: this.base };
+    // A tab that gives a token must not lend its connection to tabs that may be somebody else's.
+    const mayShare = shared && Boolean(globalThis.document) && (!token || identity !== "");
+    const name = ["sse-hub", this.base, identity].filter(Boolean).join(" ");
+    this.#team = new Team(this.settings, { shared: mayShare, name }, {
+      wants: () => this.#wants(),
+      take: (message) => this.#take(message),
+      facts: (streams) => this.#note(streams),
     });
-    /** Cursor of this tab: the id of the last event that it has seen, of whatever channel. */
-    this.cursor = null;
+    this.#listen();
   }
 
-  /** Whether this tab holds the connection that all share. */
   get leads() {
-    return this.team.leads;
+    return this.#team.leads;
   }
 
   /**
-   * Follow channels and patterns.
-   *
-   * @param {string[]} channels
-   * @param {Listener} listener
-   * @param {{replay?: number, after?: ?string}} from so many events back, or after this id; by default what comes now
-   * @returns {Following}
+   * @param {string|readonly string[]} channels
+   * @param {import("./types.js").Listener} listener
+   * @param {import("./types.js").FollowOptions} options
+   * @returns {import("./types.js").Following}
    */
-  follow(channels, listener, { replay = 0, after = null } = {}) {
-    const from = after ? { lastEventId: after } : replay ? { replay } : {};
-    const following = new Following(this, channels, listener, from);
-    this.followings.add(following);
-    following.hear(this.state);
+  follow(channels, listener, options = {}) {
+    const names = typeof channels === "string" ? [channels] : [...channels];
+    const home = {
+      settings: this.settings,
+      leave: (/** @type {Follows} */ each) => this.#followings.delete(each) && this.#want(),
+      changed: () => this.#want(),
+    };
+    const following = new Follows(home, names, listener, options);
+    this.#followings.add(following);
+    following.begin(this.#states);
     this.#want();
     return following;
   }
 
-  leave(following) {
-    if (this.followings.delete(following)) this.#want();
+  /** @param {(streams: readonly StreamFacts[]) => void} listener */
+  watch(listener) {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
   }
 
-  /** Break the connection that all tabs share, as a network would. It comes back by itself. */
+  renew() {
+    this.#team.renew();
+  }
+
   cut() {
-    this.team.cut();
+    this.#team.cut();
   }
 
-  /** End everything in this tab. */
   close() {
-    this.followings.clear();
-    this.team.close();
+    for (const following of [...this.#followings]) following.close();
+    this.#listening.abort();
+    this.#watchers.clear();
+    this.#team.leave();
   }
 
   #want() {
-    this.team.want([...new Set([...this.followings].flatMap(({ channels }) => channels))]);
+    const wanted = new Set([...this.#followings].flatMap((each) => each.wanted));
+    for (const topic of this.#cursors.keys()) if (!wanted.has(topic)) this.#cursors.delete(topic);
+    for (const topic of this.#states.keys()) if (!wanted.has(topic)) this.#states.delete(topic);
+    for (const topic of wanted) if (!this.#cursors.has(topic)) this.#cursors.set(topic, null);
+    this.#team.want();
   }
 
-  #event(event) {
-    if (event.id !== null && isAfter(event.id, this.cursor)) this.cursor = event.id;
-    for (const following of [...this.followings]) following.take(event);
+  /** @returns {[string, ?string][]} */
+  #wants() {
+    return [...this.#cursors];
   }
 
-  #state(state) {
-    this.state = state;
-    if (state.cursor && isAfter(state.cursor, this.cursor)) this.cursor = state.cursor;
-    for (const following of [...this.followings]) following.hear(state);
+  /** @param {import("./streams.js").Message} message */
+  #take(message) {
+    if (message.kind === "events") {
+      for (const { event, topics } of message.events) this.#event(event, topics);
+      return;
+    }
+    const { topics } = message;
+    const concerned = [...this.#followings].filter((each) => topics.some((topic) => each.topics.includes(topic)));
+    if (message.kind === "state") this.#state(message);
+    else if (message.kind === "lost") {
+      if (message.anew) this.#beginAnew(message);
+      for (const each of concerned) each.lost(message);
+    } else if (message.kind === "problem") for (const each of concerned) each.problem(message.problem);
+    else if (message.kind === "closing") for (const each of concerned) each.closing();
+    else if (message.kind === "ended") for (const each of concerned) each.end(message.topics);
   }
 
-  #tell(name, value) {
-    for (const { listener } of [...this.followings]) listener[name]?.(value);
+  /**
+   * @param {import("./connection.js").Received} event
+   * @param {string[]} topics
+   */
+  #event(event, topics) {
+    const { id } = event;
+    const isNew = (/** @type {string} */ topic) =>
+      this.#cursors.has(topic) && (id === null || isAfter(id, this.#cursors.get(topic)));
+    const mine = topics.filter(isNew);
+    if (!mine.length) return;
+    if (id !== null) for (const topic of mine) this.#cursors.set(topic, id);
+    for (const following of [...this.#followings]) following.take(event, mine);
+  }
+
+  /** @param {{topics: string[], state: import("./types.js").State, cursor: ?string}} message */
+  #state({ topics, state, cursor }) {
+    for (const topic of topics) {
+      if (!this.#cursors.has(topic)) continue;
+      this.#states.set(topic, state);
+      // A tab that has seen nothing yet goes on from here, if it has to lead.
+      if (cursor !== null && state.name === "live") this.#cursors.set(topic, this.#cursors.get(topic) ?? cursor);
+    }
+    for (const following of [...this.#followings]) following.hear(topics, state);
+  }
+
+  /**
+   * The ids of the hub begin below those that are known: it is another one, or has lost its past. A filter for events
+   * that came already would let nothing pass.
+   *
+   * @param {{topics: string[], next: string}} loss
+   */
+  #beginAnew({ topics, next }) {
+    for (const topic of topics) {
+      if (this.#cursors.has(topic)) this.#cursors.set(topic, lower(this.#cursors.get(topic) ?? null, next));
+    }
+    for (const following of [...this.#followings]) following.forget(topics);
+  }
+
+  /** @param {StreamFacts[]} streams */
+  #note(streams) {
+    this.streams = streams;
+    for (const watcher of [...this.#watchers]) call(watcher, streams);
+  }
+
+  /** Hear of the network and of the page, where there are any. */
+  #listen() {
+    if (typeof addEventListener !== "function") return;
+    const { signal } = this.#listening;
+    addEventListener("online", () => this.#team.hurry(), { signal });
+    // A page in the cache of the browser, or a frozen one, must not hold what others wait for.
+    addEventListener("pagehide", () => this.#team.leave(), { signal });
+    addEventListener("pageshow", () => this.#team.comeBack(), { signal });
+    globalThis.document?.addEventListener("freeze", () => this.#team.leave(), { signal });
+    globalThis.document?.addEventListener("resume", () => this.#team.comeBack(), { signal });
+    globalThis.document?.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "visible" && this.#team.look(),
+      { signal },
+    );
   }
 }
 
-/**
- * @param {string} base where the hub is, with a slash at the end
- * @param {{token?: function(): (string|Promise<string>), credentials?: boolean, shared?: boolean}} options `token` gives a
- *   bearer token for each connection; `credentials` sends the cookie of a hub of another origin, as that of its own is
- *   always sent; `shared: false` keeps the connection to this tab, as `token` does
- */
-export function connect(base = ".", options = {}) {
-  return new Hub(base, options);
-}
+/** @type {typeof import("./sse.js").connect} */
+export const connect = (base = ".", options = {}) => new TabHub(base, options);

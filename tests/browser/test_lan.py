@@ -1,0 +1,84 @@
+"""At a name of the local network, by plain http: no secure context, so much is missing there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from conftest import CHROMIUM_ARGUMENTS
+from hubs import Server, serving
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from tabs import LIVE, follow, got, tab
+
+
+@pytest.fixture
+async def lan(chromium: str) -> AsyncIterator[BrowserContext]:
+    """A browser for which `hub.lan` is this machine, as a telephone in the same network has it."""
+    rules = ["--host-resolver-rules=MAP hub.lan 127.0.0.1"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS + rules)
+        context = await browser.new_context(locale="en-GB")
+        errors: list[str] = []
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        yield context
+        await browser.close()
+        assert errors == []
+
+
+@pytest.fixture
+async def at_home() -> AsyncIterator[Server]:
+    async with serving(allowed_hosts=("hub.lan", "127.0.0.1")) as running:
+        yield running
+
+
+def named(server: Server) -> str:
+    return f"http://hub.lan:{server.port}"
+
+
+async def shown(page: Page, server: Server) -> None:
+    """The page of the hub, live."""
+    await page.goto(f"{named(server)}/#streams=main")
+    await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")
+
+
+async def test_it_is_no_secure_context(lan: BrowserContext, at_home: Server) -> None:
+    page = await tab(lan, named(at_home))
+    assert await page.evaluate("[isSecureContext, crypto.randomUUID, navigator.locks]") == [False, None, None]
+
+
+async def test_each_tab_has_a_connection_of_its_own(lan: BrowserContext, at_home: Server) -> None:
+    tabs = [await follow(await tab(lan, named(at_home))) for _ in range(2)]
+    for page in tabs:
+        await page.wait_for_function(LIVE)
+    await at_home.until_subscribers(2)
+    await at_home.hub.publish("a")
+    for page in tabs:
+        await got(page, "a")
+
+
+async def test_the_page_shows_events_and_publishes(lan: BrowserContext, at_home: Server) -> None:
+    page = await lan.new_page()
+    await shown(page, at_home)
+    await page.locator("#send").click()
+    await expect(page.locator("#answer")).to_contain_text("reached 1 subscribers")
+    await expect(page.locator(".row:visible").first).to_contain_text("Hello from the page")
+
+
+async def test_a_text_is_copied_without_a_clipboard_for_pages(lan: BrowserContext, at_home: Server) -> None:
+    page = await lan.new_page()
+    await shown(page, at_home)
+    line = await page.locator("#curl").inner_text()
+    await page.locator("#copy-curl").click()
+    await expect(page.locator("#copy-curl")).to_have_text("Copied")
+    await page.locator("#publish textarea").focus()
+    await page.keyboard.press("Control+a")
+    await page.keyboard.press("Control+v")
+    await expect(page.locator("#publish textarea")).to_have_value(line)
+
+
+async def test_falling_behind_can_be_shown(lan: BrowserContext) -> None:
+    async with serving(history=100, allowed_hosts=("hub.lan", "127.0.0.1")) as server:
+        page = await lan.new_page()
+        await shown(page, server)
+        await page.get_by_role("button", name="Fall behind").click()
+        await expect(page.locator("#behind-answer")).to_contain_text("The hub told it of the gap", timeout=20_000)

@@ -1,0 +1,168 @@
+// The client in Node, where there is no document, no tab and no lock.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import * as client from "../../web/client/sse.js";
+import { TestHub, until } from "./hub.js";
+
+const { connect } = client;
+
+/** What comes to a following. */
+function follow(t, hub, channels, { start, ...options } = {}) {
+  const found = { got: [], states: [], losses: [], hub: connect(hub.url, options) };
+  found.following = found.hub.follow(
+    channels,
+    {
+      event: ({ data }) => found.got.push(data),
+      state: (state) => found.states.push(state),
+      lost: (loss) => found.losses.push(loss),
+    },
+    start,
+  );
+  t.after(() => found.hub.close());
+  found.live = () => until(() => found.states.at(-1)?.name === "live");
+  return found;
+}
+
+test("the public names are these", () => {
+  assert.deepEqual(Object.keys(client).sort(), ["connect", "covers", "isAfter"]);
+});
+
+test("events come in order, over cuts, and none comes twice", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  await found.live();
+  for (let n = 0; n < 100; n += 1) {
+    hub.publish(String(n));
+    if (n % 25 === 24) {
+      hub.cut();
+      await until(() => hub.streams.size === 1);
+    }
+  }
+  await until(() => found.got.length >= 100);
+  assert.deepEqual(found.got, Array.from({ length: 100 }, (_, n) => String(n)));
+});
+
+test("a following goes on after the last event of another", async (t) => {
+  const hub = await TestHub.run(t);
+  const first = follow(t, hub, "main");
+  await first.live();
+  hub.publish("a");
+  await until(() => first.got.length === 1);
+  first.following.close();
+  hub.publish("b");
+  const second = follow(t, hub, "main", { start: { after: first.following.last } });
+  await until(() => second.got.length === 1);
+  assert.deepEqual(second.got, ["b"]);
+});
+
+test("a token is asked for again with each connection, and sent in a header", async (t) => {
+  const hub = await TestHub.run(t);
+  let count = 0;
+  const found = follow(t, hub, "main", { token: () => `token${(count += 1)}` });
+  await found.live();
+  hub.cut();
+  await until(() => hub.asked.length === 2);
+  assert.deepEqual(hub.asked.map(({ headers }) => headers.authorization), ["Bearer token1", "Bearer token2"]);
+});
+
+test("a token that is refused is asked for once more, and not again", async (t) => {
+  const refuse = () => ({ status: 401, title: "Unauthorized", detail: "no" });
+  const hub = await TestHub.run(t, { refuse });
+  const found = follow(t, hub, "main", { token: () => "bad" });
+  await until(() => found.states.at(-1).name === "closed");
+  assert.equal(hub.asked.length, 2);
+});
+
+test("a channel that is refused is found among many with few requests", async (t) => {
+  const problem = { status: 403, title: "Forbidden", detail: "not c77" };
+  const refuse = (channels) => (channels.includes("c77") ? problem : null);
+  const hub = await TestHub.run(t, { refuse });
+  const names = Array.from({ length: 100 }, (_, n) => `c${n}`);
+  const found = follow(t, hub, names.filter((name) => name !== "c77"));
+  const refused = [];
+  found.hub.follow("c77", { state: ({ name, reason }) => name === "closed" && refused.push(reason) });
+  await found.live();
+  await until(() => refused.length === 1);
+  assert.deepEqual(refused, ["not c77"]);
+  assert.ok(hub.asked.length <= 17, `${hub.asked.length} requests`);
+});
+
+test("a listener that throws is reported, and costs nobody an event", async (t) => {
+  const hub = await TestHub.run(t);
+  const reported = t.mock.method(console, "error", () => {});
+  const found = follow(t, hub, "main");
+  found.hub.follow("main", {
+    event() {
+      throw new Error("of the user");
+    },
+  });
+  await found.live();
+  hub.publish("a");
+  hub.publish("b");
+  await until(() => found.got.length === 2);
+  assert.equal(reported.mock.callCount(), 2);
+});
+
+test("listeners may be methods of an object", async (t) => {
+  const hub = await TestHub.run(t);
+  class Page {
+    got = [];
+    event({ data }) {
+      this.got.push(data);
+    }
+  }
+  const page = new Page();
+  const found = follow(t, hub, "main");
+  found.hub.follow("main", page);
+  await found.live();
+  hub.publish("a");
+  await until(() => page.got.length === 1);
+});
+
+test("a listener may close its following", async (t) => {
+  const hub = await TestHub.run(t);
+  const got = [];
+  const found = follow(t, hub, "other");
+  const following = found.hub.follow("main", {
+    event: ({ data }) => {
+      got.push(data);
+      following.close();
+    },
+  });
+  await found.live();
+  await until(() => hub.streams.size === 1 && hub.asked.at(-1).url.searchParams.getAll("channel").length === 2);
+  hub.publish("a");
+  hub.publish("b");
+  await until(() => hub.asked.at(-1).url.searchParams.getAll("channel").length === 1);
+  assert.deepEqual(got, ["a"]);
+});
+
+test("what makes no sense is refused with what would", async (t) => {
+  const hub = await TestHub.run(t);
+  const { hub: mine } = follow(t, hub, "main");
+  assert.throws(() => mine.follow([], {}), /at least one channel/);
+  assert.throws(() => mine.follow("a b", {}), /"a b" is no channel or pattern/);
+  assert.throws(() => mine.follow("a", {}, { replay: -1 }), /replay is -1; it takes a whole number or "latest"/);
+  assert.throws(() => mine.follow("a", {}, { from: "end" }), /from is "end"; it can be "start"/);
+  assert.throws(() => connect("."), /Invalid URL/);
+});
+
+test("a program ends when its hub is closed", async (t) => {
+  const hub = await TestHub.run(t);
+  const module = fileURLToPath(new URL("../../web/client/sse.js", import.meta.url));
+  const program = `
+    import { connect } from ${JSON.stringify(module)};
+    const hub = connect(${JSON.stringify(hub.url)});
+    hub.watch(() => {});
+    hub.follow("main", { state: ({ name }) => name === "live" && hub.close() });
+  `;
+  const stdio = ["ignore", "ignore", "inherit"];
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio });
+  const [status] = await once(child, "exit");
+  assert.equal(status, 0);
+});

@@ -1,0 +1,120 @@
+// Tabs that share a connection. Each team is a tab; they are in one process, and talk as tabs do.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Team } from "../../web/client/team.js";
+import { beBrowser } from "./browserlike.js";
+import { TestHub, until } from "./hub.js";
+
+beBrowser();
+let teams = 0;
+
+/** A tab that wants these channels. */
+class Tab {
+  got = [];
+  cursors = new Map();
+
+  constructor(test, hub, name, ...channels) {
+    for (const channel of channels) this.cursors.set(channel, null);
+    this.team = new Team({ base: hub.url }, { shared: true, name }, {
+      wants: () => [...this.cursors],
+      take: (message) => this.#take(message),
+      facts: () => {},
+    });
+    test.after(() => this.team.leave());
+  }
+
+  #take(message) {
+    if (message.kind === "events") {
+      for (const { event } of message.events) {
+        this.got.push(event.data);
+        this.cursors.set(event.channel, event.id);
+      }
+    } else if (message.kind === "state") this.state = message.state.name;
+  }
+}
+
+async function tabs(test, hub, count) {
+  const name = `team ${(teams += 1)}`;
+  const all = Array.from({ length: count }, () => new Tab(test, hub, name, "main"));
+  await until(() => all.every(({ state }) => state === "live"));
+  await until(() => hub.streams.size === 1);
+  return all;
+}
+
+const leaderOf = (all) => all.find(({ team }) => team.leads);
+
+test("tabs share one connection, and all get everything", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 4);
+  for (let n = 0; n < 10; n += 1) hub.publish(String(n));
+  await until(() => all.every(({ got }) => got.length === 10));
+  assert.equal(all.filter(({ team }) => team.leads).length, 1);
+  assert.equal(hub.streams.size, 1);
+});
+
+test("when the leader leaves, another goes on after the oldest cursor", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 3);
+  hub.publish("before");
+  await until(() => all.every(({ got }) => got.length === 1));
+  const leader = leaderOf(all);
+  leader.team.leave();
+  hub.publish("meanwhile");
+  const others = all.filter((tab) => tab !== leader);
+  await until(() => others.every(({ got }) => got.includes("meanwhile")));
+  assert.equal(others.filter(({ team }) => team.leads).length, 1);
+});
+
+test("a tab that comes back takes part again", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 2);
+  const leader = leaderOf(all);
+  hub.publish("before");
+  await until(() => all.every(({ got }) => got.length === 1));
+  leader.team.leave();
+  leader.state = "away";
+  hub.publish("a");
+  leader.team.comeBack();
+  await until(() => all.every(({ got }) => got.includes("a")));
+  await until(() => hub.streams.size === 1 && leader.state === "live");
+  hub.publish("b");
+  await until(() => all.every(({ got }) => got.includes("b")));
+});
+
+test("a leader that says nothing is replaced, and steps down when it is there again", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 2);
+  hub.publish("before");
+  await until(() => all.every(({ got }) => got.length === 1));
+  const leader = leaderOf(all);
+  const [other] = all.filter((tab) => tab !== leader);
+  // As a tab that hangs: it neither hears nor speaks, and keeps its lock.
+  const { postMessage } = BroadcastChannel.prototype;
+  const silenced = leader.team;
+  let spoken = 0;
+  BroadcastChannel.prototype.postMessage = function (message) {
+    const isOthers = message.kind === "ask" || message.kind === "want";
+    if (!silenced.leads || other.team.leads || isOthers) postMessage.call(this, message);
+    else spoken += 1;
+  };
+  t.after(() => (BroadcastChannel.prototype.postMessage = postMessage));
+  await until(() => other.team.leads);
+  BroadcastChannel.prototype.postMessage = postMessage;
+  assert.ok(spoken > 0);
+  await until(() => !leader.team.leads && hub.streams.size === 1 && leader.state === "live");
+  hub.publish("after");
+  await until(() => all.every(({ got }) => got.at(-1) === "after"));
+});
+
+test("a new identity begins the streams of all anew", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 3);
+  const before = hub.asked.length;
+  all.find(({ team }) => !team.leads).team.renew();
+  await until(() => hub.asked.length === before + 1);
+  await until(() => hub.streams.size === 1);
+  hub.publish("a");
+  await until(() => all.every(({ got }) => got.includes("a")));
+});

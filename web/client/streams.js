@@ -1,0 +1,333 @@
+// The streams of whoever leads: which topics share one, and which are refused.
+//
+// A topic stays on the stream that it was given to. So what comes for it comes in order, from one place, and an event
+// is known by the topics of its stream that it belongs to.
+
+import { fits, MOST_CHANNELS } from "./address.js";
+import { Connection } from "./connection.js";
+import { channelOf, conflateOf, covers, isAfter, lower } from "./names.js";
+
+/** A browser opens six connections to a host over HTTP/1.1. Some are for requests, and for followings in the past. */
+const MOST_STREAMS = 4;
+/** Refusals that may concern one of several channels, or their number. Others concern the request as a whole. */
+const DIVISIBLE = new Set([400, 403, 413, 414, 431]);
+const MOST_ROUTES = 1000;
+
+/**
+ * @typedef {import("./connection.js").Received} Received
+ * @typedef {import("./types.js").Problem} Problem
+ * @typedef {import("./types.js").State} State
+ * @typedef {{kind: "events", events: {event: Received, topics: string[]}[]}
+ *   | {kind: "state", topics: string[], state: State, cursor: ?string}
+ *   | {kind: "lost", topics: string[], after: string, next: string, anew: boolean}
+ *   | {kind: "problem", topics: string[], problem: Problem}
+ *   | {kind: "closing", topics: string[]}
+ *   | {kind: "ended", topics: string[]}} Message what comes, and for which topics
+ */
+
+/** One connection and its topics. */
+class Stream {
+  /** @type {Set<string>} */
+  topics = new Set();
+  /** Topics that wait for `live`: what comes before it is older than the wish for them. @type {Set<string>} */
+  fresh = new Set();
+  /** Cursor of the next beginning. @type {?string} */
+  cursor = null;
+  /** By channel: the topics that its events belong to. @type {Map<string, string[]>} */
+  #routes = new Map();
+  asking = new AbortController();
+
+  /**
+   * @param {Streams} streams
+   * @param {number} conflate
+   */
+  constructor(streams, conflate) {
+    this.conflate = conflate;
+    const pass = streams.pass;
+    this.connection = new Connection(streams.settings, {
+      events: (events) => this.#pass(events, pass),
+      state: (state) => {
+        if (state.name === "closed" || state.name === "ended") return; // said for each topic, below
+        pass({ kind: "state", topics: [...this.topics], state, cursor: this.connection.cursor });
+      },
+      connected: ({ id, after, lost, anew }) => {
+        const topics = this.#settled;
+        if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
+      },
+      live: () => this.fresh.clear(),
+      lost: (loss) => pass({ kind: "lost", topics: this.#settled, ...loss, anew: false }),
+      problem: (problem) => pass({ kind: "problem", topics: [...this.topics], problem }),
+      closing: () => pass({ kind: "closing", topics: [...this.topics] }),
+      ended: () => streams.noteEnd(this),
+      refused: (problem) => void streams.sortOut(this, problem),
+      facts: streams.factsChanged,
+    });
+  }
+
+  get #settled() {
+    return [...this.topics].filter((topic) => !this.fresh.has(topic));
+  }
+
+  get channels() {
+    return [...this.topics].map(channelOf);
+  }
+
+  /** @param {string} topic */
+  takes(topic, most = MOST_CHANNELS) {
+    return conflateOf(topic) === this.conflate && fits([...this.channels, channelOf(topic)], most);
+  }
+
+  open() {
+    this.asking.abort();
+    this.asking = new AbortController();
+    this.#routes.clear();
+    const cursor = lower(this.cursor, this.connection.cursor);
+    this.connection.cursor = cursor;
+    this.cursor = null;
+    if (cursor === null) this.fresh.clear();
+    this.connection.open({ channels: this.channels, conflate: this.conflate });
+  }
+
+  close() {
+    this.asking.abort();
+    this.connection.close();
+  }
+
+  /**
+   * @param {Received[]} events
+   * @param {(message: Message) => void} pass
+   */
+  #pass(events, pass) {
+    const found = [];
+    for (const event of events) {
+      let topics = this.#topicsOf(event.channel);
+      if (this.fresh.size) topics = topics.filter((topic) => !this.fresh.has(topic));
+      if (topics.length) found.push({ event, topics });
+    }
+    if (found.length) pass({ kind: "events", events: found });
+  }
+
+  /** @param {string} channel */
+  #topicsOf(channel) {
+    const known = this.#routes.get(channel);
+    if (known) return known;
+    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear();
+    const topics = [...this.topics].filter((topic) => covers(channelOf(topic), channel));
+    this.#routes.set(channel, topics);
+    return topics;
+  }
+}
+
+export class Streams {
+  /** @type {Set<Stream>} */
+  #open = new Set();
+  /** By topic: why it is refused. @type {Map<string, Problem>} */
+  #refused = new Map();
+  #most = MOST_CHANNELS; // channels of one stream; less where the hub takes less
+
+  /**
+   * @param {import("./connection.js").Settings} settings
+   * @param {(message: Message) => void} pass
+   * @param {() => void} factsChanged
+   */
+  constructor(settings, pass, factsChanged) {
+    this.settings = settings;
+    this.pass = pass;
+    this.factsChanged = factsChanged;
+  }
+
+  /** @returns {import("./types.js").StreamFacts[]} */
+  get facts() {
+    return [...this.#open].map(({ connection }) => ({ ...connection.facts }));
+  }
+
+  /**
+   * Follow these topics from now on.
+   *
+   * @param {Map<string, ?string>} wanted by topic: the cursor of what was seen of it
+   * @param {{renew?: boolean, rewind?: boolean}} options `renew`: begin anew, with the cookie of now, whatever was
+   *   refused; `rewind`: the cursors are those of a tab that may have seen less than came here
+   */
+  want(wanted, { renew = false, rewind = false } = {}) {
+    if (renew) this.#refused.clear();
+    const changed = new Set(renew ? this.#open : []);
+    for (const topic of [...this.#refused.keys()]) if (!wanted.has(topic)) this.#refused.delete(topic);
+    for (const stream of this.#open) {
+      for (const topic of stream.topics) {
+        if (wanted.has(topic)) continue;
+        stream.topics.delete(topic);
+        stream.fresh.delete(topic);
+        changed.add(stream);
+      }
+    }
+    for (const [topic, cursor] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (this.#refused.has(topic)) continue;
+      const known = [...this.#open].find(({ topics }) => topics.has(topic));
+      const stream = known ?? this.#place(topic, cursor);
+      if (!stream) continue;
+      if (!known) changed.add(stream);
+      const now = stream.connection.cursor;
+      if (cursor !== null && (now === null || ((rewind || !known) && isAfter(now, cursor)))) {
+        stream.cursor = lower(stream.cursor, cursor);
+        changed.add(stream);
+      }
+    }
+    for (const stream of changed) this.#begin(stream);
+    this.factsChanged();
+  }
+
+  /** Tell anew how each topic stands, for somebody who has come. */
+  repeat() {
+    for (const { topics, connection } of this.#open) {
+      this.pass({ kind: "state", topics: [...topics], state: connection.state, cursor: connection.cursor });
+    }
+    for (const [topic, problem] of this.#refused) this.#tellRefused(topic, problem);
+  }
+
+  cut() {
+    for (const { connection } of this.#open) connection.cut();
+  }
+
+  hurry() {
+    for (const { connection } of this.#open) connection.hurry();
+  }
+
+  look() {
+    for (const { connection } of this.#open) connection.look();
+  }
+
+  close() {
+    for (const stream of this.#open) stream.close();
+    this.#open.clear();
+  }
+
+  /** @param {Stream} stream */
+  #begin(stream) {
+    if (stream.topics.size) return stream.open();
+    stream.close();
+    this.#open.delete(stream);
+  }
+
+  /**
+   * The stream for a topic that has none.
+   *
+   * @param {string} topic
+   * @param {?string} cursor
+   */
+  #place(topic, cursor) {
+    let stream = [...this.#open].find((each) => each.takes(topic, this.#most));
+    if (!stream && this.#open.size >= MOST_STREAMS) {
+      this.#refuse(topic, {
+        title: "Too many channels",
+        status: 0,
+        detail:
+          `${MOST_STREAMS} connections to the hub are full, and a browser has six for a host. ` +
+          "A pattern covers many channels.",
+      });
+      return null;
+    }
+    if (!stream) this.#open.add((stream = new Stream(this, conflateOf(topic))));
+    stream.topics.add(topic);
+    if (cursor === null) stream.fresh.add(topic);
+    return stream;
+  }
+
+  /**
+   * Find out what of a stream is refused: one channel must not cost the others theirs.
+   *
+   * @param {Stream} stream
+   * @param {Problem} problem
+   */
+  async sortOut(stream, problem) {
+    const topics = [...stream.topics];
+    const { signal } = stream.asking;
+    if (topics.length > 1 && DIVISIBLE.has(problem.status)) {
+      const refused = await this.#refusedAmong(stream, topics, signal);
+      if (signal.aborted) return;
+      for (const [topic, why] of refused) this.#drop(stream, topic, why);
+      if (!refused.size) this.#divide(stream);
+      else this.#begin(stream);
+    } else {
+      for (const topic of topics) this.#drop(stream, topic, problem);
+      this.#begin(stream);
+    }
+    this.factsChanged();
+  }
+
+  /**
+   * @param {Stream} stream
+   * @param {string[]} topics all of which together are refused
+   * @param {AbortSignal} signal
+   * @returns {Promise<Map<string, Problem>>} those that are refused alone
+   */
+  async #refusedAmong(stream, topics, signal) {
+    /** @type {Map<string, Problem>} */
+    const refused = new Map();
+    const middle = Math.ceil(topics.length / 2);
+    for (const half of [topics.slice(0, middle), topics.slice(middle)]) {
+      if (signal.aborted) break;
+      const problem = await stream.connection.ask(half.map(channelOf), signal);
+      if (problem && half.length === 1) refused.set(half[0], problem);
+      else if (problem) {
+        for (const [topic, why] of await this.#refusedAmong(stream, half, signal)) refused.set(topic, why);
+      }
+    }
+    return refused;
+  }
+
+  /**
+   * No channel is refused alone, so there are too many: give half of them to other streams.
+   *
+   * @param {Stream} stream
+   */
+  #divide(stream) {
+    const topics = [...stream.topics];
+    this.#most = Math.min(this.#most, Math.ceil(topics.length / 2));
+    const changed = new Set([stream]);
+    for (const topic of topics.slice(this.#most)) {
+      const fresh = stream.fresh.delete(topic);
+      stream.topics.delete(topic);
+      const cursor = fresh ? null : stream.connection.cursor;
+      const other = this.#place(topic, cursor);
+      if (!other) continue;
+      if (cursor !== null) other.cursor = lower(other.cursor, cursor);
+      changed.add(other);
+    }
+    for (const each of changed) this.#begin(each);
+  }
+
+  /** @param {Stream} stream */
+  noteEnd(stream) {
+    this.#open.delete(stream);
+    this.pass({ kind: "ended", topics: [...stream.topics] });
+  }
+
+  /**
+   * @param {Stream} stream
+   * @param {string} topic
+   * @param {Problem} problem
+   */
+  #drop(stream, topic, problem) {
+    stream.topics.delete(topic);
+    stream.fresh.delete(topic);
+    this.#refuse(topic, problem);
+  }
+
+  /**
+   * @param {string} topic
+   * @param {Problem} problem
+   */
+  #refuse(topic, problem) {
+    this.#refused.set(topic, problem);
+    this.pass({ kind: "problem", topics: [topic], problem });
+    this.#tellRefused(topic, problem);
+  }
+
+  /**
+   * @param {string} topic
+   * @param {Problem} problem
+   */
+  #tellRefused(topic, { detail, title }) {
+    this.pass({ kind: "state", topics: [topic], state: { name: "closed", reason: detail ?? title }, cursor: null });
+  }
+}
