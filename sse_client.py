@@ -1659,17 +1659,23 @@ class SSEClient:
                     if (pause := self._not_before - time.monotonic()) > 0:
                         await asyncio.sleep(pause)
                         continue
-                    began = time.monotonic()
-                    try:
-                        answer = await self._kept(self._ask("POST", path, headers=headers, params=query, data=body))
-                    except _Passing as passing:
-                        self._pause(path, passing, began)
-                    else:
-                        self._failures = 0
-                        return answer
+                    with contextlib.suppress(_Passing):
+                        request = self._ask("POST", path, headers=headers, params=query, data=body)
+                        return await self._kept(self._counted(path, request))
         except TimeoutError:
             reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
+
+    async def _counted(self, path: str, request: Awaitable[T]) -> T:
+        """The answer to a publish. A failure determines the next pause, although nobody may wait for it any more."""
+        began = time.monotonic()
+        try:
+            answer = await request
+        except _Passing as passing:
+            self._pause(path, passing, began)
+            raise
+        self._failures = 0
+        return answer
 
     def _pause(self, path: str, passing: _Passing, began: float) -> None:
         """Determine when the next publish is, for all of this client: publishes that failed together count once."""

@@ -22,9 +22,12 @@ class BadProxy(Network):
     """The proxy."""
 
     refuses = False
+    resets = False
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
-        if self.refuses:
+        if self.resets:
+            writer.transport.abort()
+        elif self.refuses:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(BAD_GATEWAY)
             await writer.drain()
@@ -35,18 +38,26 @@ class BadProxy(Network):
         """Do one thing after the other, until cancelled."""
         while True:
             await asyncio.sleep(random.uniform(0.2, 1.0))
-            act = random.choice([self.reset, self.cut, self._refuse, self._lose])
+            act = random.choice([self._reset, self.cut, self._refuse, self._lose])
             act()
             await asyncio.sleep(random.uniform(0.05, 0.5))
             await self.behave()
 
     async def behave(self) -> None:
         """Pass everything on again."""
-        self.refuses, self.lose_answers = False, 0
+        self.refuses, self.resets, self.lose_answers = False, False, 0
         await self.mend()
+
+    def _reset(self) -> None:
+        # Not `reset`, which closes the port: in a long test, somebody else's connection gets it meanwhile.
+        self.resets = True
+        self._abort()
 
     def _refuse(self) -> None:
         self.refuses = True
+        self._abort()
+
+    def _abort(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -113,13 +114,24 @@ async def test_a_loss_whose_callback_was_cancelled_is_reported_again() -> None:
     assert losses == [Lost("1-0", "5-0")] * 2
 
 
-async def test_a_cancelled_publish_does_not_shorten_the_pause_of_the_next() -> None:
-    async with scripted(BUSY) as server, SSEClient(server.url) as client:
+async def test_a_cancelled_publish_does_not_shorten_the_pause_of_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sse_client")
+
+    async def late(connection: Connection) -> None:
+        await asyncio.sleep(3 * SOON)  # when nobody waits for it any more
+        await BUSY(connection)
+
+    async with scripted(late) as server, SSEClient(server.url) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON):
+                await client.publish("a")
+        await eventually(lambda: "publishing again" in caplog.text)
+        requests = len(server.requests)
         for _ in range(PATIENT):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(SOON):
                     await client.publish("a")
-    assert len(server.requests) == 1
+        assert len(server.requests) == requests
 
 
 async def test_a_cancelled_publish_leaves_its_request_to_end_well() -> None:
