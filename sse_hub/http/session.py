@@ -27,7 +27,6 @@ async def begin(request: web.Request) -> web.Response:
         raise unauthorized("A session begins with a token: Authorization: Bearer.")
     grant = await access.check(request, token)
     assert grant.until is not None
-    _end_former(request, token)
     answer = json_answer(
         Session(
             subscribe=list(grant.subscribe),
@@ -46,25 +45,30 @@ async def begin(request: web.Request) -> web.Response:
         samesite="Strict",
         secure=is_secure(request),
     )
-    return answer
+    return await _sent(request, answer, token)
 
 
 async def end(request: web.Request) -> web.Response:
     """`DELETE /api/session`: delete the cookie, and end the streams that it has opened."""
-    _end_former(request)
     answer = web.Response(status=204)
     answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
-    return answer
+    return await _sent(request, answer)
 
 
-def _end_former(request: web.Request, token: str = "") -> None:
-    """End the streams of the session that the browser has had, unless it goes on with the same token.
+async def _sent(request: web.Request, answer: web.Response, token: str = "") -> web.Response:
+    """Send the answer; then end the streams of the former session, unless it goes on with the same token.
 
-    A browser that shows them would go on receiving for somebody who has gone.
+    A browser that shows them would go on receiving for somebody who has gone. The answer goes first: a stream that
+    comes back at once must have the cookie of now.
     """
-    former = request.cookies.get(COOKIE)
-    if former and former != token:
-        request.app[STREAMS].end_session(digest(former))
+    try:
+        await answer.prepare(request)
+        await answer.write_eof()
+    finally:
+        former = request.cookies.get(COOKIE)
+        if former and former != token:
+            request.app[STREAMS].end_session(digest(former))
+    return answer
 
 
 def _path(request: web.Request) -> str:

@@ -96,10 +96,10 @@ async def test_the_end_of_a_channel_is_told_and_nothing_is_asked_for_again(
 async def test_the_end_of_one_of_several_channels_leaves_the_others(context: BrowserContext, server: Server) -> None:
     first = held(connected("1-0"), end("3-0", "failed", "job"), event("4-0", channel="chat"))
     async with scripted(first, held(connected("4-0"), event("5-0", channel="chat"))) as hub:
-        page = await follow(await tab(context, server.url), "job", hub=hub.url)
-        await follow_more(page, "chat", "chat")
-        await reached(page, "ended")
-        await got(page, "4-0", "5-0", name="chat")
+        page = await follow(await tab(context, server.url), "job", "chat", hub=hub.url)
+        await got(page, "4-0", "5-0")
+        assert await page.evaluate("ends") == [{"channel": "job", "reason": "failed", "id": "3-0"}]
+        assert await page.evaluate("states.at(-1).name") != "ended"
         assert "channel=job" not in hub.requests[1].path
 
 

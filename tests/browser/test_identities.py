@@ -55,7 +55,7 @@ async def test_signing_out_in_any_tab_ends_the_connection_of_all(context: Browse
     await second.evaluate(_SIGN_OUT)
     await publish(guarded)
     for page in (first, second):
-        assert "takes a token" in (await reached(page, "closed"))["reason"]
+        assert "token" in (await reached(page, "closed"))["reason"]
         await got(page, "for anna", "for all")
     await guarded.until_subscribers(0)
 

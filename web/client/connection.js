@@ -257,8 +257,6 @@ export class Connection {
     else if (type === "error") {
       this.facts.problem = value;
       this.on.problem?.(value);
-      // A session has ended, or a token: the one of now may be another.
-      if (value.status === 401 && this.#connected) this.#hurried = true;
     }
   }
 
