@@ -9,6 +9,7 @@ from small_logs import ORIGIN, back, event, log_of, search, times, to
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.log import EVENT_BYTES, Log
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.subscription import Subscription
 
 
@@ -147,7 +148,7 @@ def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> No
 
 
 def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() -> None:
-    log = Log(ORIGIN, history=10_000, max_channels=1001)
+    log = Log(ORIGIN, Rules(Rule(history=10_000)), max_channels=1001)
     for number in range(5000):
         log.append(event(2000 + number, "large"))
     for number in range(1001):
@@ -171,7 +172,7 @@ def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() 
     [("channels", {"max_channels": 2}), ("retained_bytes", {"max_retained_bytes": 3 * (4000 + EVENT_BYTES)})],
 )
 def test_at_a_limit_of_all_channels_the_one_that_was_quiet_for_longest_goes(limit: str, bounds: dict[str, int]) -> None:
-    log = Log(ORIGIN, **bounds)
+    log = Log(ORIGIN, None, **bounds)
     for ms, channel in enumerate(("a", "b", "a", "c"), 2000):
         log.append(event(ms, channel, "x" * 4000))
     assert log.make_room() == ["b"]
