@@ -96,15 +96,27 @@ class Rig:
         resume: bool = False,
         live: bool = True,
         gzip: bool = False,
+        latest: bool = False,
+        from_start: bool = False,
+        plain: bool = False,
+        conflate_ms: int = 0,
     ) -> tuple[Connection, Subscriber]:
         connection = Connection(gzip=gzip)
-        subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False, gzip=gzip)
+        subscription = Subscription(
+            frozenset(names or ("main",)),
+            frozenset(types),
+            envelope,
+            chunked=False,
+            gzip=gzip,
+            plain=plain,
+            conflate_ms=conflate_ms,
+        )
         if gzip:  # as it is subscribed over HTTP
             subscription = replace(subscription, unshared=True)
-        start = Start(resume or cursor is not None, cursor, replay)
+        start = Start(resume or cursor is not None, cursor, replay, latest, from_start)
         position = done(start.locate(self.hub, subscription, no_pause))
         subscriber = self.hub.subscribe(
-            subscription, connection, position, resumes=start.resumes, replays=replay is not None
+            subscription, connection, position, resumes=start.resumes, replays=start.replays
         )
         while live and self.hub.advance(subscriber):
             pass

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .due import Due
 from .events import END, Draft, Event, EventId, compact_json
 from .rules import Rules
+from .times import Times
 
 __all__ = ["ABANDONED", "REASONS", "End", "Ended", "Idle", "end_draft", "read_reason", "reason_of"]
 
@@ -20,6 +21,7 @@ REASONS = ("done", "failed", "cancelled")
 """Why somebody may end a channel."""
 ABANDONED = "abandoned"
 """Why the hub ends one: its publisher was silent for the `idle_end` of its rule."""
+_NONE = EventId(0, 0)
 _KNOWN = frozenset({*REASONS, ABANDONED})
 
 
@@ -73,6 +75,7 @@ class Idle:
         self._rules = rules
         self._published: dict[str, int] = {}
         self._due = Due[str]()
+        self._times = Times()
 
     def __contains__(self, channel: str) -> bool:
         """Whether the channel was published to since `pop` gave it, or ever."""
@@ -82,6 +85,7 @@ class Idle:
         """Note that somebody has published to the channel."""
         idle_end = self._rules.of(channel).idle_end
         if idle_end is not None:
+            self._times.latest_ms = max(self._times.latest_ms, now_ms)
             self._published[channel] = now_ms
             if channel not in self._due:
                 self._due.at(channel, now_ms + idle_end * 1000)
@@ -98,8 +102,10 @@ class Idle:
 
     def pop(self, now_ms: int) -> str | None:
         """A channel whose publisher has been silent for too long; None if there is none."""
+        if self._times.note(now_ms, _NONE):
+            self._due.bring_forward(now_ms)
         while (channel := self._due.pop(now_ms)) is not None:
-            published_ms = min(self._published[channel], now_ms)  # the clock may have been set back
+            published_ms = min(self._published[channel], now_ms)  # it may be of a clock that was ahead
             self._published[channel] = published_ms
             idle_end = self._rules.of(channel).idle_end
             if idle_end is None:
