@@ -19,17 +19,18 @@ def end(rig: Rig, channel: str = "main", reason: str = "done") -> EventId:
     return done(rig.hub.end(channel, reason))
 
 
-def types(connection: Connection) -> list[str]:
-    return [event.type for event in connection.received]
+def got(connection: Connection) -> tuple[list[str], bool | None]:
+    """The types of what came, and whether the stream has ended, complete or not."""
+    return [event.type for event in connection.received], connection.finished
 
 
 def test_a_live_stream_of_the_channel_ends_with_it_and_is_forgotten(rig: Rig) -> None:
     connection, _ = rig.subscribe()
     rig.publish("a")
     end(rig)
-    assert connection.finished is None
+    assert got(connection)[1] is None
     rig.turn()
-    assert (types(connection), connection.finished) == (["message", "end"], True)
+    assert got(connection) == (["message", "end"], True)
     assert rig.hub.statistics().subscribers == 0
 
 
@@ -40,10 +41,10 @@ def test_a_stream_that_is_behind_ends_when_it_gets_there(rig: Rig) -> None:
     rig.publish("b")
     end(rig)
     rig.turn()
-    assert connection.finished is None
+    assert got(connection)[1] is None
     connection.can_take = True
     assert not rig.hub.advance(subscriber)
-    assert (types(connection), connection.finished) == (["message", "message", "end"], True)
+    assert got(connection) == (["message", "message", "end"], True)
 
 
 def test_a_stream_of_several_channels_goes_on(rig: Rig) -> None:
@@ -51,7 +52,7 @@ def test_a_stream_of_several_channels_goes_on(rig: Rig) -> None:
     end(rig)
     rig.publish("b", channel="other")
     rig.turn()
-    assert (types(connection), connection.finished) == (["end", "message"], None)
+    assert got(connection) == (["end", "message"], None)
 
 
 def test_a_plain_stream_ends_without_a_word_and_one_that_loses_something_breaks_off(rig: Rig) -> None:
@@ -64,7 +65,7 @@ def test_a_plain_stream_ends_without_a_word_and_one_that_loses_something_breaks_
     rig.publish("b", channel="other")
     done(rig.hub.store.forget("other"))
     rig.turn()
-    assert (types(first), first.finished) == (["message"], True)
+    assert got(first) == (["message"], True)
     assert second.finished is False
 
 
@@ -74,7 +75,7 @@ def test_an_end_that_is_forgotten_in_the_same_turn_is_delivered_before_anything_
     done(rig.hub.store.forget("main"))
     rig.publish("next life")
     rig.turn()
-    assert (types(connection), connection.finished) == (["end"], True)
+    assert got(connection) == (["end"], True)
 
 
 def test_open_runs_and_ends_are_counted() -> None:
