@@ -129,7 +129,8 @@ class Hub(Publishing):
 
     def forget(self, channel: str, floor: EventId) -> None:
         """Forget what is retained of a channel, its end included, up to this id; it begins anew."""
-        if (known := self.log.get(channel)) is not None and known.last > known.floor:
+        known = self.log.get(channel)
+        if self.catalogue is not None or (known is not None and known.newest is not None):
             for audience in self.audiences.concerned(channel):
                 for group in [group for group in audience.groups if group.ending]:
                     self.delivery.flush_group(group)  # they have got the end, and nothing comes after it

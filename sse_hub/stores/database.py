@@ -237,6 +237,8 @@ class Database:
             ).fetchone()
             if first is not None:
                 return Appended((), [EventId.parse(id) if id else None for id in first[0].split(" ")], first[1])
+        if append.forget and not self.retention.state(append.forget).exists:
+            return Appended((), (), "")
         if append.forget:
             self.retention.forget(self._writer, append.forget, self._head, staged)
             return Appended((), (), "", self._head)
