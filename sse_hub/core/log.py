@@ -198,21 +198,17 @@ class Log:
         left -= self._review(left)
         forgotten = []
         while left > 0 and (channel := self._due.pop(now_ms)) is not None:
-            left -= 1 + self._expire(channel, now_ms, left)
-            if channel.oldest is None and self._due_ms(channel) <= now_ms:
-                self._forget(channel)
-                forgotten.append(channel.name)
+            left -= 1
+            if channel.end is not None and self._due_ms(channel) <= now_ms:
+                self._begin_anew(channel)
             else:
-                self._set_due(channel)
+                left -= self._trim(channel, now_ms, left)
+                if channel.oldest is not None or self._due_ms(channel) > now_ms:
+                    self._set_due(channel)
+                    continue
+            self._forget(channel)
+            forgotten.append(channel.name)
         return Expired(forgotten, left <= 0)
-
-    def _expire(self, channel: Channel, now_ms: int, most: int) -> int:
-        if channel.end is None:
-            return self._trim(channel, now_ms, most)
-        if self._due_ms(channel) <= now_ms:
-            self._begin_anew(channel)
-            channel.active_ms = 0  # it is forgotten at once
-        return 0
 
     def _review(self, most: int) -> int:
         """After the rules were replaced, give some channels theirs, and look at them soon; return how many."""
