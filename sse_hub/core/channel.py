@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from .ends import End
 from .events import Event, EventId
 from .rules import Rule
 
-__all__ = ["Channel", "Expired"]
+__all__ = ["Channel", "Expired", "newest_first", "oldest_first"]
 
 _by_id = attrgetter("id")
 
@@ -103,3 +104,15 @@ class Expired(NamedTuple):
     """Those that are forgotten."""
     more: bool
     """Whether there is more to let go."""
+
+
+def oldest_first(channels: Sequence[Channel], cursor: EventId) -> Iterator[Event]:
+    """The events of these channels after a cursor, by id. Use the iterator before the log changes."""
+    runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
+    return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+
+
+def newest_first(channels: Sequence[Channel], before: EventId | None) -> Iterator[Event]:
+    """The events of these channels, newest first. Use the iterator before the log changes."""
+    runs = [channel.backwards(before) for channel in channels if len(channel)]
+    return merge(*runs, key=_by_id, reverse=True)

@@ -60,11 +60,21 @@ class Delivery:
     def add(self, event: Event) -> None:
         """Hand an event to the groups that it concerns, in the next flush."""
         for audience in self.audiences.concerned(event.channel):
+            if audience.has_ended or audience.is_ending:
+                self.finish(audience)  # this event is of the channel's next life
             audience.add(event)
             if audience.interval_ms:
                 self._conflation.gather(audience)
             else:
                 self._note_pending(audience)
+
+    def finish(self, audience: Audience) -> None:
+        """If the channel of an audience has ended, hand the end to those who wait for it: nothing comes after it."""
+        if audience.has_ended:
+            self.release_now(audience)
+        for group in [group for group in audience.groups if group.ending]:
+            self.flush_group(group)
+        audience.is_ending = False
 
     def add_notice(self, audience: Audience, notice: bytes) -> None:
         """Hand bytes that are no event to an audience, in the next flush."""
@@ -163,6 +173,8 @@ class Delivery:
 
     def release_now(self, audience: Audience) -> None:
         """Let what an audience has gathered be flushed."""
+        for group in [group for group in audience.groups if group.joining]:
+            self.flush_group(group)  # those that join get the frames of this release with the others
         self.conflated += audience.gathered.take_superseded() * len(audience.live)
         audience.release(self._log.head)
         self._note_pending(audience)

@@ -154,7 +154,17 @@ class Audience:
     :param shared: their common deflate stream. None without compression.
     """
 
-    __slots__ = ("fresh", "gathered", "groups", "has_ended", "members", "reached", "shared", "subscription")
+    __slots__ = (
+        "fresh",
+        "gathered",
+        "groups",
+        "has_ended",
+        "is_ending",
+        "members",
+        "reached",
+        "shared",
+        "subscription",
+    )
 
     def __init__(self, subscription: Subscription, shared: SharedStream | None = None) -> None:
         self.subscription = subscription
@@ -169,6 +179,8 @@ class Audience:
         """Up to where it was released."""
         self.has_ended = False
         """Whether the channel ends with what is gathered."""
+        self.is_ending = False
+        """Whether the streams of a group end with what is pending for it."""
 
     @property
     def interval_ms(self) -> int:
@@ -221,6 +233,7 @@ class Audience:
         self.has_ended = False
         for group in self.groups:
             group.ending = bool(group.live or group.joining)
+            self.is_ending |= group.ending
 
     def _add(self, data: bytes, events: int) -> None:
         shared = False

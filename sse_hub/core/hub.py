@@ -132,8 +132,7 @@ class Hub(Publishing):
         known = self.log.get(channel)
         if self.catalogue is not None or (known is not None and known.newest is not None):
             for audience in self.audiences.concerned(channel):
-                for group in [group for group in audience.groups if group.ending]:
-                    self.delivery.flush_group(group)  # they have got the end, and nothing comes after it
+                self.delivery.finish(audience)
                 self._inform_lost(audience, floor)
         self.log.forget(channel, floor)
         self._forget([channel])
@@ -157,7 +156,7 @@ class Hub(Publishing):
         """Its connection is full: it was handed everything up to this id, and lacks nothing of that."""
         self._leave_live(subscriber)
         subscriber.state = State.BEHIND
-        subscriber.cursor = cursor
+        subscriber.cursor = max(subscriber.cursor, cursor)  # a conflating audience may not have been released since
         subscriber.losses = self.log.floors.losses
 
     def _finish(self, subscriber: Subscriber) -> None:

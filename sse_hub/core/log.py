@@ -15,14 +15,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
-from heapq import merge
 from itertools import islice
 from math import inf
-from operator import attrgetter
 
 from sortedcontainers import SortedList
 
-from .channel import Channel, Expired
+from .channel import Channel, Expired, newest_first, oldest_first
 from .clearing import Clearing
 from .due import Due
 from .ends import End, reason_of
@@ -47,8 +45,6 @@ _STEP = 2000
 _STEP_OF_APPEND = 64
 """The same for one publish. A publish adds one event and drops more than one, so any excess shrinks."""
 _LAST = chr(0x10FFFF)
-
-_by_id = attrgetter("id")
 
 
 class Log:
@@ -300,8 +296,7 @@ class Log:
         channels = self._few(subscription)
         if channels is None:
             return self._here(self._order.after(cursor))
-        runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
-        return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+        return oldest_first(channels, cursor)
 
     def _here(self, events: Iterator[Event]) -> Iterator[Event]:
         """Of these events, those that are not gone."""
@@ -358,7 +353,7 @@ class Log:
 
     def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
         channels = self._few(subscription)
-        return self._here(self._order.backwards(before)) if channels is None else _newest_first(channels, before)
+        return self._here(self._order.backwards(before)) if channels is None else newest_first(channels, before)
 
     def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
         """The subscription's channels. None if there may be too many to look at each."""
@@ -400,9 +395,3 @@ class Log:
 
     def _accepted_ms(self, event: Event) -> int:
         return self._times.accepted_ms(event.id, event.ms)
-
-
-def _newest_first(channels: Sequence[Channel], before: EventId | None) -> Iterator[Event]:
-    """The events of these channels, newest first. Use the iterator before the log changes."""
-    runs = [channel.backwards(before) for channel in channels if len(channel)]
-    return merge(*runs, key=_by_id, reverse=True)

@@ -204,7 +204,7 @@ class EveryRun(RuleBasedStateMachine):
             kinds = [event.type for event in received]
             assert "end" not in kinds[:-1]
             assert (connection.finished is True) == ("end" in kinds)
-            if connection.finished and "lost" not in kinds:
+            if connection.finished and "lost" not in kinds and (channel, life) in self.finished_text:
                 assert connection.data == self.finished_text[channel, life]
 
     def teardown(self) -> None:
