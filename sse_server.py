@@ -40,7 +40,7 @@ from sse_hub.http.streams import STREAMS, Streams
 from sse_hub.http.workers import WORKERS, Workers, answering
 from sse_hub.limits import ByteBudget, Rate
 from sse_hub.metrics import Metrics
-from sse_hub.program import command, demo, gunicorn, serving, stores, systemd, workers
+from sse_hub.program import command, config, demo, gunicorn, serving, stores, systemd, workers
 from sse_hub.program.serving import make_runner
 from sse_hub.settings import SettingError, Settings
 from sse_hub.stdio import complain, secure
@@ -93,6 +93,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
             web.get("/stream", subscribe.follow_channels, allow_head=False),
             web.get("/realtime/{channel}", subscribe.follow_channel, allow_head=False),
             web.post("/realtime/{channel}", publish.publish),
+            web.delete("/realtime/{channel}", publish.forget),
             web.get("/metrics", operations.metrics, allow_head=False),
             web.post("/api/broadcast", publish.broadcast),
             web.get("/api/channels", channels.channels),
@@ -116,7 +117,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
 def _from_environment() -> Settings:
     """:raises SystemExit: with one line on stderr if a variable cannot be used."""
     try:
-        return Settings.read({}, os.environ)
+        return config.load({}, os.environ)
     except SettingError as error:
         complain(f"sse-server: {error}")
         raise SystemExit(2) from None

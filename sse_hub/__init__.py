@@ -13,9 +13,10 @@
 
 __version__ = "0.2.0"
 
+from .core.ends import Ended
 from .core.events import Draft, Event, EventId
 from .core.hub import Hub
 from .core.statistics import Statistics
 from .core.subscription import Subscription
 
-__all__ = ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]
+__all__ = ["Draft", "Ended", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]

@@ -50,7 +50,7 @@ LIMITS = (
 )
 """Limits that are counted here; the log counts `channels` and `retained_bytes`."""
 REPLAYS = ("resumed", "replayed", "lost")
-ENDINGS = ("left", "stalled", "expired", "ended", "drained")
+ENDINGS = ("left", "stalled", "expired", "ended", "drained", "complete", "incomplete")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 _GAUGES = {
@@ -59,12 +59,14 @@ _GAUGES = {
     "sse_subscriptions": ("Different subscriptions of the open event streams.", "subscriptions"),
     "sse_channels": ("Channels that the log knows.", "channels"),
     "sse_events_retained": ("Events in the log.", "retained"),
+    "sse_open_runs": ("Channels that are made to end, by their rule, and have not.", "open_runs"),
     "sse_retained_bytes": ("Bytes of the events in the log, with their approximate cost in memory.", "retained_bytes"),
 }
 _COUNTERS = {
     "sse_events_published": ("Events accepted, ephemeral ones included.", "published"),
     "sse_events_delivered": ("Events handed to subscribers.", "delivered"),
     "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
+    "sse_events_conflated": ("Events that were not sent because a newer one superseded them.", "conflated"),
     "sse_store_passed_over": ("Entries in the store that do not belong to this hub.", "passed_over"),
     "sse_losses": ("Times that a subscriber was informed that events after its cursor are gone.", "lost"),
 }
@@ -90,6 +92,10 @@ class _HubCollector(Collector):
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
         yield hits
+        ended = CounterMetricFamily("sse_channels_ended", "Channels that have ended, by why.", labels=["reason"])
+        for reason, count in statistics.ended.items():
+            ended.add_metric([reason], count)
+        yield ended
         restarts = CounterMetricFamily(
             "sse_background_restarts",
             "Times that a background task failed and was started again, by task.",

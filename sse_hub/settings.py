@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from .address import Address, without_secret
 from .auth import read_file, read_key
+from .core.rules import Rule
 from .worker import MAX_WORKERS
 
 __all__ = ["SettingError", "Settings", "table", "url_of"]
@@ -267,8 +268,18 @@ class Settings:
         "info", _choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
     )
     log_format: str = _setting("text", _choice("text", "json"), "", "text or json, one line each")
+    config: str = _setting(
+        "", _path, "file", "file of settings and of rules for channels, in TOML; its rules are read again at SIGHUP"
+    )
+    rules: tuple[Rule, ...] = ()
+    """What is retained of which channels, the first that matches; of others, what is set here."""
     remarks: tuple[str, ...] = ()
     """Notes for the operator about how the settings were read."""
+
+    @property
+    def rule(self) -> Rule:
+        """What is retained of channels for which there is no rule."""
+        return Rule(history=self.history, history_age=self.history_age, history_bytes=self.history_bytes)
 
     @property
     def address(self) -> Address:
@@ -286,12 +297,16 @@ class Settings:
         return self.node or socket.gethostname()
 
     @classmethod
-    def read(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-        """Read settings from flags, by field name, and from the environment. A flag wins over a variable.
+    def read(
+        cls, given: Mapping[str, str], environment: Mapping[str, str], file: Mapping[str, object] | None = None
+    ) -> Settings:
+        """Settings from flags, by the names of the fields here; from the environment where a flag is not given; and
+        else from a file.
 
+        :param file: values that are read already, by the names of the fields.
         :raises SettingError: if a value cannot be used.
         """
-        values: dict[str, object] = {}
+        values: dict[str, object] = dict(file or {})
         for row in table():
             text = given.get(row.name, environment.get(row.variable))
             if text is None:

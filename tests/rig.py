@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wire import Received, parse
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.hub import Hub, Subscriber
 from sse_hub.core.log import Log
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.start import Start
 from sse_hub.core.subscription import Subscription
 from sse_hub.stores.memory import MemoryStore
@@ -41,11 +42,17 @@ class Connection:
     def __init__(self, *, gzip: bool = False) -> None:
         self.written: list[bytes] = []
         self.can_take = True
+        self.finished: bool | None = None
+        """Whether the stream that has ended is complete."""
         self._gzip = gzip
 
     def write(self, data: bytes) -> bool:
         self.written.append(data)
         return self.can_take
+
+    def finish(self, *, complete: bool) -> None:
+        assert self.finished is None
+        self.finished = complete
 
     @property
     def received(self) -> list[Received]:
@@ -60,10 +67,10 @@ class Connection:
 class Rig:
     """A hub with a clock and a loop that a test turns by hand."""
 
-    def __init__(self, **bounds: float) -> None:
+    def __init__(self, *rules: Rule, **bounds: Any) -> None:
         self.now_ms = 2000
         self.turns: list[Callable[[], None]] = []
-        self.hub = Hub(Log(ORIGIN, **bounds), self.turns.append)  # type: ignore[arg-type]
+        self.hub = Hub(Log(ORIGIN, Rules(Rule(**bounds), rules)), self.turns.append)
         self.hub.store = MemoryStore(self.hub, lambda: self.now_ms)
 
     def publish(self, *data: str, channel: str = "main", type: str = "message", ephemeral: bool = False) -> None:
@@ -72,7 +79,7 @@ class Rig:
             done(self.hub.publish_all([Draft(channel, type, each, ephemeral) for each in data[begin : begin + 200]]))
 
     def ping(self) -> None:
-        for _ in self.hub.ping(b": ping\n\n"):
+        for _ in self.hub.delivery.ping(b": ping\n\n"):
             pass
 
     def turn(self) -> None:
@@ -89,15 +96,27 @@ class Rig:
         resume: bool = False,
         live: bool = True,
         gzip: bool = False,
+        latest: bool = False,
+        from_start: bool = False,
+        plain: bool = False,
+        conflate_ms: int = 0,
     ) -> tuple[Connection, Subscriber]:
         connection = Connection(gzip=gzip)
-        subscription = Subscription(frozenset(names or ("main",)), frozenset(types), envelope, chunked=False, gzip=gzip)
+        subscription = Subscription(
+            frozenset(names or ("main",)),
+            frozenset(types),
+            envelope,
+            chunked=False,
+            gzip=gzip,
+            plain=plain,
+            conflate_ms=conflate_ms,
+        )
         if gzip:  # as it is subscribed over HTTP
             subscription = replace(subscription, unshared=True)
-        start = Start(resume or cursor is not None, cursor, replay)
+        start = Start(resume or cursor is not None, cursor, replay, latest, from_start)
         position = done(start.locate(self.hub, subscription, no_pause))
         subscriber = self.hub.subscribe(
-            subscription, connection, position, resumes=start.resumes, replays=replay is not None
+            subscription, connection, position, resumes=start.resumes, replays=start.replays
         )
         while live and self.hub.advance(subscriber):
             pass

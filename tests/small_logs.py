@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sse_hub.core.events import Draft, Event, EventId
 from sse_hub.core.log import Log
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.subscription import Subscription
 
 ORIGIN = EventId(1000, 0)
@@ -14,7 +15,7 @@ def event(ms: int, channel: str = "main", data: str = "x", *, ephemeral: bool = 
 
 
 def log_of(*events: Event, history: int = 1000, history_age: float = 3600, history_bytes: int = 1 << 20) -> Log:
-    log = Log(ORIGIN, history=history, history_age=history_age, history_bytes=history_bytes)
+    log = Log(ORIGIN, Rules(Rule(history=history, history_age=history_age, history_bytes=history_bytes)))
     for each in events:
         log.append(each)
     return log

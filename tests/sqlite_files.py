@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sse_hub.core.events import Draft
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.subscription import Subscription
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
@@ -22,7 +23,7 @@ class Clock:
 
 
 def database(path: Path, clock: Clock, history: int = 1000, history_age_ms: float = 1e9) -> Database:
-    made = Database(path / "events.db", clock, history=history, history_age_ms=history_age_ms)
+    made = Database(path / "events.db", clock, Rules(Rule(history=history, history_age=history_age_ms / 1000)))
     made.open()
     return made
 

@@ -177,4 +177,4 @@ def test_the_client_imports_nothing_of_ours_but_the_command_line() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert sse_hub.__all__ == ["Draft", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]
+    assert sse_hub.__all__ == ["Draft", "Ended", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]

@@ -21,7 +21,7 @@ LAYERS = [
 else, and nothing that is inside the hub."""
 CORE_MAY_IMPORT = {
     *("__future__", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools"),
-    *("json", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
+    *("json", "math", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import merge
 from operator import attrgetter
+from typing import NamedTuple
 
+from .ends import End
 from .events import Event, EventId
+from .rules import Rule
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Expired", "newest_first", "oldest_first"]
 
 _by_id = attrgetter("id")
 
@@ -16,16 +20,19 @@ _by_id = attrgetter("id")
 class Channel:
     """The retained events of one channel, oldest first."""
 
-    __slots__ = ("_events", "_first", "active_ms", "floor", "last", "name", "retained_bytes")
+    __slots__ = ("_events", "_first", "active_ms", "end", "floor", "last", "name", "retained_bytes", "rule")
 
-    def __init__(self, name: str, floor: EventId, active_ms: int = 0) -> None:
+    def __init__(self, name: str, floor: EventId, rule: Rule, active_ms: int = 0) -> None:
         self.name = name
+        self.rule = rule
         self.floor = floor
         """Id of the newest event that is gone."""
         self.last = floor
         """Id of the newest event that the channel ever had."""
         self.active_ms = active_ms
         """Unix time in milliseconds of the last event, ephemeral ones included."""
+        self.end: End | None = None
+        """How it has ended; its newest event then is its end."""
         self.retained_bytes = 0
         self._events: list[Event | None] = []
         self._first = 0  # events before this index are gone; the list is cut when half of it is
@@ -54,7 +61,9 @@ class Channel:
             self._first = 0
 
     def detach(self) -> list[Event | None]:
-        """Drop all events at once; the floor rises to the newest. The caller gets the events and clears them away."""
+        """Let all events go at once, an end included; the floor rises to the newest. The events are given to whoever
+        clears them away."""
+        self.end = None
         events, self._events, self._first, self.retained_bytes = self._events, [], 0, 0
         if events:
             self.floor = self.last
@@ -63,6 +72,10 @@ class Channel:
     @property
     def oldest(self) -> Event | None:
         return self._events[self._first] if len(self) else None
+
+    @property
+    def newest(self) -> Event | None:
+        return self._events[-1] if len(self) else None
 
     def after(self, cursor: EventId) -> Iterator[Event]:
         """Events with an id above the cursor, oldest first. Use the iterator before the log changes."""
@@ -82,3 +95,24 @@ class Channel:
         event = self._events[index]
         assert event is not None
         return event
+
+
+class Expired(NamedTuple):
+    """What has been let go by age."""
+
+    channels: Sequence[str]
+    """Those that are forgotten."""
+    more: bool
+    """Whether there is more to let go."""
+
+
+def oldest_first(channels: Sequence[Channel], cursor: EventId) -> Iterator[Event]:
+    """The events of these channels after a cursor, by id. Use the iterator before the log changes."""
+    runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
+    return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+
+
+def newest_first(channels: Sequence[Channel], before: EventId | None) -> Iterator[Event]:
+    """The events of these channels, newest first. Use the iterator before the log changes."""
+    runs = [channel.backwards(before) for channel in channels if len(channel)]
+    return merge(*runs, key=_by_id, reverse=True)

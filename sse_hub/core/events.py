@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 __all__ = [
+    "END",
     "MOST_STARS",
     "RESERVED_TYPES",
     "Draft",
@@ -23,7 +24,9 @@ __all__ = [
     "timestamp",
 ]
 
-RESERVED_TYPES = frozenset({"connected", "live", "lost", "closing"})
+END = "end"
+"""The type of the event that ends a channel."""
+RESERVED_TYPES = frozenset({"connected", "live", "lost", "closing", END})
 """Event types that only the hub itself sends."""
 
 # Surrogates, which JSON can bring ("\\ud800"), have no UTF-8.

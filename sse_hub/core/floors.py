@@ -4,8 +4,11 @@ The *floor* of a channel is the id of its newest event that is gone. A cursor at
 Floors are kept in the order in which they rose, and each rise has a number. A subscriber remembers the number of the
 last rise that it knows, so it learns of all later losses, on any number of channels, by a look at the later rises only.
 
-Floors outlive their channels. If there are too many, the floor that rose longest ago becomes the *common floor*. It is
-the floor of all channels that have no other. So a loss may be reported too often, but never too seldom.
+A channel that has ended, or was deleted, is forgotten whole and *begins anew* above its floor: nothing of its beginning
+is gone until it loses an event again.
+
+Floors outlive their channels. When there are too many, the one that rose longest ago becomes the *common floor*, that
+of all channels of which nothing else is known: a loss is then reported too often, and never too seldom.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ _STEP = 2000
 class _Rise(NamedTuple):
     floor: EventId
     number: int
+    anew: bool
+    """Whether the channel begins above it."""
 
 
 class Floors:
@@ -39,8 +44,8 @@ class Floors:
         self.losses = 0
         """How often a floor has risen."""
         self.top = common
-        """The highest floor of all channels. A cursor at or above it has lost nothing on any channel."""
-        self._common = _Rise(common, 0)
+        """The highest floor of all channels: a cursor there has lost nothing, whatever it follows."""
+        self._common = _Rise(common, 0, True)
         self._most = most
         self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last
 
@@ -48,27 +53,45 @@ class Floors:
         """The floor of one channel."""
         return self._rises.get(name, self._common).floor
 
-    def raise_to(self, name: str, floor: EventId) -> None:
-        """Note that a channel's events up to this id are gone."""
+    def raise_to(self, name: str, floor: EventId, *, anew: bool = False) -> None:
+        """Note that a channel's events up to this id are gone.
+
+        :param anew: whether that was all of it, and it begins anew.
+        """
         self.losses += 1
         if floor > self.top:
             self.top = floor
-        self._rises[name] = _Rise(floor, self.losses)
+        self._rises[name] = _Rise(floor, self.losses, anew)
         self._rises.move_to_end(name)
         if len(self._rises) > self._most:
-            _, (oldest, _) = self._rises.popitem(last=False)
-            self._raise_common(oldest)
+            _, oldest = self._rises.popitem(last=False)
+            self._raise_common(oldest.floor, oldest.anew)
 
     def restart(self, origin: EventId) -> None:
         """Note that everything up to this id is gone."""
         self._rises.clear()
-        self._raise_common(origin)
+        self._raise_common(origin, False)
 
-    def _raise_common(self, floor: EventId) -> None:
+    def _raise_common(self, floor: EventId, anew: bool) -> None:
+        anew = anew and self._common.anew
         if floor > self._common.floor:
             self.losses += 1
             self.top = max(self.top, floor)
-            self._common = _Rise(floor, self.losses)
+            self._common = _Rise(floor, self.losses, anew)
+        else:
+            self._common = self._common._replace(anew=anew)
+
+    def beginnings(self, subscription: Subscription) -> Iterator[bool]:
+        """Whether something of the beginning of a channel of this subscription is gone, in steps as `search` takes
+        them."""
+        if subscription.exact:
+            yield not all(self._rises.get(name, self._common).anew for name in subscription.names)
+            return
+        yield not self._common.anew
+        rises = list(self._rises.items())
+        for begin in range(0, len(rises), _STEP):
+            some = rises[begin : begin + _STEP]
+            yield any(not rise.anew and subscription.covers(name) for name, rise in some)
 
     def search(self, subscription: Subscription, cursor: EventId) -> Iterator[bool]:
         """Find out whether a cursor has lost events of this subscription. Each step takes less than a millisecond and
@@ -85,7 +108,7 @@ class Floors:
         rises = list(self._rises.items())
         for begin in range(0, len(rises), _STEP):
             some = rises[begin : begin + _STEP]
-            yield any(floor > cursor and subscription.covers(name) for name, (floor, _) in some)
+            yield any(rise.floor > cursor and subscription.covers(name) for name, rise in some)
 
     def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
         """The highest floor of the subscription's channels that is above the cursor and rose after the rise `since`.
@@ -96,7 +119,7 @@ class Floors:
         found = None
         if self._common.number > since and self._common.floor > cursor:
             found = self._common.floor
-        for name, (floor, number) in reversed(self._rises.items()):
+        for name, (floor, number, _) in reversed(self._rises.items()):
             if number <= since:
                 break
             if floor > cursor and (found is None or floor > found) and subscription.covers(name):

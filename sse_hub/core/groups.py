@@ -7,8 +7,10 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .events import Event, EventId, compact_json
-from .ports import Connection
+from .conflation import Frames
+from .ends import End
+from .events import END, Event, EventId, compact_json
+from .ports import Connection, Finish
 from .routing import Router
 from .subscription import Subscription
 from .wire import Compressors, SharedStream, encode, frame, wrap
@@ -31,7 +33,16 @@ class StartPosition(NamedTuple):
     floors: Mapping[str, EventId] = MappingProxyType({})
     """The floors of a store above the cursor, as in `ports.Page`. The subscriber is informed of them at its start."""
     losses: int | None = None
-    """The number of the log's last rise of a floor when no loss was found. None if the log was not asked."""
+    """How often floors of the log had risen when nothing was found lost; None if the log was not asked."""
+    first: Sequence[Event] = ()
+    """Events that it gets before all else, by id; none of them comes after the cursor."""
+    end: End | None = None
+    """How the channel has ended, if it follows exactly one."""
+
+    @property
+    def shown(self) -> EventId:
+        """The cursor that its client may come back with before it has got anything."""
+        return self.first[0].id.preceding() if self.first and self.first[0].id is not None else self.cursor
 
 
 class Subscriber:
@@ -40,6 +51,8 @@ class Subscriber:
     __slots__ = (
         "_handed_bytes",
         "cursor",
+        "finish",
+        "first",
         "group",
         "informed",
         "losses",
@@ -59,9 +72,12 @@ class Subscriber:
         self.resumed = False
         """Whether it gave a cursor and has lost nothing."""
         self.replayed: int | None = None
-        """Events written to it before it was LIVE for the first time. None if it asked for no replay."""
+        """Events handed to it before it was first LIVE; None if no replay was asked for."""
+        self.first = start.first
+        """What is left of the events that it gets before all else."""
         self.group = group
         self.write = connection.write
+        self.finish: Finish = connection.finish
         self.losses = losses
         """The number of the last rise of a floor of which it has been informed."""
         self.informed = start.floors
@@ -85,10 +101,24 @@ class Subscriber:
 class Group:
     """A part of an audience, and the bytes for it in this turn of the event loop. The hub limits its size."""
 
-    __slots__ = ("audience", "flushed_bytes", "live", "members", "pending", "pending_bytes", "pending_events")
+    __slots__ = (
+        "audience",
+        "ending",
+        "flushed_bytes",
+        "joining",
+        "live",
+        "members",
+        "pending",
+        "pending_bytes",
+        "pending_events",
+    )
 
     def __init__(self, audience: Audience) -> None:
         self.audience = audience
+        self.ending = False
+        """Whether the streams of those that are LIVE end with what is pending."""
+        self.joining: dict[Subscriber, bytes] = {}
+        """Those that were fresh in a conflating audience, and what each gets in place of what is pending."""
         self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
         self.members = 0
         self.pending: list[bytes] = []
@@ -112,6 +142,11 @@ class Group:
         self.pending_bytes = self.pending_events = 0
         return data
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a flush has anything to do."""
+        return bool(self.pending_bytes or self.ending or self.joining)
+
 
 class Audience:
     """All subscribers of one subscription.
@@ -119,22 +154,86 @@ class Audience:
     :param shared: their common deflate stream. None without compression.
     """
 
-    __slots__ = ("groups", "members", "shared", "subscription")
+    __slots__ = (
+        "fresh",
+        "gathered",
+        "groups",
+        "has_ended",
+        "is_ending",
+        "members",
+        "reached",
+        "shared",
+        "subscription",
+    )
 
     def __init__(self, subscription: Subscription, shared: SharedStream | None = None) -> None:
         self.subscription = subscription
         self.shared = shared
         self.groups: list[Group] = []
         self.members = 0
+        self.gathered = Frames(subscription)
+        """What waits for the next release, if it conflates."""
+        self.fresh: dict[Subscriber, EventId] = {}
+        """Those that are LIVE and have read some of what is gathered: up to this id."""
+        self.reached = EventId(0, 0)
+        """Up to where it was released."""
+        self.has_ended = False
+        """Whether the channel ends with what is gathered."""
+        self.is_ending = False
+        """Whether the streams of a group end with what is pending for it."""
+
+    @property
+    def interval_ms(self) -> int:
+        """Milliseconds between two releases."""
+        return self.subscription.conflate_ms
+
+    @property
+    def live(self) -> list[Subscriber]:
+        """Those that are LIVE."""
+        in_groups = [subscriber for group in self.groups for some in (group.live, group.joining) for subscriber in some]
+        return [*in_groups, *self.fresh]
 
     def add(self, event: Event) -> None:
         """Add an event of a channel that the subscription covers."""
-        if self.subscription.wants(event):
-            self._add(encode(self.subscription, event), events=1)
+        subscription = self.subscription
+        if subscription.wants(event):
+            if subscription.conflate_ms:
+                self.gathered.add(event)
+            else:
+                self._add(encode(subscription, event), events=1)
+        if event.type == END and subscription.only is not None:
+            self.has_ended = True
+            if not subscription.conflate_ms:
+                self._end()
 
     def add_notice(self, data: bytes) -> None:
         """Add bytes that are not an event."""
         self._add(data, events=0)
+        alone = wrap(self.subscription, [data]) if self.subscription.conflate_ms else b""
+        for subscriber in self.fresh:
+            subscriber.write(alone)
+        for group in self.groups:
+            for subscriber in group.joining:
+                group.joining[subscriber] += alone
+
+    def release(self, head: EventId) -> None:
+        """Add what was gathered, up to the log's head."""
+        frames = self.gathered.take()
+        for _, data in frames:
+            self._add(data, events=1)
+        for subscriber, cursor in self.fresh.items():
+            own = [data for id, data in frames if id is None or id > cursor]
+            subscriber.group.joining[subscriber] = wrap(self.subscription, own)
+        self.fresh, self.reached = {}, head
+        if self.has_ended:
+            self._end()
+
+    def _end(self) -> None:
+        """Let the streams of all that are LIVE end with what is pending."""
+        self.has_ended = False
+        for group in self.groups:
+            group.ending = bool(group.live or group.joining)
+            self.is_ending |= group.ending
 
     def _add(self, data: bytes, events: int) -> None:
         shared = False

@@ -15,17 +15,18 @@ A first connection with a cursor, a connection that wants a replay, a stalled ph
 all BEHIND. If the bytes of a flush fill a connection, its subscriber becomes BEHIND. The connection has taken these
 bytes, so its cursor is the head of that moment.
 
-Subscribers with equal subscriptions are an *audience*, in *groups* of limited size. An event goes into each group of
-each audience that covers its channel. `flush` joins a group's frames and writes the same bytes to all its members. A
-turn of the event loop flushes a few groups. The others follow in the next turn, together with newer events. So the more
-there is to do, the more events share a write. A subscriber that becomes LIVE has read the log up to its head. Its group
-may still hold some of these events, so they are flushed to the other members first. Then no event arrives twice.
+Subscribers with equal subscriptions are an *audience*, in *groups* of limited size, which share their bytes
+(delivery.py). A joiner has read the log up to its head; what its group still holds of that is flushed to the others
+first, so that it does not get it twice.
 
-A cursor below a floor of its channels cannot be continued from the log. If the store keeps more than the log
-(`ports.Archive`), the subscriber gets pages of the store until it reaches the log. This is BEHIND, too, with `feed` in
-place of `advance`. Events that the store no longer has are lost. Without an archive, all events below the floor are
-lost. A subscriber on several channels can lose events of one after the other. It is informed whenever a floor above its
-cursor has risen, and of each rise once.
+A stream of exactly one channel ends with it (ends.py): the flush or the page that has the event `end` is the last that
+its subscribers get, and the hub forgets them. One that is *plain* cannot be informed of a loss: its stream breaks off.
+
+A cursor below a floor of its channels cannot be continued from the log. Where the store keeps more than the log
+(`ports.Archive`), the subscriber is fed the store's pages until it reaches the log: BEHIND, too, with `feed` in place
+of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. A
+subscriber on several channels can lose events in one after the other. It is informed whenever a floor above its cursor
+has risen, and of each rise once.
 
 A store can have a gap: another node's events may be gone before this node has read them (`lose`), or all events may be
 gone (`restart`). The next flush informs LIVE subscribers. A BEHIND subscriber is informed when it gets there.
@@ -35,29 +36,30 @@ There is no I/O here and no clock. `schedule` is the `call_soon` of an event loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
-from .events import Draft, Event, EventId, check_channel, check_type, compact_json
-from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
+from .delivery import Delivery
+from .ends import ABANDONED, REASONS, reason_of
+from .events import Event, EventId, compact_json
+from .groups import Audience, Group, StartPosition, State, Subscriber, lost_notice
 from .log import Log
-from .pages import PAGE_BYTES, EncodedPage, LogPages
-from .ports import Archive, Connection, Store
+from .pages import EncodedPage, LogPages
+from .ports import Archive, Catalogue, Connection
+from .publishing import Publishing
 from .statistics import Statistics
 from .subscription import Subscription
 from .wire import frame, wrap
 
 __all__ = ["Hub", "State", "Subscriber"]
 
-TURN_WRITES = 64
-"""Subscribers in a group, and writes after which a flush goes on in the next turn of the event loop. At 5 µs each,
-requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
-_STEP = 500
-"""Audiences that are looked at in one step of what concerns all of them."""
 _NEVER = EventId(0, 0)
 
 
-class Hub:
+class Hub(Publishing):
     """The registry of subscribers, and the way of every event to them.
 
     :param log: the log that subscribers are fed from.
@@ -65,44 +67,24 @@ class Hub:
     :param max_replay: events that a replay may begin back, and events that are looked at to find its beginning.
     """
 
-    store: Store
     archive: Archive | None = None
     """The store, if it keeps more than the log."""
+    catalogue: Catalogue | None = None
+    """The same store, by what it knows of channels."""
 
     def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object], max_replay: int = 10_000) -> None:
         self.log = log
         self.max_replay = max_replay
-        self._schedule = schedule
-        self._scheduled = False
-        self.audiences = Audiences(TURN_WRITES)
-        self._pending: dict[Group, None] = {}  # groups with frames for this turn, in order
+        self.delivery = Delivery(log, schedule, self._fall_behind, self._finish)
+        self.audiences = self.delivery.audiences
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0
         self.ready = log.head > _NEVER
         """Whether it has what the store retains, so that subscribers can begin."""
         self._pages = LogPages(log)
-        self._published = self._delivered = self._delivered_bytes = self._lost = self._passed_over = 0
-        self._published_before = 0
-
-    async def publish(
-        self, data: str, *, channel: str = "main", event: str = "message", ephemeral: bool = False
-    ) -> EventId | None:
-        """Publish an event; return its id once the store has it, None if it is ephemeral.
-
-        :raises ValueError: if the channel or the event type may not be used.
-        """
-        (published,) = await self.publish_all([Draft(channel, event, data, ephemeral)])
-        return published.id
-
-    async def publish_all(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Publish events in this order, all of them or none; return them once the store has them.
-
-        :raises ValueError: if a channel or an event type may not be used.
-        """
-        for channel, type in {(draft.channel, draft.type) for draft in drafts}:
-            check_channel(channel)
-            check_type(type)
-        return await self.store.append(drafts)
+        self._published = self._lost = self._passed_over = 0
+        self._ended = Counter[str](dict.fromkeys((*REASONS, ABANDONED), 0))
+        self._before = 0, Counter(self._ended)  # what was published, and has ended, before the store is read
 
     # For the store
 
@@ -110,12 +92,12 @@ class Hub:
         """Accept events from the store, in the order of their ids. Events enter the hub in no other way."""
         for event in events:
             self.log.append(event)
-            for audience in self.audiences.concerned(event.channel):
-                audience.add(event)
-                self._note_pending(audience)
+            self.delivery.add(event)
+            if (reason := reason_of(event)) is not None:
+                self._ended[reason] += 1
         self._published += len(events)
         self._forget(self.log.make_room())
-        self._flush_soon()
+        self.delivery.flush_soon()
 
     def restart(self, origin: EventId) -> None:
         """Begin at this id with an empty log; all subscribers are informed that events may be lost. The hub is not
@@ -125,13 +107,13 @@ class Hub:
         self.log.restart(origin)
         self._pages = LogPages(self.log)
         self.ready = False
-        self._published_before = self._published
+        self._before = self._published, Counter(self._ended)
 
     def go_on(self, head: EventId) -> None:
         """Be ready, with this id as the lowest possible head: it is above all delivered events, because even the newest
         events may be gone."""
         self.log.head = max(self.log.head, head)
-        self._published = self._published_before
+        self._published, self._ended = self._before[0], Counter(self._before[1])
         self.ready = True
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
@@ -145,72 +127,54 @@ class Hub:
         for channel, floor in floors.items():
             self.log.lose(channel, floor)
 
+    def forget(self, channel: str, floor: EventId) -> None:
+        """Forget what is retained of a channel, its end included, up to this id; it begins anew."""
+        known = self.log.get(channel)
+        if self.catalogue is not None or (known is not None and known.newest is not None):
+            for audience in self.audiences.concerned(channel):
+                self.delivery.finish(audience)
+                self._inform_lost(audience, floor)
+        self.log.forget(channel, floor)
+        self._forget([channel])
+
     def _inform_lost(self, audience: Audience, floor: EventId) -> None:
-        if live := sum(len(group.live) for group in audience.groups):
-            audience.add_notice(lost_notice(self.log.head, floor.next()))
-            self._lost += live
-            self._note_pending(audience)
-            self._flush_soon()
+        live = audience.live
+        self._lost += len(live)
+        if audience.subscription.plain:
+            for subscriber in live:
+                self._break_off(subscriber)
+        elif live:
+            self.delivery.add_notice(audience, lost_notice(self.log.head, floor.next()))
 
     def pass_over(self, entries: int) -> None:
         """Count entries of the store that do not belong to this hub."""
         self._passed_over += entries
 
-    # Flushing
+    # What delivery asks
 
-    def _note_pending(self, audience: Audience) -> None:
-        for group in audience.groups:
-            if group.pending_bytes:
-                self._pending[group] = None
-        for group in audience.groups:  # once all have it: a flush compresses for all groups of an audience
-            if group.pending_bytes >= PAGE_BYTES:
-                self._flush(group)
+    def _fall_behind(self, subscriber: Subscriber, cursor: EventId) -> None:
+        """Its connection is full: it was handed everything up to this id, and lacks nothing of that."""
+        self._leave_live(subscriber)
+        subscriber.state = State.BEHIND
+        subscriber.cursor = max(subscriber.cursor, cursor)  # a conflating audience may not have been released since
+        subscriber.losses = self.log.floors.losses
 
-    def flush(self) -> None:
-        """Write the pending bytes of groups, for as many groups as fit into one turn of the event loop."""
-        self._scheduled = False
-        writes = 0
-        while self._pending and writes < TURN_WRITES:
-            group = next(iter(self._pending))
-            writes += max(len(group.live), 1)
-            self._flush(group)
-        self._flush_soon()
+    def _finish(self, subscriber: Subscriber) -> None:
+        """Its channel has ended, and it was handed all of it."""
+        finish = subscriber.finish
+        self.unsubscribe(subscriber)
+        finish(complete=True)
+
+    def _break_off(self, subscriber: Subscriber) -> None:
+        """It lacks something, and cannot be informed."""
+        finish = subscriber.finish
+        self.unsubscribe(subscriber)
+        finish(complete=False)
 
     def flush_to(self, subscriber: Subscriber) -> None:
         """Write the pending bytes of a LIVE subscriber's group, so that something else can be written after them."""
         if subscriber.state is State.LIVE:
-            self._flush(subscriber.group)
-
-    def _flush_soon(self) -> None:
-        if self._pending and not self._scheduled:
-            self._scheduled = True
-            self._schedule(self.flush)
-
-    def _flush(self, group: Group) -> None:
-        self._pending.pop(group, None)
-        count = group.pending_events
-        data = group.take_pending()
-        if not data:
-            return
-        group.flushed_bytes += len(data)
-        full = [subscriber for subscriber, write in group.live.items() if not write(data)]
-        self._count_delivered(count * len(group.live), len(data) * len(group.live))
-        for subscriber in full:
-            self._leave_live(subscriber)
-            subscriber.state = State.BEHIND
-            subscriber.cursor = self.log.head  # everything up to the head has been written to it
-            subscriber.losses = self.log.floors.losses
-
-    def ping(self, comment: bytes) -> Iterator[None]:
-        """Write a comment to all LIVE subscribers, in steps. It is encoded once for each group, and in a shared deflate
-        stream it goes to all readers."""
-        for number, audience in enumerate(list(self.audiences)):
-            audience.add_notice(comment)
-            self._note_pending(audience)
-            if number % _STEP == _STEP - 1:
-                self._flush_soon()
-                yield
-        self._flush_soon()
+            self.delivery.flush_group(subscriber.group)
 
     # Subscribing
 
@@ -248,7 +212,7 @@ class Hub:
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber)
         subscriber.state = State.GONE
-        subscriber.write = _refuse  # its connection may refer to it, and the two would be a cycle
+        subscriber.write, subscriber.finish = _refuse, _ignore  # its connection may hold it: they would be a cycle
         self._leave(subscriber.group)
 
     def join_shared(self) -> None:
@@ -256,7 +220,7 @@ class Hub:
         called about once a second, which limits the number of key frames."""
         for audience in self.audiences.unshared():
             for group in list(audience.groups):
-                self._flush(group)
+                self.delivery.flush_group(group)
                 for subscriber in list(group.live):
                     self._leave_live(subscriber)
                     self._leave(group)
@@ -269,23 +233,30 @@ class Hub:
         """The id up to which a BEHIND subscriber needs pages of the store, because the log may not have all events. Its
         owner then reads a page and calls `feed`; `advance` does nothing. None if the log has all events."""
         floors = self.log.floors
-        if self.archive is None or subscriber.state is not State.BEHIND or subscriber.cursor >= floors.top:
+        cursor = subscriber.cursor
+        if self.archive is None or subscriber.state is not State.BEHIND or subscriber.first or cursor >= floors.top:
             return None
         subscription = subscriber.subscription
         if subscription.exact:
             floor = max(map(floors.of, subscription.names))
-            return floor if floor > subscriber.cursor else None
-        return floors.top  # the store knows the exact id; to find it here could need a look at every channel
+            return floor if floor > cursor else None
+        return floors.top  # the store knows exactly; to find out here may take a look at every channel
 
     def advance(self, subscriber: Subscriber) -> bool:
         """Write the next page to a BEHIND subscriber; return whether more may be left. In other states, do nothing."""
         if subscriber.state is not State.BEHIND or self.below_log(subscriber) is not None:
             return subscriber.state is State.BEHIND
+        if subscriber.first:
+            self._hand_first(subscriber)
+            return True
         notice = self._notice_loss(subscriber)
+        if notice and subscriber.subscription.plain:
+            self._break_off(subscriber)
+            return False
         page = self._pages.after(subscriber.subscription, subscriber.cursor)
         caught_up = not page.full and page.reached >= self.log.head
         can_take = self._hand(subscriber, notice, page, caught_up=caught_up)
-        if caught_up and can_take:
+        if caught_up and can_take and not page.ended:
             self._join(subscriber)
         return subscriber.state is State.BEHIND
 
@@ -295,8 +266,19 @@ class Hub:
             return
         informed, subscriber.informed = subscriber.informed, page.floors
         lost = any(floor > informed.get(channel, _NEVER) for channel, floor in page.floors.items())
+        if lost and subscriber.subscription.plain:
+            self._lost += 1
+            self._break_off(subscriber)
+            return
         notice = self._notice(subscriber, page.following) if lost else b""
         self._hand(subscriber, notice, page, caught_up=False)
+
+    def _hand_first(self, subscriber: Subscriber) -> None:
+        """Write a page of the events that the subscriber gets before all else."""
+        first, cursor = subscriber.first, subscriber.cursor
+        page = EncodedPage.of(subscriber.subscription, first, _NEVER, cursor)
+        subscriber.first = first[bisect_right(first, page.reached, key=attrgetter("id")) :]
+        self._hand(subscriber, b"", page._replace(reached=cursor, ended=False), caught_up=False)
 
     def _hand(self, subscriber: Subscriber, notice: bytes, page: EncodedPage, *, caught_up: bool) -> bool:
         """Write a page and move the cursor to its end; return whether the connection can take more."""
@@ -307,14 +289,18 @@ class Hub:
             written.append(page.data)
         if subscriber.replayed is not None:
             subscriber.replayed += page.events
-            if caught_up:
+            if caught_up and not page.ended and not subscription.plain:
                 live = frame(compact_json({"replayed": subscriber.replayed}), type="live")
                 written.append(wrap(subscription, [live]))
                 subscriber.replayed = None
         data = b"".join(written) if len(written) != 1 else written[0]  # a page alone goes out in the bytes all share
         subscriber.count(len(data))
-        self._count_delivered(page.events, len(data))
-        return subscriber.write(data) if data else True
+        self.delivery.count(page.events, len(data))
+        self.delivery.conflated += page.conflated
+        can_take = subscriber.write(data) if data else True
+        if page.ended:
+            self._finish(subscriber)
+        return can_take
 
     def _notice_loss(self, subscriber: Subscriber) -> bytes:
         """The notice for a subscriber of events that have gone from the log since the last notice; nothing if it
@@ -333,22 +319,25 @@ class Hub:
     def _join(self, subscriber: Subscriber) -> None:
         """Make a subscriber LIVE that has everything up to the head."""
         group = subscriber.group
-        self._flush(group)  # what the joiner has read already goes to the others before it is among them
-        group.audience.reset_shared()  # what comes refers to nothing that the joiner has not
-        group.live[subscriber] = subscriber.write
+        if not (subscriber.subscription.conflate_ms and self.delivery.make_fresh(subscriber)):
+            self.delivery.flush_group(group)  # what the joiner has read goes to the others before it is among them
+            group.audience.reset_shared()  # what comes refers to nothing that the joiner has not
+            group.live[subscriber] = subscriber.write
         self._live += 1
         subscriber.count(-group.flushed_bytes)
         subscriber.informed = {}
         subscriber.state = State.LIVE
 
     def _leave_live(self, subscriber: Subscriber) -> None:
-        del subscriber.group.live[subscriber]
+        group = subscriber.group
+        for some in (group.live, group.joining, group.audience.fresh):
+            some.pop(subscriber, None)
         self._live -= 1
         subscriber.count(subscriber.group.flushed_bytes)
 
     def _leave(self, group: Group) -> None:
         if self.audiences.leave(group):
-            self._pending.pop(group, None)
+            self.delivery.forget_group(group)
 
     # For readers
 
@@ -382,17 +371,20 @@ class Hub:
             retained=self.log.retained,
             retained_bytes=self.log.retained_bytes,
             published=self._published,
-            delivered=self._delivered,
-            delivered_bytes=self._delivered_bytes,
+            delivered=self.delivery.delivered,
+            delivered_bytes=self.delivery.delivered_bytes,
+            conflated=self.delivery.conflated,
+            ended=dict(self._ended),
+            open_runs=self.log.open_runs,
             passed_over=self._passed_over,
             lost=self._lost,
             evicted=dict(self.log.evicted),
         )
 
-    def _count_delivered(self, events: int, size_bytes: int) -> None:
-        self._delivered += events
-        self._delivered_bytes += size_bytes
-
 
 def _refuse(data: bytes) -> bool:
     return False
+
+
+def _ignore(*, complete: bool) -> None:
+    pass

@@ -1,41 +1,40 @@
 """The log: the last events of every channel, where a cursor stands in them, and what is gone.
 
-Each channel keeps its events in id order, bounded by count, age and bytes; all together are bounded, too. A channel's
-*floor* is the id of the newest event that it no longer has; at first, the id at which the hub began. A cursor at or
-above the floor can be served without loss, one below it has lost events.
+Each channel keeps its events in id order, bounded by count, age and bytes as its rule says; all together are bounded,
+too. A channel that has ended is kept whole for a while, and then forgotten whole. A cursor at or above a channel's
+floor (floors.py) can be served without loss, one below it has lost events.
 
 Finding a cursor is a binary search. The events of a few channels are a merge of their lists. Those of a pattern that
 covers many are read from the order of all events, passing over those of other channels. Names are sorted, so that the
 channels of a pattern are those of one range. Nothing here looks at every channel.
 
-Nothing here reads a clock: time is an argument. A clock that goes back has been ahead: events that were accepted until
-then count as accepted at that moment, or they would stay until the wrong time comes true.
+Nothing here reads a clock: time is an argument.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
-from heapq import heapify, heappop, heappush, merge
-from itertools import count, islice
-from operator import attrgetter
-from typing import Any, NamedTuple
+from itertools import islice
+from math import inf
 
 from sortedcontainers import SortedList
 
-from .channel import Channel
+from .channel import Channel, Expired, newest_first, oldest_first
+from .clearing import Clearing
+from .due import Due
+from .ends import End, reason_of
 from .events import Event, EventId, literals
 from .floors import Floors
 from .order import Order
+from .rules import Rules
 from .subscription import Subscription, keys
+from .times import Times
 
 __all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
 
 EVENT_BYTES = 512
-"""Approximate cost of an event besides its data: objects, frame, places in lists. It counts for the limit in all, so
-that empty that empty events have one, too."""
-_BACK_MS = 1000
-"""A clock that goes back by more than this was set; by less, it is being slewed."""
+"""What an event costs besides its data, about: the limit in all is one for empty events, too."""
 
 _FEW = 1000
 """Channels whose lists are merged for a page. Those of a broader pattern are read from the order of all events."""
@@ -47,45 +46,33 @@ _STEP_OF_APPEND = 64
 """The same for one publish. A publish adds one event and drops more than one, so any excess shrinks."""
 _LAST = chr(0x10FFFF)
 
-_by_id = attrgetter("id")
-
-
-class Expired(NamedTuple):
-    """The result of a step of expiring."""
-
-    channels: Sequence[str]
-    """Channels that were forgotten."""
-    more: bool
-    """Whether there is more to expire."""
-
 
 class Log:
     """The retained events of all channels, in one order of ids.
 
-    :param origin: the id at which this hub begins. Nothing before it is known.
-    :param history: events retained for each channel.
-    :param history_age: seconds for which an event is retained.
-    :param history_bytes: characters of data retained for each channel. The newest event always stays.
-    :param max_channels: channels known at once. The floors of the same number of forgotten channels are known, too.
-    :param max_retained_bytes: characters of data retained in all channels together, plus `EVENT_BYTES` for each event.
+    :param origin: the id at which this hub begins; nothing before it is known.
+    :param rules: what is retained of each channel.
+    :param most_events: of these, events retained for a channel here, because the store keeps more; None for all.
+    :param max_channels: channels known at once; the floors of as many that are forgotten are known, too.
+    :param max_retained_bytes: characters of data retained in all, `EVENT_BYTES` added for each event.
     """
 
     def __init__(
         self,
         origin: EventId,
+        rules: Rules | None = None,
         *,
-        history: int = 1000,
-        history_age: float = 3600,
-        history_bytes: int = 64 << 20,
+        most_events: int | None = None,
         max_channels: int = 100_000,
         max_retained_bytes: int = 1 << 30,
     ) -> None:
         self.head = origin
         """Id of the newest event of all."""
+        self.rules = Rules() if rules is None else rules
         self.floors = Floors(origin, max_channels)
-        self._history = history
-        self._history_age_ms = history_age * 1000
-        self._history_bytes = history_bytes
+        self._most_events = most_events
+        self._version = self.rules.version
+        self._unreviewed: list[Channel] = []  # those whose rule may be another one now
         self._max_channels = max_channels
         self._max_retained_bytes = max_retained_bytes
         self.retained = 0
@@ -96,15 +83,10 @@ class Log:
         self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
         self._names = SortedList[str]()
         self._order = Order()
-        self._detached: list[list[Event | None]] = []  # dropped events that are still in the order
-        self._discarded: list[list[Any]] = []  # lists of an earlier log, to be emptied in steps
-        # A heap with one entry for every channel: a time before which nothing in it can expire. The number
-        # distinguishes channels of one name. Entries of evicted channels stay until they are met or are the majority.
-        self._due: list[tuple[int, int, Channel]] = []
-        self._numbers = count()
-        self._latest_ms = 0  # the latest time seen
-        self._ahead = EventId(0, 0)  # up to this id the clock was ahead; it was set back at the time that follows
-        self._set_back_ms = 0
+        self._clearing = Clearing(self._order)
+        self._due = Due[Channel]()  # a time before which nothing in a channel can expire; none if nothing ever does
+        self._runs: set[Channel] = set()  # channels that are made to end, and have not
+        self._times = Times()
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self._channels.values())
@@ -116,11 +98,11 @@ class Log:
         """Forget everything and begin at this id."""
         self.head = origin
         self.floors.restart(origin)
-        self._discarded += [*self._order.detach(), *(channel.detach() for channel in self._channels.values())]
-        self._detached.clear()
+        self._clearing.discard([*self._order.detach(), *(channel.detach() for channel in self._channels.values())])
         self._channels.clear()
         self._names.clear()
         self._due.clear()
+        self._runs.clear()
         self.retained = self._data_bytes = 0
 
     def lose(self, name: str, floor: EventId) -> None:
@@ -135,61 +117,122 @@ class Log:
             channel.last = max(channel.last, floor)
             self.floors.raise_to(name, channel.floor)
 
+    def forget(self, name: str, floor: EventId) -> None:
+        """Forget a channel, its end included. What comes above the floor is a new beginning."""
+        channel = self._channels.get(name)
+        if channel is not None:
+            self._begin_anew(channel)
+            self._forget(channel)
+        self.floors.raise_to(name, max(floor, self.floors.of(name)), anew=True)
+
+    def end_of(self, name: str) -> End | None:
+        """How the channel has ended, as far as the log knows."""
+        channel = self._channels.get(name)
+        return None if channel is None else channel.end
+
+    @property
+    def open_runs(self) -> int:
+        """Channels with a rule for channels that end, which have events and have not ended."""
+        return len(self._runs)
+
     def get(self, name: str) -> Channel | None:
         """The channel of that name, if the log has it."""
         return self._channels.get(name)
 
-    def names(self, after: str, most: int) -> list[str]:
-        """Names of channels, sorted, beginning after a name."""
-        return list(islice(self._names.irange(after, inclusive=(False, True)), most))
+    def names(self, after: str, most: int, *, inclusive: bool = False) -> list[str]:
+        """Names of channels, sorted, those that come after a name, or begin with it."""
+        return list(islice(self._names.irange(after, inclusive=(inclusive, True)), most))
 
     def append(self, event: Event) -> Channel:
         """Add an event to its channel and drop events that exceed the channel's limits. Of an ephemeral event, only the
         channel is noted."""
         channel = self._channels.get(event.channel)
         if channel is None:
-            channel = self._channels[event.channel] = Channel(event.channel, self.floors.of(event.channel), event.ms)
-            self._names.add(event.channel)
-            heappush(self._due, (event.ms, next(self._numbers), channel))
+            name = event.channel
+            channel = self._channels[name] = Channel(name, self.floors.of(name), self.rules.of(name), event.ms)
+            self._names.add(name)
         channel.active_ms = event.ms
-        if event.ms > self._latest_ms:
-            self._latest_ms = event.ms
+        if event.ms > self._times.latest_ms:
+            self._times.latest_ms = event.ms
         if event.id is not None:
+            if channel.end is not None:  # the store has forgotten what was there, a moment before this log
+                self._begin_anew(channel)
             channel.append(event)
             self._order.append(event)
             self.retained += 1
             self._data_bytes += len(event.data)
             self.head = event.id
             self._channels.move_to_end(event.channel)
+            self._note_run(channel, event)
             self._trim(channel, event.ms, _STEP_OF_APPEND)
-            if self._detached or self._discarded:
-                self._clear_away(_STEP_OF_APPEND)
+            if self._clearing:
+                self._clearing.clear(_STEP_OF_APPEND)
+        if channel not in self._due or channel.end is not None:
+            self._set_due(channel)
         return channel
+
+    def _note_run(self, channel: Channel, event: Event) -> None:
+        reason = reason_of(event)
+        if reason is not None:
+            assert event.id is not None
+            channel.end = End(event.id, reason)
+            self._runs.discard(channel)
+        elif channel.rule.is_for_runs:
+            self._runs.add(channel)
 
     def expire(self, now_ms: int) -> Expired:
         """Drop some of the events that are too old.
 
-        A channel that is empty and has been quiet for that time is forgotten, so that the log does not grow with the
-        number of channels ever used.
+        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
+        ever used. So is one whose end is old enough.
         """
-        if now_ms < self._latest_ms - _BACK_MS:
-            self._set_back(now_ms)
-        self._latest_ms = max(self._latest_ms, now_ms)
-        left = _STEP - self._clear_away(_STEP)
-        horizon_ms = now_ms - self._history_age_ms
+        if self._times.note(now_ms, self.head):
+            for each in self._channels.values():
+                each.active_ms = min(each.active_ms, now_ms)
+            self._due.bring_forward(now_ms)
+        left = _STEP - self._clearing.clear(_STEP)
+        left -= self._review(left)
         forgotten = []
-        while left > 0 and self._due and self._due[0][0] <= horizon_ms:
-            _, number, channel = heappop(self._due)
-            if self._channels.get(channel.name) is not channel:
-                continue  # it has been evicted
-            left -= 1 + self._trim(channel, now_ms, left)
-            if channel.oldest is None and channel.active_ms <= horizon_ms:
-                self._forget(channel)
-                forgotten.append(channel.name)
+        while left > 0 and (channel := self._due.pop(now_ms)) is not None:
+            left -= 1
+            if channel.end is not None and self._due_ms(channel) <= now_ms:
+                self._begin_anew(channel)
             else:
-                due_ms = channel.active_ms if channel.oldest is None else self._accepted_ms(channel.oldest)
-                heappush(self._due, (due_ms, number, channel))
+                left -= self._trim(channel, now_ms, left)
+                if channel.oldest is not None or self._due_ms(channel) > now_ms:
+                    self._set_due(channel)
+                    continue
+            self._forget(channel)
+            forgotten.append(channel.name)
         return Expired(forgotten, left <= 0)
+
+    def _review(self, most: int) -> int:
+        """After the rules were replaced, give some channels theirs, and look at them soon; return how many."""
+        if self._version != self.rules.version:
+            self._version, self._unreviewed = self.rules.version, list(self._channels.values())
+        some, self._unreviewed = self._unreviewed[-most:], self._unreviewed[:-most]
+        for channel in some:
+            if self._channels.get(channel.name) is channel:
+                channel.rule = self.rules.of(channel.name)
+                self._due.at(channel, 0)
+        return len(some)
+
+    def _set_due(self, channel: Channel) -> None:
+        """Look at the channel when something in it may expire: never, while its last event is kept for ever."""
+        due_ms = self._due_ms(channel)
+        if due_ms != inf:
+            self._due.by(channel, due_ms)
+
+    def _due_ms(self, channel: Channel) -> float:
+        """A time before which nothing in the channel expires."""
+        oldest, newest = channel.oldest, channel.newest
+        if oldest is None or newest is None:
+            return channel.active_ms + channel.rule.history_age_ms
+        if channel.end is not None:
+            return self._accepted_ms(newest) + channel.rule.end_age_ms
+        if len(channel) <= channel.rule.least:
+            return inf
+        return self._accepted_ms(oldest) + channel.rule.history_age_ms
 
     def make_room(self) -> Sequence[str]:
         """Evict channels while there are too many channels or bytes; return their names. The channel that was quiet for
@@ -204,9 +247,6 @@ class Log:
         last = next(iter(self._channels.values())) if self._overfull and self._channels else None
         while last is not None and self._overfull and len(last) > 1:
             self._drop(last)
-        if gone and len(self._due) > 2 * len(self._channels) + 64:
-            self._due = [entry for entry in self._due if self._channels.get(entry[2].name) is entry[2]]
-            heapify(self._due)
         return gone
 
     @property
@@ -221,6 +261,14 @@ class Log:
     def _forget(self, channel: Channel) -> None:
         del self._channels[channel.name]
         self._names.remove(channel.name)
+        self._due.discard(channel)
+        self._runs.discard(channel)
+
+    def _begin_anew(self, channel: Channel) -> None:
+        """Let all of a channel go, and let it begin anew."""
+        self._detach(channel)
+        channel.end = None
+        self.floors.raise_to(channel.name, channel.floor, anew=True)
 
     def _detach(self, channel: Channel) -> None:
         """Drop all events of a channel at once. `_clear_away` removes them from the order, a few at a time."""
@@ -228,29 +276,9 @@ class Log:
             return
         self.retained -= len(channel)
         self._data_bytes -= channel.retained_bytes
-        self._detached.append(channel.detach())
+        self._runs.discard(channel)
+        self._clearing.add(channel.detach())
         self.floors.raise_to(channel.name, channel.floor)
-
-    def _clear_away(self, most: int) -> int:
-        """Clear away some of the dropped events; return their number."""
-        cleared = 0
-        while self._detached and cleared < most:
-            events = self._detached[-1]
-            while events and cleared < most:
-                event = events.pop()
-                if event is not None:
-                    self._order.remove(event)
-                    cleared += 1
-            if not events:
-                self._detached.pop()
-        while self._discarded and cleared < most:
-            some = self._discarded[-1]
-            size = min(len(some), most - cleared)
-            del some[len(some) - size :]
-            cleared += max(size, 1)
-            if not some:
-                self._discarded.pop()
-        return cleared
 
     def _drop(self, channel: Channel) -> None:
         before_bytes = channel.retained_bytes
@@ -268,12 +296,11 @@ class Log:
         channels = self._few(subscription)
         if channels is None:
             return self._here(self._order.after(cursor))
-        runs = [channel.after(cursor) for channel in channels if channel.last > cursor]
-        return runs[0] if len(runs) == 1 else merge(*runs, key=_by_id)
+        return oldest_first(channels, cursor)
 
     def _here(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Those of these events that are not dropped."""
-        return filter(self._is_here, events) if self._detached else events
+        """Of these events, those that are not gone."""
+        return filter(self._is_here, events) if self._clearing.detached else events
 
     def _is_here(self, event: Event) -> bool:
         channel = self._channels.get(event.channel)
@@ -326,7 +353,7 @@ class Log:
 
     def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
         channels = self._few(subscription)
-        return self._here(self._order.backwards(before)) if channels is None else _newest_first(channels, before)
+        return self._here(self._order.backwards(before)) if channels is None else newest_first(channels, before)
 
     def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
         """The subscription's channels. None if there may be too many to look at each."""
@@ -346,16 +373,20 @@ class Log:
         return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _trim(self, channel: Channel, now_ms: int, most: int) -> int:
-        """Drop at most `most` events that exceed the channel's limits; return their number."""
-        horizon = now_ms - self._history_age_ms
+        """Drop what exceeds the channel's bounds, but only so many events; return how many. An end stays, and while it
+        does, nothing expires by age."""
+        rule, ended = channel.rule, channel.end is not None
+        least = 1 if ended else rule.least
+        history = max(rule.history if self._most_events is None else min(rule.history, self._most_events), least)
+        horizon = -inf if ended else now_ms - rule.history_age_ms
         dropped = 0
         while (
             dropped < most
             and (oldest := channel.oldest) is not None
             and (
-                len(channel) > self._history
-                or self._accepted_ms(oldest) <= horizon
-                or (channel.retained_bytes > self._history_bytes and len(channel) > 1)
+                len(channel) > history
+                or (self._accepted_ms(oldest) <= horizon and len(channel) > least)
+                or (channel.retained_bytes > rule.history_bytes and len(channel) > 1)
             )
         ):
             self._drop(channel)
@@ -363,20 +394,4 @@ class Log:
         return dropped
 
     def _accepted_ms(self, event: Event) -> int:
-        """The time at which the event was accepted, corrected if the clock was ahead."""
-        if event.ms <= self._set_back_ms or event.id is None or event.id > self._ahead:
-            return event.ms
-        return self._set_back_ms
-
-    def _set_back(self, now_ms: int) -> None:
-        self._ahead, self._set_back_ms, self._latest_ms = self.head, now_ms, now_ms
-        for channel in self._channels.values():
-            channel.active_ms = min(channel.active_ms, now_ms)
-        self._due = [(min(due_ms, now_ms), number, channel) for due_ms, number, channel in self._due]
-        heapify(self._due)
-
-
-def _newest_first(channels: Sequence[Channel], before: EventId | None) -> Iterator[Event]:
-    """The events of these channels, newest first. Use the iterator before the log changes."""
-    runs = [channel.backwards(before) for channel in channels if len(channel)]
-    return merge(*runs, key=_by_id, reverse=True)
+        return self._times.accepted_ms(event.id, event.ms)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from .events import Event, EventId
+from .conflation import Frames
+from .events import END, Event, EventId
+from .latest import superseded_in
 from .log import Log
 from .subscription import Subscription
-from .wire import encode, wrap
+from .wire import wrap
 
 __all__ = ["PAGE_BYTES", "PAGE_EVENTS", "EncodedPage", "LogPages", "PageCache"]
 
@@ -45,7 +47,11 @@ class EncodedPage(NamedTuple):
     following: EventId = EventId(0, 0)
     """Id of its first event above all these floors, or the lowest possible id."""
     losses: int = 0
-    """The number of the log's last rise of a floor, if it comes from the log."""
+    """How often a floor of the log had risen when it was read from there."""
+    ended: bool = False
+    """Whether the stream ends with it."""
+    conflated: int = 0
+    """Events left out because a newer one supersedes them."""
 
     @classmethod
     def of(
@@ -56,12 +62,16 @@ class EncodedPage(NamedTuple):
         end: EventId,
         floors: Mapping[str, EventId] = _NOTHING_GONE,
         losses: int = 0,
+        superseded: Callable[[Event], bool] = lambda event: False,
     ) -> EncodedPage:
         """Encode the events after a cursor that the subscription wants, up to the size of a page.
 
-        :param end: the cursor at the end of the page, if it holds all events.
+        :param end: where the events lead to, if the page holds all of them.
+        :param superseded: whether a later page has a newer event of the same channel and type.
         """
-        frames: list[bytes] = []
+        frames = Frames(subscription)
+        only = subscription.only
+        ended = False
         highest = max(floors.values(), default=after)
         following = highest.next()
         reached = after
@@ -80,10 +90,17 @@ class EncodedPage(NamedTuple):
             reached = event.id
             looked_at += 1
             if subscription.wants(event) and subscription.covers(event.channel):
-                frames.append(encode(subscription, event))
-                size += len(frames[-1])
+                if subscription.conflate_ms and superseded(event):
+                    frames.superseded += 1
+                else:
+                    size += frames.add(event)
+            if event.type == END and event.channel == only:
+                ended = True
+                break
         reached = reached if full else max(reached, end)
-        return cls(reached, len(frames), wrap(subscription, frames), full, floors, following, losses)
+        kept = frames.take()
+        data = wrap(subscription, [frame for _, frame in kept])
+        return cls(reached, len(kept), data, full, floors, following, losses, ended, frames.superseded)
 
 
 class PageCache:
@@ -134,6 +151,7 @@ class LogPages:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._cache = PageCache()
+        self._superseded = superseded_in(log)
 
     def after(self, subscription: Subscription, cursor: EventId) -> EncodedPage:
         """The next page after this cursor."""
@@ -144,7 +162,8 @@ class LogPages:
         if known is not None and floors.risen(subscription, cursor, known.losses) is None:
             return known  # none of its events has gone since
         end = self._cache.end(subscription, cursor, log.head)
-        page = EncodedPage.of(subscription, log.after(subscription, cursor), cursor, end, losses=floors.losses)
+        events = log.after(subscription, cursor)
+        page = EncodedPage.of(subscription, events, cursor, end, losses=floors.losses, superseded=self._superseded)
         if page.full:
             self._cache.add(subscription, cursor, page)
         return page

@@ -5,11 +5,12 @@ Store           makes events durable and gives them their ids; every store can d
 
 Some stores can do more. Each ability is a Protocol of its own:
 
-Archive         keeps more than the hub's log; events are read from it in pages
-IdempotentStore recognizes an `Idempotency-Key` after a restart and on another node
-Cluster         is shared by several nodes, which count each other's subscribers and elect a leader
+Archive         it keeps more than the hub's log, and events are read from it in pages
+Catalogue       the same, and it knows how whole channels stand
+IdempotentStore it knows an `Idempotency-Key` again, after a restart and on another node
+Cluster         several nodes share it: they count each other's subscribers and agree who does what
 
-StoreUnavailable is the only error of a store. It is temporary: trying again later is right.
+StoreUnavailable is the error of a store. It passes: trying again later is right. `ends.Ended` is that of a channel.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from .ends import End
 from .events import Draft, Event, EventId
 from .subscription import Subscription
 
 __all__ = [
     "Archive",
+    "Catalogue",
+    "ChannelState",
     "Cluster",
     "Connection",
     "Exchanged",
+    "Finish",
     "IdempotentStore",
     "Page",
     "Retained",
@@ -44,12 +49,22 @@ class StoreUnavailable(Exception):
         self.reason = reason
 
 
+class Finish(Protocol):
+    """See `Connection.finish`."""
+
+    def __call__(self, *, complete: bool) -> None: ...
+
+
 class Connection(Protocol):
     """Takes the bytes of a subscriber."""
 
     def write(self, data: bytes) -> bool:
         """Send the bytes without waiting; return whether the connection can take more now. After False, its owner calls
         `Hub.advance` as soon as it can."""
+
+    def finish(self, *, complete: bool) -> None:
+        """End the stream after what was written: nothing follows, or, if it is not complete, something is missing that
+        its client cannot be informed of. The hub has forgotten its subscriber."""
 
 
 class Store(Protocol):
@@ -66,7 +81,14 @@ class Store(Protocol):
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Make events of the drafts, all or none, and give them to `Hub.deliver`; return them once they are safe.
 
-        :raises StoreUnavailable: if that is impossible now, or if the outcome is unknown.
+        :raises StoreUnavailable: if that cannot be done, or if nobody knows whether it was.
+        :raises Ended: if a channel takes no more events.
+        """
+
+    async def forget(self, channel: str) -> None:
+        """Forget what is retained of the channel, its end included, by `Hub.forget`.
+
+        :raises StoreUnavailable: as `append` does.
         """
 
     async def close(self) -> None:
@@ -113,6 +135,32 @@ class Archive(Protocol):
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
         """The retained events of the first `count` channels after this name, sorted by name."""
+
+
+class ChannelState(NamedTuple):
+    """How a channel stands."""
+
+    exists: bool
+    """Whether anything of it is retained."""
+    end: End | None
+    """How it has ended."""
+
+
+@runtime_checkable
+class Catalogue(Protocol):
+    """A store that keeps more than the hub's log, by channel. Each method raises StoreUnavailable if the store cannot
+    be read."""
+
+    async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
+        """A cursor after which everything comes that is retained; whether something of the beginning of a channel is
+        gone; and the floors above the cursor, as a page has them."""
+
+    async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
+        """The newest wanted event of each of the subscription's channels, of as many as `count` channels whose names
+        come after this one; and the name to go on after, None if there are no more."""
+
+    async def state(self, channel: str) -> ChannelState:
+        """How a channel stands."""
 
 
 @runtime_checkable

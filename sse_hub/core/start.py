@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from heapq import nlargest
+from operator import attrgetter
 from typing import NamedTuple
 
-from .events import EventId
+from .ends import End
+from .events import Event, EventId
 from .groups import StartPosition
 from .hub import Hub
+from .latest import latest
 from .subscription import Subscription
 
-__all__ = ["Start"]
+__all__ = ["Start", "end_of", "exists"]
 
 _NEVER = EventId(0, 0)
+_STEP = 500
+"""Channels whose newest event is looked up in one step."""
 
 
 class Start(NamedTuple):
@@ -25,14 +31,43 @@ class Start(NamedTuple):
     replay: int | None = None
     """Without a cursor: the number of events back at which it begins. None for no replay and no `live`."""
 
+    latest: bool = False
+    """Without a cursor: whether it begins with the newest event of each of its channels."""
+    from_start: bool = False
+    """Without a cursor: whether it begins at the beginning of its channels."""
+
+    unless_ended: bool = False
+    """Whether it does not want to begin if its channel has ended or does not exist."""
+
+    @property
+    def replays(self) -> bool:
+        """Whether it asks for older events."""
+        return self.replay is not None or self.latest or self.from_start
+
     async def locate(self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
         """Find the position, for `Hub.subscribe`.
 
         :param pause: lets the event loop do other work between two steps of a long search.
         :raises StoreUnavailable: if the store has to be read and cannot be read.
         """
+        position = await self._position(hub, subscription, pause)
+        only = subscription.only
+        end = None if only is None else await end_of(hub, only)
+        if end is None:
+            return position
+        if not self.resumes and position.cursor >= end.id:  # it learns how the channel has ended
+            position = position._replace(cursor=end.id.preceding())
+        return position._replace(end=end)
+
+    async def _position(
+        self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]
+    ) -> StartPosition:
         if self.resumes:
             return await self._after_cursor(hub, subscription, pause)
+        if self.from_start:
+            return await self._from_start(hub, subscription, pause)
+        if self.latest:
+            return await self._latest(hub, subscription, pause)
         if self.replay:
             return await self._back(hub, subscription, self.replay, pause)
         return StartPosition(hub.log.head)
@@ -68,6 +103,33 @@ class Start(NamedTuple):
         return StartPosition(page.reached if first is None else first.preceding(), True, page.floors)
 
     @staticmethod
+    async def _from_start(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
+        if hub.catalogue is not None:
+            return StartPosition(*await hub.catalogue.beginning(subscription))
+        losses = hub.log.floors.losses
+        for found in hub.log.floors.beginnings(subscription):
+            if found:
+                return StartPosition(hub.log.start(subscription), lost=True)
+            await pause()
+        return StartPosition(hub.log.start(subscription), losses=losses)
+
+    @staticmethod
+    async def _latest(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
+        """What is published while this goes on comes after the head, and is read from there."""
+        head = hub.log.head
+        found: list[Event] = []
+        after: str | None = ""
+        while after is not None:
+            if hub.catalogue is not None:
+                events, after = await hub.catalogue.latest(subscription, after, _STEP)
+            else:
+                events, after = latest(hub.log, subscription, after, _STEP)
+                await pause()
+            found += [event for event in events if event.id is not None and event.id <= head]
+        first = sorted(nlargest(hub.max_replay, found, key=attrgetter("id")), key=attrgetter("id"))
+        return StartPosition(head, lost=len(found) > hub.max_replay, first=first)
+
+    @staticmethod
     async def _back(
         hub: Hub, subscription: Subscription, count: int, pause: Callable[[], Awaitable[None]]
     ) -> StartPosition:
@@ -85,6 +147,28 @@ class Start(NamedTuple):
             return StartPosition(start)
         start, floors = await hub.archive.back(subscription, count, hub.max_replay)
         return StartPosition(start, floors=floors)
+
+
+async def end_of(hub: Hub, channel: str) -> End | None:
+    """How the channel has ended; None if it has not.
+
+    :raises StoreUnavailable: if the store has to be read and cannot be.
+    """
+    known = hub.log.get(channel)
+    if hub.catalogue is None or (known is not None and known.newest is not None):
+        return hub.log.end_of(channel)
+    return (await hub.catalogue.state(channel)).end
+
+
+async def exists(hub: Hub, channel: str) -> bool:
+    """Whether anything is retained of the channel.
+
+    :raises StoreUnavailable: if the store has to be read and cannot be.
+    """
+    known = hub.log.get(channel)
+    if known is not None and known.newest is not None:
+        return True
+    return hub.catalogue is not None and (await hub.catalogue.state(channel)).exists
 
 
 async def _is_known(hub: Hub, cursor: EventId) -> bool:

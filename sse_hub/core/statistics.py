@@ -27,6 +27,12 @@ class Statistics:
     delivered: int
     """Events handed to connections."""
     delivered_bytes: int
+    conflated: int
+    """Events that were not sent because a newer one superseded them."""
+    ended: Mapping[str, int]
+    """Channels that have ended, by reason."""
+    open_runs: int
+    """Channels that are made to end, by their rule, and have not."""
     passed_over: int
     """Entries of the store that do not belong to this hub."""
     lost: int

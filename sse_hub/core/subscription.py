@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
-from .events import Event, literals, matches
+from .events import END, Event, literals, matches
 from .matcher import matches_any
 
 __all__ = ["Subscription", "keys", "normal"]
@@ -32,7 +32,17 @@ class Subscription:
     gzip: bool = False
     """Whether the bytes are a deflate stream (wire.py)."""
     unshared: bool = False
-    """Whether each flush is deflated separately, until the subscriber joins a shared stream."""
+    """Whether that is deflated anew for each flush, as it is until the subscriber joins a stream that is shared."""
+    plain: bool = False
+    """Whether it wants nothing but what was published: no event of the hub's own."""
+    conflate_ms: int = 0
+    """Milliseconds in which it wants one event of each channel and type at most, the newest; 0 for all events."""
+
+    @property
+    def only(self) -> str | None:
+        """The channel, if it is exactly one: its stream ends with it."""
+        (name, *others) = self.names
+        return None if others or "*" in name else name
 
     @property
     def exact(self) -> bool:
@@ -53,7 +63,10 @@ class Subscription:
         return max(events * 8 // (7 + patterns), 20)
 
     def wants(self, event: Event) -> bool:
-        """Whether an event of a covered channel passes the type filter."""
+        """Whether an event of a covered channel is for the subscriber. An end is, whatever the filter says, where it
+        ends the stream: a client that has not got it would come back for it for ever."""
+        if event.type == END:
+            return not self.plain and (not self.types or END in self.types or self.only is not None)
         return not self.types or event.type in self.types
 
 

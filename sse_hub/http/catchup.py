@@ -12,6 +12,7 @@ import logging
 
 from ..core.events import EventId
 from ..core.hub import Hub, State, Subscriber
+from ..core.latest import superseded_in
 from ..core.pages import EncodedPage, PageCache
 from ..core.ports import StoreUnavailable
 from ..core.subscription import Subscription
@@ -107,7 +108,8 @@ class CatchUp:
         assert archive is not None
         end = self._pages.end(subscription, after, upto)
         stored = await archive.page(subscription, after, end)
-        page = EncodedPage.of(subscription, stored.events, after, stored.reached, stored.floors)
+        superseded = superseded_in(self._hub.log)
+        page = EncodedPage.of(subscription, stored.events, after, stored.reached, stored.floors, superseded=superseded)
         if page.reached < end:
             self._pages.add(subscription, after, page)
         return page

@@ -12,6 +12,8 @@ A `Connection` is what the hub writes to: `write` is called in every flush and m
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ from ..settings import Settings
 
 __all__ = ["Connection", "Handshake", "SubscriberInfo"]
 
+_RESET = struct.pack("ii", 1, 0)
+"""Linger for no time at all: the connection is reset, and what is not sent yet is dropped."""
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
@@ -119,13 +123,34 @@ class Connection(asyncio.Protocol):
         self._closed(self)
 
     def end(self, farewell: bytes, reason: str) -> None:
-        """Write last bytes and end the stream. The hub must have forgotten its subscriber."""
+        """Write last bytes and end the stream. The hub must have forgotten its subscriber. A plain stream that is not
+        complete breaks off."""
         assert self.subscriber.state is State.GONE
-        if not self._transport.is_closing():
+        if self.subscriber.subscription.plain and farewell:
+            self._break_off(reason)
+        elif not self._transport.is_closing():
             self.ended = reason
             subscription = self.subscriber.subscription
             self._transport.write(wrap(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
             self._transport.close()
+
+    def finish(self, *, complete: bool) -> None:
+        """End the stream after what was written (`core.ports.Connection`). Only a complete one ends as HTTP says, so
+        that its client can tell it from one that breaks off."""
+        if complete:
+            self.end(b"", "complete")
+        else:
+            self._break_off("incomplete")
+
+    def _break_off(self, reason: str) -> None:
+        if self._transport.is_closing():
+            return
+        self.ended = reason
+        if self.subscriber.subscription.chunked:
+            self._transport.close()  # without the last chunk (RFC 9112, section 8)
+        else:  # where the end of the connection is the end of the stream, it has to be reset
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
 
     def abort(self) -> None:
         """Close the connection without waiting for what the client has not accepted."""

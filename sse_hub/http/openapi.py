@@ -9,10 +9,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from .. import __version__
+from ..core.ends import REASONS
 from ..settings import Settings
 from .app_keys import SETTINGS
 from .history import HISTORY_LIMIT
 from .schemas import Json, components, reference
+from .subscribe import LONGEST_MS, SHORTEST_MS
 
 __all__ = ["describe", "document"]
 
@@ -25,8 +27,9 @@ _ABOUT = (
 _STREAM = (
     "An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id is the "
     "cursor from which it starts. If a replay was asked for, replayed events and `live` follow. Then live events come. "
-    "`lost` says that events are gone, and `closing` that the server ends; `error` carries a problem document. The "
-    "schemas Connected, Live, Lost, Closing and Problem describe the data of these events."
+    "`lost` says that events are gone, and `closing` that the server ends; `error` carries a problem document. A "
+    "stream of exactly one channel delivers `end` and then ends. The schemas Connected, Live, Lost, End, Closing and "
+    "Problem describe the data of these events."
 )
 
 _EXAMPLE = """retry: 2731
@@ -45,6 +48,8 @@ _PROBLEMS = {
     403: "The token does not grant this, or the page that asks may not.",
     404: "It does not exist.",
     408: "The body has not arrived in time.",
+    409: "The channel has ended, and takes no more events; `detail` says why.",
+    410: "The beginning that was asked for is gone (`plain=1`).",
     413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
     415: "The `Content-Type` or the `Content-Encoding` is not supported.",
     429: "The client publishes too fast (`--publish-rate`).",
@@ -83,9 +88,21 @@ _PARAMETERS: Json = {
     ),
     "replay": _query(
         "replay",
-        "For a first connection without a cursor: start this number of events back.",
-        {"type": "integer", "minimum": 0},
+        "For a first connection without a cursor: start this number of events back, or `latest`: with the newest "
+        "event of each channel.",
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "latest"}]},
     ),
+    "from": _query(
+        "from", "For a first connection without a cursor: start at the beginning of the channels.", {"const": "start"}
+    ),
+    "conflate": _query(
+        "conflate",
+        "Milliseconds in which one event of each channel and type is sent at most, the newest.",
+        {"type": "integer", "minimum": SHORTEST_MS, "maximum": LONGEST_MS},
+    ),
+    "plain": _query("plain", "1: only what was published, none of the hub's own events.", _FLAG),
+    "ended": _query("ended", "204: if the channel has ended, or does not exist, the answer is 204.", {"const": "204"}),
+    "end": _query("end", "End the channel, after the body if there is one.", {"enum": [*REASONS]}),
     "envelope": _query("envelope", "1: every event as a `message` whose data is the schema Event.", _FLAG),
     "event": _query("event", "The type of the event.", {**reference("PublishedName"), "default": "message"}),
     "ephemeral": _query("ephemeral", "1: only for connected subscribers; never logged.", _FLAG),
@@ -108,7 +125,17 @@ _PARAMETERS: Json = {
     "file": _parameter("file", "path", "A file of the page.", {"type": "string"}, required=True),
 }
 
-_FOLLOWING = ("types", "lastEventId", "Last-Event-ID", "replay", "envelope")
+_FOLLOWING = (
+    "types",
+    "lastEventId",
+    "Last-Event-ID",
+    "replay",
+    "from",
+    "conflate",
+    "envelope",
+    "plain",
+    "ended",
+)
 
 
 def _problems(*statuses: int) -> Json:
@@ -145,7 +172,8 @@ def _operation(id: str, about: str, answers: Json, *parameters: str, **more: obj
 _OPEN: list[Json] = []
 """The security of what needs no token."""
 _READING = (400, 401, 403, 503)
-_PUBLISHING = (400, 401, 403, 408, 413, 415, 429, 503)
+_PUBLISHING = (400, 401, 403, 408, 409, 413, 415, 429, 503)
+_FOLLOWED: Json = {"204": {"description": "The channel has ended, and the reader has all of it."}}
 _PUBLISHED: Json = {
     "anyOf": [
         reference("Published"),
@@ -155,7 +183,7 @@ _PUBLISHED: Json = {
 
 
 def _streams() -> Json:
-    answers = {"200": _stream(), **_problems(400, 401, 403)}
+    answers = {"200": _stream(), **_FOLLOWED, **_problems(400, 401, 403, 410, 503)}
     metrics = {
         "description": _STREAM,
         "content": {
@@ -172,7 +200,7 @@ def _streams() -> Json:
             "get": _operation(
                 "followMetrics",
                 "Follow the channel metrics, or read the exposition for Prometheus: `Accept` decides.",
-                {"200": metrics, **_problems(400, 401, 403, 503)},
+                {"200": metrics, **_FOLLOWED, **_problems(400, 401, 403, 410, 503)},
                 *_FOLLOWING,
             )
         },
@@ -187,12 +215,26 @@ def _channel() -> Json:
     }
     published: Json = {"anyOf": [reference("Published"), reference("PublishedBatch")]}
     answers = {"200": _answer("It is published.", "application/json", published), **_problems(*_PUBLISHING)}
-    follow = {"200": _stream(), **_problems(400, 401, 403)}
+    follow = {"200": _stream(), **_FOLLOWED, **_problems(400, 401, 403, 410, 503)}
     return {
         "/realtime/{channel}": {
             "get": _operation("followChannel", "Follow a channel.", follow, "channel", *_FOLLOWING),
             "post": _operation(
-                "publish", "Publish.", answers, "channel", "event", "ephemeral", "Idempotency-Key", requestBody=body
+                "publish",
+                "Publish, and end the channel if that is asked for.",
+                answers,
+                "channel",
+                "event",
+                "ephemeral",
+                "end",
+                "Idempotency-Key",
+                requestBody=body,
+            ),
+            "delete": _operation(
+                "forget",
+                "Forget what is retained of a channel, its end included.",
+                {"204": {"description": "It is forgotten."}, **_problems(*_READING)},
+                "channel",
             ),
         },
         "/api/broadcast": {

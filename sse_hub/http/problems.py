@@ -1,8 +1,9 @@
 """Errors as `application/problem+json` (RFC 9457). Each says what was wrong and what would be right.
 
 Problem           a request that cannot be fulfilled
-StoreUnavailable  the store cannot be used now, or its answer is unknown (`ports`)
-KeySetUnavailable there is no key to check a token with (`auth`)
+Ended             a channel takes no more events (`ends`)
+StoreUnavailable  the store cannot be used now, or nobody knows whether it was (`ports`)
+KeySetUnavailable no key can be had to check a token (`auth`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
 `problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
@@ -21,6 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ..auth import KeySetUnavailable
+from ..core.ends import Ended
 from ..core.ports import StoreUnavailable
 from ..limits import BudgetExceeded
 from ..logs import tell
@@ -34,6 +36,7 @@ logger = logging.getLogger("sse_hub")
 
 _RETRY_AFTER = "2"  # seconds; a store in trouble is tried every second
 _KEYS_RETRY_AFTER = "10"  # as often as a key set is tried again
+_AFTER_END = "It takes no more events until it is forgotten; DELETE forgets it at once."
 _ABOUT: dict[int, str] = {
     404: "There is nothing at {path}. The page at the hub's root and its README list what there is.",
     405: "{method} is not possible at {path}; allowed: {allow}.",
@@ -96,6 +99,8 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
             "Try again soon.",
             {"Retry-After": _RETRY_AFTER, "Connection": "close"},
         ).response()
+    except Ended as ended:
+        return Problem(409, f"The channel {ended.channel} has ended: {ended.reason}. {_AFTER_END}").response()
     except StoreUnavailable as error:
         hub_app(request)[METRICS].store_errors.inc()
         return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()

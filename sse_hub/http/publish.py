@@ -17,7 +17,8 @@ from aiohttp import web
 from msgspec import UNSET
 
 from ..auth import Grant
-from ..core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
+from ..core.ends import REASONS, end_draft
+from ..core.events import END, Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
 from .access import allow_publish, grant_of
@@ -30,7 +31,7 @@ from .problems import Problem
 from .requests import flag, read_body
 from .schemas import Broadcast, Published, PublishedBatch
 
-__all__ = ["broadcast", "publish"]
+__all__ = ["broadcast", "forget", "publish"]
 
 _KEY_LENGTH = 256
 _LINE = re.compile(r"[^\n]+")
@@ -51,10 +52,12 @@ class _Request:
         :param subscribers: the number of subscribers of each channel; for a batch, one number.
         """
         shown = [None if id is None else str(id) for id in ids]
-        first = self.drafts[0]
+        first, last = self.drafts[0], self.drafts[-1]
         if self.shape == "batch":
             batch = PublishedBatch((shown[0], shown[-1]), len(shown), first.channel, first.type, subscribers[0])
             return msgspec.json.encode(batch)
+        if last.type == END:
+            return msgspec.json.encode(Published(shown[-1], last.channel, END, subscribers[0]))
         answers = [
             Published(id, draft.channel, draft.type, count)
             for id, draft, count in zip(shown, self.drafts, subscribers, strict=True)
@@ -82,7 +85,7 @@ async def broadcast(request: web.Request) -> web.StreamResponse:
 async def publish(request: web.Request) -> web.StreamResponse:
     """`POST /realtime/{channel}`: the body is the data. With `application/x-ndjson`, every line is an event."""
     batch = request.content_type == "application/x-ndjson"
-    ephemeral = flag(request, "ephemeral")
+    ephemeral, reason = flag(request, "ephemeral"), _reason(request)
     try:
         channel = check_channel(request.match_info["channel"])
         type = check_type(request.query.get("event", "message"))
@@ -93,9 +96,32 @@ async def publish(request: web.Request) -> web.StreamResponse:
     allow_publish(request, grant, [channel])
     with request.app[BUDGET].reserve() as reservation:
         body = await _body(request, reservation)
+        if reason and not body:
+            return await _answer(request, grant, _Request([end_draft(channel, reason)], "one"), begun)
         lines = _lines(request, body) if batch else [body]
         drafts = [Draft(channel, type, line, ephemeral) for line in lines]
+        if reason:
+            drafts.append(end_draft(channel, reason))
         return await _answer(request, grant, _Request(drafts, "batch" if batch else "one"), begun)
+
+
+async def forget(request: web.Request) -> web.Response:
+    """`DELETE /realtime/{channel}`: forget what is retained of it, its end included."""
+    try:
+        channel = check_channel(request.match_info["channel"])
+    except ValueError as error:
+        raise Problem(400, f"The path cannot be used: {error}.") from None
+    allow_publish(request, await grant_of(request), [channel])
+    await request.app[HUB].store.forget(channel)
+    return web.Response(status=204)
+
+
+def _reason(request: web.Request) -> str:
+    """Why the publish ends its channel; empty if it does not."""
+    reason = request.query.get("end", "")
+    if "end" in request.query and reason not in REASONS:
+        raise Problem(400, f"The parameter end is {reason[:40]!r}; it takes one of {', '.join(REASONS)}.")
+    return reason
 
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:

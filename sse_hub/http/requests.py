@@ -10,7 +10,7 @@ from aiohttp import web
 from ..limits import Reservation
 from .problems import Problem
 
-__all__ = ["accepts_gzip", "check_encoding", "flag", "listed", "number", "quality", "read_body"]
+__all__ = ["accepts_gzip", "check_encoding", "choice", "flag", "listed", "number", "quality", "read_body"]
 
 
 def check_encoding(request: web.Request) -> None:
@@ -46,9 +46,23 @@ def flag(request: web.Request, name: str) -> bool:
     return value == "1"
 
 
-def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
-    """A query parameter that is a whole number. None if it is absent.
+def choice(request: web.Request, name: str, only: str) -> bool:
+    """Whether a query parameter that knows one value is there.
 
+    :raises Problem: 400 if it is anything else.
+    """
+    value = request.query.get(name)
+    if value is not None and value != only:
+        raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes {only}.")
+    return value is not None
+
+
+def number(
+    request: web.Request, name: str, *, minimum: int = 0, maximum: int | None = None, otherwise: str = ""
+) -> int | None:
+    """A query parameter that is a whole number, None where it is absent.
+
+    :param otherwise: what else it may be, for the message.
     :raises Problem: 400 if it is anything else, or out of bounds.
     """
     value = request.query.get(name)
@@ -59,6 +73,7 @@ def number(request: web.Request, name: str, *, minimum: int = 0, maximum: int | 
         maximum or int(value)
     ):
         bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        bounds += f", or {otherwise}" if otherwise else ""
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes a whole number {bounds}.")
     return int(value)
 

@@ -23,6 +23,7 @@ __all__ = [
     "Channels",
     "Closing",
     "Connected",
+    "End",
     "Event",
     "Figures",
     "Health",
@@ -209,6 +210,16 @@ class Lost(Struct):
     next: EventId
 
 
+class End(Struct):
+    """The channel has ended. It takes no more events until it is forgotten."""
+
+    channel: ChannelName
+    reason: Annotated[
+        Literal["done", "failed", "cancelled", "abandoned"],
+        Meta(description="Why; `abandoned` where its publisher was silent for too long."),
+    ]
+
+
 class Closing(Struct):
     """The server ends; come back after the `retry` of this event."""
 
@@ -282,6 +293,7 @@ _SHAPES = (
     Connected,
     Live,
     Lost,
+    End,
     Closing,
     Figures,
     Subscriber,

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +21,7 @@ from aiohttp import web
 from sortedcontainers import SortedDict
 
 from ..auth import Grant
-from ..core.events import timestamp
+from ..core.events import EventId, timestamp
 from ..core.groups import StartPosition
 from ..core.hub import Hub, State, Subscriber
 from ..core.ports import StoreUnavailable
@@ -38,8 +39,10 @@ from .access import session_of
 from .app_keys import BACKGROUND
 from .catchup import CatchUp
 from .connection import Connection, Handshake, SubscriberInfo
+from .over import is_over
 from .peer import address_of
 from .problems import Problem
+from .releases import Releases
 from .request_log import REQUEST_ID
 
 __all__ = ["STREAMS", "Streams", "sweeping"]
@@ -53,7 +56,11 @@ _ABORT_PATIENCE = 1.0
 _STEP = 1000
 """Connections that are looked at in one turn of the event loop."""
 _PING = b": ping\n"
-"""A comment is one line. Some readers take an empty line after it for an event without data."""
+"""A comment is a line. An empty line after it would be an event without data to careless readers."""
+_GONE = (
+    "The beginning that this request asks for is gone, and plain=1 leaves no way to say so in the stream. Without "
+    "plain=1, the stream says `lost` and begins with what is there."
+)
 
 
 class Streams:
@@ -73,20 +80,22 @@ class Streams:
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._all_closed = asyncio.Event()
+        self._releases = Releases(hub)
 
     async def open(
         self, request: web.Request, names: Sequence[str], subscription: Subscription, grant: Grant, start: Start
     ) -> web.StreamResponse:
-        """Answer this request with an event stream, which goes on until one side ends it.
+        """Begin an event stream, as the answer to this request; it then goes on until one side ends it, or its channel
+        ends.
 
         :param names: the channels and patterns in the words of the request.
         """
         address = address_of(request)
         if self.draining:
-            return self.passing("The server is ending.")
+            return self.passing("The server is ending.", subscription)
         if refusal := self._slots.refusal(address):
             self._metrics.hit_limit(refusal.limit, address=address)
-            return self.passing(refusal.reason)
+            return self.passing(refusal.reason, subscription)
         # Acquired before the first await, so that a thousand at once do not all find the last slot free.
         self._slots.acquire(address)
         since_ms = time.time_ns() // 1_000_000
@@ -104,16 +113,20 @@ class Streams:
         handshake = Handshake(self._settings, subscription)
         try:
             if not self._hub.ready:
-                return self.passing(self._hub.store.trouble or "The store is being opened.")
+                return self.passing(self._hub.store.trouble or "The store is being opened.", subscription)
             position = await start.locate(self._hub, subscription, _pause)
+            if position.lost and subscription.plain:
+                raise Problem(410, _GONE)
+            if await is_over(self._hub, subscription, start, position):
+                return web.Response(status=204)
             async with self._handshakes:
                 await asyncio.sleep(0)
                 if self.draining:
-                    return self.passing("The server is ending.")
+                    return self.passing("The server is ending.", subscription)
                 connection = await handshake.begin(request, info, self._wake, self._closed)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
-            return self.passing(error.reason)
+            return self.passing(error.reason, subscription)
         except ConnectionError:
             return handshake
         self._begin(connection, subscription, start, position)
@@ -121,7 +134,7 @@ class Streams:
 
     def _begin(self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition) -> None:
         subscriber = self._hub.subscribe(
-            subscription, connection, position, resumes=start.resumes, replays=start.replay is not None
+            subscription, connection, position, resumes=start.resumes, replays=start.replays
         )
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
@@ -129,7 +142,8 @@ class Streams:
             self._sessions.setdefault(connection.info.session, set()).add(connection.info.id)
         self._all_closed.clear()
         self._note_begin(connection.info, subscriber, start)
-        connection.write(first(subscription, self._connected(subscriber, connection.info.channels)))
+        connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
+        connection.write(first(subscription, connected))
         if self.draining:  # it has begun while the headers were sent
             self._say_goodbye(connection)
         else:
@@ -150,7 +164,7 @@ class Streams:
         self._note_end(connection)
 
     def _note_begin(self, info: SubscriberInfo, subscriber: Subscriber, start: Start) -> None:
-        replayed = "replayed" if start.replay else None
+        replayed = "replayed" if start.replay or start.latest or start.from_start else None
         outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else replayed
         if outcome is not None:
             self._metrics.replays.labels(outcome).inc()
@@ -224,7 +238,7 @@ class Streams:
         self._hub.unsubscribe(connection.subscriber)
         connection.end(farewell, reason)
 
-    def _connected(self, subscriber: Subscriber, names: Sequence[str]) -> bytes:
+    def _connected(self, subscriber: Subscriber, names: Sequence[str], cursor: EventId) -> bytes:
         notice = schemas.Connected(
             channels=list(dict.fromkeys(names)),
             resumed=subscriber.resumed,
@@ -233,16 +247,22 @@ class Streams:
             ping=self._settings.ping,
         )
         data = msgspec.json.encode(notice).decode()
-        return frame(data, id=subscriber.cursor, type="connected", retry_ms=self._retry_ms())
+        return frame(data, id=cursor, type="connected", retry_ms=self._retry_ms())
 
     def _retry_ms(self) -> int:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
 
-    def passing(self, reason: str) -> web.Response:
-        """The answer for a state that will pass. Its status is 200, because a browser reconnects after no other status
-        (WHATWG HTML 9.2.3)."""
+    def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
+        """The answer for a state that will pass, so that a browser comes back: by any status but 200 it never would
+        (WHATWG HTML 9.2.3). A plain reader knows no events of the hub, and gets a status."""
         retry_ms = self._retry_ms()
-        problem = Problem(503, f"{reason} Try again in {retry_ms / 1000:.1f} s.")
+        problem = Problem(
+            503,
+            f"{reason} Try again in {retry_ms / 1000:.1f} s.",
+            {"Retry-After": str(math.ceil(retry_ms / 1000))},
+        )
+        if subscription is not None and subscription.plain:
+            return problem.response()
         return web.Response(
             body=frame(problem.document.decode(), type="error", retry_ms=retry_ms),
             headers={
@@ -253,8 +273,8 @@ class Streams:
         )
 
     async def _ping(self) -> None:
-        """Send a comment to every subscriber: to LIVE ones by group, to each BEHIND one by itself."""
-        for _ in self._hub.ping(_PING):
+        """Give everybody a comment: subscribers that are LIVE as groups; one that is BEHIND, by itself."""
+        for _ in self._hub.delivery.ping(_PING):
             await _pause()
         async for connection in self._connections():
             if connection.subscriber.state is State.BEHIND and not connection.queued_bytes:
@@ -309,7 +329,8 @@ class Streams:
                     await self._all_closed.wait()
 
     async def close(self) -> None:
-        """Stop the feeding of subscribers that are BEHIND."""
+        """End what serves subscribers that are behind."""
+        self._releases.close()
         await self._catch_up.close()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import HttpVersion11, web
 
 from ..auth import KeySetUnavailable
-from ..core.events import EventId, check_channel, check_pattern, check_type
-from ..core.start import Start
+from ..core.events import check_channel, check_pattern, check_type
 from ..core.subscription import Subscription, normal
 from ..logs import tell
 from .access import allow_subscribe, grant_of
@@ -18,9 +18,13 @@ from .app_keys import METRICS, SETTINGS
 from .peer import address_of
 from .problems import Problem
 from .requests import accepts_gzip, flag, listed, number
+from .starts import read_start
 from .streams import STREAMS
 
-__all__ = ["follow", "follow_channel", "follow_channels"]
+__all__ = ["LONGEST_MS", "SHORTEST_MS", "follow", "follow_channel", "follow_channels"]
+
+SHORTEST_MS, LONGEST_MS = 10, 60_000
+"""Between which `conflate` may be."""
 
 logger = logging.getLogger("sse_hub.streams")
 
@@ -63,40 +67,37 @@ async def follow(request: web.Request, names: Sequence[str]) -> web.StreamRespon
     :raises Problem: 400 if the request asks for something impossible, 401 or 403 for something forbidden.
     """
     streams = request.app[STREAMS]
-    start = _start(request)
+    start = read_start(request)
+    wanted = _subscription(request, names)
+    if start.unless_ended and wanted.only is None:
+        raise Problem(400, "The parameter ended is for a stream of exactly one channel, such as /realtime/chat.42.")
     try:
         grant = await grant_of(request)
     except KeySetUnavailable as error:
         tell(logger, logging.ERROR, f"no token can be checked: {error}")
-        return streams.passing(f"Tokens cannot be checked now: {error}.")
-    subscription = _subscription(request, names, allow_subscribe(request, grant, names))
+        return streams.passing(f"Tokens cannot be checked now: {error}.", wanted)
+    subscription = _shared(replace(wanted, granted=allow_subscribe(request, grant, names)))
     return await streams.open(request, names, subscription, grant, start)
 
 
-def _start(request: web.Request) -> Start:
-    """The start that the request asks for. An unknown id is a cursor, too: one after which everything is lost."""
-    replay, most = number(request, "replay"), request.app[SETTINGS].max_replay
-    if replay is not None and replay > most:
-        request.app[METRICS].hit_limit("replay", address=address_of(request))
-        raise Problem(400, f"The parameter replay is {replay}; it may be {most} (--max-replay).")
-    text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
-    if not text:  # an empty id means no id (WHATWG HTML 9.2.6)
-        return Start(replay=replay)
-    try:
-        return Start(True, EventId.parse(text), replay)
-    except ValueError:
-        return Start(True, None, replay)
-
-
-def _subscription(request: web.Request, names: Sequence[str], granted: frozenset[str] | None) -> Subscription:
+def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
     try:
         types = frozenset(check_type(type, reserved=True) for type in request.query.getall("event", []))
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
-    chunked = request.version >= HttpVersion11
-    gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding"))
-    envelope = flag(request, "envelope")
-    return _shared(Subscription(frozenset(names), types, envelope, chunked, granted, gzip, unshared=gzip))
+    conflate_ms = number(request, "conflate", minimum=SHORTEST_MS, maximum=LONGEST_MS) or 0
+    # What is conflated is little, and not worth a shared stream that each joiner has to begin anew.
+    gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding")) and not conflate_ms
+    return Subscription(
+        frozenset(names),
+        types,
+        envelope=flag(request, "envelope"),
+        chunked=request.version >= HttpVersion11,
+        gzip=gzip,
+        unshared=gzip,
+        plain=flag(request, "plain"),
+        conflate_ms=conflate_ms,
+    )
 
 
 @functools.lru_cache(1024)

@@ -15,7 +15,7 @@ import click
 from .. import __version__
 from ..settings import SettingError, Settings, table
 from ..stdio import complain
-from . import health, token
+from . import config, config_check, health, token
 
 __all__ = ["run"]
 
@@ -23,7 +23,8 @@ _ABOUT = """The Server-Sent Events hub.
 
 Open the printed address in a browser, or read it with: curl -N http://127.0.0.1:8000/stream
 
-Each flag has a variable, SSE_ and its name: --history-age is SSE_HISTORY_AGE. A flag wins."""
+Each flag has a variable, SSE_ and its name, and a key in the file of --config: --history-age is SSE_HISTORY_AGE and
+history_age. A flag wins over a variable, a variable over the file."""
 
 
 def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> int:
@@ -75,6 +76,7 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
         )
     )
     group.add_command(token.command)
+    group.add_command(config_check.command)
     return group
 
 
@@ -88,7 +90,7 @@ def _version() -> click.Option:
 
 
 def _settings(given: dict[str, Any]) -> Settings:
-    return Settings.read({name: value for name, value in given.items() if value is not None}, os.environ)
+    return config.load({name: value for name, value in given.items() if value is not None}, os.environ)
 
 
 def _options() -> list[click.Parameter]:

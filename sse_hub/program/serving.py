@@ -17,8 +17,8 @@ from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
 from ..http.app_keys import HUB, SETTINGS
-from ..settings import Settings, url_of
-from . import signals, systemd
+from ..settings import SettingError, Settings, url_of
+from . import config, signals, systemd
 
 __all__ = [
     "announce",
@@ -120,13 +120,17 @@ def _refuse_password() -> str:
 
 
 def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
-    """Read the key of tokens and the certificate again; new connections use them."""
+    """Read the key of tokens and the certificate again; new connections use them. Read the rules of channels again."""
     settings = app[SETTINGS]
+    try:
+        app[HUB].log.rules.replace(config.read_rules(settings))
+    except SettingError as error:
+        logs.tell(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
     try:
         app[ACCESS].read_again()
         if certificate is not None:
             certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
-        logger.info("certificate and keys were read again")
+        logger.info("certificate, keys and rules were read again")
     except (OSError, ValueError) as error:
         logs.tell(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
 

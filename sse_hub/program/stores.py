@@ -10,7 +10,8 @@ from pathlib import Path
 from ..core.events import EventId
 from ..core.hub import Hub
 from ..core.log import Log
-from ..core.ports import Archive, Store
+from ..core.ports import Archive, Catalogue, Store
+from ..core.rules import Rules
 from ..settings import Settings
 from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
@@ -24,9 +25,8 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
     memory = settings.address.kind == "memory"
     return Log(
         EventId(clock(), 0) if memory else EventId(0, 0),
-        history=settings.history if memory else min(settings.history, settings.cache),
-        history_age=settings.history_age,
-        history_bytes=settings.history_bytes,
+        Rules(settings.rule, settings.rules),
+        most_events=None if memory else settings.cache,
         max_channels=settings.max_channels,
         max_retained_bytes=settings.max_retained_bytes,
     )
@@ -39,15 +39,13 @@ def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], backgro
     """
     match settings.address.kind:
         case "memory":
-            hub.store = MemoryStore(hub, clock)
+            hub.store = MemoryStore(hub, clock, background)
         case "sqlite":
-            path = Path(settings.address.place)
-            hub.store = SqliteStore(
-                path, hub, clock, background, history=settings.history, history_age=settings.history_age
-            )
+            hub.store = SqliteStore(Path(settings.address.place), hub, clock, background)
         case _:
             hub.store = _redis(hub, settings, background)
     hub.archive = hub.store if isinstance(hub.store, Archive) else None
+    hub.catalogue = hub.store if isinstance(hub.store, Catalogue) else None
 
 
 def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
@@ -63,8 +61,6 @@ def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
             background,
             node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
             prefix=address.prefix,
-            history=settings.history,
-            history_age=settings.history_age,
             most=address.most,
             grace=address.grace,
         )

@@ -35,6 +35,10 @@ class Append(NamedTuple):
     key: str = ""
     """The idempotency key. Empty for none."""
     memo: str = ""
+    if_idle: bool = False
+    """Whether to append nothing if somebody publishes to the channel meanwhile."""
+    forget: str = ""
+    """A channel that is to be forgotten, in place of drafts."""
 
     def size_bytes(self) -> int:
         """Approximate number of bytes to write."""

@@ -2,8 +2,8 @@
 opens and closes its connections itself. A commit has reached the disk when `write` returns
 (`synchronous=FULL`). reading.py has the reads.
 
-Retention makes every write a little slower instead of stopping all writes for long. The transaction that adds an event
-deletes the one that exceeds the channel's history. Old events are deleted a few at a time.
+Retention (retention.py) costs every write a little instead of stopping all for long: an event too many in a channel
+goes in the transaction that brought the new one; old ones go some at a time.
 """
 
 from __future__ import annotations
@@ -12,36 +12,46 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..core.ends import Ended
 from ..core.events import Event, EventId
+from ..core.rules import Rules
 from ..core.subscription import Subscription
 from .batches import Append
 from .reading import Gate, connect, following
+from .retention import STEP, Expiry, Retention, Staged
 
 __all__ = ["Appended", "Content", "Database"]
 
 _APPLICATION = 0x53534548  # "SSEH"
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE events (ms INTEGER, seq INTEGER, channel TEXT, type TEXT, data TEXT, accepted INTEGER,
   PRIMARY KEY (ms, seq)) WITHOUT ROWID;
 CREATE INDEX events_by_channel ON events (channel, ms, seq);
-CREATE TABLE floors (channel TEXT PRIMARY KEY, ms INTEGER, seq INTEGER) WITHOUT ROWID;
+CREATE INDEX ends ON events (channel, ms, seq) WHERE type = 'end';
+CREATE TABLE floors (channel TEXT PRIMARY KEY, ms INTEGER, seq INTEGER, anew INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE marks (name TEXT PRIMARY KEY, ms INTEGER, seq INTEGER) WITHOUT ROWID;
 CREATE TABLE keys (key TEXT PRIMARY KEY, until_ms INTEGER, ids TEXT, memo TEXT) WITHOUT ROWID;
 CREATE INDEX keys_by_age ON keys (until_ms);
 """
-_UPGRADES = {1: "ALTER TABLE events ADD COLUMN accepted INTEGER"}
-"""Upgrades of the schema, by the old version. `accepted` is a time in milliseconds, NULL if it is that of the id."""
+_UPGRADES = {
+    1: ["ALTER TABLE events ADD COLUMN accepted INTEGER"],
+    2: [
+        "CREATE INDEX ends ON events (channel, ms, seq) WHERE type = 'end'",
+        "ALTER TABLE floors ADD COLUMN anew INTEGER DEFAULT 0",
+    ],
+}
+"""By the version that they lead away from. `accepted` is a time in milliseconds, NULL where the id has the same; `anew`
+says that the channel begins above its floor."""
 _ALL = Subscription(frozenset({"*"}))
 _BUSY = 1.0
 """Seconds to wait for another program that has locked the file. An operator's query must not stop the hub for long."""
 _STEP = 500
-"""Rows deleted at once: a few milliseconds, for which publishers wait."""
+"""Keys deleted at once."""
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
 """Events that are read into the hub's log at the start, in some tenths of a second."""
@@ -54,8 +64,6 @@ _WAL_BYTES = 16 << 20
 _WAL_PERIOD = 1.0
 """Seconds until the next trial, if another program reads the file."""
 _LEAST_FREE_BYTES = 4 << 20
-_BACK_MS = 1000
-"""A clock that goes back by more than this was set; by less, it is being slewed."""
 _FLOORS = 100_000
 """Channels with a floor of their own. If there are more, the oldest floors become part of the common floor."""
 
@@ -66,6 +74,10 @@ class Appended(NamedTuple):
     events: Sequence[Event]
     ids: Sequence[EventId | None]
     memo: str
+    floor: EventId | None = None
+    """Up to where its channel was forgotten, if that was asked for."""
+    refused: Ended | None = None
+    """Why nothing was appended."""
 
 
 class Content(NamedTuple):
@@ -81,8 +93,7 @@ class Database:
     """The file at `path`. It is made if it does not exist.
 
     :param clock: Unix time in milliseconds.
-    :param history: events retained for each channel.
-    :param history_age_ms: milliseconds for which an event is retained.
+    :param rules: what is retained of each channel.
     :param passed_over: called with the number of rows that are none of ours.
     """
 
@@ -90,9 +101,7 @@ class Database:
         self,
         path: Path,
         clock: Callable[[], int],
-        *,
-        history: int,
-        history_age_ms: float,
+        rules: Rules,
         passed_over: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._path = path
@@ -101,15 +110,11 @@ class Database:
         """Synchronizes the readers of the file with the writer."""
         self.wal_blocked = False
         """Whether the write-ahead log grows because another program reads the file all the time."""
+        self.retention = Retention(rules)
         self._clock = clock
-        self._history = history
-        self._history_age_ms = history_age_ms
         self._head = EventId(0, 0)
-        self._counts: Counter[str] = Counter()
         self._connections = contextlib.ExitStack()
         self._writer: sqlite3.Connection
-        self._latest_ms = 0  # the latest time seen
-        self._ahead, self._set_back_ms = EventId(0, 0), 0  # the clock was ahead up to this id; set back at this time
         self._key_bytes = 0
         self._wal_tried = 0.0
 
@@ -169,23 +174,25 @@ class Database:
                 self._mark("floor", origin)
         for older in range(version, _SCHEMA_VERSION) if tables else ():
             with self._transaction():
-                writer.execute(_UPGRADES[older])
+                for statement in _UPGRADES[older]:
+                    writer.execute(statement)
                 writer.execute(f"PRAGMA user_version = {older + 1}")
 
     def _content(self) -> Content:
         marks = {name: EventId(ms, seq) for name, ms, seq in self._writer.execute("SELECT * FROM marks")}
         self._head = max(self._head, marks["head"])
-        self._counts = Counter(dict(self._writer.execute("SELECT channel, count(*) FROM events GROUP BY channel")))
+        self.retention.load(self._writer)
+        times = self.retention.times
         highest = self._writer.execute("SELECT ms, seq FROM floors ORDER BY ms DESC, seq DESC LIMIT 1").fetchone()
-        self._ahead = marks.get("ahead", self._ahead)
-        self._set_back_ms = marks["set back"].ms if "set back" in marks else 0
+        times.ahead = marks.get("ahead", times.ahead)
+        times.set_back_ms = marks["set back"].ms if "set back" in marks else 0
         (self._key_bytes,) = self._writer.execute(
             "SELECT ifnull(sum(length(ids) + length(memo)), 0) FROM keys"
         ).fetchone()
         (latest,) = self._writer.execute(
             "SELECT max(ifnull(accepted, ms)) FROM (SELECT * FROM events ORDER BY ms DESC, seq DESC LIMIT 1)"
         ).fetchone()
-        self._latest_ms = latest or 0
+        times.latest_ms = latest or 0
         origin = max(marks["floor"], EventId(*highest) if highest else marks["floor"])
         tail: list[Event] = []
         size = 0
@@ -199,55 +206,53 @@ class Database:
         return Content(origin, tail[::-1], marks["head"])
 
     def write(self, appends: Sequence[Append]) -> list[Appended]:
-        """Make events of all these drafts in one transaction.
+        """Make events of all these drafts in one transaction, but for those that a channel does not take because it has
+        ended.
 
         :raises sqlite3.Error: if that cannot be done; nothing is written then.
         """
-        head, added = self._head, Counter[str]()
+        head, staged = self._head, Staged()
         try:
             with self._transaction():
                 now_ms = self._clock()
-                appended = [self._append(append, now_ms, added) for append in appends]
-                self._writer.executemany(
-                    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
-                    [
-                        (
-                            *event.id,
-                            event.channel,
-                            event.type,
-                            event.data,
-                            None if event.ms == event.id.ms else event.ms,
-                        )
-                        for each in appended
-                        for event in each.events
-                        if event.id is not None
-                    ],
-                )
-                for channel in added:
-                    added[channel] -= self._trim(channel, self._counts[channel] + added[channel])
+                appended: list[Appended] = []
+                for append in appends:
+                    try:
+                        appended.append(self._append(append, now_ms, staged))
+                    except Ended as ended:
+                        appended.append(Appended((), (), "", refused=ended))
+                self.retention.trim(self._writer, staged)
                 self._mark("head", self._head)
         except BaseException:
             self._head = head
             raise
-        self._counts.update(added)
-        self._latest_ms = max(self._latest_ms, now_ms)
+        self.retention.commit(staged, now_ms)
         self._shorten_wal()
         return appended
 
-    def _append(self, append: Append, now_ms: int, added: Counter[str]) -> Appended:
+    def _append(self, append: Append, now_ms: int, staged: Staged) -> Appended:
         if append.key:
             first = self._writer.execute(
                 "SELECT ids, memo FROM keys WHERE key = ? AND until_ms > ?", (append.key, now_ms)
             ).fetchone()
             if first is not None:
                 return Appended((), [EventId.parse(id) if id else None for id in first[0].split(" ")], first[1])
+        if append.forget and not self.retention.state(append.forget).exists:
+            return Appended((), (), "")
+        if append.forget:
+            self.retention.forget(self._writer, append.forget, self._head, staged)
+            return Appended((), (), "", self._head)
+        if append.if_idle and not self.retention.is_silent(append.drafts[0].channel, staged):
+            return Appended((), (), "")
+        self.retention.check(append.drafts, staged)
         events = []
         for draft in append.drafts:
             following = self._head.following(now_ms)
             events.append(draft.accepted(following, now_ms))
             if not draft.ephemeral:
                 self._head = following
-                added[draft.channel] += 1
+            self.retention.stage(events[-1], staged)
+        self._insert(events)
         if append.key:
             ids = " ".join("" if event.id is None else str(event.id) for event in events)
             row = (append.key, now_ms + _KEY_AGE_MS, ids, append.memo)
@@ -255,17 +260,23 @@ class Database:
             self._key_bytes += len(ids) + len(append.memo)
         return Appended(events, [event.id for event in events], append.memo)
 
-    def _trim(self, channel: str, count: int) -> int:
-        """Delete some of the channel's oldest events beyond its history; return their number."""
-        excess = min(count - self._history, 2 * _STEP)
-        if excess <= 0:
-            return 0
-        last = self._writer.execute(
-            "SELECT ms, seq FROM events WHERE channel = ? ORDER BY ms, seq LIMIT 1 OFFSET ?", (channel, excess - 1)
-        ).fetchone()
-        self._writer.execute("DELETE FROM events WHERE channel = ? AND (ms, seq) <= (?, ?)", (channel, *last))
-        self._writer.execute("INSERT OR REPLACE INTO floors VALUES (?, ?, ?)", (channel, *last))
-        return excess
+    def _insert(self, events: Sequence[Event]) -> None:
+        self._writer.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (*event.id, event.channel, event.type, event.data, None if event.ms == event.id.ms else event.ms)
+                for event in events
+                if event.id is not None
+            ],
+        )
+
+    def silent(self) -> list[str]:
+        """Channels whose publisher has been silent for too long; each is given once."""
+        idle, now_ms = self.retention.idle, self._clock()
+        found: list[str] = []
+        while len(found) < _STEP and (channel := idle.pop(now_ms)) is not None:
+            found.append(channel)
+        return found
 
     def expire(self, prove: bool = False) -> bool:
         """Delete some of the events that are too old or too many; return whether there are more. The file is locked for
@@ -276,50 +287,30 @@ class Database:
         """
         self._check_space()
         self._shorten_wal()
-        now_ms = self._clock()
-        old = self._expired(now_ms)
-        over = [channel for channel, count in self._counts.items() if count > self._history][:10]
+        now_ms, retention = self._clock(), self.retention
+        if retention.set_back(now_ms, self._head):
+            with self._transaction():
+                self._mark("ahead", retention.times.ahead)
+                self._mark("set back", EventId(now_ms, 0))
         stale = self._writer.execute("SELECT 1 FROM keys WHERE until_ms <= ? LIMIT 1", (now_ms,)).fetchone()
-        if not (old or over or stale or prove or self._key_bytes > _KEY_BYTES):
+        if not (retention.anything_due(now_ms) or stale or prove or self._key_bytes > _KEY_BYTES):
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.execute("ROLLBACK")  # an idle hub must not write to the disk
             return False
-        gone = Counter[str](channel for channel, *_ in old)
-        with self._transaction():
-            self._mark("head", self._head)
-            if old:
-                self._writer.execute("DELETE FROM events WHERE (ms, seq) <= (?, ?)", old[-1][1:])
-                self._writer.executemany("INSERT OR REPLACE INTO floors VALUES (?, ?, ?)", old)
-            for channel in over:
-                gone[channel] += self._trim(channel, self._counts[channel] - gone[channel])
-            self._forget_keys(now_ms)
-            self._forget_floors()
-        self._counts -= gone
-        # Give 1 MB of free space back to the system. execute() would stop after the first page.
-        self._writer.executescript("PRAGMA incremental_vacuum(256)")
-        return sum(gone.values()) >= _STEP
-
-    def _expired(self, now_ms: int) -> list[tuple[str, int, int]]:
-        """Channel and id of the oldest events that are too old.
-
-        Events that were accepted while the clock was ahead count as accepted when it was set back.
-        """
-        if now_ms < self._latest_ms - _BACK_MS:
+        expiry = Expiry()
+        try:
             with self._transaction():
-                self._ahead, self._set_back_ms, self._latest_ms = self._head, now_ms, now_ms
-                self._mark("ahead", self._ahead)
-                self._mark("set back", EventId(now_ms, 0))
-        self._latest_ms = max(self._latest_ms, now_ms)
-        horizon_ms = now_ms - self._history_age_ms
-        old = []
-        for channel, ms, seq, accepted in self._writer.execute(
-            "SELECT channel, ms, seq, ifnull(accepted, ms) FROM events ORDER BY ms, seq LIMIT ?", (_STEP,)
-        ):
-            was_ahead = accepted > self._set_back_ms and (ms, seq) <= self._ahead
-            if (self._set_back_ms if was_ahead else accepted) > horizon_ms:
-                break
-            old.append((channel, ms, seq))
-        return old
+                self._mark("head", self._head)
+                retention.expire(self._writer, now_ms, expiry)
+                self._forget_keys(now_ms)
+                self._forget_floors()
+        except BaseException:
+            retention.settle(expiry, committed=False)
+            raise
+        retention.settle(expiry, committed=True)
+        # 1 MB of what is free goes back to the system; execute() would stop after the first page.
+        self._writer.executescript("PRAGMA incremental_vacuum(256)")
+        return expiry.rows >= STEP
 
     def _check_space(self) -> None:
         """:raises sqlite3.OperationalError: if the disk is nearly full, because SQLite needs space to delete events."""
@@ -366,8 +357,13 @@ class Database:
         oldest = self._writer.execute(
             "SELECT ms, seq FROM floors ORDER BY ms, seq LIMIT 1 OFFSET ?", (count - _FLOORS // 2,)
         ).fetchone()
+        (lost,) = self._writer.execute(
+            "SELECT count(*) FROM floors WHERE (ms, seq) <= (?, ?) AND NOT anew", oldest
+        ).fetchone()
         self._writer.execute("DELETE FROM floors WHERE (ms, seq) <= (?, ?)", oldest)
         self._mark("floor", EventId(*oldest))
+        if lost:
+            self._mark("lost", EventId(*oldest))
 
     def _mark(self, name: str, id: EventId) -> None:
         self._writer.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, *id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from ..core.events import Event, EventId, check_channel, check_type
+from ..core.events import END, Event, EventId, check_channel, check_type
 
 __all__ = ["named", "of_stream"]
 
@@ -15,7 +15,8 @@ def named(channel: str, type: str) -> bool:
     """Whether an event may have these names. A hub has not written an event with other names."""
     try:
         check_channel(channel)
-        check_type(type)
+        if type != END:
+            check_type(type)
     except (ValueError, TypeError):
         return False
     return True

@@ -13,9 +13,9 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..core.events import Event, EventId
+from ..core.events import Event, EventId, check_channel
 from ..core.hub import Hub
 from .batches import deliver_in_slices
 from .entries import of_stream
@@ -93,7 +93,13 @@ class Follower:
         floors: Mapping[str, EventId] = {}
         previous = self.last
         for id, fields in entries:
-            event, ordinal = of_stream(id, fields), (fields or {}).get("n", "")
+            ordinal = (fields or {}).get("n", "")
+            if (forgotten := _forgotten(id, fields)) is not None and ordinal.isdecimal():
+                self._deliver(events, previous)
+                events, previous, self._ordinal = [], forgotten.at, int(ordinal)
+                self._hub.forget(forgotten.channel, forgotten.floor)
+                continue
+            event = of_stream(id, fields)
             if event is None or event.id is None or not ordinal.isdecimal():
                 self._hub.pass_over(1)
                 continue
@@ -149,8 +155,8 @@ class Follower:
         return list(answer.items()) if isinstance(answer, dict) else answer or []
 
     def _readable(self, entries: _Entries) -> list[Event]:
-        """The events of these entries, without entries of other programs."""
-        events = [of_stream(id, fields) for id, fields in entries]
+        """The events of these entries, but for those that are none of ours."""
+        events = [of_stream(id, fields) for id, fields in entries if "x" not in (fields or {})]
         self._hub.pass_over(events.count(None))
         return [event for event in events if event is not None]
 
@@ -190,3 +196,20 @@ class Follower:
 def floors_of(flat: Sequence[str]) -> dict[str, EventId]:
     """Floors by channel, as a script gives them."""
     return {channel: EventId.parse(floor) for channel, floor in zip(flat[::2], flat[1::2], strict=True)}
+
+
+class _Forgotten(NamedTuple):
+    """An entry that says that a channel was forgotten."""
+
+    channel: str
+    floor: EventId
+    at: EventId
+
+
+def _forgotten(id: str, fields: Mapping[str, str] | None) -> _Forgotten | None:
+    if not fields or "x" not in fields:
+        return None
+    try:
+        return _Forgotten(check_channel(fields["c"]), EventId.parse(fields["x"]), EventId.parse(id))
+    except (KeyError, ValueError):
+        return None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
-from ..core.events import Draft, Event
+from ..core.ends import ABANDONED, Ended, Idle, end_draft
+from ..core.events import END, Draft, Event
 from ..core.hub import Hub
+from ..tasks import Background, end
 from .batches import SLICE, Append, Batches, deliver_in_slices
 
 __all__ = ["MemoryStore"]
+
+_PERIOD = 1.0
+"""Seconds between two looks at channels whose publisher is silent."""
 
 
 class MemoryStore:
@@ -16,13 +23,17 @@ class MemoryStore:
 
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
+    :param background: watches the store's task; without one, `abandon` is for others to call.
     """
 
-    def __init__(self, hub: Hub, clock: Callable[[], int]) -> None:
+    def __init__(self, hub: Hub, clock: Callable[[], int], background: Background | None = None) -> None:
         self._hub = hub
         self._head = hub.log.head
         self._clock = clock
+        self._background = background
+        self._idle = Idle(hub.log.rules)
         self._batches = Batches[Append, Sequence[Event]](self._write, Append.size_bytes)
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def trouble(self) -> str | None:
@@ -30,26 +41,70 @@ class MemoryStore:
         return None
 
     async def open(self) -> None:
-        """Do nothing: no events are retained from an earlier process."""
+        """Nothing is retained from an earlier process. From now on, end channels that are silent."""
+        if self._background is not None:
+            self._keeping = self._background.start("abandoned", self._keep)
 
     async def close(self) -> None:
-        """Wait for deliveries that are running."""
+        """Wait until what is being delivered is."""
+        if self._keeping is not None:
+            await end(self._keeping)
         await self._batches.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Make events of the drafts and deliver them; they are as safe as the process."""
-        if len(drafts) > SLICE or not self._batches.idle:
-            return await self._batches.put(Append(drafts))
-        events = self._accept(drafts)
+        return await self._put(Append(drafts))
+
+    async def forget(self, channel: str) -> None:
+        """Forget the channel, once what came before is delivered."""
+        await self._put(Append((), forget=channel))
+
+    async def abandon(self) -> None:
+        """End the channels whose publisher has been silent for too long."""
+        while (channel := self._idle.pop(self._clock())) is not None:
+            with contextlib.suppress(Ended):  # somebody was quicker
+                await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_PERIOD)
+            await self.abandon()
+
+    async def _put(self, append: Append) -> Sequence[Event]:
+        if len(append.drafts) > SLICE or not self._batches.idle:
+            return await self._batches.put(append)
+        events = self._accept(append)
         self._hub.deliver(events)
         return events
 
-    async def _write(self, appends: Sequence[Append]) -> Sequence[Sequence[Event]]:
-        accepted = [self._accept(append.drafts) for append in appends]
-        await deliver_in_slices(self._hub, [event for events in accepted for event in events])
-        return accepted
+    async def _write(self, appends: Sequence[Append]) -> Sequence[Sequence[Event] | Exception]:
+        results: list[Sequence[Event] | Exception] = []
+        delivered = 0
+        for append in appends:  # each is delivered before the next is looked at, which may find its channel ended
+            try:
+                events = self._accept(append)
+            except Ended as ended:
+                results.append(ended)
+                continue
+            await deliver_in_slices(self._hub, events)
+            results.append(events)
+            delivered += len(events)
+            if delivered >= SLICE:
+                delivered = 0
+                await asyncio.sleep(0)
+        return results
 
-    def _accept(self, drafts: Sequence[Draft]) -> Sequence[Event]:
+    def _accept(self, append: Append) -> Sequence[Event]:
+        """:raises Ended: if a channel takes no more events."""
+        if append.forget:
+            self._idle.discard(append.forget)
+            self._hub.forget(append.forget, self._head)
+        drafts = append.drafts
+        if append.if_idle and (drafts[0].channel in self._idle or self._hub.log.get(drafts[0].channel) is None):
+            return ()
+        for channel in {draft.channel for draft in drafts}:
+            if (ended := self._hub.log.end_of(channel)) is not None:
+                raise Ended(channel, ended.reason)
         now_ms = self._clock()
         events = []
         for draft in drafts:
@@ -57,4 +112,11 @@ class MemoryStore:
             events.append(draft.accepted(following, now_ms))
             if not draft.ephemeral:
                 self._head = following
+            self._note(draft, now_ms)
         return events
+
+    def _note(self, draft: Draft, now_ms: int) -> None:
+        if draft.type == END:
+            self._idle.discard(draft.channel)
+        else:
+            self._idle.note(draft.channel, now_ms)

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 
-from ..core.events import Event, EventId
+from ..core.events import Event, EventId, literals
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import Page, Retained
-from ..core.subscription import Subscription
+from ..core.subscription import Subscription, keys
 from .entries import named
 
 __all__ = ["Gate", "Reader", "connect", "following"]
 
 _COLUMNS = "ms, seq, channel, type, data, ifnull(accepted, ms)"
 _PATIENCE = 1.0
+_NEVER = EventId(0, 0)
 
 
 class Gate:
@@ -120,6 +121,24 @@ class Reader:
                     start = event.id.preceding()
             return start, _floors(connection, subscription, start)
 
+    def beginning(self, subscription: Subscription, head: EventId) -> tuple[EventId, bool, Mapping[str, EventId]]:
+        """See `ports.Catalogue`; `head` is where a stream of nothing begins."""
+        with self._snapshot() as connection:
+            first = next(following(connection, subscription, _NEVER, self._passed_over), None)
+            start = head if first is None or first.id is None else first.id.preceding()
+            return start, _has_lost(connection, subscription), _floors(connection, subscription, start)
+
+    def latest(self, subscription: Subscription, after: str, count: int) -> tuple[list[Event], str | None]:
+        """See `ports.Catalogue`."""
+        types = sorted(subscription.types)
+        wanted = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
+        select = f"SELECT {_COLUMNS} FROM events WHERE channel = ? {wanted} ORDER BY ms DESC, seq DESC LIMIT 1"  # noqa: S608 - constants
+        with self._snapshot() as connection:
+            names = _names(connection, subscription, after, count)
+            rows = (connection.execute(select, (n, *types)).fetchone() for n in names if subscription.covers(n))
+            events = [None if row is None else _event(*row) for row in rows]
+        return [e for e in events if e is not None], names[-1] if len(names) == count else None
+
     def channels(self, after: str, count: int) -> list[Retained]:
         """See `ports.Archive`."""
         found: list[Retained] = []
@@ -207,6 +226,37 @@ def _floors(connection: sqlite3.Connection, subscription: Subscription, after: E
         if not subscription.exact or not _all_known(connection, subscription):
             floors[""] = EventId(ms, seq)
     return floors
+
+
+def _has_lost(connection: sqlite3.Connection, subscription: Subscription) -> bool:
+    """Whether something of the beginning of a channel is gone."""
+    if any(
+        subscription.covers(channel) for (channel,) in connection.execute("SELECT channel FROM floors WHERE NOT anew")
+    ):
+        return True
+    lost = connection.execute("SELECT 1 FROM marks WHERE name = 'lost'").fetchone() is not None
+    return lost and not (subscription.exact and _all_known(connection, subscription))
+
+
+def _names(connection: sqlite3.Connection, subscription: Subscription, after: str, count: int) -> list[str]:
+    """Names that come after this one, sorted, among which the subscription's channels are."""
+    found: set[str] = set()
+    for key in keys(subscription):
+        if "*" not in key:
+            found.update([key] if key > after else [])
+            continue
+        beginning = literals(key)[0]
+        name, comparison = (beginning, ">=") if beginning > after else (after, ">")
+        for _ in range(count):
+            row = connection.execute(
+                f"SELECT channel FROM events WHERE channel {comparison} ? ORDER BY channel LIMIT 1",  # noqa: S608 - constants
+                (name,),
+            ).fetchone()
+            if row is None or not row[0].startswith(beginning):
+                break
+            name, comparison = row[0], ">"
+            found.add(name)
+    return sorted(found)[:count]
 
 
 def _all_known(connection: sqlite3.Connection, subscription: Subscription) -> bool:

@@ -18,10 +18,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.ends import End, Ended
 from ..core.events import Draft, Event, EventId
 from ..core.hub import Hub
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
-from ..core.ports import Exchanged, Page, Retained, StoreUnavailable
+from ..core.ports import ChannelState, Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
@@ -29,7 +30,8 @@ from .entries import named, of_stream
 from .follower import BEGUN_ANEW, Follower, floors_of
 from .line import Line, RedisFailed
 from .node_scripts import EXCHANGE, LEASE, LEAVE
-from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE, TRIM
+from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, STATE, TRIM, numbers, ranges
+from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 
 __all__ = ["RedisStore"]
 
@@ -45,6 +47,10 @@ _ENTRIES = 20
 """Changes of other nodes that are read in one step, each of this number of words."""
 _KEY_AGE_MS = 600_000
 _HEADS = 500
+_DUE = 100
+"""Channels that are looked at in one step."""
+_LOOK = 100
+"""Entries of a channel that are looked at to find one of a wanted type."""
 _NEVER = EventId(0, 0)
 _LEAST_VERSION = 7
 
@@ -61,8 +67,6 @@ class RedisStore:
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
     :param prefix: what the keys begin with; nodes with the same prefix share a hub.
-    :param history: events retained for each channel.
-    :param history_age: seconds for which an event is retained.
     :param most: entries of the stream, whatever the history says.
     :param grace: seconds for which an event stays in any case, for nodes that are slow to read it.
     :raises ValueError: if the URL is impossible.
@@ -76,18 +80,19 @@ class RedisStore:
         *,
         node: str,
         prefix: str,
-        history: int,
-        history_age: float,
         most: int,
         grace: float,
     ) -> None:
-        self._line = Line(url, f"{{{prefix}}}")
+        self._key = f"{{{prefix}}}"
+        self._line = Line(url, self._key)
         self._hub = hub
         self._background = background
         self._node = node
         self._follower = Follower(self._line, hub, prefix)
-        self._limits = (history, most, round(history_age * 1000) + 3_600_000)
-        self._trimming = (history, round(history_age * 1000), round(grace * 1000), _TRIM_STEP)
+        self._rules = hub.log.rules
+        self._version = -1  # another file of rules than this node has may have counted until now
+        self._most = most
+        self._grace_ms = round(grace * 1000)
         self._batches = Batches[Append, _Result](self._write, Append.size_bytes)
         self._away: str | None = "Redis has not been reached yet."
         self._refused: str | None = None
@@ -137,6 +142,15 @@ class RedisStore:
         await self._follower.reached(max((id for id in ids if id is not None), default=_NEVER))
         return ids, memo
 
+    async def forget(self, channel: str) -> None:
+        """Take the channel's entries out, some at a time, and have all nodes forget it."""
+        if self._away is not None:
+            raise StoreUnavailable(self._away)
+        going_on = "0"
+        while await self._ask(FORGET, channel, _TRIM_STEP, going_on):
+            going_on = "1"
+        await self._follower.reached(EventId.parse(await self._ask(LAST)))
+
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
         names = sorted(subscription.names) if subscription.exact else []
@@ -179,6 +193,30 @@ class RedisStore:
         found = await self._ask(CHANNELS, after, count)
         return [Retained(name, int(n), EventId.parse(first), EventId.parse(last)) for name, n, first, last in found]
 
+    async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
+        """Look at the floors of the subscription's channels."""
+        names = sorted(subscription.names) if subscription.exact else []
+        first, lost, gone = await self._ask(BEGINNING, *names)
+        start = EventId.parse(first).preceding() if first else self._hub.log.head
+        lost = bool(lost) or any(map(subscription.covers, gone))
+        return start, lost, (await self.page(subscription, start, start)).floors
+
+    async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
+        """Look up the channels' lists, and the entries that stand last in them."""
+        types = json.dumps(sorted(subscription.types), ensure_ascii=False)
+        found, entries = await self._ask(LATEST, count, _LOOK, types, *ranges(subscription, after))
+        names = sorted(set(found))[:count]
+        events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
+        wanted = [event for event in events if event is not None and event.channel in names]
+        going_on = names[-1] if len(names) == count else None
+        return [event for event in wanted if subscription.covers(event.channel)], going_on
+
+    async def state(self, channel: str) -> ChannelState:
+        """Look up the channel's list and its end."""
+        exists, end = await self._ask(STATE, channel)
+        id, _, reason = end.partition(" ")
+        return ChannelState(bool(exists), End(EventId.parse(id), reason) if end else None)
+
     async def lease(self, name: str) -> bool:
         """Take or renew a lease."""
         return bool(await self._ask(LEASE, self._node, name, _ENTRY_MS))
@@ -205,11 +243,12 @@ class RedisStore:
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
         calls: list[Sequence[str | int]] = []
-        for drafts, key, memo in appends:
+        for append in appends:
+            drafts = append.drafts
             values = [value for d in drafts for value in (d.channel, d.type, d.data, "01"[d.ephemeral])]
-            history, most, quiet_ms = self._limits
-            events = json.dumps(values, ensure_ascii=False)
-            calls.append((self._follower.origin, history, most, quiet_ms, key, _KEY_AGE_MS, memo, events))
+            rules = {draft.channel: numbers(self._rules.of(draft.channel))[:4] for draft in drafts}
+            texts = [json.dumps(value, ensure_ascii=False) for value in (rules, values)]
+            calls.append((self._follower.origin, self._most, append.key, _KEY_AGE_MS, append.memo, *texts))
         try:
             results = await self._line.run_all(APPEND, calls)
         except RedisFailed as failed:
@@ -223,6 +262,8 @@ class RedisStore:
             self._note(failed)
             return failed
         self._note_accepted()
+        if result[0] == "ENDED":
+            return Ended(*result[1:])
         ids, memo = result
         return [None if id == "-" else EventId.parse(id) for id in ids.split(" ")], memo
 
@@ -282,13 +323,38 @@ class RedisStore:
             more = self._away is None
             while more:
                 try:
-                    origin, more = await self._ask(TRIM, *self._trimming)
+                    origin, more = await self._trim()
                 except RedisFailed as failed:
                     self._note_untrimmed(failed)
                     break
                 self._untrimmed = None
                 if origin != self._follower.origin:
                     self._note(RedisFailed(BEGUN_ANEW))
+
+    async def _trim(self) -> tuple[str, bool]:
+        """Do what is due; return the origin of the stream, and whether there is more to do."""
+        rules = self._rules
+        if self._version != rules.version:
+            self._version = rules.version
+            await self._review()
+        longest_ms = max(round(rules.longest_ms), self._grace_ms)
+        origin, due = await self._ask(DUE, longest_ms, _DUE)
+        if not due:
+            return origin, False
+        words = json.dumps({channel: numbers(rules.of(channel)) for channel in due}, ensure_ascii=False)
+        full = await self._ask(TRIM, self._grace_ms, _TRIM_STEP, words)
+        return origin, bool(full) or len(due) >= _DUE
+
+    async def _review(self) -> None:
+        """After the rules were replaced, let every channel be due, some at a time."""
+        after, more = "", True
+        while more:
+            names = [retained.channel for retained in await self.channels(after, _DUE)]
+            more = len(names) == _DUE
+            if names:
+                after = names[-1]
+                scores = [word for name in names for word in (0, name)]
+                await self._line.ask("ZADD", f"{self._key}:due", "LT", *scores)
 
     async def _ask(self, script: str, *values: str | int) -> Any:
         """Run a script.

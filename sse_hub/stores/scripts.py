@@ -1,4 +1,4 @@
-"""The scripts of the Redis store, which Redis runs in one step each, and the keys that they keep.
+"""What Redis does in one step to add to the stream and to read it, and the keys that the hub keeps there.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -6,16 +6,23 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
                             the time of its acceptance in milliseconds, if its id has another
     {prefix}:ephemeral      a short stream of ephemeral events
     {prefix}:hub            origin: the id at which this stream begins to be continuous; floor: that of all channels;
-                            added, removed: entries that the scripts have put in and taken out since; last: the newest
-                            id; kept, highest: how many floors there are, and the highest; late: whether the clock is
-                            behind the ids; ahead, back: up to which id it was ahead, and when it was set back
+                            lost: whether that hides losses, and not only channels that begin anew; added, removed:
+                            entries that the scripts have put in and taken out since; last: the newest id; kept,
+                            highest: how many floors there are, and the highest; late: whether the clock is behind the
+                            ids; ahead, back: up to which id it was ahead, and when it was set back; scan: up to where
+                            the stream was last looked at for entries that no channel has
     {prefix}:floors         by channel, the id of the newest event that is gone
+    {prefix}:begins         by channel, the floor above which it began anew when it was last forgotten whole
     {prefix}:channels       names of the channels that have events, sorted
     {prefix}:channel:NAME   the ids of a channel's events, oldest first
+    {prefix}:ends           by channel that has ended, the id of its end and the reason
+    {prefix}:due            channels, by when something of them may expire, or they may be ended as abandoned
+    {prefix}:idle           channels that end when nobody publishes to them, by when somebody did
     {prefix}:over           channels that may have more events than their history
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
-The keys of the nodes are in node_scripts.py.
+An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
+that take out what is too old are in retention_scripts.py, the keys of the nodes in node_scripts.py.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
@@ -30,13 +37,13 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["APPEND", "BEGIN", "CHANNELS", "HEADS", "LAST", "PAGE", "TRIM"]
+__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "PAGE"]
 
-_ANYWAY = "#!lua flags=allow-oom\n"
+ANYWAY = "#!lua flags=allow-oom\n"
 """Reading, and making room, must go on when memory is full."""
 _WRITING = "#!lua\n"
 
-_COMMON = """
+COMMON = """
 local p = KEYS[1]
 local hub, stream, floors = p .. ':hub', p .. ':events', p .. ':floors'
 local function parts(id)
@@ -68,10 +75,12 @@ local function field(entry, name)
     if fields[i] == name then return fields[i + 1] end
   end
 end
-local function raise(floor)
+local function raise(floor, anew)
+  if not anew then redis.call('HSET', hub, 'lost', '1') end
   if less(id('floor'), floor) then redis.call('HSET', hub, 'floor', floor) end
 end
-local function lose(channel, floor)
+local function lose(channel, floor, anew)
+  if anew then redis.call('HSET', p .. ':begins', channel, floor) end
   if redis.call('HSET', floors, channel, floor) == 1 then redis.call('HINCRBY', hub, 'kept', 1) end
   if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
 end
@@ -107,8 +116,8 @@ end
 """
 
 BEGIN = (
-    _ANYWAY
-    + _COMMON
+    ANYWAY
+    + COMMON
     + """
 -- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone for an unknown reason,
 -- or ''. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
@@ -123,9 +132,10 @@ if not origin or less(newest, head) or less(newest, id('last'))
   origin = text(ms) .. '-0'
   redis.call('XADD', stream, origin, 'origin', '1')
   redis.call('XDEL', stream, origin)
-  redis.call('DEL', floors)
+  redis.call('DEL', floors, p .. ':begins', p .. ':ends', p .. ':idle')
   redis.call('HSET', hub, 'origin', origin, 'floor', origin, 'last', origin, 'kept', '0', 'highest', '0-0',
-             'added', redis.call('XLEN', stream), 'removed', '0')
+             'added', redis.call('XLEN', stream), 'removed', '0',
+             'lost', head == '0-0' and newest == '0-0' and '0' or '1')
   newest = origin
 end
 if redis.call('HEXISTS', hub, 'kept') == 0 then -- written by a release that did not count floors
@@ -133,6 +143,12 @@ if redis.call('HEXISTS', hub, 'kept') == 0 then -- written by a release that did
     if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
   end
   redis.call('HSET', hub, 'kept', redis.call('HLEN', floors))
+end
+if redis.call('HEXISTS', hub, 'lost') == 0 then -- written by a release that knew no due channels
+  redis.call('HSET', hub, 'lost', less(origin, id('floor')) and '1' or '0')
+  for _, channel in ipairs(redis.call('ZRANGE', p .. ':channels', 0, -1)) do
+    redis.call('ZADD', p .. ':due', 'NX', 0, channel)
+  end
 end
 reconcile()
 if ARGV[3] ~= '' then raise(ARGV[3]) end
@@ -145,128 +161,74 @@ return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highe
 APPEND = (
     _WRITING
     + """
--- ARGV: origin, history, most entries, milliseconds to keep a quiet channel, once-key or '', milliseconds to keep that,
--- memo, and the events as JSON: for each, channel, type, data, '1' if it is ephemeral.
+-- ARGV: origin, most entries, once-key or '', milliseconds to keep that, memo, and as JSON: by channel its history,
+-- the milliseconds for which an event is kept, for which an ended channel is, and after which a silent one ends (0 for
+-- never); and the events: for each, channel, type, data, '1' if it is ephemeral.
 local p = KEYS[1]
 local known = redis.call('HMGET', p .. ':hub', 'origin', 'last', 'late')
 if known[1] ~= ARGV[1] then return redis.error_reply('STALE the stream has begun anew') end
-local once = p .. ':once:' .. ARGV[5]
-if ARGV[5] ~= '' then
+local once = p .. ':once:' .. ARGV[3]
+if ARGV[3] ~= '' then
   local first = redis.call('HMGET', once, 'ids', 'memo')
   if first[1] then return first end
 end
+local rules, ends, due, idle = cjson.decode(ARGV[6]), p .. ':ends', p .. ':due', p .. ':idle'
+for channel in pairs(rules) do
+  local ended = redis.call('HGET', ends, channel)
+  if ended then return {'ENDED', channel, string.match(ended, '%S+$')} end
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(number) return string.format('%.0f', number) end
 local late = tonumber(string.match(known[2] or '0-0', '^%d+')) > now + 1000
 if late and known[3] ~= '1' then -- the clock was ahead up to the last id, and has been set back
-  redis.call('HSET', p .. ':hub', 'late', '1', 'ahead', known[2], 'back', string.format('%.0f', now))
+  redis.call('HSET', p .. ':hub', 'late', '1', 'ahead', known[2], 'back', text(now))
 elseif known[3] == '1' and not late then
   redis.call('HSET', p .. ':hub', 'late', '0')
 end
-local ids, newest, events = {}, nil, cjson.decode(ARGV[8])
+local ids, newest, events = {}, nil, cjson.decode(ARGV[7])
 for i = 1, #events, 4 do
   local channel, type, data = events[i], events[i + 1], events[i + 2]
+  local history, age, end_age, idle_end = unpack(rules[channel])
   if events[i + 3] == '1' then
     redis.call('XADD', p .. ':ephemeral', 'MAXLEN', '~', 1000, '*', 'c', channel, 't', type, 'd', data)
     ids[#ids + 1] = '-'
   else
     local n = redis.call('HINCRBY', p .. ':hub', 'added', 1)
     local event = {'n', n, 'c', channel, 't', type, 'd', data}
-    if late then event[9], event[10] = 'at', string.format('%.0f', now) end
-    local id = redis.call('XADD', p .. ':events', 'MAXLEN', '~', ARGV[3], '*', unpack(event))
+    if late then event[9], event[10] = 'at', text(now) end
+    local id = redis.call('XADD', p .. ':events', 'MAXLEN', '~', ARGV[2], '*', unpack(event))
     newest = id
     ids[#ids + 1] = id
-    local list = p .. ':channel:' .. channel
-    local length = redis.call('RPUSH', list, id)
+    local length = redis.call('RPUSH', p .. ':channel:' .. channel, id)
     if length == 1 then redis.call('ZADD', p .. ':channels', 0, channel) end
-    if length > tonumber(ARGV[2]) then redis.call('SADD', p .. ':over', channel) end
-    redis.call('PEXPIRE', list, ARGV[4])
+    if length > history then redis.call('SADD', p .. ':over', channel) end
+    if type == 'end' then
+      redis.call('HSET', ends, channel, id .. ' ' .. cjson.decode(data).reason)
+      age = end_age
+    end
+    if length <= 2 or type == 'end' then redis.call('ZADD', due, 'LT', text(now + age), channel) end
+  end
+  if type == 'end' then
+    redis.call('ZREM', idle, channel)
+  elseif idle_end > 0 then
+    redis.call('ZADD', idle, text(now), channel)
+    redis.call('ZADD', due, 'LT', text(now + idle_end), channel)
   end
 end
 if newest then redis.call('HSET', p .. ':hub', 'last', newest) end
-local answer = {table.concat(ids, ' '), ARGV[7]}
-if ARGV[5] ~= '' then
+local answer = {table.concat(ids, ' '), ARGV[5]}
+if ARGV[3] ~= '' then
   redis.call('HSET', once, 'ids', answer[1], 'memo', answer[2])
-  redis.call('PEXPIRE', once, ARGV[6])
+  redis.call('PEXPIRE', once, ARGV[4])
 end
 return answer
 """
 )
 
-TRIM = (
-    _ANYWAY
-    + _COMMON
-    + """
--- ARGV: history, age in ms, ms for which an event always stays, most events to remove. Events younger than the third
--- stay for nodes that are slow to read.
-local origin = redis.call('HGET', hub, 'origin')
-if not origin then return {'', 0} end
-reconcile()
-local history, grace, left, time, removed = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4]), now(), 0
-local newest = last()
-if (parts(newest)) > time + 1000 and number('late') == 0 then
-  redis.call('HSET', hub, 'late', '1', 'ahead', newest, 'back', text(time))
-end
-local ahead, back = id('ahead'), number('back')
--- When an entry was accepted, by a clock that was right.
-local function accepted(entry)
-  local at = tonumber(field(entry, 'at') or '') or (parts(entry[1]))
-  if at > back and back > 0 and not less(ahead, entry[1]) then return back end
-  return at
-end
-local function forget(channel, id)
-  local list = p .. ':channel:' .. channel
-  if redis.call('LINDEX', list, 0) == id then redis.call('LPOP', list) end
-  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', p .. ':channels', channel) end
-  lose(channel, id)
-end
-for _, channel in ipairs(redis.call('SRANDMEMBER', p .. ':over', 20)) do
-  local list = p .. ':channel:' .. channel
-  local excess, gone = redis.call('LLEN', list) - history, nil
-  while excess > 0 and left > 0 do
-    local id = redis.call('LINDEX', list, 0)
-    local ms = parts(id)
-    local entry = ms > time and redis.call('XRANGE', stream, id, id)[1]
-    if (entry and accepted(entry) or ms) > time - grace then break end
-    redis.call('LPOP', list)
-    removed = removed + redis.call('XDEL', stream, id)
-    gone, excess, left = id, excess - 1, left - 1
-  end
-  if gone then
-    lose(channel, gone)
-    if redis.call('EXISTS', list) == 0 then redis.call('ZREM', p .. ':channels', channel) end
-  end
-  if excess <= 0 then redis.call('SREM', p .. ':over', channel) end
-end
-local horizon, looked_at, more = time - math.max(tonumber(ARGV[2]), grace), 0, true
-local from = '-'
-while more and left > 0 and looked_at < 200 do
-  local some = redis.call('XRANGE', stream, from, '+', 'COUNT', 10)
-  more = #some == 10
-  for _, entry in ipairs(some) do
-    local channel = field(entry, 'c')
-    if accepted(entry) > horizon then
-      more = false
-      break
-    end
-    if channel then forget(channel, entry[1]) end
-    removed = removed + redis.call('XDEL', stream, entry[1])
-    left, looked_at = left - 1, looked_at + 1
-  end
-end
-if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
-if redis.call('HLEN', floors) > 100000 then
-  raise(id('highest'))
-  redis.call('DEL', floors)
-  redis.call('HSET', hub, 'kept', '0')
-end
-return {origin, (left <= 0 or looked_at >= 200) and 1 or 0}
-"""
-)
-
 PAGE = (
-    _ANYWAY
-    + _COMMON
+    ANYWAY
+    + COMMON
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
@@ -297,11 +259,11 @@ return {reached, above(after, wanted), found}
 """
 )
 
-LAST = _ANYWAY + _COMMON + "return last()"
+LAST = ANYWAY + COMMON + "return last()"
 
 HEADS = (
-    _ANYWAY
-    + _COMMON
+    ANYWAY
+    + COMMON
     + """
 -- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
 local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
@@ -318,7 +280,7 @@ return found
 )
 
 CHANNELS = (
-    _ANYWAY
+    ANYWAY
     + """
 -- ARGV: a name, most channels. The retained events of channels whose names come after it.
 local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}

@@ -11,6 +11,7 @@ again every second. A file that another program has locked stays open. After any
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from ..core.ends import ABANDONED, Ended, end_draft
 from ..core.events import Draft, Event, EventId
 from ..core.hub import Hub
-from ..core.ports import Page, Retained, StoreUnavailable
+from ..core.ports import ChannelState, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean, deliver_in_slices
@@ -45,8 +47,6 @@ class SqliteStore:
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
     :param background: watches the store's task.
-    :param history: events retained for each channel.
-    :param history_age: seconds for which an event is retained.
     """
 
     def __init__(
@@ -55,17 +55,13 @@ class SqliteStore:
         hub: Hub,
         clock: Callable[[], int],
         background: Background,
-        *,
-        history: int,
-        history_age: float,
     ) -> None:
         self._path = path
         self._hub = hub
         self._clock = clock
         self._background = background
-        self._database = Database(
-            path, clock, history=history, history_age_ms=history_age * 1000, passed_over=hub.pass_over
-        )
+        self._rules = hub.log.rules
+        self._database = Database(path, clock, self._rules, hub.pass_over)
         self._reader = Reader(path, self._database.gate, hub.pass_over)
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(1, "sqlite-read")
@@ -97,17 +93,28 @@ class SqliteStore:
         self._reading.shutdown()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Commit events, together with events of other publishers that come in the meantime."""
-        if self._trouble is None and all(draft.ephemeral for draft in drafts):
+        """Commit events, together with those of others that come meanwhile."""
+        if self._trouble is None and all(draft.ephemeral and not self._watches(draft.channel) for draft in drafts):
+            for draft in drafts:
+                if (ended := self._database.retention.end_of(draft.channel)) is not None:
+                    raise Ended(draft.channel, ended.reason)
             events = [draft.accepted(self._head, self._clock()) for draft in drafts]
             await deliver_in_slices(self._hub, events)
             return events
         return (await self._put(Append(clean(drafts)))).events
 
+    def _watches(self, channel: str) -> bool:
+        """Whether the channel ends when nobody publishes to it."""
+        return self._rules.of(channel).idle_end is not None
+
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
         """See `ports.IdempotentStore`. The key is committed with the events, so either both exist or neither."""
         appended = await self._put(Append(clean(drafts), key, memo))
         return appended.ids, appended.memo
+
+    async def forget(self, channel: str) -> None:
+        """Delete the channel's events, and its end."""
+        await self._put(Append((), forget=channel))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page in the reading thread."""
@@ -126,20 +133,42 @@ class SqliteStore:
         """Look them up in the reading thread."""
         return await self._read(lambda: self._reader.channels(after, count))
 
+    async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
+        """Look for the first event in the reading thread."""
+        head = self._hub.log.head
+        return await self._read(lambda: self._reader.beginning(subscription, head))
+
+    async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
+        """Look for the newest events in the reading thread."""
+        return await self._read(lambda: self._reader.latest(subscription, after, count))
+
+    async def state(self, channel: str) -> ChannelState:
+        """What stands beside the file in memory."""
+        return self._database.retention.state(channel)
+
     async def _put(self, append: Append) -> Appended:
         if self._trouble is not None:
             raise StoreUnavailable(self._trouble)
         return await self._batches.put(append)
 
-    async def _write(self, appends: Sequence[Append]) -> Sequence[Appended]:
+    async def _write(self, appends: Sequence[Append]) -> Sequence[Appended | Exception]:
         try:
             appended = await self._in_writing_thread(lambda: self._database.write(appends))
         except sqlite3.Error as error:
             raise StoreUnavailable(self._note(error)) from error
-        events = [event for each in appended for event in each.events]
+        events: list[Event] = []
+        for append, each in zip(appends, appended, strict=True):
+            events += each.events
+            if each.floor is not None:
+                await self._deliver(events)
+                self._hub.forget(append.forget, each.floor)
+                events = []
+        await self._deliver(events)
+        return [each.refused or each for each in appended]
+
+    async def _deliver(self, events: Sequence[Event]) -> None:
         await deliver_in_slices(self._hub, events)
         self._head = next((event.id for event in reversed(events) if event.id is not None), self._head)
-        return appended
 
     async def _keep(self) -> None:
         while True:
@@ -151,9 +180,16 @@ class SqliteStore:
                 more = True
                 while more:  # a publish may come in between two steps
                     more = await self._in_writing_thread(self._database.expire)
+                await self._abandon()
             except sqlite3.Error as error:
                 self._note(error)
             self._note_blocked()
+
+    async def _abandon(self) -> None:
+        """End the channels whose publisher has been silent for too long."""
+        for channel in await self._in_writing_thread(self._database.silent):
+            with contextlib.suppress(Ended, StoreUnavailable):  # it is found silent again, if it is
+                await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
 
     async def _try(self) -> None:
         """Open the file if it is not open, and check that it can be written."""

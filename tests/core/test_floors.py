@@ -6,6 +6,7 @@ from small_logs import ORIGIN, event, log_of, to
 
 from sse_hub.core.events import EventId
 from sse_hub.core.log import Log
+from sse_hub.core.rules import Rule, Rules
 
 
 def test_the_floor_is_the_id_of_the_newest_event_that_is_gone() -> None:
@@ -34,7 +35,7 @@ def test_a_floor_outlives_its_channel() -> None:
 
 
 def test_of_too_many_floors_the_one_that_rose_first_becomes_that_of_all_unknown_channels() -> None:
-    log = Log(ORIGIN, history=0, max_channels=2)
+    log = Log(ORIGIN, Rules(Rule(history=0)), max_channels=2)
     for number, channel in enumerate("abc"):
         log.append(event(2000 + number, channel))
     assert log.floors.of("never used") == log.floors.of("a") == EventId(2000, 0)

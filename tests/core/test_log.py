@@ -7,8 +7,10 @@ import random
 import pytest
 from small_logs import ORIGIN, back, event, log_of, search, times, to
 
+from sse_hub.core.ends import End, end_draft
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.log import EVENT_BYTES, Log
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.subscription import Subscription
 
 
@@ -147,7 +149,7 @@ def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> No
 
 
 def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() -> None:
-    log = Log(ORIGIN, history=10_000, max_channels=1001)
+    log = Log(ORIGIN, Rules(Rule(history=10_000)), max_channels=1001)
     for number in range(5000):
         log.append(event(2000 + number, "large"))
     for number in range(1001):
@@ -171,7 +173,7 @@ def test_a_channel_with_many_events_goes_at_once_and_is_cleared_away_in_steps() 
     [("channels", {"max_channels": 2}), ("retained_bytes", {"max_retained_bytes": 3 * (4000 + EVENT_BYTES)})],
 )
 def test_at_a_limit_of_all_channels_the_one_that_was_quiet_for_longest_goes(limit: str, bounds: dict[str, int]) -> None:
-    log = Log(ORIGIN, **bounds)
+    log = Log(ORIGIN, None, **bounds)
     for ms, channel in enumerate(("a", "b", "a", "c"), 2000):
         log.append(event(ms, channel, "x" * 4000))
     assert log.make_room() == ["b"]
@@ -210,3 +212,32 @@ def test_going_back_pauses_so_that_others_can_publish_and_finds_the_same_place()
     except StopIteration as end:
         found = end.value
     assert (found, pauses) == (EventId(2499, 0), 3)
+
+
+def test_an_ended_channel_is_kept_whole_for_its_end_age_and_then_forgotten_whole() -> None:
+    log = Log(ORIGIN, Rules(Rule(history_age=1.0, end_age=5.0)))
+    log.append(event(2000))
+    log.append(end_draft("main", "done").accepted(EventId(2500, 0), 2500))
+    log.expire(7400)
+    assert times(log, to("main")) == [2000, 2500]
+    log.expire(7500)
+    assert (times(log, to("main")), len(log), log.floors.of("main")) == ([], 0, EventId(2500, 0))
+    assert list(log.floors.beginnings(to("main"))) == [False]
+
+
+def test_a_channel_that_keeps_its_last_event_is_not_looked_at_while_it_is_quiet() -> None:
+    log = Log(ORIGIN, Rules(Rule(history=1, history_age=1.0, keep_last=True)))
+    for number in range(3000):
+        log.append(event(2000 + number, f"c{number}"))
+    assert not log.expire(10**9).more
+    assert log.retained == 3000
+    log.append(event(10**9 + 1, "c7"))
+    assert (log.retained, len(log)) == (3000, 3000)
+
+
+def test_what_comes_after_an_end_is_a_new_beginning_as_the_store_has_forgotten_the_old_one() -> None:
+    log = log_of(event(2000))
+    log.append(end_draft("main", "done").accepted(EventId(2500, 0), 2500))
+    assert log.end_of("main") == End(EventId(2500, 0), "done")
+    log.append(event(3000))
+    assert (times(log, to("main")), log.end_of("main")) == ([3000], None)

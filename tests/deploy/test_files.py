@@ -18,6 +18,7 @@ import yaml
 from programs import ROOT, Program, tool
 
 from sse_hub.http.app_keys import METRICS
+from sse_hub.program.config import read_file
 from sse_hub.settings import Settings, table
 from sse_server import create_app
 
@@ -84,6 +85,19 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     )
     assert "sse-hub.service" not in run.stderr
     assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > DRAIN  # type: ignore[index]
+
+
+def test_the_file_of_rules_is_right_and_compose_and_the_unit_use_it() -> None:
+    assert [rule.match for rule in read_file(str(DEPLOY / "hub.toml"), {}, {}).rules] == [
+        "chat.*",
+        "jobs.*",
+        "sensors.*",
+    ]
+    (compose,) = documents("compose.yaml")
+    for name in ("hub-1", "hub-2"):
+        service = compose["services"][name]
+        assert service["volumes"] == [f"./hub.toml:{service['environment']['SSE_CONFIG']}:ro"]
+    assert "SSE_CONFIG=/etc/sse-hub.toml" in (DEPLOY / "sse-hub.service").read_text()
 
 
 def test_the_program_tells_systemd_when_it_is_ready_and_when_it_ends(

@@ -8,7 +8,7 @@ from hubs import Server
 
 async def test_a_wrong_method_is_a_405_with_allow(server: Server) -> None:
     response, problem = await server.ask("PUT", "/realtime/c")
-    assert (response.status, response.headers["Allow"]) == (405, "GET,POST")
+    assert (response.status, response.headers["Allow"]) == (405, "DELETE,GET,POST")
     assert "PUT" in problem["detail"]
 
 

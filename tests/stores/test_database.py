@@ -9,6 +9,7 @@ import pytest
 from sqlite_files import ALL, Clock, database, drafts, reader
 
 from sse_hub.core.events import Draft, EventId
+from sse_hub.core.rules import Rules
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
 
@@ -123,7 +124,7 @@ def test_the_newest_events_are_read_when_the_file_is_opened_and_the_rest_is_left
 
 async def test_a_new_file_begins_at_one_id_though_the_clock_moves_on(tmp_path: Path) -> None:
     moments = iter(range(1000, 2000))
-    database = Database(tmp_path / "events.db", lambda: next(moments), history=10, history_age_ms=1000)
+    database = Database(tmp_path / "events.db", lambda: next(moments), Rules())
     retained = database.open()
     database.close()
     assert retained.origin == retained.head

@@ -1,0 +1,60 @@
+"""What is gone at once and cleared away little by little: a large channel, or a whole log, must not hold up others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .events import Event
+from .order import Order
+
+__all__ = ["Clearing"]
+
+
+class Clearing:
+    """Events that are gone.
+
+    :param order: has those of channels that are gone, until they are cleared away.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._detached: list[list[Event | None]] = []
+        self._discarded: list[list[Any]] = []
+
+    @property
+    def detached(self) -> bool:
+        """Whether the order has events that are gone."""
+        return bool(self._detached)
+
+    def __bool__(self) -> bool:
+        return bool(self._detached or self._discarded)
+
+    def add(self, events: list[Event | None]) -> None:
+        """Clear away the events of a channel, which the order has."""
+        self._detached.append(events)
+
+    def discard(self, lists: list[list[Any]]) -> None:
+        """Clear away lists, and nothing from the order, which is empty."""
+        self._detached.clear()
+        self._discarded += lists
+
+    def clear(self, most: int) -> int:
+        """Clear away some; return how many."""
+        cleared = 0
+        while self._detached and cleared < most:
+            events = self._detached[-1]
+            while events and cleared < most:
+                event = events.pop()
+                if event is not None:
+                    self._order.remove(event)
+                    cleared += 1
+            if not events:
+                self._detached.pop()
+        while self._discarded and cleared < most:
+            some = self._discarded[-1]
+            size = min(len(some), most - cleared)
+            del some[len(some) - size :]
+            cleared += max(size, 1)
+            if not some:
+                self._discarded.pop()
+        return cleared

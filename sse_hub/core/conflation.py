@@ -1,0 +1,115 @@
+"""Conflation: of each channel and type, the newest event once in an interval, for those who want values, no history.
+
+A conflating audience gathers what is published for it. Once in its interval, what it has gathered goes to all of its
+groups, as the same bytes; what was superseded meanwhile is never sent. After an interval without events, the next one
+goes out at once.
+
+A subscriber that joins while something is gathered has read that already, up to the log's head of that moment. It is
+*fresh* until the next release, which gives it what came after that only.
+
+Nothing here reads a clock. `Hub.release` is called with the time, and says when to call it next: one timer for all
+audiences, and none while nothing is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+from .due import Due
+from .events import Event, EventId
+from .subscription import Subscription
+from .wire import encode
+
+__all__ = ["MOST_FRESH", "Conflation", "Frames"]
+
+MOST_FRESH = 500
+"""Fresh subscribers of an audience, each of which is written to by itself. One more, and the release comes early."""
+
+
+class Frames:
+    """Frames of a subscription, each with its id, in the order in which they came."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._frames: dict[object, tuple[EventId | None, bytes]] = {}
+        self.superseded = 0
+        """Events left out because a newer one supersedes them."""
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, event: Event) -> int:
+        """Add an event; return the bytes of its frame. If the subscription conflates, those that it supersedes go."""
+        key: object = len(self._frames)
+        if self._subscription.conflate_ms:
+            key = event.channel, event.type
+            if self._frames.pop(key, None) is not None:
+                self.superseded += 1
+        frame = encode(self._subscription, event)
+        self._frames[key] = event.id, frame
+        return len(frame)
+
+    def take_superseded(self) -> int:
+        """How many were left out since this was asked last."""
+        superseded, self.superseded = self.superseded, 0
+        return superseded
+
+    def take(self) -> list[tuple[EventId | None, bytes]]:
+        """All of them; none are left."""
+        frames, self._frames = self._frames, {}
+        return list(frames.values())
+
+
+class Gathering(Hashable, Protocol):
+    """An audience that gathers frames."""
+
+    @property
+    def gathered(self) -> Frames: ...
+
+    @property
+    def interval_ms(self) -> int: ...
+
+
+G = TypeVar("G", bound=Gathering)
+
+
+class Conflation(Generic[G]):
+    """When each conflating audience is released next.
+
+    :param wake: called when an audience may be released at once.
+    """
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._wake = wake
+        self._due = Due[G]()  # those that were released less than an interval ago
+        self._ready: dict[G, None] = {}
+
+    def gather(self, audience: G) -> None:
+        """Note that the audience has gathered something."""
+        if audience not in self._due and audience not in self._ready:
+            self._ready[audience] = None
+            self._wake()
+
+    def forget(self, audience: G) -> None:
+        """Note that the audience is no more."""
+        self._due.discard(audience)
+        self._ready.pop(audience, None)
+
+    def pop(self, now_ms: float) -> G | None:
+        """An audience that has gathered something and may be released; None if there is none now."""
+        while (audience := next(iter(self._ready), None) or self._due.pop(now_ms)) is not None:
+            self._ready.pop(audience, None)
+            if len(audience.gathered):
+                self.note_released(audience, now_ms)
+                return audience
+        return None
+
+    def note_released(self, audience: G, now_ms: float) -> None:
+        """Begin the interval in which the audience is not released."""
+        self._ready.pop(audience, None)
+        self._due.at(audience, now_ms + audience.interval_ms)
+
+    def next_ms(self, now_ms: float) -> float | None:
+        """When one may be released next; None if somebody will wake the caller."""
+        return now_ms if self._ready else self._due.next_ms

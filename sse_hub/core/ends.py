@@ -1,0 +1,118 @@
+"""Ends: a channel that has ended takes no more events until it is forgotten.
+
+An end is an event of the type `end`, and the last of its channel. It is stored, replayed and forgotten like others.
+
+Ended    a channel has ended, and cannot be published to
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from .due import Due
+from .events import END, Draft, Event, EventId, compact_json
+from .rules import Rules
+from .times import Times
+
+__all__ = ["ABANDONED", "REASONS", "End", "Ended", "Idle", "end_draft", "read_reason", "reason_of"]
+
+REASONS = ("done", "failed", "cancelled")
+"""Why somebody may end a channel."""
+ABANDONED = "abandoned"
+"""Why the hub ends one: its publisher was silent for the `idle_end` of its rule."""
+_NONE = EventId(0, 0)
+_KNOWN = frozenset({*REASONS, ABANDONED})
+
+
+class End(NamedTuple):
+    """How a channel has ended."""
+
+    id: EventId
+    """That of the event `end`."""
+    reason: str
+
+
+class Ended(Exception):
+    """A channel has ended: it takes no more events until it is forgotten.
+
+    :param channel: its name.
+    :param reason: `done`, `failed`, `cancelled` or `abandoned`.
+    """
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(f"the channel {channel!r} has ended: {reason}")
+        self.channel = channel
+        self.reason = reason
+
+
+def end_draft(channel: str, reason: str) -> Draft:
+    """What ends a channel when it is published."""
+    return Draft(channel, END, compact_json({"channel": channel, "reason": reason}))
+
+
+def reason_of(event: Event) -> str | None:
+    """Why the event ends its channel; None if it does not, or is none that a hub has written."""
+    return read_reason(event.type, event.data)
+
+
+def read_reason(type: str, data: str) -> str | None:
+    """The same, from the type and the data of an event."""
+    if type != END:
+        return None
+    try:
+        value: Any = json.loads(data)
+        reason = value["reason"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return reason if isinstance(reason, str) and reason in _KNOWN else None
+
+
+class Idle:
+    """Channels that end when nobody publishes to them for a while. One that is published to costs a note in a dict."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._published: dict[str, int] = {}
+        self._due = Due[str]()
+        self._times = Times()
+
+    def __contains__(self, channel: str) -> bool:
+        """Whether the channel was published to since `pop` gave it, or ever."""
+        return channel in self._published
+
+    def note(self, channel: str, now_ms: int) -> None:
+        """Note that somebody has published to the channel."""
+        idle_end = self._rules.of(channel).idle_end
+        if idle_end is not None:
+            self._times.latest_ms = max(self._times.latest_ms, now_ms)
+            self._published[channel] = now_ms
+            if channel not in self._due:
+                self._due.at(channel, now_ms + idle_end * 1000)
+
+    def discard(self, channel: str) -> None:
+        """Note that the channel has ended, or is forgotten."""
+        self._published.pop(channel, None)
+        self._due.discard(channel)
+
+    def clear(self) -> None:
+        """Forget all channels."""
+        self._published.clear()
+        self._due.clear()
+
+    def pop(self, now_ms: int) -> str | None:
+        """A channel whose publisher has been silent for too long; None if there is none."""
+        if self._times.note(now_ms, _NONE):
+            self._due.bring_forward(now_ms)
+        while (channel := self._due.pop(now_ms)) is not None:
+            published_ms = min(self._published[channel], now_ms)  # it may be of a clock that was ahead
+            self._published[channel] = published_ms
+            idle_end = self._rules.of(channel).idle_end
+            if idle_end is None:
+                del self._published[channel]
+            elif published_ms + idle_end * 1000 <= now_ms:
+                del self._published[channel]
+                return channel
+            else:
+                self._due.at(channel, published_ms + idle_end * 1000)
+        return None

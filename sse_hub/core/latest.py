@@ -1,0 +1,56 @@
+"""The newest event of each channel, for those who want values and no histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import nsmallest
+from itertools import islice
+
+from .channel import Channel
+from .events import Event, literals
+from .log import Log
+from .subscription import Subscription, keys
+
+__all__ = ["latest", "superseded_in"]
+
+_LOOK = 1000
+"""Events of a channel that are looked at to find one of a wanted type."""
+
+
+def latest(log: Log, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
+    """The newest wanted event of each of the subscription's channels, as the log has them, of as many as `count`
+    channels whose names come after this one; and the name to go on after, None if there are no more."""
+    names = nsmallest(count, set(_candidates(log, subscription, after, count)))
+    channels = (log.get(name) for name in names if subscription.covers(name))
+    events = [_newest(channel, subscription) for channel in channels if channel is not None]
+    return [event for event in events if event is not None], names[-1] if len(names) == count else None
+
+
+def superseded_in(log: Log) -> Callable[[Event], bool]:
+    """A function that says whether the newest event of an event's channel is another one of its type."""
+
+    def is_superseded(event: Event) -> bool:
+        channel = log.get(event.channel)
+        newest = None if channel is None else channel.newest
+        return newest is not None and newest.type == event.type and newest.id != event.id
+
+    return is_superseded
+
+
+def _candidates(log: Log, subscription: Subscription, after: str, count: int) -> Iterator[str]:
+    for key in keys(subscription):
+        if "*" not in key:
+            if key > after:
+                yield key
+            continue
+        beginning, _ = literals(key)
+        for name in log.names(max(after, beginning), count, inclusive=beginning > after):
+            if not name.startswith(beginning):
+                break
+            yield name
+
+
+def _newest(channel: Channel, subscription: Subscription) -> Event | None:
+    if not subscription.types:
+        return channel.newest
+    return next((event for event in islice(channel.backwards(), _LOOK) if subscription.wants(event)), None)

@@ -1,0 +1,45 @@
+"""Where a stream should begin, as its request says."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ..core.events import EventId
+from ..core.start import Start
+from .app_keys import METRICS, SETTINGS
+from .peer import address_of
+from .problems import Problem
+from .requests import choice, number
+
+__all__ = ["read_start"]
+
+_LATEST = "latest"
+
+
+def read_start(request: web.Request) -> Start:
+    """Where the stream should begin. An id that is none of a hub's is a cursor, too: one that lost everything.
+
+    :raises Problem: 400 if the request asks for something impossible.
+    """
+    from_start = choice(request, "from", "start")
+    unless_ended = choice(request, "ended", "204")
+    latest = request.query.get("replay") == _LATEST
+    replay = None if latest else _replay(request)
+    if from_start and "replay" in request.query:
+        raise Problem(400, "Only one of the parameters from and replay may be given: both say where the stream begins.")
+    start = Start(replay=replay, latest=latest, from_start=from_start, unless_ended=unless_ended)
+    text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
+    if not text:  # an empty id is the standard's way to have none (9.2.6)
+        return start
+    try:
+        return start._replace(resumes=True, cursor=EventId.parse(text))
+    except ValueError:
+        return start._replace(resumes=True)
+
+
+def _replay(request: web.Request) -> int | None:
+    replay, most = number(request, "replay", otherwise=_LATEST), request.app[SETTINGS].max_replay
+    if replay is not None and replay > most:
+        request.app[METRICS].hit_limit("replay", address=address_of(request))
+        raise Problem(400, f"The parameter replay is {replay}; it may be {most} (--max-replay).")
+    return replay

@@ -1,0 +1,176 @@
+"""The file of settings and rules, `--config hub.toml`: any flag by its name, and rules for channels.
+
+What is wrong with it is an error that names the file, the table and the key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ..core.events import check_pattern, matches
+from ..core.rules import Rule
+from ..settings import Row, SettingError, Settings, table
+
+__all__ = ["load", "read_file", "read_rules"]
+
+_NAME = "config"
+_TABLE = "channel"
+
+
+def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Settings from flags, variables and the file that one of them names. A flag wins over a variable, a variable over
+    the file.
+
+    :raises SettingError: if a value cannot be used.
+    """
+    row = next(row for row in table() if row.name == _NAME)
+    path = given.get(row.name, environment.get(row.variable, ""))
+    if not path:
+        return Settings.read(given, environment)
+    row.value(path, row.flag if row.name in given else row.variable)
+    return read_file(path, given, environment)
+
+
+def read_file(path: str, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Settings from a file, as far as flags and variables do not say something else.
+
+    :raises SettingError: if something in it cannot be used.
+    """
+    content = _parse(path)
+    tables = content.pop(_TABLE, [])
+    values = {key: _value(path, key, value) for key, value in content.items()}
+    settings = Settings.read(given, environment, {**values, _NAME: path})
+    return replace(settings, rules=tuple(_rules(path, tables, settings.rule)))
+
+
+def read_rules(settings: Settings) -> Sequence[Rule]:
+    """The rules that are in the file of these settings now.
+
+    :raises SettingError: if they cannot be used.
+    """
+    if not settings.config:
+        return settings.rules
+    return _rules(settings.config, _parse(settings.config).get(_TABLE, []), settings.rule)
+
+
+def _parse(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is no UTF-8 text: byte {error.start} cannot be decoded") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path} is no TOML: {error}") from None
+
+
+def _value(path: str, key: str, value: object) -> object:
+    """A setting. It is read as the text that it would be as a flag."""
+    rows = {row.name: row for row in table() if row.name != _NAME}
+    if key not in rows:
+        raise SettingError(f"{path} has an unknown key {key!r}{_proposal(key, [*rows, _TABLE])}")
+    return rows[key].value(_text(rows[key], value, f"{path}, key {key}"), f"{path}, key {key},")
+
+
+def _proposal(key: str, known: Sequence[str]) -> str:
+    close = get_close_matches(key.replace("-", "_").lower(), known, 1, 0.6)
+    return f"; is {close[0]} meant?" if close else ""
+
+
+def _text(row: Row, value: object, place: str) -> str:
+    if isinstance(value, bool) != isinstance(row.default, bool):
+        raise SettingError(f"{place}, takes {'true or false' if isinstance(row.default, bool) else 'no true or false'}")
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and isinstance(row.default, tuple) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    takes = "a text or a list of texts" if isinstance(row.default, tuple) else "a text or a number"
+    raise SettingError(f"{place}, takes {takes}")
+
+
+def _rules(path: str, tables: object, default: Rule) -> list[Rule]:
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise SettingError(f"{path}, key {_TABLE}, takes tables: each begins with [[{_TABLE}]]")
+    rules: list[Rule] = []
+    for number, each in enumerate(tables, 1):
+        place = f"{path}, [[{_TABLE}]] {number}"
+        rule = _rule(place, each, default)
+        for before, earlier in enumerate(rules, 1):
+            if matches(earlier.match, rule.match):
+                raise SettingError(
+                    f"{place}, key match, is {rule.match!r}, but [[{_TABLE}]] {before} has {earlier.match!r}, which "
+                    "matches all of its channels, and the first that matches counts: put this one before it"
+                )
+        rules.append(rule)
+    return rules
+
+
+def _rule(place: str, values: Mapping[str, object], default: Rule) -> Rule:
+    if "match" not in values:
+        raise SettingError(f'{place} has no key match; it takes a channel or a pattern, such as "chat.*"')
+    read: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in _KEYS:
+            raise SettingError(f"{place} has an unknown key {key!r}{_proposal(key, list(_KEYS))}")
+        try:
+            read[key] = _KEYS[key](value)
+        except ValueError as error:
+            raise SettingError(f"{place}, key {key}, is {_shown(value)}, but it takes {error}") from None
+    return replace(default, **read)
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80] if isinstance(value, str | int | float) and not isinstance(value, bool) else _kind(value)
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: str(value).lower(), list: "a list", dict: "a table"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError('a channel or a pattern, such as "chat.*"')
+    try:
+        return check_pattern(value)
+    except ValueError as error:
+        raise ValueError(f"a channel or a pattern: {error}") from None
+
+
+def _whole(minimum: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= 10**12:
+            raise ValueError(f"a whole number of at least {minimum}")
+        return value
+
+    return read
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1e9:
+        raise ValueError("seconds greater than 0, such as 15 or 0.5")
+    return float(value)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+_KEYS: Mapping[str, Callable[[object], object]] = {
+    "match": _pattern,
+    "history": _whole(0),
+    "history_age": _seconds,
+    "history_bytes": _whole(1),
+    "end_age": _seconds,
+    "idle_end": _seconds,
+    "keep_last": _switch,
+}

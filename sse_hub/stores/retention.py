@@ -1,0 +1,248 @@
+"""What a SQLite file retains of each channel: how many events there are, how channels have ended, and what goes when.
+
+This stands beside the file in memory, and is as true as the file is: what a transaction changes is `Staged` until it is
+committed. A channel is looked at when something of it may expire, and at no other time. All of it belongs to the thread
+that writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+
+from ..core.due import Due
+from ..core.ends import End, Ended, Idle, read_reason
+from ..core.events import END, Draft, Event, EventId
+from ..core.ports import ChannelState
+from ..core.rules import Rules
+from ..core.times import Times
+from .entries import named
+
+__all__ = ["STEP", "Expiry", "Retention", "Staged"]
+
+STEP = 500
+"""Rows deleted at once: a few milliseconds, for which publishers wait."""
+
+
+class Staged:
+    """What a transaction adds."""
+
+    def __init__(self) -> None:
+        self.added = Counter[str]()
+        """Events, by channel."""
+        self.ends: dict[str, End] = {}
+        self.forgotten: list[str] = []
+        self.published: dict[str, None] = {}
+        """Channels that were published to."""
+
+
+class Retention:
+    """What is retained.
+
+    :param rules: how much that may be.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.times = Times()
+        self.idle = Idle(rules)
+        self._rules = rules
+        self._version = rules.version
+        self._counts = Counter[str]()
+        self._ends: dict[str, End] = {}
+        self._due = Due[str]()
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Learn what the file retains."""
+        self._counts = Counter(dict(connection.execute("SELECT channel, count(*) FROM events GROUP BY channel")))
+        self._ends.clear()
+        for channel, ms, seq, data in connection.execute(
+            "SELECT channel, ms, seq, data FROM events WHERE type = 'end'"
+        ):
+            reason = read_reason(END, data) if isinstance(data, str) and named(channel, END) else None
+            if reason is not None:
+                self._ends[channel] = End(EventId(ms, seq), reason)
+        self._due.clear()
+        self.idle.clear()
+        for channel in self._counts:  # nobody knows when something of it expires: find out, a few at a time
+            self._due.at(channel, 0)
+
+    def end_of(self, channel: str) -> End | None:
+        """How a channel has ended. Any thread may ask."""
+        return self._ends.get(channel)
+
+    def state(self, channel: str) -> ChannelState:
+        """How a channel stands. Any thread may ask."""
+        return ChannelState(channel in self._counts, self._ends.get(channel))
+
+    def check(self, drafts: Sequence[Draft], staged: Staged) -> None:
+        """:raises Ended: if a channel takes no more events."""
+        for channel in {draft.channel for draft in drafts}:
+            ended = staged.ends.get(channel) or (None if channel in staged.forgotten else self._ends.get(channel))
+            if ended is not None:
+                raise Ended(channel, ended.reason)
+
+    def is_silent(self, channel: str, staged: Staged) -> bool:
+        """Whether nobody has published to the channel since it was found idle."""
+        return channel not in self.idle and channel not in staged.published and channel in self._counts
+
+    def stage(self, event: Event, staged: Staged) -> None:
+        """Note an event that is about to be committed."""
+        staged.published[event.channel] = None
+        if event.id is None:
+            return
+        staged.added[event.channel] += 1
+        if (reason := read_reason(event.type, event.data)) is not None:
+            staged.ends[event.channel] = End(event.id, reason)
+
+    def trim(self, connection: sqlite3.Connection, staged: Staged) -> None:
+        """Delete what is too much in the channels that are added to, some at a time."""
+        for channel in staged.added:
+            rule = self._rules.of(channel)
+            least = 1 if channel in staged.ends else rule.least
+            count = self._counts[channel] + staged.added[channel]
+            excess = min(count - max(rule.history, least), 2 * STEP)
+            if excess > 0:
+                (*last,) = connection.execute(
+                    "SELECT ms, seq FROM events WHERE channel = ? ORDER BY ms, seq LIMIT 1 OFFSET ?",
+                    (channel, excess - 1),
+                ).fetchone()
+                _delete(connection, channel, EventId(*last))
+                staged.added[channel] -= excess
+
+    def forget(self, connection: sqlite3.Connection, channel: str, floor: EventId, staged: Staged) -> None:
+        """Delete all of a channel, which begins anew above the floor."""
+        connection.execute("DELETE FROM events WHERE channel = ?", (channel,))
+        connection.execute("INSERT OR REPLACE INTO floors VALUES (?, ?, ?, 1)", (channel, *floor))
+        staged.forgotten.append(channel)
+        staged.ends.pop(channel, None)
+        staged.published.pop(channel, None)
+        staged.added[channel] = -self._counts[channel]
+
+    def commit(self, staged: Staged, now_ms: int) -> None:
+        """Take over what was committed."""
+        self.times.latest_ms = max(self.times.latest_ms, now_ms)
+        for channel in staged.forgotten:
+            self._ends.pop(channel, None)
+            self._due.discard(channel)
+            self.idle.discard(channel)
+        self._ends.update(staged.ends)
+        self._add(staged.added)
+        for channel in staged.published:
+            if channel in staged.ends:
+                self.idle.discard(channel)
+            else:
+                self.idle.note(channel, now_ms)
+        for channel in staged.added:
+            if channel in staged.ends:
+                self._due.by(channel, now_ms + self._rules.of(channel).end_age_ms)
+            elif channel in self._counts and channel not in self._due:
+                self._due.at(channel, now_ms + self._rules.of(channel).history_age_ms)
+
+    def _add(self, counts: Counter[str]) -> None:
+        for channel, count in counts.items():
+            self._counts[channel] += count
+            if self._counts[channel] <= 0:
+                del self._counts[channel]
+
+    def set_back(self, now_ms: int, head: EventId) -> bool:
+        """Note what the clock says; say whether it was set back, up to this id having been ahead."""
+        back = self.times.note(now_ms, head)
+        if back:
+            self._due.bring_forward(now_ms)
+        return back
+
+    def anything_due(self, now_ms: int) -> bool:
+        """Whether `expire` has anything to look at."""
+        self._review()
+        next_ms = self._due.next_ms
+        return next_ms is not None and next_ms <= now_ms
+
+    def expire(self, connection: sqlite3.Connection, now_ms: int, expiry: Expiry) -> None:
+        """Delete some of what is too old or too much. `settle` it once that is committed."""
+        while expiry.rows < STEP and (channel := self._due.pop(now_ms)) is not None:
+            expiry.looked_at[channel] = now_ms
+            expiry.rows += 1
+            self._expire(connection, channel, now_ms, expiry)
+
+    def settle(self, expiry: Expiry, *, committed: bool) -> None:
+        """Take over what was expired, if it was committed; else look at it again."""
+        if committed:
+            for channel in expiry.forgotten:
+                self._ends.pop(channel, None)
+            self._add(expiry.gone)
+        for channel, due_ms in expiry.looked_at.items():
+            if not committed:
+                self._due.by(channel, 0)
+            elif due_ms is not None and channel in self._counts:
+                self._due.by(channel, due_ms)
+
+    def _expire(self, connection: sqlite3.Connection, channel: str, now_ms: int, expiry: Expiry) -> None:
+        rule, end, count = self._rules.of(channel), self._ends.get(channel), self._counts[channel]
+        if rule.idle_end is not None and end is None and channel not in self.idle:
+            self.idle.note(channel, _newest_ms(connection, channel))  # a publisher may have ended with this server
+        age_ms, least = rule.history_age_ms, rule.least
+        expires_ms: float | None = None  # of all of it; None: each event has its own time
+        if end is not None:
+            age_ms, least = rule.end_age_ms, 1
+            row = connection.execute("SELECT ifnull(accepted, ms) FROM events WHERE (ms, seq) = (?, ?)", end.id)
+            (accepted,) = row.fetchone() or (0,)
+            expires_ms = self.times.accepted_ms(end.id, accepted) + age_ms
+            least = 0 if expires_ms <= now_ms else least
+        excess = count - max(rule.history, least)
+        gone, last, next_ms = 0, None, expires_ms
+        for ms, seq, accepted in connection.execute(
+            "SELECT ms, seq, ifnull(accepted, ms) FROM events WHERE channel = ? ORDER BY ms, seq LIMIT ?",
+            (channel, STEP + 1),
+        ):
+            id = EventId(ms, seq)
+            due_ms = self.times.accepted_ms(id, accepted) + age_ms if expires_ms is None else expires_ms
+            if gone >= count - least:
+                break
+            if gone == STEP or (gone >= excess and due_ms > now_ms):
+                next_ms = 0 if gone == STEP else due_ms
+                break
+            gone, last = gone + 1, id
+        if last is not None:
+            whole = end is not None and last == end.id
+            _delete(connection, channel, last, anew=whole)
+            if whole:
+                expiry.forgotten.append(channel)
+        expiry.rows += gone
+        expiry.gone[channel] -= gone
+        expiry.looked_at[channel] = next_ms
+
+    def _review(self) -> None:
+        """After the rules were replaced, look at every channel, a few at a time."""
+        if self._version != self._rules.version:
+            self._version = self._rules.version
+            for channel in self._counts:
+                self._due.by(channel, 0)
+
+
+class Expiry:
+    """What has expired."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """How much there was to do."""
+        self.gone = Counter[str]()
+        """Events by channel, as negative numbers."""
+        self.forgotten: list[str] = []
+        """Channels that had ended, and begin anew."""
+        self.looked_at: dict[str, float | None] = {}
+        """When to look at each channel again; None for never."""
+
+
+def _newest_ms(connection: sqlite3.Connection, channel: str) -> int:
+    """When a channel's newest event was accepted."""
+    row = connection.execute(
+        "SELECT ifnull(accepted, ms) FROM events WHERE channel = ? ORDER BY ms DESC, seq DESC LIMIT 1", (channel,)
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def _delete(connection: sqlite3.Connection, channel: str, last: EventId, *, anew: bool = False) -> None:
+    """Delete a channel's events up to this one."""
+    connection.execute("DELETE FROM events WHERE channel = ? AND (ms, seq) <= (?, ?)", (channel, *last))
+    connection.execute("INSERT OR REPLACE INTO floors VALUES (?, ?, ?, ?)", (channel, *last, int(anew)))

@@ -1,0 +1,162 @@
+"""The newest event of each channel and type, once an interval."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from rig import Connection, Rig
+
+from sse_hub.core.events import EventId
+from sse_hub.core.hub import State, Subscriber
+
+
+def release(rig: Rig, now_ms: float) -> float | None:
+    next_ms = rig.hub.delivery.release(now_ms)
+    rig.turn()
+    return next_ms
+
+
+def test_after_quiet_an_event_goes_out_at_once_and_the_next_after_the_interval(rig: Rig) -> None:
+    connection, _ = rig.subscribe(conflate_ms=100)
+    rig.publish("a")
+    assert release(rig, 1000) == 1100
+    rig.publish("b", "c")
+    assert release(rig, 1050) == 1100
+    assert connection.data == ["a"]
+    assert release(rig, 1100) == 1200
+    assert connection.data == ["a", "c"]
+    assert release(rig, 1200) is None
+    assert rig.hub.statistics().conflated == 1
+
+
+def test_the_timer_is_asked_for_only_when_nobody_is_about_to_release(rig: Rig) -> None:
+    calls: list[None] = []
+    rig.hub.delivery.wake = lambda: calls.append(None)
+    rig.subscribe(conflate_ms=100)
+    rig.publish("a", "b")
+    assert len(calls) == 1
+    release(rig, 1000)
+    rig.publish("c")
+    assert len(calls) == 1  # the interval is not over, and the timer is set for its end
+
+
+def test_all_of_an_audience_get_the_same_bytes(rig: Rig) -> None:
+    connections = [rig.subscribe("*", conflate_ms=100)[0] for _ in range(200)]
+    for value in "abc":
+        for channel in ("x", "y"):
+            rig.publish(value, channel=channel)
+    release(rig, 1000)
+    written = {b"".join(connection.written) for connection in connections}
+    assert len(written) == 1
+    assert connections[0].data == ["c", "c"]
+
+
+def test_more_than_a_few_fresh_subscribers_make_the_release_come_early(rig: Rig) -> None:
+    first, _ = rig.subscribe(conflate_ms=100)
+    rig.publish("a")
+    release(rig, 1000)
+    rig.publish("b")
+    for _ in range(501):
+        rig.subscribe(conflate_ms=100)
+    rig.turn()
+    assert first.data == ["a", "b"]
+
+
+def test_a_subscriber_that_leaves_while_values_wait_gets_nothing_more(rig: Rig) -> None:
+    rig.subscribe(conflate_ms=100)
+    rig.publish("a")
+    connection, subscriber = rig.subscribe(conflate_ms=100)
+    rig.hub.unsubscribe(subscriber)
+    release(rig, 1000)
+    assert connection.data == []
+    assert rig.hub.statistics().behind == 0
+
+
+class EveryValue(RuleBasedStateMachine):
+    """Whatever happens: the last value of each channel that a reader has is that of a dictionary which took every
+    event, and it gets no event twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rig = Rig()
+        self.now_ms = 0.0
+        self.values: dict[tuple[str, str], str] = {}
+        self.readers: list[tuple[Connection, Subscriber]] = []
+
+    @rule(channel=st.sampled_from("abc"), type=st.sampled_from(["message", "t"]), count=st.integers(1, 3))
+    def publish(self, channel: str, type: str, count: int) -> None:
+        for _ in range(count):
+            value = f"{channel}{type}{self.rig.now_ms}"
+            self.rig.publish(value, channel=channel, type=type)
+            self.values[channel, type] = value
+
+    @rule(large=st.sampled_from("ab"))
+    def publish_much(self, large: str) -> None:
+        value = f"{large}message{self.rig.now_ms}" + "x" * 40_000
+        self.rig.publish(value, channel=large)
+        self.values[large, "message"] = value
+
+    @rule(later_ms=st.integers(0, 150))
+    def release(self, later_ms: int) -> None:
+        self.now_ms += later_ms
+        self.rig.hub.delivery.release(self.now_ms)
+
+    @rule()
+    def turn(self) -> None:
+        self.rig.turn()
+
+    @rule(names=st.sampled_from(["*", "a", "[ab]"]), conflate_ms=st.sampled_from([0, 50, 100]), live=st.booleans())
+    def subscribe(self, names: str, conflate_ms: int, live: bool) -> None:
+        wanted = {"[ab]": ("a", "b")}.get(names, (names,))
+        self.readers.append(self.rig.subscribe(*wanted, latest=True, conflate_ms=conflate_ms, live=live))
+
+    @rule(which=st.integers(0, 99), can_take=st.booleans())
+    def advance(self, which: int, can_take: bool) -> None:
+        if self.readers:
+            connection, subscriber = self.readers[which % len(self.readers)]
+            connection.can_take = can_take
+            self.rig.hub.advance(subscriber)
+
+    @rule(which=st.integers(0, 99))
+    def leave(self, which: int) -> None:
+        if self.readers:
+            self.rig.hub.unsubscribe(self.readers.pop(which % len(self.readers))[1])
+
+    @rule()
+    def ping(self) -> None:
+        self.rig.ping()
+
+    @invariant()
+    def nobody_gets_an_event_twice(self) -> None:
+        for connection, _ in self.readers:
+            ids = [EventId.parse(event.id) for event in connection.received if event.type in ("message", "t")]
+            assert ids == sorted(set(ids))
+
+    def teardown(self) -> None:
+        for _ in range(3):
+            for connection, subscriber in self.readers:
+                connection.can_take = True
+                while self.rig.hub.advance(subscriber):
+                    pass
+            self.now_ms += 1000
+            self.rig.hub.delivery.release(self.now_ms)
+            self.rig.turn()
+        self.nobody_gets_an_event_twice()
+        newest: dict[str, str] = {}
+        for (channel, _), value in sorted(self.values.items(), key=lambda item: int(item[1].rstrip("x")[-4:])):
+            newest[channel] = value
+        for connection, subscriber in self.readers:
+            assert subscriber.state is State.LIVE
+            last: dict[str, str] = {}
+            for event in connection.received:
+                if event.type in ("message", "t"):
+                    last[event.data[0]] = event.data
+            covered = {channel: value for channel, value in newest.items() if subscriber.subscription.covers(channel)}
+            assert last == covered
+
+
+EveryValue.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+TestEveryValue = EveryValue.TestCase
