@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ async def test_the_program_of_the_readme_prints_what_is_published(server: Server
     with shell(f"exec python -u {adapted(CODE / 'listen.py', tmp_path, server.url)}", tmp_path) as run:
         await server.until_subscribers(1)
         await server.post("/realtime/orders.new", data="a book")
-        run.until(b"orders.new a book\n")
+        await asyncio.to_thread(run.until, b"orders.new a book\n")
 
 
 async def test_the_fastapi_application_publishes_what_its_page_shows(
@@ -57,8 +58,7 @@ async def test_the_application_with_a_hub_inside_publishes_an_order(tmp_path: Pa
 
 async def test_a_script_publishes_without_a_coroutine(server: Server, tmp_path: Path) -> None:
     with shell(f"python {ROOT / 'docs/how-to/code/publish.py'}", tmp_path, SSE_URL=server.url) as run:
-        await eventually(lambda: server.retained("user.7"))
-        run.wait()
+        await asyncio.to_thread(run.wait)
     assert await server.retained("user.7") == ['{"total":42}']
 
 
