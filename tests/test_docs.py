@@ -244,3 +244,11 @@ def test_the_server_and_the_client_are_commands() -> None:
         "sse-hub": "sse_server:main",
         "sse-server": "sse_server:main",
     }
+
+
+def test_the_site_of_the_documents_is_built_without_a_warning_and_shows_every_page(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "not included in the" not in run.stderr
+    assert (tmp_path / "tutorial" / "pt-BR" / "1-by-hand" / "index.html").is_file()
