@@ -8,6 +8,8 @@ import inspect
 import re
 import subprocess
 import sys
+import textwrap
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,22 @@ from sse_hub.settings import Row, Settings, table
 from sse_server import create_app
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
+MARKDOWN = sorted(
+    path for name in ("*.md", "docs/**/*.md", "examples/**/*.md") for path in ROOT.glob(name) if path.is_file()
+)
+"""Every document that a reader is meant to read."""
+
+
+def fenced(text: str, *languages: str) -> list[str]:
+    """The code blocks in these languages, without the indentation of the list that they stand in."""
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, language, block in found if language in languages]
 
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
-def test_the_readme_lists_every_flag_with_its_variable_default_and_help(row: Row) -> None:
-    listed = re.findall(r"^\| `(--[a-z-]+)` \| `(SSE_[A-Z_]+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
+def test_the_reference_lists_every_flag_with_its_variable_default_and_help(row: Row) -> None:
+    listed = re.findall(r"^\| `(--[a-z-]+)` \| `(SSE_[A-Z_]+)` \| (.*?) ?\| (.*) \|$", SETTINGS, re.MULTILINE)
     mine = [each for each in listed if each[0] == row.flag]
     assert len(mine) == 1
     assert mine[0][1] == row.variable
@@ -34,19 +46,9 @@ def test_the_readme_lists_every_flag_with_its_variable_default_and_help(row: Row
     assert mine[0][3] == row.help
 
 
-def test_the_readme_lists_no_flag_that_is_not_there() -> None:
+def test_the_reference_lists_no_flag_that_is_not_there() -> None:
     flags = {row.flag for row in table()}
-    assert set(re.findall(r"^\| `(--[a-z-]+)`", README, re.MULTILINE)) == flags
-
-
-def test_the_readme_lists_every_route() -> None:
-    routes = {
-        f"{route.method} {route.resource.canonical}"
-        for route in create_app(Settings(no_demo=True)).router.routes()
-        if route.method != "HEAD" and route.resource is not None
-    }
-    for route in routes:
-        assert f"`{route}`" in README
+    assert set(re.findall(r"^\| `(--[a-z-]+)`", SETTINGS, re.MULTILINE)) == flags
 
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -129,19 +131,20 @@ def test_the_newest_release_in_the_changelog_is_the_version_of_the_package() -> 
     assert set(re.findall(r"^### (.*)$", changelog, re.MULTILINE)) <= kinds
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", MARKDOWN, ids=name_of)
 def test_python_in_a_document_compiles_and_imports_existing_names(file: Path) -> None:
-    for block in re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL):
+    for block in fenced(file.read_text(), "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module in {"sse_client", "sse_server", "sse_hub"}:
                 module = importlib.import_module(node.module)
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "bench").rglob("*.py"))]
-
-
-@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [*MARKDOWN, *sorted((ROOT / "bench").rglob("*.py"))], ids=name_of)
 def test_every_benchmark_that_a_document_names_is_there(file: Path) -> None:
     found = re.search(r"^WHAT = ({.*?})", (ROOT / "bench" / "__main__.py").read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
@@ -178,3 +181,74 @@ def test_the_client_imports_nothing_of_ours_but_the_command_line() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sse_hub.__all__ == ["Draft", "Ended", "Event", "EventId", "Hub", "Statistics", "Subscription", "__version__"]
+
+
+QUOTING = [
+    path
+    for path in MARKDOWN
+    if name_of(path).startswith(("README", "docs/tutorial/", "docs/how-to/", "docs/frameworks/", "examples/"))
+]
+QUOTED = "\n".join(
+    path.read_text()
+    for folder in ("docs", "examples", "deploy", "tests/http")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".html", ".js", ".conf", ".yaml", ".yml", ".sql"} or path.name == "Caddyfile"
+)
+"""Every file that tests run and that a document may quote."""
+
+
+@pytest.mark.parametrize("file", QUOTING, ids=name_of)
+def test_code_in_a_guide_is_a_quotation_of_a_file_that_tests_run(file: Path) -> None:
+    for block in fenced(file.read_text(), "python", "html", "js", "nginx", "yaml", "sql", ""):
+        lines = [line.strip() for line in block.strip().splitlines()]
+        assert "\n".join(lines) in "\n".join(line.strip() for line in QUOTED.splitlines()), block
+
+
+def translation(path: Path) -> Path:
+    """The Portuguese document for an English one."""
+    return path.with_suffix(".pt-BR.md") if path.parent == ROOT else path.parent / "pt-BR" / path.name
+
+
+@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs/tutorial").glob("*.md"))], ids=name_of)
+def test_the_portuguese_document_has_the_same_code_in_the_same_order(file: Path) -> None:
+    languages = ("sh", "python", "html", "js", "text", "json", "")
+    assert fenced(translation(file).read_text(), *languages) == fenced(file.read_text(), *languages)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that a forge makes for the headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", MARKDOWN, ids=name_of)
+def test_a_link_to_a_file_leads_to_it_and_to_a_heading_that_is_there(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)):
+        path, _, anchor = target.partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        aim = (file.parent / path).resolve() if path else file
+        assert aim.exists(), target
+        assert not anchor or anchor in anchors(aim), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
+def test_the_readme_is_short(name: str) -> None:
+    assert len((ROOT / name).read_text().splitlines()) <= 150
+
+
+def test_the_server_and_the_client_are_commands() -> None:
+    commands = {each.name: each.value for each in distribution("sse-hub").entry_points}
+    assert commands == {
+        "sse-client": "sse_client:main",
+        "sse-hub": "sse_server:main",
+        "sse-server": "sse_server:main",
+    }
+
+
+def test_the_site_of_the_documents_is_built_without_a_warning_and_shows_every_page(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "not included in the" not in run.stderr
+    assert (tmp_path / "tutorial" / "pt-BR" / "1-by-hand" / "index.html").is_file()

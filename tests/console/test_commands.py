@@ -20,7 +20,7 @@ from programs import ROOT
 from sse_hub.console.commands import cli
 from sse_hub.console.main import STATUSES
 
-README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference" / "command-line.md").read_text()
 
 
 class Command:
@@ -288,11 +288,11 @@ async def test_the_version_is_the_packages(start: Any) -> None:
     assert (await (await start("--version")).end())[1].startswith("sse-client 0.")
 
 
-def test_the_readme_lists_every_command_and_exit_status() -> None:
+def test_the_reference_lists_every_command_and_exit_status() -> None:
     for name in cli.commands:
-        assert f"`sse-client {name}" in README
+        assert f"`sse-client {name}" in REFERENCE
     for status, meaning in STATUSES.items():
-        assert f"| {status} | {meaning} |" in README
+        assert f"| {status} | {meaning} |" in REFERENCE
 
 
 async def test_a_slow_hub_does_not_lose_lines(start: Any) -> None:

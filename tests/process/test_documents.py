@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
 import pytest
 from eventually import eventually
-from programs import ROOT, Start, environment, fetch, free_port, tool
+from programs import ROOT, Start, fetch, free_port, tool
+from shells import ADDRESS, shell
 from tokens import SECRET, mint
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ADDRESS = "http://127.0.0.1:8000"
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "pt-BR" not in path.parts),
+]
+"""`tests/test_docs.py` compares the commands of a translation with those of its original."""
+FENCE = re.MULTILINE | re.DOTALL
 BLOCKS = {
-    f"{path.name}-{number}": block.strip()
+    f"{path.relative_to(ROOT)}-{number}": textwrap.dedent(block).strip()
     for path in DOCUMENTS
-    for number, block in enumerate(re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL), 1)
+    for number, block in enumerate(re.findall(r"^ *```sh\n(.*?)^ *```$", path.read_text(), FENCE), 1)
 }
 
 
@@ -33,53 +34,7 @@ def blocks(wanted: Callable[[str], bool]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", chosen.values(), ids=chosen)
 
 
-class Shell:
-    """A shell that runs a block, with our Python first in its path."""
-
-    def __init__(self, block: str, folder: Path, **variables: str) -> None:
-        self._process = subprocess.Popen(
-            [tool("bash", "bash"), "-ec", block],
-            cwd=folder,
-            env=environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        self._output = self._process.stdout
-
-    def until(self, text: bytes) -> None:
-        """Wait until its output has this text in it."""
-        read = b""
-        while text not in read:
-            piece = os.read(self._output.fileno(), 65536)
-            assert piece, f"it ended without {text!r}: {read!r}"
-            read += piece
-
-    def wait(self) -> str:
-        """Its output, once it has ended well."""
-        output = self._output.read().decode()
-        assert self._process.wait() == 0, output
-        return output
-
-    def kill(self) -> None:
-        """End it and all that it started."""
-        with suppress(ProcessLookupError):  # it has ended
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._output.close()
-
-
-@contextmanager
-def shell(block: str, folder: Path, **variables: str) -> Iterator[Shell]:
-    running = Shell(block, folder, **variables)
-    try:
-        yield running
-    finally:
-        running.kill()
-
-
-@blocks(lambda block: ADDRESS in block and "while" not in block)
+@blocks(lambda block: ADDRESS in block and block.startswith(("curl", "printf", "sse-client")))
 def test_a_request_in_a_document_is_answered(block: str, program: Start, tmp_path: Path) -> None:
     tool("curl", "curl")
     (tmp_path / ".curlrc").write_text("fail\n")  # a problem is no success
@@ -100,7 +55,10 @@ def test_a_loop_in_a_document_publishes_each_line(block: str, program: Start, tm
         run.until(b'"channel":"logs"')
 
 
-@blocks(lambda block: "python sse_server.py" in block and not re.search("redis|workers|token", block))
+STARTS = re.compile(r"(python sse_server\.py|sse-hub)\b")
+
+
+@blocks(lambda block: STARTS.search(block) is not None and not re.search("redis|workers|token", block))
 def test_a_command_in_a_document_starts_a_server(block: str, tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "sse_server.py").symlink_to(ROOT / "sse_server.py")
@@ -112,10 +70,14 @@ def test_a_command_in_a_document_starts_a_server(block: str, tmp_path: Path) -> 
 
 @blocks(lambda block: "token mint" in block)
 def test_a_command_in_a_document_mints_a_token(block: str) -> None:
-    with shell(block, ROOT, SSE_JWT_KEY=SECRET) as run:
+    printing = re.sub(r"export \w+=\$\((.*)\)", r"\1", block)
+    with shell(printing, ROOT, SSE_JWT_KEY=SECRET) as run:
         output = run.wait()
     claims = jwt.decode(output.strip().splitlines()[-1], SECRET, ["HS256"])
-    assert claims["sse"] == {"subscribe": ["sensors.*"], "publish": ["alerts"]}
+    assert claims["sse"] == {
+        "subscribe": re.findall(r"--subscribe '?([^\s']+)", block),
+        "publish": re.findall(r"--publish '?([^\s']+)", block),
+    }
 
 
 @blocks(lambda block: block.startswith("sse-client run"))
@@ -125,3 +87,10 @@ async def test_a_command_in_a_document_runs_for_each_event(block: str, program: 
         await eventually(lambda: b'"subscribers":0' not in fetch(running.url + "/health").body)
         fetch(running.url + "/realtime/logs", b"an error of many")
         run.until(b"of many")
+
+
+@blocks(lambda block: re.fullmatch(r"python [a-z]+\.py", block) is not None)
+def test_a_program_that_a_document_starts_is_there_and_is_started_by_a_test(block: str) -> None:
+    name = block.removeprefix("python ")
+    assert (ROOT / "docs/tutorial/code" / name).is_file()
+    assert f'"{name}"' in (ROOT / "tests/process/test_tutorial.py").read_text()

@@ -26,7 +26,7 @@ COMMAND += ["--graceful-timeout", "3"]
 
 
 class Gunicorn:
-    """The command of the README, at a free port."""
+    """The command of docs/how-to/several-processes.md, at a free port."""
 
     def __init__(self, *flags: str, **environment: str) -> None:
         self.process = subprocess.Popen(
