@@ -110,7 +110,7 @@ class Hub:
         """Accept events from the store, in the order of their ids. Events enter the hub in no other way."""
         for event in events:
             self.log.append(event)
-            for audience in self.audiences.concerned(event.channel):
+            for audience in self.audiences.concerned_by(event):
                 audience.add(event)
                 self._note_pending(audience)
         self._published += len(events)
