@@ -50,7 +50,7 @@ LIMITS = (
 )
 """Limits that are counted here; the log counts `channels` and `retained_bytes`."""
 REPLAYS = ("resumed", "replayed", "lost")
-ENDINGS = ("left", "stalled", "expired", "ended", "drained")
+ENDINGS = ("left", "stalled", "expired", "ended", "drained", "lost")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 _GAUGES = {

@@ -13,13 +13,12 @@ from itertools import islice
 
 from .events import Event, EventId
 from .hub import Hub
-from .updates import CHANNEL, topic_subscription, update_of
+from .updates import CHANNEL, subscription_of_all, update_of
 
 __all__ = ["Labels"]
 
 _STEP = 250
 """Updates that are read in one turn of the event loop."""
-_ALL = topic_subscription(["*"], ["*"], chunked=True, gzip=False)
 
 
 class Labels:
@@ -42,14 +41,14 @@ class Labels:
         :param pause: lets the event loop do other work.
         :raises StoreUnavailable: if the store has to be read and cannot be read.
         """
-        log = self._hub.log
+        log, everything = self._hub.log, subscription_of_all()
         while self._reached < log.head:
             floor = log.floors.of(CHANNEL)
             if self._hub.archive is not None and self._reached < floor:
-                page = await self._hub.archive.page(_ALL, self._reached, floor)
+                page = await self._hub.archive.page(everything, self._reached, floor)
                 self._add(page.events, page.reached)
             else:
-                events = list(islice(log.after(_ALL, self._reached), _STEP))
+                events = list(islice(log.after(everything, self._reached), _STEP))
                 self._add(events, log.head if len(events) < _STEP else EventId(0, 0))
             await pause()
         return list(self._ids.get(label, ()))

@@ -33,3 +33,9 @@ class Statistics:
     """Times that a subscriber was informed of a loss."""
     evicted: Mapping[str, int]
     """Channels that were forgotten to keep a limit, by limit."""
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """The figures of two hubs together."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in self.__slots__ if name != "evicted"}
+        evicted = {name: self.evicted.get(name, 0) + count for name, count in other.evicted.items()}
+        return Statistics(**counts, evicted=evicted)

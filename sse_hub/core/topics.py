@@ -75,9 +75,7 @@ def _expression(operator: str, variables: str) -> _Expression:
     characters = _UNRESERVED + "," + ("=" if exploded or operator in {";", "?", "&"} else "")
     if operator in {"", "."}:
         return _Expression(operator, "", characters, 1)
-    return _Expression(
-        operator, operator.replace("?", "&"), characters, None if exploded else variables.count(",") + 1
-    )
+    return _Expression(operator, operator.replace("?", "&"), characters, None if exploded else variables.count(",") + 1)
 
 
 def _parse(selector: str) -> list[_Part] | None:

@@ -11,6 +11,7 @@ hub's id, so it needs no look-up.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -21,7 +22,17 @@ from .subscription import Subscription
 from .topics import any_matches
 from .wire import frame
 
-__all__ = ["CHANNEL", "TopicSubscription", "Update", "cursor_of", "draft", "name_of", "topic_subscription", "update_of"]
+__all__ = [
+    "CHANNEL",
+    "TopicSubscription",
+    "Update",
+    "cursor_of",
+    "draft",
+    "name_of",
+    "subscription_of_all",
+    "topic_subscription",
+    "update_of",
+]
 
 CHANNEL = "mercure"
 _TYPE = "update"
@@ -73,6 +84,12 @@ def topic_subscription(
         selectors=frozenset(selectors),
         readable=frozenset(readable),
     )
+
+
+@functools.cache
+def subscription_of_all() -> TopicSubscription:
+    """The subscription to every update, for readers inside the hub."""
+    return topic_subscription(["*"], ["*"], chunked=True, gzip=False)
 
 
 def draft(

@@ -42,9 +42,7 @@ _COMPRESSORS = 256
 """Compressors kept at once, at 256 kB each. Dropping one costs only a key frame."""
 
 
-def frame(
-    data: str, *, id: EventId | str | None = None, type: str | None = None, retry_ms: int | None = None
-) -> bytes:
+def frame(data: str, *, id: EventId | str | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
     """Encode one event for the wire (WHATWG HTML 9.2.5).
 
     `id` and `type` must have no line break; `check_type` has checked every published type.

@@ -17,6 +17,7 @@ from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
 from ..http.app_keys import HUB, SETTINGS
+from ..http.mercure_access import MERCURE_ACCESS
 from ..settings import Settings, url_of
 from . import signals, systemd
 
@@ -93,7 +94,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
-        logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
+        logger.info("ending: %d streams have %g s to close", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
 
@@ -124,6 +125,8 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
     settings = app[SETTINGS]
     try:
         app[ACCESS].read_again()
+        if MERCURE_ACCESS in app:
+            app[MERCURE_ACCESS].read_again()
         if certificate is not None:
             certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
         logger.info("certificate and keys were read again")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 from ..core.events import EventId
 from ..core.hub import Hub
@@ -16,7 +18,7 @@ from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
 
-__all__ = ["attach_store", "make_log"]
+__all__ = ["attach_store", "make_log", "of_updates"]
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
@@ -30,6 +32,18 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
         max_channels=settings.max_channels,
         max_retained_bytes=settings.max_retained_bytes,
     )
+
+
+def of_updates(settings: Settings) -> Settings:
+    """The settings of the store of updates. It is beside the store of events: another file, or other keys in the same
+    Redis, so that neither can show what is in the other."""
+    address, store = settings.address, settings.store
+    if address.kind == "sqlite":
+        store += "-mercure"
+    elif address.kind == "redis":
+        url, _, options = store.partition("?")
+        store = f"{url}?{urlencode({**dict(parse_qsl(options)), 'prefix': f'{address.prefix}-mercure'})}"
+    return replace(settings, store=store, history=settings.mercure_history, cache=settings.mercure_history)
 
 
 def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
