@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     app[ACCESS] = Access(settings, metrics)
     app[STREAMS] = Streams(hub, settings, metrics, worker)
     app[NODES] = Nodes(hub)
-    app[WORKERS] = Workers(worker, metrics, app[STREAMS])
+    app[WORKERS] = Workers(worker, metrics, [app[STREAMS]])
     app[IDEMPOTENCY] = IdempotencyCache(settings.max_idempotency_keys, metrics)
     app[BUDGET] = budget = ByteBudget(settings.max_in_flight)
     metrics.in_flight_bytes.set_function(lambda: budget.bytes)
@@ -120,6 +120,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     app.on_shutdown.append(_drain)
     if not settings.no_mercure:
         mercure.add_mercure(app, updates, worker)
+        app[WORKERS].streams.append(app[MERCURE_STREAMS])
     return app
 
 

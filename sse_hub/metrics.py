@@ -274,6 +274,11 @@ class Metrics:
         )
         self._worker.board.write(self._worker.number, figures)
 
+    @property
+    def streams(self) -> int:
+        """Event streams that are open in this process."""
+        return self._statistics().subscribers
+
     def total(self) -> Figures:
         """The figures of all workers together: this one's of now, those of the others at most a second old."""
         self.share()

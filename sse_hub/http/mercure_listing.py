@@ -55,15 +55,14 @@ def _path(request: web.Request) -> str:
 
 async def _allow(request: web.Request) -> None:
     """:raises Problem: 401 or 403 if the path is none of the topics that may be read; 404 if nothing is listed."""
-    if not request.app[MERCURE_SUBSCRIPTIONS].enabled:
-        raise Problem(404, "Subscriptions are not listed here (--mercure-subscriptions).")
     grant = await request.app[MERCURE_ACCESS].subscriber(request)
-    if grant.anonymous and grant.publish:
-        return  # a request without a token may do everything here
     path = _path(request)
     canonical = "/".join([SUBSCRIPTIONS_PATH, *map(quoted, request.match_info.values())])
-    if not grant.may_read(path) and not grant.may_read(canonical):
+    may_do_everything = grant.anonymous and bool(grant.publish)  # by --anonymous all
+    if not (may_do_everything or grant.may_read(path) or grant.may_read(canonical)):
         raise not_granted(request, grant, f"read {path[:300]!r}", grant.subscribe)
+    if not request.app[MERCURE_SUBSCRIPTIONS].enabled:
+        raise Problem(404, "Subscriptions are not listed here (--mercure-subscriptions).")
 
 
 def _answer(request: web.Request, last: str | None, head: dict[str, object], tail: dict[str, object]) -> web.Response:

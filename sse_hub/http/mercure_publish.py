@@ -38,16 +38,16 @@ _UNRESERVED = re.compile(r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-
 
 async def publish(request: web.Request) -> web.Response:
     """`POST /.well-known/mercure`. The answer is the id of the update."""
+    begun = time.perf_counter()
+    grant = await request.app[MERCURE_ACCESS].publisher(request)
+    if not grant.publish:
+        raise not_granted(request, grant, "publish", grant.publish)
     if request.content_type != _FORM:
         raise Problem(
             415,
             f"The Content-Type is {request.content_type}; this takes {_FORM}. "
             "With curl: -d topic=https://example.com/books/1 -d data=Hello",
         )
-    begun = time.perf_counter()
-    grant = await request.app[MERCURE_ACCESS].publisher(request)
-    if not grant.publish:
-        raise not_granted(request, grant, "publish", grant.publish)
     with request.app[BUDGET].reserve() as reservation:
         body = await body_of(request, reservation)
         fields = await asyncio.to_thread(_fields, body) if len(body) > _LARGE else _fields(body)

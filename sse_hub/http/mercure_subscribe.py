@@ -27,7 +27,6 @@ logger = logging.getLogger("sse_hub.streams")
 async def follow_topics(request: web.Request) -> web.StreamResponse:
     """`GET /.well-known/mercure`. `HEAD` has the same status and headers."""
     streams = request.app[MERCURE_STREAMS]
-    selectors = _selectors(request)
     try:
         grant = await request.app[MERCURE_ACCESS].subscriber(request)
     except KeySetUnavailable as error:
@@ -38,6 +37,7 @@ async def follow_topics(request: web.Request) -> web.StreamResponse:
             "A token is needed to subscribe (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "
             "cookie."
         )
+    selectors = _selectors(request)
     if request.method == "HEAD":
         return web.Response(headers={"Content-Type": "text/event-stream", **STREAM_HEADERS})
     gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding"))

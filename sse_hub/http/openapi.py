@@ -12,6 +12,7 @@ from .. import __version__
 from ..settings import Settings
 from .app_keys import SETTINGS
 from .history import HISTORY_LIMIT
+from .openapi_mercure import MERCURE_PARAMETERS, mercure_paths
 from .schemas import Json, components, reference
 
 __all__ = ["describe", "document"]
@@ -312,7 +313,12 @@ def _components() -> Json:
         "cookie": {"type": "apiKey", "in": "cookie", "name": "sse_token"},
         "query": {"type": "apiKey", "in": "query", "name": "token", "description": "Kept out of the logs."},
     }
-    return {"schemas": components(), "parameters": _PARAMETERS, "responses": responses, "securitySchemes": schemes}
+    return {
+        "schemas": components(),
+        "parameters": {**_PARAMETERS, **MERCURE_PARAMETERS},
+        "responses": responses,
+        "securitySchemes": schemes,
+    }
 
 
 def document(settings: Settings) -> Json:
@@ -325,7 +331,7 @@ def document(settings: Settings) -> Json:
         # Relative to where the document was read from: right behind any proxy, and wherever it is mounted.
         "servers": [{"url": ".."}],
         "security": [*without, {"bearer": []}, {"cookie": []}, {"query": []}],
-        "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others()},
+        "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others(), **mercure_paths()},
         "components": _components(),
     }
 

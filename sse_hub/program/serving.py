@@ -16,7 +16,7 @@ from aiohttp import web, web_response
 from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
-from ..http.app_keys import HUB, SETTINGS
+from ..http.app_keys import METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
 from ..settings import Settings, url_of
 from . import signals, systemd
