@@ -34,7 +34,7 @@ async def test_after_a_known_id_all_that_was_accepted_later_comes_then_live_upda
 @pytest.mark.parametrize("name", ["lastEventID", "last_event_id", "Last-Event-ID"])
 async def test_the_id_is_taken_from_each_spelling_of_the_parameter(server: Server, name: str) -> None:
     await fill(server)
-    async with follow(server, "t", **{name: "one"}) as stream:
+    async with follow(server, "t", None, **{name: "one"}) as stream:
         assert (await stream.next()).data == "d2"
 
 
