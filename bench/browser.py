@@ -32,7 +32,10 @@ FOLLOW = """async () => {
 
 async def _publish(url: str) -> float:
     """Publish for so many seconds; events a second that were reached."""
-    lines = "\n".join('{"value": 21.5, "unit": "celsius", "padding": "%s"}' % ("x" * 60) for _ in range(EVENTS_PER_SECOND // BATCHES_PER_SECOND))
+    lines = "\n".join(
+        '{"value": 21.5, "unit": "celsius", "padding": "%s"}' % ("x" * 60)
+        for _ in range(EVENTS_PER_SECOND // BATCHES_PER_SECOND)
+    )
     began = time.perf_counter()
     async with aiohttp.ClientSession(headers={"Content-Type": "application/x-ndjson"}) as client:
         for number in range(SECONDS * BATCHES_PER_SECOND):

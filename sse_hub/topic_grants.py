@@ -1,4 +1,4 @@
-"""The rights to topics: the claim `mercure` of a token becomes a `TopicGrant` (docs/protocol.md, section 9)."""
+"""The rights to topics: the claim `mercure` of a token becomes a `TopicGrant` (docs/protocol.md, "Rights")."""
 
 from __future__ import annotations
 

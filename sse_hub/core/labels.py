@@ -1,4 +1,4 @@
-"""Labels: finds the update that a publisher has given an id (docs/protocol.md, section 9).
+"""Labels: finds the update that a publisher has given an id (docs/protocol.md, "Publishing an update").
 
 The index is filled when a label is looked up: it then reads the updates that have come since the last look-up, first
 those that only the store still has. So nobody waits for it who does not use it. It holds as many updates as the hub

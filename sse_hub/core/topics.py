@@ -1,4 +1,4 @@
-"""Topic selectors: the strings that name topics in the Mercure protocol (docs/protocol.md, section 9).
+"""Topic selectors: the strings that name topics in the Mercure protocol (docs/protocol.md, "Subscribing to topics").
 
 A selector matches a topic if it is `*`, if both are equal, or if it is a URI Template (RFC 6570) and the topic could be
 an expansion of it. RFC 6570 defines only expansion; matching here is the convention of Mercure hubs: variable names and

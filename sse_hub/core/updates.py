@@ -1,4 +1,6 @@
-"""Updates: the events of the Mercure protocol, and subscriptions to their topics (docs/protocol.md, section 9).
+"""Updates: the events of the Mercure protocol, and subscriptions to their topics.
+
+See docs/protocol.md, "The Mercure protocol".
 
 All updates of a hub are events of one channel of a hub of their own, so they have one order, and no channel or pattern
 of the other hub can show them. Topics, privacy and the publisher's id are in the event's data, as JSON. So every store

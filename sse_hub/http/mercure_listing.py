@@ -1,4 +1,4 @@
-"""`GET /.well-known/mercure/subscriptions…`: the active subscriptions (docs/protocol.md, section 9)."""
+"""`GET /.well-known/mercure/subscriptions…`: the active subscriptions (docs/protocol.md, "Active subscriptions")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST /.well-known/mercure`: publish an update (docs/protocol.md, section 9)."""
+"""`POST /.well-known/mercure`: publish an update (docs/protocol.md, "Publishing an update")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event streams of the Mercure protocol: nothing but updates is on them (docs/protocol.md, section 9).
+"""Event streams of the Mercure protocol: nothing but updates is on them (docs/protocol.md, "Subscribing to topics").
 
 Many clients give every event to one function and take it for an update. Some dispatch an event at every empty line. So
 a stream begins with a comment and a `retry` without an empty line, keeps alive by a comment, and ends without a

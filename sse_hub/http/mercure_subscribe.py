@@ -1,4 +1,4 @@
-"""`GET /.well-known/mercure`: follow topics (docs/protocol.md, section 9)."""
+"""`GET /.well-known/mercure`: follow topics (docs/protocol.md, "Subscribing to topics")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Who is subscribed to which topics: the updates about it, and the answers to questions (docs/protocol.md, section 9).
+"""Who is subscribed to which topics: the updates about it, and the answers to questions.
+
+See docs/protocol.md, "Active subscriptions".
 
 When a subscription begins or ends, a private update says so. A subscription that ends before its beginning is published
 leaves nothing to publish, so what waits for a store that is away is bounded by the number of subscribers.

@@ -1,4 +1,4 @@
-"""Publishing by the Mercure protocol. Letters and numbers in names are those of docs/protocol.md, section 9."""
+"""Publishing by the Mercure protocol."""
 
 from __future__ import annotations
 
