@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     updates = UpdateHub(stores.make_log(of_updates, _clock), _soon(app))
     background = Background()
     stores.attach_store(hub, settings, _clock, background)
-    stores.attach_store(updates, of_updates, _clock, background)
+    stores.attach_store(updates, of_updates, _clock, background, part=":mercure")
 
     app[SETTINGS] = settings
     app[HUB] = hub

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
 
 from ..core.events import EventId
 from ..core.hub import Hub
@@ -37,17 +36,16 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
 def of_updates(settings: Settings) -> Settings:
     """The settings of the store of updates. It is beside the store of events: another file, or other keys in the same
     Redis, so that neither can show what is in the other."""
-    address, store = settings.address, settings.store
-    if address.kind == "sqlite":
-        store += "-mercure"
-    elif address.kind == "redis":
-        url, _, options = store.partition("?")
-        store = f"{url}?{urlencode({**dict(parse_qsl(options)), 'prefix': f'{address.prefix}-mercure'})}"
+    store = settings.store + ("-mercure" if settings.address.kind == "sqlite" else "")
     return replace(settings, store=store, history=settings.mercure_history, cache=settings.mercure_history)
 
 
-def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
+def attach_store(
+    hub: Hub, settings: Settings, clock: Callable[[], int], background: Background, *, part: str = ""
+) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
+
+    :param part: follows the prefix of the keys in Redis, if this hub is not the only one there.
 
     :raises SystemExit: if a package for it is not installed, or if the address is impossible.
     """
@@ -60,11 +58,11 @@ def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], backgro
                 path, hub, clock, background, history=settings.history, history_age=settings.history_age
             )
         case _:
-            hub.store = _redis(hub, settings, background)
+            hub.store = _redis(hub, settings, background, part)
     hub.archive = hub.store if isinstance(hub.store, Archive) else None
 
 
-def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
+def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> Store:
     try:
         from ..stores.redis import RedisStore
     except ImportError:
@@ -76,7 +74,7 @@ def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
             hub,
             background,
             node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
-            prefix=address.prefix,
+            keys=f"{{{address.prefix}}}{part}",
             history=settings.history,
             history_age=settings.history_age,
             most=address.most,

@@ -60,7 +60,7 @@ class RedisStore:
     :param hub: gets the events.
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
-    :param prefix: what the keys begin with; nodes with the same prefix share a hub.
+    :param keys: what the keys begin with, with a hash tag in braces; nodes with the same beginning share a hub.
     :param history: events retained for each channel.
     :param history_age: seconds for which an event is retained.
     :param most: entries of the stream, whatever the history says.
@@ -75,17 +75,17 @@ class RedisStore:
         background: Background,
         *,
         node: str,
-        prefix: str,
+        keys: str,
         history: int,
         history_age: float,
         most: int,
         grace: float,
     ) -> None:
-        self._line = Line(url, f"{{{prefix}}}")
+        self._line = Line(url, keys)
         self._hub = hub
         self._background = background
         self._node = node
-        self._follower = Follower(self._line, hub, prefix)
+        self._follower = Follower(self._line, hub, keys)
         self._limits = (history, most, round(history_age * 1000) + 3_600_000)
         self._trimming = (history, round(history_age * 1000), round(grace * 1000), _TRIM_STEP)
         self._batches = Batches[Append, _Result](self._write, Append.size_bytes)

@@ -15,7 +15,8 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:over           channels that may have more events than their history
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
-The keys of the nodes are in node_scripts.py.
+The keys of the nodes are in node_scripts.py. Those of the updates of the Mercure protocol are the same after
+`{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
