@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from sse_hub.core.hub import Hub
+from sse_hub.core.update_hub import UpdateHub
 from sse_hub.http import (
     access,
     channels,
     cluster,
     headers,
     history,
+    mercure,
     openapi,
     operations,
     problems,
@@ -36,6 +38,7 @@ from sse_hub.http.access import ACCESS, Access
 from sse_hub.http.app_keys import BACKGROUND, BUDGET, HUB, METRICS, RATE, SETTINGS
 from sse_hub.http.cluster import NODES, Nodes
 from sse_hub.http.idempotency import IDEMPOTENCY, IdempotencyCache
+from sse_hub.http.mercure_streams import MERCURE_STREAMS
 from sse_hub.http.streams import STREAMS, Streams
 from sse_hub.http.workers import WORKERS, Workers, answering
 from sse_hub.limits import ByteBudget, Rate
@@ -70,17 +73,22 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     for remark in settings.remarks:
         logger.warning("%s", remark)
     hub = Hub(stores.make_log(settings, _clock), _soon(app), settings.max_replay)
+    of_updates = stores.of_updates(settings)
+    updates = UpdateHub(stores.make_log(of_updates, _clock), _soon(app))
     background = Background()
     stores.attach_store(hub, settings, _clock, background)
+    stores.attach_store(updates, of_updates, _clock, background, part=":mercure")
 
     app[SETTINGS] = settings
     app[HUB] = hub
     app[BACKGROUND] = background
-    app[METRICS] = metrics = Metrics(hub.statistics, settings.node_name, background.restarts, worker)
+    app[METRICS] = metrics = Metrics(
+        lambda: hub.statistics() + updates.statistics(), settings.node_name, background.restarts, worker
+    )
     app[ACCESS] = Access(settings, metrics)
     app[STREAMS] = Streams(hub, settings, metrics, worker)
     app[NODES] = Nodes(hub)
-    app[WORKERS] = Workers(worker, metrics, app[STREAMS])
+    app[WORKERS] = Workers(worker, metrics, [app[STREAMS]])
     app[IDEMPOTENCY] = IdempotencyCache(settings.max_idempotency_keys, metrics)
     app[BUDGET] = budget = ByteBudget(settings.max_in_flight)
     metrics.in_flight_bytes.set_function(lambda: budget.bytes)
@@ -111,6 +119,9 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         [access.checking, cluster.storing, streams.sweeping, operations.measuring, answering, demo.demonstration]
     )
     app.on_shutdown.append(_drain)
+    if not settings.no_mercure:
+        mercure.add_mercure(app, updates, worker)
+        app[WORKERS].streams.append(app[MERCURE_STREAMS])
     return app
 
 
@@ -134,7 +145,8 @@ def _soon(app: web.Application) -> Callable[[Callable[[], None]], object]:
 
 async def _drain(app: web.Application) -> None:
     # The rest of the time is for publishes that are still being answered: see `_serve`.
-    await app[STREAMS].drain(app[SETTINGS].drain * 0.8)
+    each = [app[STREAMS], *([app[MERCURE_STREAMS]] if MERCURE_STREAMS in app else [])]
+    await asyncio.gather(*(streams.drain(app[SETTINGS].drain * 0.8) for streams in each))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

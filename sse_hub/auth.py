@@ -33,6 +33,7 @@ __all__ = [
     "KeySetUnavailable",
     "Keys",
     "Tokens",
+    "identity_of",
     "read_file",
     "read_key",
 ]
@@ -259,6 +260,18 @@ class Tokens:
         :raises Denied: if it is not accepted.
         :raises KeySetUnavailable: if there is no key to check it with.
         """
+        claims = await self.claims(token)
+        grant = granted(claims)
+        ends = grant.until if grant.until is not None and grant.until > time.time() else time.time() + LEEWAY
+        return replace(grant, identity=identity_of(claims, token), until=ends)
+
+    async def claims(self, token: str, *, endless: bool = False) -> Mapping[str, Any]:
+        """Check a token and return its claims.
+
+        :param endless: whether a token without `exp` is accepted, and one that was issued in the future, too.
+        :raises Denied: if it is not accepted.
+        :raises KeySetUnavailable: if there is no key to check it with.
+        """
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
@@ -268,24 +281,22 @@ class Tokens:
             named = str(header.get("alg"))[:40]
             raise Denied(f"its algorithm is {named!r}; the key needs {' or '.join(algorithms)}")
         try:
-            claims = jwt.decode(
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=list(algorithms),
                 issuer=self._issuer or None,
                 audience=self._audience or None,
                 leeway=LEEWAY,
-                options={"require": ["exp"], "verify_aud": bool(self._audience)},
+                options={
+                    "require": [] if endless else ["exp"],
+                    "verify_iat": not endless,
+                    "verify_aud": bool(self._audience),
+                },
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Denied(self._reason(error, token)) from None
-        grant = granted(claims)
-        if grant.subject is not None:
-            identity = f"sub {grant.subject}"
-        else:
-            identity = f"token {hashlib.sha256(token.encode()).hexdigest()[:32]}"
-        ends = grant.until if grant.until is not None and grant.until > time.time() else time.time() + LEEWAY
-        return replace(grant, identity=identity, until=ends)
+        return claims
 
     def _reason(self, error: Exception, token: str) -> str:
         claims = unverified_claims(token)
@@ -306,6 +317,13 @@ class Tokens:
             case OverflowError():
                 return "its exp, nbf or iat is out of range; each takes Unix seconds before the year 10000"
         return f"it cannot be decoded: {error}"
+
+
+def identity_of(claims: Mapping[str, Any], token: str) -> str:
+    """The name under which the limits of a token's bearer are counted."""
+    if isinstance(subject := claims.get("sub"), str):
+        return f"sub {subject}"
+    return f"token {hashlib.sha256(token.encode()).hexdigest()[:32]}"
 
 
 def granted(claims: Mapping[str, Any]) -> Grant:
@@ -338,10 +356,14 @@ def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]
     patterns = claim.get(part, [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise Denied(f"{part} in the claim {name} is {_shown(patterns)}; it takes a list of channels and patterns")
-    try:
-        return tuple(check_pattern(pattern) for pattern in patterns)
-    except ValueError as error:
-        raise Denied(f"{part} in the claim {name}: {error}") from None
+    found = []
+    for pattern in patterns:
+        try:
+            found.append(check_pattern(pattern))
+        except ValueError as error:
+            if name != "mercure":  # of Mercure's selectors, the others are not meant for channels
+                raise Denied(f"{part} in the claim {name}: {error}") from None
+    return tuple(found)
 
 
 def unverified_claims(token: str) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ LIMITS = (
 )
 """Limits that are counted here; the log counts `channels` and `retained_bytes`."""
 REPLAYS = ("resumed", "replayed", "lost")
-ENDINGS = ("left", "stalled", "expired", "ended", "drained", "complete", "incomplete")
+ENDINGS = ("left", "stalled", "expired", "ended", "drained", "complete", "incomplete", "lost")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 _GAUGES = {
@@ -279,6 +279,11 @@ class Metrics:
             statistics.subscribers, statistics.published, statistics.delivered, self._requests, self._errors
         )
         self._worker.board.write(self._worker.number, figures)
+
+    @property
+    def streams(self) -> int:
+        """Event streams that are open in this process."""
+        return self._statistics().subscribers
 
     def total(self) -> Figures:
         """The figures of all workers together: this one's of now, those of the others at most a second old."""

@@ -9,12 +9,11 @@ import dataclasses
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
+from . import setting_values as takes
 from .address import Address, without_secret
-from .auth import read_file, read_key
 from .core.rules import Rule
 from .worker import MAX_WORKERS
 
@@ -23,112 +22,6 @@ __all__ = ["SettingError", "Settings", "table", "url_of"]
 
 class SettingError(Exception):
     """A value that cannot be used. The message says what came and what would be right."""
-
-
-def _whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    bounds = (
-        f"a whole number of at least {minimum}" if maximum is None else f"a whole number from {minimum} to {maximum}"
-    )
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or not minimum <= int(text) <= (maximum or int(text)):
-            raise ValueError(bounds)
-        return int(text)
-
-    return read
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds <= 1e9:
-        raise ValueError("seconds greater than 0, such as 15 or 0.5")
-    return seconds
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in {"1", "true", "yes", "on", "0", "false", "no", "off", ""}:
-        raise ValueError("1 or 0")
-    return text.lower() in {"1", "true", "yes", "on"}
-
-
-def _choice(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError("one of " + ", ".join(choices))
-        return text
-
-    return read
-
-
-def _store(text: str) -> str:
-    Address.read(text)
-    return text
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
-    if not origins or any(o != "*" and (o.count("/") != 2 or "://" not in o) for o in origins):
-        raise ValueError("* or origins like https://example.org, with commas between them")
-    return origins
-
-
-def _text(text: str) -> str:
-    if not text or not text.isprintable():
-        raise ValueError("printable text")
-    return text
-
-
-def _count(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1e9:
-        raise ValueError("a number of at least 0, such as 100 or 0.5")
-    return value
-
-
-def _key(text: str) -> str:
-    key = read_file(text)
-    if key:
-        read_key(key)
-    return text if key else ""  # a file is read again at SIGHUP
-
-
-def _url(text: str) -> str:
-    if text and not (text.isprintable() and text.startswith(("https://", "http://"))):
-        raise ValueError("a URL that begins with https:// or http://")
-    return text
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
-    if any("/" in host or "*" in host.removeprefix("*.") for host in hosts):
-        raise ValueError("host names without port, such as example.org or *.example.org, with commas between them")
-    return hosts
-
-
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    try:
-        return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
-    except ValueError:
-        raise ValueError("addresses or networks, such as 10.0.0.0/8 or ::1, with commas between them") from None
-
-
-def _path(text: str) -> str:
-    if text and not Path(text).is_file():
-        raise ValueError("the path of a file that can be read")
-    return text
-
-
-def _addresses(text: str) -> tuple[str, ...]:
-    hosts = tuple(host.strip() for host in text.split(",") if host.strip())
-    if not hosts or not all(host.isprintable() for host in hosts):
-        raise ValueError("addresses to listen at, such as 127.0.0.1 or 0.0.0.0,::, with commas between them")
-    return hosts
 
 
 def _setting(default: object, read: Callable[[str], object], unit: str, help: str, *, secret: bool = False) -> Any:
@@ -143,133 +36,174 @@ class Settings:
 
     host: tuple[str, ...] = _setting(
         ("127.0.0.1",),
-        _addresses,
+        takes.addresses,
         "address",
         "addresses to listen at, with commas between them; 0.0.0.0 is every IPv4 address of this machine, :: every "
         "IPv6 address",
     )
-    port: int = _setting(8000, _whole(0, 65535), "port", "port to listen at; 0 takes a free one")
+    port: int = _setting(8000, takes.whole(0, 65535), "port", "port to listen at; 0 takes a free one")
     store: str = _setting(
         "memory",
-        _store,
+        takes.store,
         "",
         "where events are kept: memory (they go with the process), sqlite:PATH, redis://HOST:PORT/DB, rediss://…, "
         "unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB",
     )
-    history: int = _setting(1000, _whole(0), "events", "events retained for each channel, for replay and resuming")
+    history: int = _setting(1000, takes.whole(0), "events", "events retained for each channel, for replay and resuming")
     cache: int = _setting(
-        1000, _whole(0), "events", "events of each channel held in memory; older ones are read from SQLite or Redis"
+        1000,
+        takes.whole(0),
+        "events",
+        "events of each channel held in memory; older ones are read from SQLite or Redis",
     )
-    history_age: float = _setting(3600.0, _seconds, "s", "time for which an event is retained")
+    history_age: float = _setting(3600.0, takes.seconds, "s", "time for which an event is retained")
     history_bytes: int = _setting(
-        64 << 20, _whole(1), "bytes", "data retained for each channel; its newest event always stays"
+        64 << 20, takes.whole(1), "bytes", "data retained for each channel; its newest event always stays"
     )
     max_retained_bytes: int = _setting(
         1 << 30,
-        _whole(1),
+        takes.whole(1),
         "bytes",
         "bytes of all channels retained in memory; the channel that was quiet longest goes first",
     )
     max_channels: int = _setting(
-        100_000, _whole(1), "", "channels known at once; past it, the channel that was quiet longest is forgotten"
+        100_000, takes.whole(1), "", "channels known at once; past it, the channel that was quiet longest is forgotten"
     )
     max_subscribers: int = _setting(
-        10_000, _whole(1), "", "subscribers served at once; a further one is asked to try again later"
+        10_000, takes.whole(1), "", "subscribers served at once; a further one is asked to try again later"
     )
-    max_subscribers_per_address: int = _setting(1000, _whole(1), "", "subscribers from one address at once")
+    max_subscribers_per_address: int = _setting(1000, takes.whole(1), "", "subscribers from one address at once")
     max_channels_per_connection: int = _setting(
         100,
-        _whole(1),
+        takes.whole(1),
         "",
         "channels and patterns of one stream, stars in all its patterns together, and channels of one broadcast",
     )
     max_replay: int = _setting(
-        10_000, _whole(1), "events", "largest replay=, and the number of events that one replay reads"
+        10_000, takes.whole(1), "events", "largest replay=, and the number of events that one replay reads"
     )
-    max_batch: int = _setting(10_000, _whole(1), "events", "events in one batch")
+    max_batch: int = _setting(10_000, takes.whole(1), "events", "events in one batch")
     max_in_flight: int = _setting(
         128 << 20,
-        _whole(1),
+        takes.whole(1),
         "bytes",
         "memory for all publishes and answers that are on their way",
     )
-    max_body: int = _setting(1 << 20, _whole(1), "bytes", "largest body of a publish")
-    max_header: int = _setting(8190, _whole(256), "bytes", "longest request line, and longest header field")
-    max_idempotency_keys: int = _setting(10_000, _whole(1), "", "answers kept for repeated Idempotency-Keys")
+    max_body: int = _setting(1 << 20, takes.whole(1), "bytes", "largest body of a publish")
+    max_header: int = _setting(8190, takes.whole(256), "bytes", "longest request line, and longest header field")
+    max_idempotency_keys: int = _setting(10_000, takes.whole(1), "", "answers kept for repeated Idempotency-Keys")
     publish_rate: float = _setting(
         0.0,
-        _count,
+        takes.count,
         "events/s",
         "events that one token, or one address without a token, may publish in the long run; 0 is no limit",
     )
     request_timeout: float = _setting(
-        60.0, _seconds, "s", "time in which a request has to arrive; a connection without a request is closed after it"
+        60.0,
+        takes.seconds,
+        "s",
+        "time in which a request has to arrive; a connection without a request is closed after it",
     )
     jwt_key: str = _setting(
         "",
-        _key,
+        takes.key,
         "key",
         "turns tokens on: a secret of at least 32 bytes, or a public key in PEM; @FILE reads it",
         secret=True,
     )
     jwks_url: str = _setting(
-        "", _url, "url", "turns tokens on: URL at which the issuer of the tokens publishes its keys"
+        "", takes.url, "url", "turns tokens on: URL at which the issuer of the tokens publishes its keys"
     )
     jwt_issuer: str = _setting("", str, "iss", "issuer (iss) that every token must have")
     jwt_audience: str = _setting("", str, "aud", "audience (aud) that every token must have")
     anonymous: str = _setting(
         "",
-        _choice("none", "subscribe", "all"),
+        takes.choice("none", "subscribe", "all"),
         "",
         "rights of a request without a token: none, subscribe or all (default: none if there is a key; if there is no "
         "key, all at a loopback address and subscribe at others)",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         (),
-        _hosts,
+        takes.hosts,
         "hosts",
         "host names that the server answers to, with commas between them (default: all; but only localhost and "
         "addresses while requests without a token may publish at a loopback address)",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
-        _networks,
+        takes.networks,
         "networks",
         "proxies that the server trusts: their X-Forwarded-For, X-Forwarded-Proto, Forwarded and X-Request-ID count",
     )
-    tls_cert: str = _setting("", _path, "file", "certificate chain in PEM; turns TLS on; read again at SIGHUP")
-    tls_key: str = _setting("", _path, "file", "private key of the certificate in PEM, if it is in another file")
+    tls_cert: str = _setting("", takes.path, "file", "certificate chain in PEM; turns TLS on; read again at SIGHUP")
+    tls_key: str = _setting("", takes.path, "file", "private key of the certificate in PEM, if it is in another file")
     retry: int = _setting(
-        3000, _whole(1), "ms", "reconnection time of clients; each gets a random value within ±50 % of it"
+        3000, takes.whole(1), "ms", "reconnection time of clients; each gets a random value within ±50 % of it"
     )
-    ping: float = _setting(15.0, _seconds, "s", "time between two comment pings on a connection")
-    send_timeout: float = _setting(30.0, _seconds, "s", "a connection that accepts no data for this time is aborted")
-    drain: float = _setting(10.0, _seconds, "s", "time in which all streams end after SIGTERM or SIGINT")
+    ping: float = _setting(15.0, takes.seconds, "s", "time between two comment pings on a connection")
+    send_timeout: float = _setting(
+        30.0, takes.seconds, "s", "a connection that accepts no data for this time is aborted"
+    )
+    drain: float = _setting(10.0, takes.seconds, "s", "time in which all streams end after SIGTERM or SIGINT")
     compress: bool = _setting(
-        False, _switch, "", "compress event streams for clients that accept gzip, once for all of them"
+        False, takes.switch, "", "compress event streams for clients that accept gzip, once for all of them"
     )
     cors_origin: tuple[str, ...] = _setting(
-        ("*",), _origins, "", "origins whose pages may read answers, with commas between them; * is every origin"
+        ("*",), takes.origins, "", "origins whose pages may read answers, with commas between them; * is every origin"
+    )
+    no_mercure: bool = _setting(False, takes.switch, "", "do not speak the Mercure protocol")
+    mercure_history: int = _setting(
+        10_000, takes.whole(0), "events", "updates of the Mercure protocol retained, of all topics together"
+    )
+    mercure_publisher_key: str = _setting(
+        "",
+        takes.key,
+        "key",
+        "key of the tokens that publish by the Mercure protocol, like --jwt-key (default: the key of all tokens)",
+        secret=True,
+    )
+    mercure_subscriber_key: str = _setting(
+        "",
+        takes.key,
+        "key",
+        "key of the tokens that subscribe by the Mercure protocol, like --jwt-key (default: the key of all tokens)",
+        secret=True,
+    )
+    mercure_subscriptions: bool = _setting(
+        False, takes.switch, "", "publish an update when a subscription begins or ends, and answer who is subscribed"
+    )
+    mercure_publish_origins: tuple[str, ...] = _setting(
+        (),
+        takes.origins,
+        "",
+        "origins whose pages may publish with the Mercure cookie, besides that of the hub, with commas between them",
+    )
+    mercure_cookie: str = _setting(
+        "mercureAuthorization", takes.text, "", "name of the cookie that holds a token of the Mercure protocol"
     )
     loop: str = _setting(
-        "auto", _choice("auto", "asyncio", "uvloop"), "", "event loop: auto takes uvloop where it is installed"
+        "auto", takes.choice("auto", "asyncio", "uvloop"), "", "event loop: auto takes uvloop where it is installed"
     )
     workers: int = _setting(
         1,
-        _whole(1, MAX_WORKERS),
+        takes.whole(1, MAX_WORKERS),
         "",
         "processes that serve, best one for each core; without a store redis://… the server starts a Valkey that they "
         "share; not on Windows; limits hold for each worker",
     )
-    no_demo: bool = _setting(False, _switch, "", "do not publish the demonstration feed")
-    node: str = _setting("", _text, "", "name of this node in the metrics (default: the host's name)")
-    access_log: bool = _setting(False, _switch, "", "log every request")
+    no_demo: bool = _setting(False, takes.switch, "", "do not publish the demonstration feed")
+    node: str = _setting("", takes.text, "", "name of this node in the metrics (default: the host's name)")
+    access_log: bool = _setting(False, takes.switch, "", "log every request")
     log_level: str = _setting(
-        "info", _choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
+        "info", takes.choice("debug", "info", "warning", "error"), "", "how much to log: debug, info, warning or error"
     )
-    log_format: str = _setting("text", _choice("text", "json"), "", "text or json, one line each")
+    log_format: str = _setting("text", takes.choice("text", "json"), "", "text or json, one line each")
     config: str = _setting(
-        "", _path, "file", "file of settings and of rules for channels, in TOML; its rules are read again at SIGHUP"
+        "",
+        takes.path,
+        "file",
+        "file of settings and of rules for channels, in TOML; its rules are read again at SIGHUP",
     )
     rules: tuple[Rule, ...] = ()
     """What is retained of which channels, the first that matches; of others, what is set here."""

@@ -62,6 +62,11 @@ class Raw:
         assert isinstance(self._writer.transport, asyncio.Transport)
         self._writer.transport.pause_reading()
 
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        assert isinstance(self._writer.transport, asyncio.Transport)
+        self._writer.transport.resume_reading()
+
     def abort(self) -> None:
         """Reset the connection."""
         self._writer.transport.abort()

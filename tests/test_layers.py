@@ -12,7 +12,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sse_hub"
 LAYERS = [
     {"core"},
-    {"tasks", "stdio", "address", "auth", "limits", "logs", "metrics", "settings", "worker"},
+    {
+        "tasks",
+        "stdio",
+        "address",
+        "auth",
+        "limits",
+        "logs",
+        "metrics",
+        "setting_values",
+        "settings",
+        "topic_grants",
+        "worker",
+    },
     {"stores"},
     {"http"},
     {"program"},

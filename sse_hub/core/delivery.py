@@ -36,6 +36,7 @@ class Delivery:
     :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
     :param full: called with a subscriber whose connection can take no more, and its cursor.
     :param ended: called with a subscriber whose stream ends with what it was handed.
+    :param audiences: by default, those that are found by an event's channel.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Delivery:
         schedule: Callable[[Callable[[], None]], object],
         full: Callable[[Subscriber, EventId], None],
         ended: Callable[[Subscriber], None],
+        audiences: Audiences | None = None,
     ) -> None:
-        self.audiences = Audiences(TURN_WRITES)
+        self.audiences = Audiences(TURN_WRITES) if audiences is None else audiences
         self.wake: Callable[[], object] = lambda: None
         """Called when `release` should be called soon."""
         self.delivered = self.delivered_bytes = self.conflated = 0
@@ -59,7 +61,7 @@ class Delivery:
 
     def add(self, event: Event) -> None:
         """Hand an event to the groups that it concerns, in the next flush."""
-        for audience in self.audiences.concerned(event.channel):
+        for audience in self.audiences.concerned_by(event):
             if audience.has_ended or audience.is_ending:
                 self.finish(audience)  # this event is of the channel's next life
             audience.add(event)

@@ -110,6 +110,8 @@ class Event:
     """The bytes of the event on the wire, kept by `wire.encode`."""
     envelope: bytes | None = field(default=None, init=False, repr=False)
     """Its bytes in the form of `envelope=1`."""
+    update: object = field(default=None, init=False, repr=False)
+    """What `updates.update_of` has read from its data, if it is an update of the Mercure protocol."""
 
     def as_json(self) -> dict[str, str | None]:
         """The event as the envelope and the history show it."""

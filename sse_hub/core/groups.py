@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -264,13 +264,14 @@ class Audiences:
     """All audiences, and the way from a channel to its audiences.
 
     :param most: subscribers in a group.
+    :param router: finds the audiences of an event; by default, by its channel.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, router: Router[Audience] | None = None) -> None:
         self._most = most
         self._audiences: dict[Subscription, Audience] = {}
         self._unshared: dict[Audience, None] = {}
-        self._router = Router[Audience]()
+        self._router = Router[Audience]() if router is None else router
         self._compressors = Compressors()
         self.changed: dict[Subscription, None] | None = None
         """The subscriptions whose audiences have changed. A reader empties it; without a reader it is None."""
@@ -284,6 +285,10 @@ class Audiences:
     def concerned(self, channel: str) -> Sequence[Audience]:
         """The audiences whose subscription covers the channel."""
         return self._router.route(channel)
+
+    def concerned_by(self, event: Event) -> Iterable[Audience]:
+        """The audiences that may want the event."""
+        return self._router.route_event(event)
 
     def forget(self, channel: str) -> None:
         """Forget the route of a channel that is no longer used."""

@@ -45,7 +45,7 @@ from operator import attrgetter
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS, reason_of
 from .events import Event, EventId, compact_json
-from .groups import Audience, Group, StartPosition, State, Subscriber, lost_notice
+from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
 from .log import Log
 from .pages import EncodedPage, LogPages
 from .ports import Archive, Catalogue, Connection
@@ -65,6 +65,7 @@ class Hub(Publishing):
     :param log: the log that subscribers are fed from.
     :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
     :param max_replay: events that a replay may begin back, and events that are looked at to find its beginning.
+    :param audiences: by default, those that are found by an event's channel.
     """
 
     archive: Archive | None = None
@@ -72,10 +73,16 @@ class Hub(Publishing):
     catalogue: Catalogue | None = None
     """The same store, by what it knows of channels."""
 
-    def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object], max_replay: int = 10_000) -> None:
+    def __init__(
+        self,
+        log: Log,
+        schedule: Callable[[Callable[[], None]], object],
+        max_replay: int = 10_000,
+        audiences: Audiences | None = None,
+    ) -> None:
         self.log = log
         self.max_replay = max_replay
-        self.delivery = Delivery(log, schedule, self._fall_behind, self._finish)
+        self.delivery = Delivery(log, schedule, self._fall_behind, self._finish, audiences)
         self.audiences = self.delivery.audiences
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0

@@ -11,13 +11,13 @@ routes outdated at once, and each is made again when it is needed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from sortedcontainers import SortedDict
 
-from .events import literals, matches
+from .events import Event, literals, matches
 from .subscription import Subscription, keys
 
 __all__ = ["Router"]
@@ -96,6 +96,10 @@ class Router(Generic[E]):
             self._routes.clear()
         self._routes[channel] = self._version, route
         return route
+
+    def route_event(self, event: Event) -> Iterable[E]:
+        """The entries that an event concerns."""
+        return self.route(event.channel)
 
     def forget(self, channel: str) -> None:
         """Keep no route of a channel that is no longer used."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Statistics"]
 
@@ -39,3 +40,11 @@ class Statistics:
     """Times that a subscriber was informed of a loss."""
     evicted: Mapping[str, int]
     """Channels that were forgotten to keep a limit, by limit."""
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """The figures of two hubs together."""
+        return Statistics(**{name: _sum(getattr(self, name), getattr(other, name)) for name in self.__slots__})
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return one + other if isinstance(one, int) else {name: one.get(name, 0) + count for name, count in other.items()}

@@ -42,14 +42,14 @@ _COMPRESSORS = 256
 """Compressors kept at once, at 256 kB each. Dropping one costs only a key frame."""
 
 
-def frame(data: str, *, id: EventId | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
+def frame(data: str, *, id: EventId | str | None = None, type: str | None = None, retry_ms: int | None = None) -> bytes:
     """Encode one event for the wire (WHATWG HTML 9.2.5).
 
-    `type` must have no line break; `check_type` has checked every published type.
+    `id` and `type` must have no line break; `check_type` has checked every published type.
     """
     lines = [] if retry_ms is None else [f"retry: {retry_ms}"]
     if id is not None:
-        lines.append(f"id: {id.ms}-{id.sequence}")
+        lines.append(f"id: {id.ms}-{id.sequence}" if isinstance(id, EventId) else f"id: {id}")
     if type is not None:
         lines.append(f"event: {type}")
     if "\n" in data or "\r" in data:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from ..core.hub import Hub
+from ..core.update_hub import UpdateHub
 from ..limits import ByteBudget, Rate
 from ..metrics import Metrics
 from ..settings import Settings
 from ..tasks import Background
 
-__all__ = ["BACKGROUND", "BUDGET", "HUB", "METRICS", "RATE", "SETTINGS", "hub_app"]
+__all__ = ["BACKGROUND", "BUDGET", "HUB", "METRICS", "RATE", "SETTINGS", "UPDATES", "hub_app"]
 
 BACKGROUND: web.AppKey[Background] = web.AppKey("background", Background)
 BUDGET: web.AppKey[ByteBudget] = web.AppKey("budget", ByteBudget)
@@ -18,6 +19,8 @@ HUB: web.AppKey[Hub] = web.AppKey("hub", Hub)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RATE: web.AppKey[Rate] = web.AppKey("rate", Rate)
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+UPDATES: web.AppKey[UpdateHub] = web.AppKey("updates", UpdateHub)
+"""The hub of the Mercure protocol, if it is spoken."""
 
 
 def hub_app(request: web.Request) -> web.Application:

@@ -28,6 +28,7 @@ from ..core.pages import PAGE_BYTES
 from ..core.subscription import Subscription
 from ..core.wire import wrap
 from ..settings import Settings
+from ..topic_grants import TopicGrant
 
 __all__ = ["Connection", "Handshake", "SubscriberInfo"]
 
@@ -48,7 +49,7 @@ class SubscriberInfo:
     channels: Sequence[str]
     since_ms: int
     """Unix time in milliseconds at which it was connected."""
-    grant: Grant
+    grant: Grant | TopicGrant
     session: bytes | None
     """Of the cookie that opened it, if one did; see `session_of`."""
 

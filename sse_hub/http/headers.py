@@ -17,6 +17,7 @@ from .request_log import REQUEST_ID
 __all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_EXPOSED = "ETag, Last-Event-ID, Link, Mercure-Last-Event-ID, Retry-After, X-Request-ID"
 _ALWAYS = {
     "Server": "sse-hub",  # without a version, which would help to attack an old one; /health has it
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +66,7 @@ def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | Non
     headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
     if secure:
         headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
-    headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
+    headers["Access-Control-Expose-Headers"] = _EXPOSED
     if any_origin:
         headers["Access-Control-Allow-Origin"] = "*"
         return

@@ -13,6 +13,7 @@ from ..core.ends import REASONS
 from ..settings import Settings
 from .app_keys import SETTINGS
 from .history import HISTORY_LIMIT
+from .openapi_mercure import MERCURE_PARAMETERS, mercure_paths
 from .schemas import Json, components, reference
 from .subscribe import LONGEST_MS, SHORTEST_MS
 
@@ -354,7 +355,12 @@ def _components() -> Json:
         "cookie": {"type": "apiKey", "in": "cookie", "name": "sse_token"},
         "query": {"type": "apiKey", "in": "query", "name": "token", "description": "Kept out of the logs."},
     }
-    return {"schemas": components(), "parameters": _PARAMETERS, "responses": responses, "securitySchemes": schemes}
+    return {
+        "schemas": components(),
+        "parameters": {**_PARAMETERS, **MERCURE_PARAMETERS},
+        "responses": responses,
+        "securitySchemes": schemes,
+    }
 
 
 def document(settings: Settings) -> Json:
@@ -367,7 +373,7 @@ def document(settings: Settings) -> Json:
         # Relative to where the document was read from: right behind any proxy, and wherever it is mounted.
         "servers": [{"url": ".."}],
         "security": [*without, {"bearer": []}, {"cookie": []}, {"query": []}],
-        "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others()},
+        "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others(), **mercure_paths()},
         "components": _components(),
     }
 

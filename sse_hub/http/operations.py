@@ -11,7 +11,7 @@ from .. import __version__
 from ..tasks import end
 from .access import allow_subscribe, grant_of
 from .answers import json_answer
-from .app_keys import BACKGROUND, HUB, METRICS, SETTINGS
+from .app_keys import BACKGROUND, HUB, METRICS, SETTINGS, UPDATES
 from .requests import listed, quality
 from .schemas import Health
 from .streams import STREAMS
@@ -25,7 +25,7 @@ async def health(request: web.Request) -> web.Response:
     """`GET /health`."""
     subscribers = request.app[METRICS].total().subscribers
     draining = request.app[STREAMS].draining
-    trouble = "The server is ending." if draining else request.app[HUB].store.trouble
+    trouble = "The server is ending." if draining else trouble_of(request.app)
     answer = Health(
         status="draining" if draining else "degraded" if trouble else "ok",
         version=__version__,
@@ -36,6 +36,12 @@ async def health(request: web.Request) -> web.Response:
         reason=trouble or UNSET,
     )
     return json_answer(answer, 503 if trouble else 200)
+
+
+def trouble_of(app: web.Application) -> str | None:
+    """A sentence that says why nothing can be published now; None if all is well."""
+    updates = app[UPDATES].store.trouble if UPDATES in app else None
+    return app[HUB].store.trouble or updates
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:

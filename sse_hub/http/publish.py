@@ -21,6 +21,7 @@ from ..core.ends import REASONS, end_draft
 from ..core.events import END, Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
+from ..topic_grants import TopicGrant
 from .access import allow_publish, grant_of
 from .answers import acknowledge
 from .app_keys import BUDGET, HUB, METRICS, RATE, SETTINGS
@@ -31,7 +32,7 @@ from .problems import Problem
 from .requests import flag, read_body
 from .schemas import Broadcast, Published, PublishedBatch
 
-__all__ = ["broadcast", "forget", "publish"]
+__all__ = ["body_of", "broadcast", "forget", "idempotency_key", "publish", "take_rate"]
 
 _KEY_LENGTH = 256
 _LINE = re.compile(r"[^\n]+")
@@ -77,7 +78,7 @@ async def broadcast(request: web.Request) -> web.StreamResponse:
     grant = await grant_of(request)
     allow_publish(request, grant, [])
     with request.app[BUDGET].reserve() as reservation:
-        wanted = _read_broadcast(request, await _body(request, reservation))
+        wanted = _read_broadcast(request, await body_of(request, reservation))
         allow_publish(request, grant, [draft.channel for draft in wanted.drafts])
         return await _answer(request, grant, wanted, begun)
 
@@ -95,7 +96,7 @@ async def publish(request: web.Request) -> web.StreamResponse:
     grant = await grant_of(request)
     allow_publish(request, grant, [channel])
     with request.app[BUDGET].reserve() as reservation:
-        body = await _body(request, reservation)
+        body = await body_of(request, reservation)
         if reason and not body:
             return await _answer(request, grant, _Request([end_draft(channel, reason)], "one"), begun)
         lines = _lines(request, body) if batch else [body]
@@ -126,15 +127,11 @@ def _reason(request: web.Request) -> str:
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:
     """Publish and acknowledge. With an `Idempotency-Key`, publish only once."""
-    _take_rate(request, grant, len(wanted.drafts))
-    key = request.headers.get("Idempotency-Key")
+    take_rate(request, grant, len(wanted.drafts))
+    key = idempotency_key(request)
     metrics = request.app[METRICS]
     if key is None:
         body = await _publish(request, wanted)
-    elif not 1 <= len(key) <= _KEY_LENGTH:
-        raise Problem(
-            400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
-        )
     else:
         # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
         # The parts are joined as JSON, because any separator could also be a part of them.
@@ -142,6 +139,19 @@ async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: f
         body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, wanted, place))
     metrics.publish_seconds.observe(time.perf_counter() - begun)
     return acknowledge(request, body)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The `Idempotency-Key`, if the request has one.
+
+    :raises Problem: 400 if it is empty or too long.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= _KEY_LENGTH:
+        raise Problem(
+            400, f"The Idempotency-Key has {len(key)} characters; it may have 1 to {_KEY_LENGTH}. A UUID is a good one."
+        )
+    return key
 
 
 async def _publish(request: web.Request, wanted: _Request, key: str = "") -> bytes:
@@ -158,7 +168,11 @@ async def _publish(request: web.Request, wanted: _Request, key: str = "") -> byt
     return wanted.acknowledge(ids, subscribers)
 
 
-async def _body(request: web.Request, reservation: Reservation) -> str:
+async def body_of(request: web.Request, reservation: Reservation) -> str:
+    """The body as text; see `read_body`.
+
+    :raises Problem: 408 if it does not arrive in time, too.
+    """
     settings, metrics = request.app[SETTINGS], request.app[METRICS]
     try:
         if request.content.is_eof():  # most bodies come with the headers; without a timeout this takes 10 µs less
@@ -181,7 +195,7 @@ async def _body(request: web.Request, reservation: Reservation) -> str:
         raise
 
 
-def _take_rate(request: web.Request, grant: Grant, count: int) -> None:
+def take_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> None:
     """:raises Problem: 429 if the token, or the address without one, has published too much."""
     if not request.app[SETTINGS].publish_rate:
         return

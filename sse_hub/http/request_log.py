@@ -17,6 +17,8 @@ __all__ = ["REQUEST_ID", "AccessLog", "begin_request", "count_answer"]
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request id", str)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET = frozenset({"authorization", "token"})
+"""Query parameters that may hold a token."""
 
 
 def begin_request(request: web.Request) -> None:
@@ -44,7 +46,7 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """See `AbstractAccessLogger`."""
-        query = [(name, "…" if name == "token" else value) for name, value in request.query.items()]
+        query = [(name, "…" if name in _SECRET else value) for name, value in request.query.items()]
         tell(
             self.logger,
             logging.INFO,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from .app_keys import UPDATES
 from .problems import Problem
 
 __all__ = ["asset", "page"]
@@ -25,7 +26,10 @@ _PAGE_HEADERS = {
 
 async def page(request: web.Request) -> web.StreamResponse:
     """`GET /`."""
-    return _file(request, _folder() / "app" / "index.html", _PAGE_HEADERS)
+    answer = _file(request, _folder() / "app" / "index.html", _PAGE_HEADERS)
+    if UPDATES in request.app:
+        answer.headers["Link"] = '<.well-known/mercure>; rel="mercure"'
+    return answer
 
 
 async def asset(request: web.Request) -> web.StreamResponse:

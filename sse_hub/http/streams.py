@@ -33,6 +33,7 @@ from ..logs import tell
 from ..metrics import Metrics
 from ..settings import Settings
 from ..tasks import end
+from ..topic_grants import TopicGrant
 from ..worker import MAX_WORKERS, Worker
 from . import schemas
 from .access import session_of
@@ -45,7 +46,7 @@ from .problems import Problem
 from .releases import Releases
 from .request_log import REQUEST_ID
 
-__all__ = ["STREAMS", "Streams", "sweeping"]
+__all__ = ["STREAMS", "Streams", "pause", "sweeping"]
 
 logger = logging.getLogger("sse_hub.streams")
 
@@ -55,8 +56,6 @@ need not wait for all of them."""
 _ABORT_PATIENCE = 1.0
 _STEP = 1000
 """Connections that are looked at in one turn of the event loop."""
-_PING = b": ping\n"
-"""A comment is a line. An empty line after it would be an event without data to careless readers."""
 _GONE = (
     "The beginning that this request asks for is gone, and plain=1 leaves no way to say so in the stream. Without "
     "plain=1, the stream says `lost` and begins with what is there."
@@ -64,9 +63,17 @@ _GONE = (
 
 
 class Streams:
-    """The open event streams, and the answers to requests for streams that cannot be opened now."""
+    """The open event streams, and the answers to requests for streams that cannot be opened now.
 
-    def __init__(self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker) -> None:
+    :param beside: others that share the limits and the numbers of subscribers with these.
+    """
+
+    ping = b": ping\n"
+    """A comment is one line. Some readers take an empty line after it for an event without data."""
+
+    def __init__(
+        self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker, beside: Streams | None = None
+    ) -> None:
         self.draining = False
         """Whether the server is ending. It then opens no more streams."""
         self._hub = hub
@@ -81,9 +88,16 @@ class Streams:
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._all_closed = asyncio.Event()
         self._releases = Releases(hub)
+        if beside is not None:
+            self._slots, self._ids, self._handshakes = beside._slots, beside._ids, beside._handshakes
 
     async def open(
-        self, request: web.Request, names: Sequence[str], subscription: Subscription, grant: Grant, start: Start
+        self,
+        request: web.Request,
+        names: Sequence[str],
+        subscription: Subscription,
+        grant: Grant | TopicGrant,
+        start: Start,
     ) -> web.StreamResponse:
         """Begin an event stream, as the answer to this request; it then goes on until one side ends it, or its channel
         ends.
@@ -114,11 +128,12 @@ class Streams:
         try:
             if not self._hub.ready:
                 return self.passing(self._hub.store.trouble or "The store is being opened.", subscription)
-            position = await start.locate(self._hub, subscription, _pause)
+            position = await start.locate(self._hub, subscription, pause)
             if position.lost and subscription.plain:
                 raise Problem(410, _GONE)
             if await is_over(self._hub, subscription, start, position):
                 return web.Response(status=204)
+            self._complete(handshake, request, position)
             async with self._handshakes:
                 await asyncio.sleep(0)
                 if self.draining:
@@ -132,10 +147,14 @@ class Streams:
         self._begin(connection, subscription, start, position)
         return handshake
 
+    def _complete(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
+        """Add headers that depend on the position."""
+
+    def _register(self, connection: Connection, position: StartPosition, start: Start, to: Subscription) -> Subscriber:
+        return self._hub.subscribe(to, connection, position, resumes=start.resumes, replays=start.replays)
+
     def _begin(self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition) -> None:
-        subscriber = self._hub.subscribe(
-            subscription, connection, position, resumes=start.resumes, replays=start.replays
-        )
+        subscriber = self._register(connection, position, start, subscription)
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
         if connection.info.session is not None:
@@ -144,10 +163,13 @@ class Streams:
         self._note_begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
         connection.write(first(subscription, connected))
-        if self.draining:  # it has begun while the headers were sent
+        if self._ends_at_once(subscriber, position):  # or the server drains since the headers were sent
             self._say_goodbye(connection)
         else:
             self._catch_up.wake(connection)
+
+    def _ends_at_once(self, subscriber: Subscriber, position: StartPosition) -> bool:
+        return self.draining  # it has begun while the headers were sent
 
     def _note_closed(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
@@ -273,12 +295,12 @@ class Streams:
         )
 
     async def _ping(self) -> None:
-        """Give everybody a comment: subscribers that are LIVE as groups; one that is BEHIND, by itself."""
-        for _ in self._hub.delivery.ping(_PING):
-            await _pause()
+        """Send a comment to every subscriber: to LIVE ones by group, to each BEHIND one by itself."""
+        for _ in self._hub.delivery.ping(self.ping):
+            await pause()
         async for connection in self._connections():
             if connection.subscriber.state is State.BEHIND and not connection.queued_bytes:
-                connection.write(wrap(connection.subscriber.subscription, [_PING]))
+                connection.write(wrap(connection.subscriber.subscription, [self.ping]))
 
     async def _connections(self) -> AsyncIterator[Connection]:
         """The open connections. Now and then it lets the event loop do other work."""
@@ -286,7 +308,7 @@ class Streams:
             if connection.info.id in self._open:
                 yield connection
             if count % _STEP == 0:
-                await _pause()
+                await pause()
 
     async def sweep(self) -> None:
         """Ping, drop old events, end streams with an expired token, and abort streams whose client accepts no data.
@@ -299,7 +321,7 @@ class Streams:
                 next_ping = time.monotonic() + self._settings.ping
                 await self._ping()
             while self._hub.expire(time.time_ns() // 1_000_000):
-                await _pause()
+                await pause()
             self._hub.join_shared()
             now = time.monotonic()
             async for connection in self._connections():
@@ -337,7 +359,7 @@ class Streams:
 STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)
 
 
-async def _pause() -> None:
+async def pause() -> None:
     await asyncio.sleep(0)
 
 

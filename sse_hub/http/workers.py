@@ -26,7 +26,7 @@ from .app_keys import BACKGROUND, METRICS
 from .channels import LIMIT
 from .requests import number
 from .schemas import Subscriber
-from .streams import STREAMS, Streams
+from .streams import Streams
 
 __all__ = ["WORKERS", "Workers", "answering"]
 
@@ -40,10 +40,11 @@ _PERIOD = 0.5
 class Workers:
     """The workers of this server, seen from one of them; without `--workers` it is the only one."""
 
-    def __init__(self, worker: Worker, metrics: Metrics, streams: Streams) -> None:
+    def __init__(self, worker: Worker, metrics: Metrics, streams: list[Streams]) -> None:
         self.worker = worker
         self._metrics = metrics
-        self._streams = streams
+        self.streams = streams
+        """All kinds of streams of this worker."""
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The figures of all workers in the format that the `Accept` header wants, and its content type."""
@@ -57,19 +58,28 @@ class Workers:
 
     async def subscribers(self, after: int, most: int) -> list[Subscriber]:
         """The subscribers of all workers with an id above `after`, in order."""
-        found = self._streams.subscribers(after, most)
+        found = self.subscribers_here(after, most)
         for _, _, body in await self._ask(self._others(), "GET", f"/subscribers?after={after}&limit={most}"):
             found += msgspec.json.decode(body, type=list[Subscriber])
         return sorted(found, key=lambda each: int(each.id))[:most]
 
     async def end_subscriber(self, id: str) -> bool:
         """End a stream at the worker that has it; return whether it existed."""
-        if self._streams.end(id):
+        if self.end_here(id):
             return True
         if self.worker.sockets is None or not (id.isascii() and id.isdigit() and len(id) < 19):
             return False
         answers = await self._ask([int(id) % MAX_WORKERS], "DELETE", f"/subscribers/{id}")
         return any(status == 204 for _, status, _ in answers)
+
+    def subscribers_here(self, after: int, most: int) -> list[Subscriber]:
+        """The subscribers of this worker with an id above `after`, in order."""
+        found = [subscriber for streams in self.streams for subscriber in streams.subscribers(after, most)]
+        return sorted(found, key=lambda each: int(each.id))[:most]
+
+    def end_here(self, id: str) -> bool:
+        """End a stream of this worker; return whether it existed."""
+        return any(streams.end(id) for streams in self.streams)
 
     def _others(self) -> list[int]:
         """The numbers of the other workers that listen."""
@@ -141,9 +151,9 @@ async def _metrics(request: web.Request) -> web.Response:
 
 async def _subscribers(request: web.Request) -> web.Response:
     after, limit = number(request, "after") or 0, number(request, "limit", minimum=1, maximum=LIMIT + 1) or 1
-    return web.Response(body=msgspec.json.encode(request.app[_SERVED][STREAMS].subscribers(after, limit)))
+    return web.Response(body=msgspec.json.encode(request.app[_SERVED][WORKERS].subscribers_here(after, limit)))
 
 
 async def _end_subscriber(request: web.Request) -> web.Response:
-    was_there = request.app[_SERVED][STREAMS].end(request.match_info["id"])
+    was_there = request.app[_SERVED][WORKERS].end_here(request.match_info["id"])
     return web.Response(status=204 if was_there else 404)

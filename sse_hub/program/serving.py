@@ -16,7 +16,8 @@ from aiohttp import web, web_response
 from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
-from ..http.app_keys import HUB, SETTINGS
+from ..http.app_keys import HUB, METRICS, SETTINGS
+from ..http.mercure_access import MERCURE_ACCESS
 from ..settings import SettingError, Settings, url_of
 from . import config, signals, systemd
 
@@ -93,7 +94,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
-        logger.info("ending: %d streams have %g s to close", app[HUB].statistics().subscribers, settings.drain)
+        logger.info("ending: %d streams have %g s to close", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
 
@@ -128,6 +129,8 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
         logs.tell(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
     try:
         app[ACCESS].read_again()
+        if MERCURE_ACCESS in app:
+            app[MERCURE_ACCESS].read_again()
         if certificate is not None:
             certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
         logger.info("certificate, keys and rules were read again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.events import EventId
@@ -17,7 +18,7 @@ from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
 
-__all__ = ["attach_store", "make_log"]
+__all__ = ["attach_store", "make_log", "of_updates"]
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
@@ -32,8 +33,20 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
     )
 
 
-def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], background: Background) -> None:
+def of_updates(settings: Settings) -> Settings:
+    """The settings of the store of updates. It is beside the store of events: another file, or other keys in the same
+    Redis, so that neither can show what is in the other."""
+    store = settings.store + ("-mercure" if settings.address.kind == "sqlite" else "")
+    most = settings.mercure_history
+    return replace(settings, store=store, history=most, cache=most, rules=())
+
+
+def attach_store(
+    hub: Hub, settings: Settings, clock: Callable[[], int], background: Background, *, part: str = ""
+) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
+
+    :param part: follows the prefix of the keys in Redis, if this hub is not the only one there.
 
     :raises SystemExit: if a package for it is not installed, or if the address is impossible.
     """
@@ -43,12 +56,12 @@ def attach_store(hub: Hub, settings: Settings, clock: Callable[[], int], backgro
         case "sqlite":
             hub.store = SqliteStore(Path(settings.address.place), hub, clock, background)
         case _:
-            hub.store = _redis(hub, settings, background)
+            hub.store = _redis(hub, settings, background, part)
     hub.archive = hub.store if isinstance(hub.store, Archive) else None
     hub.catalogue = hub.store if isinstance(hub.store, Catalogue) else None
 
 
-def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
+def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> Store:
     try:
         from ..stores.redis import RedisStore
     except ImportError:
@@ -60,7 +73,7 @@ def _redis(hub: Hub, settings: Settings, background: Background) -> Store:
             hub,
             background,
             node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",
-            prefix=address.prefix,
+            keys=f"{{{address.prefix}}}{part}",
             most=address.most,
             grace=address.grace,
         )

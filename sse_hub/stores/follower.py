@@ -45,13 +45,13 @@ class Follower:
 
     :param line: to Redis.
     :param hub: gets the events.
-    :param prefix: what the keys begin with.
+    :param keys: what the keys begin with.
     """
 
-    def __init__(self, line: Line, hub: Hub, prefix: str) -> None:
+    def __init__(self, line: Line, hub: Hub, keys: str) -> None:
         self._line = line
         self._hub = hub
-        self._stream, self._ephemeral = f"{{{prefix}}}:events", f"{{{prefix}}}:ephemeral"
+        self._stream, self._ephemeral = f"{keys}:events", f"{keys}:ephemeral"
         self.origin = ""
         """The id from which the stream is continuous. Empty before it is known."""
         self.last = _NEVER

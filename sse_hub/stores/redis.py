@@ -66,7 +66,7 @@ class RedisStore:
     :param hub: gets the events.
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
-    :param prefix: what the keys begin with; nodes with the same prefix share a hub.
+    :param keys: what the keys begin with, with a hash tag in braces; nodes with the same beginning share a hub.
     :param most: entries of the stream, whatever the history says.
     :param grace: seconds for which an event stays in any case, for nodes that are slow to read it.
     :raises ValueError: if the URL is impossible.
@@ -79,16 +79,16 @@ class RedisStore:
         background: Background,
         *,
         node: str,
-        prefix: str,
+        keys: str,
         most: int,
         grace: float,
     ) -> None:
-        self._key = f"{{{prefix}}}"
-        self._line = Line(url, self._key)
+        self._key = keys
+        self._line = Line(url, keys)
         self._hub = hub
         self._background = background
         self._node = node
-        self._follower = Follower(self._line, hub, prefix)
+        self._follower = Follower(self._line, hub, keys)
         self._rules = hub.log.rules
         self._version = -1  # another file of rules than this node has may have counted until now
         self._most = most

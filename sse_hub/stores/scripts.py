@@ -22,7 +22,8 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
-that take out what is too old are in retention_scripts.py, the keys of the nodes in node_scripts.py.
+that take out what is too old are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
+Mercure protocol have the same keys after `{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of

@@ -149,7 +149,9 @@ async def test_real_answers_are_as_it_says(guarded: Server, method: str, path: s
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p, o in operations() if "401" in o["responses"]])
 async def test_without_a_token_the_answer_is_as_it_says(guarded: Server, method: str, path: str) -> None:
     headers = JSON if path == "/api/broadcast" else {}
-    response, body = await guarded.ask(method, path.format(channel="main", id="0"), headers=headers)
+    response, body = await guarded.ask(
+        method, path.format(channel="main", id="0", topic="t", subscriber="s"), headers=headers
+    )
     assert response.status == 401
     check(method, path, response, body)
 
@@ -173,7 +175,7 @@ def test_hundreds_of_requests_made_from_it_are_answered_as_it_says(program: Call
     # What has no end is left out: its errors are among the answers above.
     running = program("--no-demo", "--max-body", "100000")
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{running.url}/api/openapi.json"]
-    for id in ("followChannels", "followChannel", "followMetrics"):
+    for id in ("followChannels", "followChannel", "followMetrics", "followTopics"):
         command += ["--exclude-operation-id", id]
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command += ["--checks", checks, "--max-examples", "15", "--seed", "1", "--generation-deterministic", "--no-color"]

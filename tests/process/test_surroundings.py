@@ -219,9 +219,7 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
 
 def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:
     running = program("--no-demo", "--store", f"redis://127.0.0.1:{free_port()}/0")
-    run = health(
-        SSE_PORT=re.findall(r":(\d+)/", running.first_line + (running.process.stderr or sys.stdin).readline())[-1]
-    )
+    run = health(SSE_PORT=re.findall(r":(\d+)/", running.until("sse-hub is at"))[-1])
     assert (run.returncode, '"status":"degraded"' in run.stdout) == (1, True)
 
 

@@ -1,0 +1,71 @@
+"""Labels: finds the update that a publisher has given an id (docs/protocol.md, "Publishing an update").
+
+The index is filled when a label is looked up: it then reads the updates that have come since the last look-up, first
+those that only the store still has. So nobody waits for it who does not use it. It holds as many updates as the hub
+retains. An update that is gone may still be in it: `start.Start` then finds out that its place is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+
+from .events import Event, EventId
+from .hub import Hub
+from .updates import CHANNEL, subscription_of_all, update_of
+
+__all__ = ["Labels"]
+
+_STEP = 250
+"""Updates that are read in one turn of the event loop."""
+
+
+class Labels:
+    """The labels of a hub's retained updates.
+
+    :param hub: has the updates.
+    :param most: updates that the hub retains.
+    """
+
+    def __init__(self, hub: Hub, most: int) -> None:
+        self._hub = hub
+        self._most = most
+        self._ids: dict[str, deque[EventId]] = {}
+        self._order: deque[tuple[str, EventId]] = deque()
+        self._reached = EventId(0, 0)
+
+    async def find(self, label: str, pause: Callable[[], Awaitable[None]]) -> Sequence[EventId]:
+        """The ids of the updates with this label, oldest first.
+
+        :param pause: lets the event loop do other work.
+        :raises StoreUnavailable: if the store has to be read and cannot be read.
+        """
+        log, everything = self._hub.log, subscription_of_all()
+        while self._reached < log.head:
+            floor = log.floors.of(CHANNEL)
+            if self._hub.archive is not None and self._reached < floor:
+                page = await self._hub.archive.page(everything, self._reached, floor)
+                self._add(page.events, page.reached)
+            else:
+                events = list(islice(log.after(everything, self._reached), _STEP))
+                self._add(events, log.head if len(events) < _STEP else EventId(0, 0))
+            await pause()
+        return list(self._ids.get(label, ()))
+
+    def _add(self, events: Sequence[Event], reached: EventId) -> None:
+        """Add events, in order; another look-up may have added some of them meanwhile."""
+        for event in events:
+            if event.id is None or event.id <= self._reached:
+                continue
+            self._reached = event.id
+            label = update_of(event).label
+            if label is not None:
+                self._ids.setdefault(label, deque()).append(event.id)
+                self._order.append((label, event.id))
+        self._reached = max(self._reached, reached)
+        while len(self._order) > self._most:
+            label, _ = self._order.popleft()
+            self._ids[label].popleft()
+            if not self._ids[label]:
+                del self._ids[label]

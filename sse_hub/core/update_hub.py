@@ -1,0 +1,49 @@
+"""The hub of all updates of the Mercure protocol.
+
+It differs from another hub in two things. It finds the audiences of an update by its topics. And its streams have no
+event `lost`, because clients would take it for an update: a subscriber that has lost updates is *cut*. Its client
+reconnects with its last id, and the headers of the answer say what is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .delivery import TURN_WRITES
+from .events import EventId
+from .groups import Audience, Audiences, State, Subscriber
+from .hub import Hub
+from .log import Log
+from .topic_routing import TopicRouter
+
+__all__ = ["UpdateHub"]
+
+
+class UpdateHub(Hub):
+    """The registry of the subscribers of topics.
+
+    :param log: the log that subscribers are fed from.
+    :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
+    """
+
+    cut: Callable[[Subscriber], None]
+    """Ends the stream of a subscriber that has lost updates. It calls `unsubscribe`, so nothing more is written."""
+
+    def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object]) -> None:
+        super().__init__(log, schedule, audiences=Audiences(TURN_WRITES, TopicRouter()))
+
+    def _inform_lost(self, audience: Audience, floor: EventId) -> None:
+        for group in list(audience.groups):
+            self.delivery.flush_group(group)
+            for subscriber in list(group.live):
+                self._lost += 1
+                self.cut(subscriber)
+
+    def _notice(self, subscriber: Subscriber, following: EventId) -> bytes:
+        self._lost += 1
+        self.cut(subscriber)
+        return b""
+
+    def _join(self, subscriber: Subscriber) -> None:
+        if subscriber.state is not State.GONE:  # it may have been cut in the same call
+            super()._join(subscriber)

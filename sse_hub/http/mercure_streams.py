@@ -1,0 +1,177 @@
+"""Event streams of the Mercure protocol: nothing but updates is on them (docs/protocol.md, "Subscribing to topics").
+
+Many clients give every event to one function and take it for an update. Some dispatch an event at every empty line. So
+a stream begins with a comment and a `retry` without an empty line, keeps alive by a comment, and ends without a
+farewell event. What other streams say by events is in the headers here, or is said by ending the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from ..core.events import EventId
+from ..core.groups import StartPosition
+from ..core.hub import State, Subscriber
+from ..core.labels import Labels
+from ..core.ports import StoreUnavailable
+from ..core.start import Start
+from ..core.subscription import Subscription
+from ..core.update_hub import UpdateHub
+from ..core.updates import TopicSubscription, cursor_of
+from ..metrics import Metrics
+from ..settings import Settings
+from ..topic_grants import TopicGrant
+from ..worker import Worker
+from .connection import Connection, Handshake
+from .mercure_subscriptions import Subscriptions
+from .problems import Problem
+from .requests import listed, quality
+from .streams import Streams, pause
+
+__all__ = ["EARLIEST", "MERCURE_STREAMS", "STREAM_HEADERS", "MercureStreams", "wanted_id"]
+
+EARLIEST = "earliest"
+"""The id that stands for the beginning of what is retained."""
+STREAM_HEADERS = {
+    "Cache-Control": "private, no-cache, no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+_WANTED: web.RequestKey[str] = web.RequestKey("wanted id", str)
+_NAMES = ("lastEventID", "last_event_id", "Last-Event-ID", "Last-Event-Id", "last-event-id")
+
+
+def wanted_id(request: web.Request) -> str | None:
+    """The id after which the client wants to go on. None if it does not resume."""
+    given = [request.headers.get("Last-Event-ID"), *(request.query.get(name) for name in _NAMES)]
+    return next(filter(None, given), None)
+
+
+class _Passing(Exception):
+    """The stream cannot be opened now.
+
+    :param reason: a sentence that says why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MercureStreams(Streams):
+    """The open streams of the Mercure protocol.
+
+    :param hub: the hub of all updates.
+    :param beside: the other streams, which share the limits with these.
+    :param subscriptions: learns of each subscription that begins or ends.
+    """
+
+    ping = b":\n"
+
+    def __init__(
+        self,
+        hub: UpdateHub,
+        settings: Settings,
+        metrics: Metrics,
+        worker: Worker,
+        beside: Streams,
+        subscriptions: Subscriptions,
+    ) -> None:
+        super().__init__(hub, settings, metrics, worker, beside)
+        self._labels = Labels(hub, settings.mercure_history)
+        self._subscriptions = subscriptions
+        self._connections_of: dict[Subscriber, Connection] = {}
+        hub.cut = self._cut
+
+    async def follow(
+        self, request: web.Request, topics: Sequence[str], subscription: TopicSubscription, grant: TopicGrant
+    ) -> web.StreamResponse:
+        """Answer this request with a stream of these topics."""
+        wanted = wanted_id(request)
+        if wanted is not None:
+            request[_WANTED] = wanted
+        try:
+            start = Start() if wanted is None else await self._resumption(subscription, wanted)
+            return await self.open(request, topics, subscription, grant, start)
+        except StoreUnavailable as error:
+            self._metrics.store_errors.inc()
+            return self.later(request, error.reason)
+        except _Passing as passing:
+            return self.later(request, passing.reason)
+
+    def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
+        """Refuse a stream that cannot be opened now; `follow` answers.
+
+        :raises _Passing: always, because the answer depends on the request.
+        """
+        raise _Passing(reason)
+
+    async def _resumption(self, subscription: Subscription, wanted: str) -> Start:
+        """The start after the update that the client names. An id that is not retained means the beginning."""
+        if wanted == EARLIEST or not self._hub.ready:
+            return Start(True)
+        for id in await self._labels.find(wanted, pause):
+            if not (await Start(True, id).locate(self._hub, subscription, pause)).lost:
+                return Start(True, id)
+        return Start(True, cursor_of(wanted))
+
+    def later(self, request: web.Request, reason: str) -> web.Response:
+        """The answer for a state that will pass."""
+        retry_ms = self._retry_ms()
+        if not quality(listed(request, "Accept"), "text/event-stream"):
+            detail = f"{reason} Try again in {retry_ms / 1000:.1f} s."
+            return Problem(503, detail, {"Retry-After": str(-(-retry_ms // 1000))}).response()
+        # A browser reconnects after no other status than 200 (WHATWG HTML 9.2.3).
+        headers = {"Content-Type": "text/event-stream", **STREAM_HEADERS}
+        if (wanted := request.get(_WANTED)) is not None and wanted.isprintable():
+            headers["Last-Event-ID"] = headers["Mercure-Last-Event-ID"] = wanted
+        return web.Response(body=f"retry: {retry_ms}\n".encode(), headers=headers)
+
+    def _complete(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
+        handshake.headers.update(STREAM_HEADERS)
+        if (wanted := request.get(_WANTED)) is not None:
+            known = EARLIEST if position.lost else wanted
+            handshake.headers["Last-Event-ID"] = handshake.headers["Mercure-Last-Event-ID"] = known
+
+    def _register(self, connection: Connection, position: StartPosition, start: Start, to: Subscription) -> Subscriber:
+        subscriber = self._hub.subscribe(to, connection, position)  # without the words that speak of a replay
+        self._connections_of[subscriber] = connection
+        subscriber.resumed = start.resumes and not subscriber.lost
+        return subscriber
+
+    def _begin(self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition) -> None:
+        super()._begin(connection, subscription, start, position)
+        assert isinstance(connection.info.grant, TopicGrant)
+        if connection.subscriber.state is not State.GONE:
+            self._subscriptions.begin(connection.info.id, connection.info.channels, connection.info.grant)
+
+    def _ends_at_once(self, subscriber: Subscriber, position: StartPosition) -> bool:
+        # The headers may have promised what has gone while they were sent.
+        return self.draining or (subscriber.lost and not position.lost)
+
+    def _note_closed(self, connection: Connection) -> None:
+        super()._note_closed(connection)
+        self._connections_of.pop(connection.subscriber, None)
+        self._subscriptions.end(connection.info.id)
+
+    def _cut(self, subscriber: Subscriber) -> None:
+        """End the stream of a subscriber that has lost updates."""
+        self._hub.unsubscribe(subscriber)
+        self._connections_of[subscriber].end(self._farewell(), "lost")
+
+    def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
+        self._part(connection, self._farewell(), reason)
+
+    def _say_goodbye(self, connection: Connection) -> None:
+        self._part(connection, self._farewell(), "drained")
+
+    def _connected(self, subscriber: Subscriber, names: Sequence[str], cursor: EventId) -> bytes:
+        return b":\n" + self._farewell()
+
+    def _farewell(self) -> bytes:
+        """The reconnection time, without an empty line, which some clients would take for an event."""
+        return f"retry: {self._retry_ms()}\n".encode()
+
+
+MERCURE_STREAMS: web.AppKey[MercureStreams] = web.AppKey("mercure streams", MercureStreams)

@@ -1,0 +1,101 @@
+"""The rights to topics: the claim `mercure` of a token becomes a `TopicGrant` (docs/protocol.md, "Rights")."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .auth import LEEWAY, Denied, Tokens, identity_of
+from .core.topics import any_matches
+
+__all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
+
+_CLAIMS = ("https://mercure.rocks/", "mercure")
+"""The first that a token has counts."""
+_MOST_SELECTORS = 1000
+_LATEST = 253_402_300_799
+"""The end of the year 9999, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicGrant:
+    """The rights of one request to topics."""
+
+    follow: bool = False
+    """Whether it may follow topics. It then gets their public updates."""
+    subscribe: frozenset[str] = frozenset()
+    """Selectors of the topics whose private updates it may read."""
+    publish: frozenset[str] = frozenset()
+    payload: object = None
+    """Any JSON value that the application has put into the token."""
+    until: float | None = None
+    """Unix time in seconds at which the rights end."""
+    subject: str | None = None
+    """The claim `sub` of the token."""
+    identity: str = ""
+    """The name under which limits are counted. Empty without a token."""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether there was no token."""
+        return not self.identity
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether an update may have this topic."""
+        return any_matches(self.publish, (topic,))
+
+    def may_read(self, topic: str) -> bool:
+        """Whether private updates of this topic may be read."""
+        return any_matches(self.subscribe, (topic,))
+
+
+NO_TOPICS = TopicGrant()
+PUBLIC = TopicGrant(follow=True)
+EVERYTHING_PUBLIC = TopicGrant(follow=True, publish=frozenset({"*"}))
+"""A request without a token never reads private updates, even if it may do everything else."""
+
+
+async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
+    """Check a token and return its rights to topics. `exp` is optional.
+
+    :raises Denied: if it is not accepted.
+    :raises KeySetUnavailable: if there is no key to check it with.
+    """
+    claims = await tokens.claims(token, endless=True)
+    subject = claims.get("sub")
+    name = next((name for name in _CLAIMS if name in claims), None)
+    claim = claims[name] if name is not None else {}
+    if not isinstance(claim, dict):
+        raise Denied(f"the claim {name} is a {type(claim).__name__}; it takes an object with publish and subscribe")
+    return TopicGrant(
+        True,
+        _selectors(name, claim, "subscribe"),
+        _selectors(name, claim, "publish"),
+        claim.get("payload"),
+        _end(claims),
+        subject if isinstance(subject, str) else None,
+        identity_of(claims, token),
+    )
+
+
+def _end(claims: Mapping[str, Any]) -> float | None:
+    until = claims.get("exp")
+    if until is None:
+        return None
+    until = float(until)  # PyJWT has checked that it is a number
+    if not -_LATEST <= until <= _LATEST:
+        raise Denied("exp is out of range; it takes Unix seconds before the year 10000")
+    return until if until > time.time() else time.time() + LEEWAY  # PyJWT has allowed for clocks that differ
+
+
+def _selectors(name: str | None, claim: Mapping[str, Any], part: str) -> frozenset[str]:
+    selectors: Collection[str] | None = claim.get(part)
+    if selectors is None:
+        return frozenset()
+    if not isinstance(selectors, list) or not all(isinstance(selector, str) for selector in selectors):
+        raise Denied(f'{part} in the claim {name} is no list of topic selectors; for example ["https://e.com/books/1"]')
+    if len(selectors) > _MOST_SELECTORS:
+        raise Denied(f"{part} in the claim {name} has {len(selectors)} selectors; it may have {_MOST_SELECTORS}")
+    return frozenset(selectors)

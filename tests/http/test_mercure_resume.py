@@ -1,0 +1,124 @@
+"""Resuming by the Mercure protocol, on every store."""
+
+from __future__ import annotations
+
+import pytest
+from hubs import Server, serving
+from mercures import PATH, follow, update, with_token
+from tokens import SECRET
+
+from sse_hub.core.events import EventId
+from sse_hub.core.updates import name_of
+
+
+async def fill(server: Server) -> list[str]:
+    """Five updates, of which the third is of another topic; their ids."""
+    ids = ["one", "", "other", "", "five"]
+    return [await update(server, "x" if id == "other" else "t", f"d{n}", id=id) for n, id in enumerate(ids, 1)]
+
+
+async def test_after_a_known_id_all_that_was_accepted_later_comes_then_live_updates(store: str) -> None:
+    async with serving(store=store) as server:
+        ids = await fill(server)
+        for number in (0, 1, 2):  # a label, an id of the hub, and a label of a topic that is not followed
+            async with follow(server, "t", {"Last-Event-ID": ids[number]}) as stream:
+                assert stream.response.headers["Last-Event-ID"] == ids[number]
+                assert stream.response.headers["Mercure-Last-Event-ID"] == ids[number]
+                expected = [f"d{n}" for n in (2, 4, 5) if n > number + 1]
+                assert [event.data for event in await stream.take(len(expected))] == expected
+                await update(server, "t", "live")
+                assert (await stream.next()).data == "live"
+                break
+
+
+@pytest.mark.parametrize("name", ["lastEventID", "last_event_id", "Last-Event-ID"])
+async def test_the_id_is_taken_from_each_spelling_of_the_parameter(server: Server, name: str) -> None:
+    await fill(server)
+    async with follow(server, "t", None, **{name: "one"}) as stream:
+        assert (await stream.next()).data == "d2"
+
+
+async def test_the_header_wins_over_the_query_and_an_empty_one_does_not_count(server: Server) -> None:
+    ids = await fill(server)
+    async with follow(server, "t", {"Last-Event-ID": ids[3]}, lastEventID="one") as stream:
+        assert (await stream.next()).data == "d5"
+    async with follow(server, "t", {"Last-Event-ID": ""}, lastEventID=ids[3]) as stream:
+        assert (await stream.next()).data == "d5"
+
+
+async def test_without_an_id_only_live_updates_come_and_the_answer_names_none(server: Server) -> None:
+    await fill(server)
+    async with follow(server, "t") as stream:
+        assert "Last-Event-ID" not in stream.response.headers
+        await update(server, "t", "live")
+        assert (await stream.next()).data == "live"
+
+
+@pytest.mark.parametrize("id", ["earliest", "unknown", "0-0", "1763949600123-0", name_of(EventId(1, 1)), "#é😀"])
+async def test_an_id_that_is_not_known_gives_everything_and_the_header_says_so(store: str, id: str) -> None:
+    async with serving(store=store) as server:
+        await fill(server)
+        async with follow(server, "t", lastEventID=id) as stream:
+            assert stream.response.headers["Last-Event-ID"] == "earliest"
+            assert [event.data for event in await stream.take(4)] == ["d1", "d2", "d4", "d5"]
+
+
+async def test_an_id_that_was_used_twice_is_its_first_update_that_is_retained(store: str) -> None:
+    async with serving(store=store) as server:
+        for number in range(3):
+            await update(server, "t", f"d{number}", id="same")
+        async with follow(server, "t", lastEventID="same") as stream:
+            assert [event.data for event in await stream.take(2)] == ["d1", "d2"]
+
+
+async def test_an_id_that_is_gone_gives_what_is_left_and_the_header_says_so() -> None:
+    async with serving(mercure_history=3) as server:
+        ids = await fill(server)
+        for id in (ids[0], name_of(EventId(1, 0))):
+            async with follow(server, "*", lastEventID=id) as stream:
+                assert stream.response.headers["Last-Event-ID"] == "earliest"
+                assert (await stream.next()).data == "d3"
+        await update(server, "t", "d6", id="five")
+        async with follow(server, "*", lastEventID="five") as stream:
+            assert stream.response.headers["Last-Event-ID"] == "five"
+            assert (await stream.next()).data == "d6"
+
+
+async def test_a_restart_keeps_ids_labels_and_order(durable: str) -> None:
+    async with serving(store=durable) as server:
+        ids = await fill(server)
+    async with serving(store=durable) as server:
+        for id in ids[:2]:
+            async with follow(server, "*", lastEventID=id) as stream:
+                assert stream.response.headers["Last-Event-ID"] == id
+                count = 4 - ids.index(id)
+                assert [event.id for event in await stream.take(count)] == ids[-count:]
+
+
+async def test_another_node_knows_ids_and_labels(redis_store: str) -> None:
+    async with serving(store=redis_store) as one, serving(store=redis_store) as two:
+        async with follow(two, "t") as live:
+            ids = await fill(one)
+            assert [event.id for event in await live.take(4)] == [ids[0], ids[1], ids[3], ids[4]]
+        async with follow(two, "t", lastEventID="one") as stream:
+            assert stream.response.headers["Last-Event-ID"] == "one"
+            assert (await stream.next()).data == "d2"
+
+
+async def test_a_client_that_comes_back_with_a_lesser_token_gets_what_that_token_grants() -> None:
+    async with serving(jwt_key=SECRET, anonymous="subscribe") as server:
+        publisher = with_token(publish=["*"])
+        for number, private in enumerate([{}, {"private": "on"}, {}]):
+            await update(server, "t", f"d{number}", headers=publisher, **private)
+        async with follow(server, "t", with_token(subscribe=["t"]), lastEventID="earliest") as stream:
+            assert [event.data for event in await stream.take(3)] == ["d0", "d1", "d2"]
+        async with follow(server, "t", lastEventID="earliest") as stream:
+            assert [event.data for event in await stream.take(2)] == ["d0", "d2"]
+
+
+async def test_a_control_character_in_an_id_is_an_id_that_is_not_known(server: Server) -> None:
+    await fill(server)
+    response, _ = await server.ask("HEAD", f"{PATH}?topic=t&lastEventID=a%0ab")
+    assert response.status == 200
+    async with follow(server, "t", lastEventID="a\nb") as stream:
+        assert stream.response.headers["Last-Event-ID"] == "earliest"
