@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     )
     app[ACCESS] = Access(settings, metrics)
     app[STREAMS] = Streams(hub, settings, metrics, worker)
-    app[NODES] = Nodes(hub)
+    app[NODES] = Nodes(hub, candidate=not settings.no_demo)
     app[WORKERS] = Workers(worker, metrics, [app[STREAMS]])
     app[IDEMPOTENCY] = IdempotencyCache(settings.max_idempotency_keys, metrics)
     app[BUDGET] = budget = ByteBudget(settings.max_in_flight)

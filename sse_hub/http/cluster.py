@@ -40,9 +40,14 @@ class _Elsewhere:
 
 
 class Nodes:
-    """This node's knowledge of the other nodes. A node with a store of its own is alone."""
+    """This node's knowledge of the other nodes. A node with a store of its own is alone.
 
-    def __init__(self, hub: Hub) -> None:
+    :param candidate: whether this node can lead. One without the demonstration feed must not take the lease from those
+        that would produce it.
+    """
+
+    def __init__(self, hub: Hub, *, candidate: bool = True) -> None:
+        self._candidate = candidate
         self.is_leader = not isinstance(hub.store, Cluster)
         """Whether this is the node that produces the demonstration feed."""
         self._hub = hub
@@ -71,7 +76,7 @@ class Nodes:
             changes = await self._changes()
             try:
                 exchanged = await store.exchange(self._here if all else changes, all=all)
-                self.is_leader = await store.lease(_LEASE)
+                self.is_leader = self._candidate and await store.lease(_LEASE)
                 all = exchanged.forgotten
                 await self._hear(exchanged)
             except StoreUnavailable:

@@ -45,6 +45,16 @@ async def test_one_node_produces_the_feed_and_another_takes_over_when_it_dies(pr
         assert {taken, names[0]} == {"a", "b"}
 
 
+async def test_nodes_without_the_feed_do_not_keep_others_from_producing_it(redis_store: str) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(4):  # they come first, and would have the lease
+            await stack.enter_async_context(serving(store=redis_store))
+        producing = await stack.enter_async_context(serving(store=redis_store, no_demo=False, node="producer"))
+        stream = await stack.enter_async_context(producing.stream("/metrics"))
+        await stream.until("connected")
+        assert (await stream.next()).json()["node"] == "producer"
+
+
 async def test_a_node_that_ends_well_passes_the_feed_on_at_once(redis_store: str) -> None:
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(serving(store=redis_store, node="a"))
