@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     app[METRICS] = metrics = Metrics(
         lambda: hub.statistics() + updates.statistics(), settings.node_name, background.restarts, worker
     )
-    app[ACCESS] = Access(settings, metrics)
+    app[ACCESS] = Access(settings)
     app[STREAMS] = Streams(hub, settings, metrics, worker)
     app[NODES] = Nodes(hub, candidate=not settings.no_demo)
     app[WORKERS] = Workers(worker, metrics, [app[STREAMS]])

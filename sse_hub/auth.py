@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ __all__ = [
     "ALL",
     "NOTHING",
     "READ",
+    "Bearer",
     "Denied",
     "FixedKey",
     "Grant",
@@ -33,6 +35,7 @@ __all__ = [
     "KeySetUnavailable",
     "Keys",
     "Tokens",
+    "end_of",
     "identity_of",
     "read_file",
     "read_key",
@@ -57,15 +60,10 @@ class KeySetUnavailable(Exception):
     """There is no key, so no token can be checked now. This state passes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The rights of one request: channels that it may read and publish to, and for how long."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """The sender of a request, as far as its token says."""
 
-    subscribe: tuple[str, ...] = ()
-    """Channels and patterns."""
-    publish: tuple[str, ...] = ()
-    admin: bool = False
-    """Whether it may list the subscribers and end their streams."""
     until: float | None = None
     """Unix time in seconds at which the rights end."""
     subject: str | None = None
@@ -77,6 +75,17 @@ class Grant:
     def anonymous(self) -> bool:
         """Whether there was no token."""
         return not self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Bearer):
+    """The rights of one request: channels that it may read and publish to, and for how long."""
+
+    subscribe: tuple[str, ...] = ()
+    """Channels and patterns."""
+    publish: tuple[str, ...] = ()
+    admin: bool = False
+    """Whether it may list the subscribers and end their streams."""
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether the channel may be read."""
@@ -341,15 +350,28 @@ def granted(claims: Mapping[str, Any]) -> Grant:
     if not isinstance(admin, bool):
         raise Denied(f"admin in the claim {name} is {_shown(admin)}; it takes true or false")
     subject = claims.get("sub")
-    if not -_LATEST <= claims["exp"] <= _LATEST:
-        raise Denied("exp is out of range; it takes Unix seconds before the year 10000")
     return Grant(
         _patterns(name, claim, "subscribe"),
         _patterns(name, claim, "publish"),
         admin,
-        float(claims["exp"]),
-        subject if isinstance(subject, str) else None,
+        until=end_of(claims),
+        subject=subject if isinstance(subject, str) else None,
     )
+
+
+def end_of(claims: Mapping[str, Any]) -> float:
+    """The Unix time in seconds at which the rights of these claims end.
+
+    :raises Denied: if `exp` is not a time. JSON has numbers of any size, and PyJWT takes a text of digits for one.
+    """
+    exp = claims["exp"]
+    try:
+        until = float(exp)
+    except (OverflowError, TypeError, ValueError):
+        until = math.inf
+    if isinstance(exp, str) or not -_LATEST <= until <= _LATEST:
+        raise Denied("exp is not a time; it takes a number of Unix seconds before the year 10000")
+    return until
 
 
 def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .auth import LEEWAY, Denied, Tokens, identity_of
+from .auth import LEEWAY, Bearer, Denied, Tokens, end_of, identity_of
 from .core.topics import any_matches
 
 __all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
@@ -15,12 +15,10 @@ __all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_gran
 _CLAIMS = ("https://mercure.rocks/", "mercure")
 """The first that a token has counts."""
 _MOST_SELECTORS = 1000
-_LATEST = 253_402_300_799
-"""The end of the year 9999, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class TopicGrant:
+class TopicGrant(Bearer):
     """The rights of one request to topics."""
 
     follow: bool = False
@@ -30,17 +28,6 @@ class TopicGrant:
     publish: frozenset[str] = frozenset()
     payload: object = None
     """Any JSON value that the application has put into the token."""
-    until: float | None = None
-    """Unix time in seconds at which the rights end."""
-    subject: str | None = None
-    """The claim `sub` of the token."""
-    identity: str = ""
-    """The name under which limits are counted. Empty without a token."""
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether there was no token."""
-        return not self.identity
 
     def may_publish(self, topic: str) -> bool:
         """Whether an update may have this topic."""
@@ -74,19 +61,16 @@ async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
         _selectors(name, claim, "subscribe"),
         _selectors(name, claim, "publish"),
         claim.get("payload"),
-        _end(claims),
-        subject if isinstance(subject, str) else None,
-        identity_of(claims, token),
+        until=_end(claims),
+        subject=subject if isinstance(subject, str) else None,
+        identity=identity_of(claims, token),
     )
 
 
 def _end(claims: Mapping[str, Any]) -> float | None:
-    until = claims.get("exp")
-    if until is None:
+    if claims.get("exp") is None:
         return None
-    until = float(until)  # PyJWT has checked that it is a number
-    if not -_LATEST <= until <= _LATEST:
-        raise Denied("exp is out of range; it takes Unix seconds before the year 10000")
+    until = end_of(claims)
     return until if until > time.time() else time.time() + LEEWAY  # PyJWT has allowed for clocks that differ
 
 

@@ -68,7 +68,7 @@ async def test_a_token_signed_with_the_secret_is_accepted(algorithm: str) -> Non
     until = int(time.time()) + 60
     token = mint(key=SECRET * 2, algorithm=algorithm, exp=until, sub="anna")
     grant = await Tokens(read_key(SECRET * 2)).grant(token)
-    assert grant == Grant(("sensors.*",), ("alerts",), False, until, "anna", "sub anna")
+    assert grant == Grant(("sensors.*",), ("alerts",), until=until, subject="anna", identity="sub anna")
 
 
 @pytest.mark.parametrize("algorithm", PRIVATE)
@@ -131,6 +131,11 @@ async def test_a_token_that_is_not_valid_yet_says_so() -> None:
 
 async def test_a_token_without_end_is_refused() -> None:
     assert "the claim exp is missing" in await refusal(mint(exp=None))
+
+
+@pytest.mark.parametrize("exp", ["9999999999", 10**400, 10**13, 1e300])
+async def test_an_end_that_is_not_a_time_is_refused(exp: object) -> None:
+    assert "out of range" in (said := await refusal(mint(exp=exp))) or "exp is not a time" in said
 
 
 @pytest.mark.parametrize("audience", ["other", ["a", "b"], None])

@@ -21,9 +21,8 @@ from yarl import URL
 
 from ..auth import ALL, NOTHING, READ, Denied, Grant, Keys, KeySet, Tokens, read_file, read_key
 from ..logs import tell
-from ..metrics import Metrics
 from ..settings import Settings
-from .app_keys import hub_app
+from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback
 from .problems import Problem
 from .requests import check_encoding
@@ -38,6 +37,8 @@ __all__ = [
     "digest",
     "grant_of",
     "guard",
+    "is_own_page",
+    "refused",
     "session_of",
     "unauthorized",
 ]
@@ -54,7 +55,7 @@ logger = logging.getLogger("sse_hub.access")
 class Access:
     """Decides about the rights of requests."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key_set = KeySet(lambda: _fetch(settings.jwks_url)) if settings.jwks_url else None
         self.tokens: Tokens | None = None
@@ -63,7 +64,6 @@ class Access:
             self.tokens = self._checked_by(self._key_set)
         elif settings.jwt_key:
             self.tokens = self._checked_by(read_key(read_file(settings.jwt_key)))
-        self._metrics = metrics
         self._anonymous = _ANONYMOUS[settings.anonymous] or (NOTHING if self.tokens is not None else None)
         self._at_home = all(map(is_loopback, settings.host))
         self._hosts = settings.allowed_hosts
@@ -125,16 +125,7 @@ class Access:
         try:
             return await self.tokens.grant(token)
         except Denied as denied:
-            self._metrics.tokens_refused.inc()
-            tell(
-                logger,
-                logging.WARNING,
-                f"token not accepted: {denied}",
-                address=address_of(request),
-                method=request.method,
-                path=request.path,
-            )
-            raise unauthorized(f"The token is not accepted: {denied}.", invalid=True) from None
+            raise refused(request, denied, "The token") from None
 
     def check_host(self, request: web.Request) -> None:
         """Refuse a request that names another server in its `Host`.
@@ -180,10 +171,7 @@ class Access:
         origin = request.headers.get("Origin", "")
         if origin in self._origins or (any_origin and "*" in self._origins):
             return True
-        try:
-            return bool(origin) and URL(origin).authority == request.host
-        except ValueError:
-            return False
+        return is_own_page(request, origin)
 
 
 async def _fetch(url: str) -> Mapping[str, Any]:
@@ -254,6 +242,31 @@ def _comes_home(request: web.Request) -> bool:
     """Whether the request came in at a loopback address."""
     name = None if request.transport is None else request.transport.get_extra_info("sockname")
     return isinstance(name, tuple) and is_loopback(str(name[0]))
+
+
+def refused(request: web.Request, denied: Denied, token: str) -> Problem:
+    """Count and log a token that is not accepted; return the problem.
+
+    :param token: the token in the words of the problem, such as `The token`.
+    """
+    hub_app(request)[METRICS].tokens_refused.inc()
+    tell(
+        logger,
+        logging.WARNING,
+        f"token not accepted: {denied}",
+        address=address_of(request),
+        method=request.method,
+        path=request.path,
+    )
+    return unauthorized(f"{token} is not accepted: {denied}.", invalid=True)
+
+
+def is_own_page(request: web.Request, origin: str) -> bool:
+    """Whether a page of this origin is one of this server."""
+    try:
+        return bool(origin) and URL(origin).authority == request.host
+    except ValueError:
+        return False
 
 
 def unauthorized(detail: str, *, invalid: bool = False) -> Problem:

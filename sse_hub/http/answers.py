@@ -23,6 +23,8 @@ __all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"
 FRESH = {"Cache-Control": "no-store"}
 """For answers that are true only now."""
 _JSON = "application/json; charset=utf-8"
+_OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 3
+"""Of the hub's own application: see `create_app`."""
 
 
 def json_answer(value: msgspec.Struct, status: int = 200) -> web.Response:
@@ -42,14 +44,9 @@ def acknowledge(request: web.Request, body: bytes) -> web.StreamResponse:
     the answer is one of aiohttp's own.
     """
     apps = request.match_info.apps
-    if len(apps) > 1 or len(apps[0].on_response_prepare) > OWN_SIGNALS or len(apps[0].middlewares) > OWN_MIDDLEWARES:
+    if len(apps) > 1 or len(apps[0].on_response_prepare) > _OWN_SIGNALS or len(apps[0].middlewares) > _OWN_MIDDLEWARES:
         return _response(body)
     return Acknowledgement(body)
-
-
-OWN_SIGNALS = 2
-OWN_MIDDLEWARES = 3
-"""Of the hub's own application: see `create_app`."""
 
 
 class Acknowledgement(web.StreamResponse):

@@ -33,7 +33,7 @@ def add_mercure(app: web.Application, hub: UpdateHub, worker: Worker) -> None:
     """
     settings, metrics = app[SETTINGS], app[METRICS]
     app[UPDATES] = hub
-    app[MERCURE_ACCESS] = MercureAccess(settings, app[ACCESS], metrics)
+    app[MERCURE_ACCESS] = MercureAccess(settings, app[ACCESS])
     app[MERCURE_SUBSCRIPTIONS] = subscriptions = Subscriptions(hub, enabled=settings.mercure_subscriptions)
     app[MERCURE_STREAMS] = MercureStreams(hub, settings, metrics, worker, app[STREAMS], subscriptions)
     app.add_routes(

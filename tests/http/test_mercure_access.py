@@ -97,6 +97,8 @@ async def test_another_authorization_is_401_and_never_anonymous(value: str) -> N
         ({"mercure": {}, "exp": 1.5}, "expired"),
         ({"mercure": {}, "exp": "soon"}, "exp"),
         ({"mercure": {}, "exp": 1e300}, "exp"),
+        ({"mercure": {}, "exp": "9999999999"}, "exp is not a time"),
+        ({"mercure": {}, "exp": 10**400}, "exp"),
         ({"mercure": {}, "nbf": 4_000_000_000}, "nbf"),
     ],
 )

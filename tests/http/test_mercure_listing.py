@@ -137,3 +137,13 @@ async def test_the_end_of_subscriptions_that_a_killed_server_had_is_announced_by
         async with follow(server, ALL, with_token(subscribe=[ALL]), lastEventID="earliest") as stream:
             states = {event.json()["active"] for event in await stream.take(2) if event.json()["topic"] == "t"}
             assert states == {True, False}
+
+
+async def test_a_node_that_starts_does_not_announce_the_end_of_what_lives_at_another(redis_store: str) -> None:
+    settings = {"store": redis_store, "mercure_subscriptions": True, "jwt_key": SECRET}
+    watcher = with_token(subscribe=["*"], publish=["*"])
+    async with serving(**settings) as one, follow(one, "*", watcher) as stream:
+        assert (await stream.next()).json()["active"] is True
+        async with serving(**settings) as other:
+            await update(other, "t", "after its start", headers=watcher)
+            assert (await stream.next()).data == "after its start"

