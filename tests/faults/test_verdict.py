@@ -80,6 +80,14 @@ def test_what_a_hub_with_a_clock_ahead_took_with_it_is_covered_by_the_loss_that_
     assert "lacks gone" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
 
 
+def test_a_loss_that_a_connection_reports_may_come_later_than_what_it_brings_first(faults: Any) -> None:
+    early = faults.Connected((2, 0), (2, 0), lost=True, at_ms=100)
+    lost = faults.Lost((3, 0), (5, 0))
+    assert wrong(faults, got(faults, 2, "one"), early, got(faults, 3, "two"), lost) == ""
+    everything = [got(faults, 3, "two"), got(faults, 4, "three")]
+    assert "lacks nothing there" in wrong(faults, got(faults, 2, "one"), early, *everything)
+
+
 def test_an_event_that_came_twice_is_found(faults: Any) -> None:
     twice = [got(faults, 3, "two"), got(faults, 3, "two")]
     assert "twice" in wrong(faults, got(faults, 2, "one"), *twice, got(faults, 4, "three"))
