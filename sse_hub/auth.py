@@ -14,23 +14,19 @@ import hashlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from .core.events import check_pattern, matches
+from .core.events import check_pattern
+from .rights import Grant
 
 __all__ = [
-    "ALL",
-    "NOTHING",
-    "READ",
-    "Bearer",
     "Denied",
     "FixedKey",
-    "Grant",
     "KeySet",
     "KeySetUnavailable",
     "Keys",
@@ -58,47 +54,6 @@ class Denied(Exception):
 
 class KeySetUnavailable(Exception):
     """There is no key, so no token can be checked now. This state passes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """The sender of a request, as far as its token says."""
-
-    until: float | None = None
-    """Unix time in seconds at which the rights end."""
-    subject: str | None = None
-    """The claim `sub` of the token."""
-    identity: str = ""
-    """The name under which limits are counted: the subject, or a hash of a token without one. Empty without a token."""
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether there was no token."""
-        return not self.identity
-
-
-@dataclass(frozen=True, slots=True)
-class Grant(Bearer):
-    """The rights of one request: channels that it may read and publish to, and for how long."""
-
-    subscribe: tuple[str, ...] = ()
-    """Channels and patterns."""
-    publish: tuple[str, ...] = ()
-    admin: bool = False
-    """Whether it may list the subscribers and end their streams."""
-
-    def may_subscribe(self, channel: str) -> bool:
-        """Whether the channel may be read."""
-        return "*" in self.subscribe or any(matches(pattern, channel) for pattern in self.subscribe)
-
-    def may_publish(self, channel: str) -> bool:
-        """Whether the channel may be published to."""
-        return "*" in self.publish or any(matches(pattern, channel) for pattern in self.publish)
-
-
-ALL = Grant(("*",), ("*",), admin=True)
-READ = Grant(("*",))
-NOTHING = Grant()
 
 
 class Keys(Protocol):

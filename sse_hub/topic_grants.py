@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .auth import LEEWAY, Bearer, Denied, Tokens, end_of, identity_of
+from .auth import LEEWAY, Denied, Tokens, end_of, identity_of
 from .core.topics import any_matches
+from .rights import Bearer
 
 __all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
 

@@ -17,6 +17,7 @@ LAYERS = [
         "stdio",
         "address",
         "auth",
+        "rights",
         "limits",
         "logs",
         "metrics",

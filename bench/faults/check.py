@@ -143,8 +143,8 @@ class _Range:
     def took_before(self, each: Published) -> bool:
         """Whether an event after the cursor was there to be lost when the connection was made.
 
-        `lost` at a connection says that something after the cursor is gone (docs/protocol.md, "Subscribing"). A node may
-        still have what comes first, in pages that it has read, and reports the rest when the follower gets there.
+        `lost` at a connection says that something after the cursor is gone (docs/protocol.md, "Subscribing"). A node
+        may still have what comes first, in pages that it has read. It reports the rest when the follower gets there.
         """
         assert each.ids is not None
         return self.after < each.ids[1] and each.sent_ms < self.at_ms

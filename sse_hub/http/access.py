@@ -19,8 +19,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from ..auth import ALL, NOTHING, READ, Denied, Grant, Keys, KeySet, Tokens, read_file, read_key
+from ..auth import Denied, Keys, KeySet, Tokens, read_file, read_key
 from ..logs import tell
+from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback

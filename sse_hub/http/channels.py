@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 from msgspec import UNSET
 
-from ..auth import Grant
 from ..core.events import check_pattern, literals, matches
 from ..core.hub import Hub
+from ..rights import Grant
 from .access import allow_subscribe, grant_of
 from .answers import send_json
 from .app_keys import HUB

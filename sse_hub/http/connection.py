@@ -22,11 +22,11 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
-from ..auth import Grant
 from ..core.hub import State, Subscriber
 from ..core.pages import PAGE_BYTES
 from ..core.subscription import Subscription
 from ..core.wire import wrap
+from ..rights import Grant
 from ..settings import Settings
 from ..topic_grants import TopicGrant
 

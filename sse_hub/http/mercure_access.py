@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from aiohttp import web
 from yarl import URL
 
-from ..auth import ALL, NOTHING, READ, Denied, Grant, Tokens, read_file, read_key
+from ..auth import Denied, Tokens, read_file, read_key
 from ..logs import tell
+from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from ..topic_grants import EVERYTHING_PUBLIC, NO_TOPICS, PUBLIC, TopicGrant, topic_grant
 from .access import Access, is_own_page, refused, unauthorized

@@ -16,11 +16,11 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from ..auth import Grant
 from ..core.ends import REASONS, end_draft
 from ..core.events import END, Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
+from ..rights import Grant
 from ..topic_grants import TopicGrant
 from .access import allow_publish, grant_of
 from .answers import acknowledge

@@ -20,7 +20,6 @@ import msgspec
 from aiohttp import web
 from sortedcontainers import SortedDict
 
-from ..auth import Grant
 from ..core.events import EventId, timestamp
 from ..core.groups import StartPosition
 from ..core.hub import Hub, State, Subscriber
@@ -31,6 +30,7 @@ from ..core.wire import first, frame, wrap
 from ..limits import SubscriberSlots
 from ..logs import tell
 from ..metrics import Metrics
+from ..rights import Grant
 from ..settings import Settings
 from ..tasks import end
 from ..topic_grants import TopicGrant

@@ -14,8 +14,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Grant, Tokens, read_file, read_key, unverified_claims
+from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Tokens, read_file, read_key, unverified_claims
 from ..core.events import check_pattern, timestamp
+from ..rights import Grant
 
 __all__ = ["command"]
 

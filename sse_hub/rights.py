@@ -1,0 +1,50 @@
+"""The rights of a request: a value that does not know where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .core.events import matches
+
+__all__ = ["ALL", "NOTHING", "READ", "Bearer", "Grant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """The sender of a request, as far as its token says."""
+
+    until: float | None = None
+    """Unix time in seconds at which the rights end."""
+    subject: str | None = None
+    """The claim `sub` of the token."""
+    identity: str = ""
+    """The name under which limits are counted: the subject, or a hash of a token without one. Empty without a token."""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether there was no token."""
+        return not self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Bearer):
+    """The rights of one request: channels that it may read and publish to, and for how long."""
+
+    subscribe: tuple[str, ...] = ()
+    """Channels and patterns."""
+    publish: tuple[str, ...] = ()
+    admin: bool = False
+    """Whether it may list the subscribers and end their streams."""
+
+    def may_subscribe(self, channel: str) -> bool:
+        """Whether the channel may be read."""
+        return "*" in self.subscribe or any(matches(pattern, channel) for pattern in self.subscribe)
+
+    def may_publish(self, channel: str) -> bool:
+        """Whether the channel may be published to."""
+        return "*" in self.publish or any(matches(pattern, channel) for pattern in self.publish)
+
+
+ALL = Grant(("*",), ("*",), admin=True)
+READ = Grant(("*",))
+NOTHING = Grant()
