@@ -153,7 +153,7 @@ _ANSWER_TIMEOUT = 30.0
 _LEFT_REQUESTS = 64  # publishes that may be under way while nobody waits for them
 _LOOK = 1.0
 """Seconds between two looks at whether the connection is there: aiohttp 3.14 closes one on which a chunk is malformed
-without waking whoever reads."""
+without waking the reader."""
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
@@ -1849,7 +1849,7 @@ async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
 class Merged(Generic[T]):
     """Several sources as one asynchronous iterator. Made by `merge`; `async with` or `aclose()` ends it.
 
-    What is being waited for belongs to this object: a wait that is cancelled loses nothing.
+    The attempt under way belongs to this object: a wait that is cancelled loses nothing.
     """
 
     def __init__(self, sources: Sequence[AsyncIterable[T]]) -> None:
@@ -1957,7 +1957,7 @@ _CALLER: contextvars.ContextVar[_Caller | None] = contextvars.ContextVar("_CALLE
 
 
 def _in_callers_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """The function as one that is called in the thread of whoever waits."""
+    """The function as one that is called in the thread of the caller that waits."""
 
     @functools.wraps(function)
     async def call(*arguments: object) -> Any:
@@ -2293,7 +2293,7 @@ class Publisher:
         return True
 
     def close(self, timeout: float | None = None) -> None:
-        """Publish the rest, for so many seconds at most, and end the thread. What is left is dropped."""
+        """Publish the rest, for so many seconds at most, and end the thread. The rest is dropped."""
         done = self.flush(timeout)
         thread, self._thread = self._thread, None
         if thread is not None:

@@ -206,13 +206,13 @@ class Settings:
         "file of settings and of rules for channels, in TOML; its rules are read again at SIGHUP",
     )
     rules: tuple[Rule, ...] = ()
-    """What is retained of which channels, the first that matches; of others, what is set here."""
+    """The bounds of channels: the first rule that matches counts. Other channels have the bounds of the settings."""
     remarks: tuple[str, ...] = ()
     """Notes for the operator about how the settings were read."""
 
     @property
     def rule(self) -> Rule:
-        """What is retained of channels for which there is no rule."""
+        """The bounds of channels without a rule."""
         return Rule(history=self.history, history_age=self.history_age, history_bytes=self.history_bytes)
 
     @property

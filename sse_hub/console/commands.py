@@ -168,7 +168,7 @@ def metrics(context: click.Context) -> None:
 @click.argument("channel")
 @click.argument("data", nargs=-1, metavar="DATA...|-")
 @click.option("--event", default="message", show_default=True, metavar="TYPE", help="Type of the events.")
-@click.option("--ephemeral", is_flag=True, help="Only for whoever is connected now; not retained.")
+@click.option("--ephemeral", is_flag=True, help="Only for subscribers that are connected now; not retained.")
 @click.option(
     "--deadline",
     type=click.FloatRange(0, min_open=True),

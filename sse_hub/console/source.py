@@ -11,7 +11,7 @@ from typing import TextIO
 __all__ = ["lines"]
 
 _WAITING = 1000
-"""Lines read ahead. The thread waits when the hub takes no more, and so does whoever writes into the pipe."""
+"""Lines read ahead. The thread waits when the hub takes no more, and so does the program that writes into the pipe."""
 
 
 def _text(line: str, encoding: str) -> str:

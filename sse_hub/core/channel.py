@@ -61,8 +61,8 @@ class Channel:
             self._first = 0
 
     def detach(self) -> list[Event | None]:
-        """Let all events go at once, an end included; the floor rises to the newest. The events are given to whoever
-        clears them away."""
+        """Let all events go at once, an end included; the floor rises to the newest. The caller gets the
+        events and clears them away."""
         self.end = None
         events, self._events, self._first, self.retained_bytes = self._events, [], 0, 0
         if events:

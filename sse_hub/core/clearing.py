@@ -1,4 +1,4 @@
-"""What is gone at once and cleared away little by little: a large channel, or a whole log, must not hold up others."""
+"""Clearing away in steps: to drop a large channel, or a whole log, must not hold up others."""
 
 from __future__ import annotations
 

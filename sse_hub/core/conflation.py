@@ -1,13 +1,13 @@
-"""Conflation: of each channel and type, the newest event once in an interval, for those who want values, no history.
+"""Conflation: the newest event of each channel and type, once in an interval, for readers of values.
 
-A conflating audience gathers what is published for it. Once in its interval, what it has gathered goes to all of its
-groups, as the same bytes; what was superseded meanwhile is never sent. After an interval without events, the next one
-goes out at once.
+A conflating audience gathers the events that are published for it. Once in its interval, the newest ones go to all of
+its groups, as the same bytes; an event that was superseded meanwhile is never sent. After an interval without events,
+the next one goes out at once.
 
 A subscriber that joins while something is gathered has read that already, up to the log's head of that moment. It is
 *fresh* until the next release, which gives it what came after that only.
 
-Nothing here reads a clock. `Hub.release` is called with the time, and says when to call it next: one timer for all
+Nothing here reads a clock. `Delivery.release` is called with the time, and says when to call it next: one timer for all
 audiences, and none while nothing is published.
 """
 

@@ -1,8 +1,8 @@
 """What LIVE subscribers get: the frames of this turn, by group, and the flush that hands them over.
 
-What is published goes into each group concerned; `flush` joins a group's frames and hands the same bytes to all of it.
-A turn of the event loop flushes a few groups, the others follow in the next with what was published meanwhile: the more
-there is to do, the more events share a write.
+A published event goes into each group that it concerns. `flush` joins the frames of a group and hands the same bytes to
+all of it. A turn of the event loop flushes a few groups; the others follow in the next turn, with the events that were
+published meanwhile. The more there is to do, the more events share a write.
 
 Which state a subscriber is in is the hub's to say (hub.py): this module asks it when a connection is full, and when a
 stream ends because its channel has.

@@ -118,7 +118,7 @@ class Log:
             self.floors.raise_to(name, channel.floor)
 
     def forget(self, name: str, floor: EventId) -> None:
-        """Forget a channel, its end included. What comes above the floor is a new beginning."""
+        """Forget a channel, its end included. Events above the floor are a new beginning."""
         channel = self._channels.get(name)
         if channel is not None:
             self._begin_anew(channel)

@@ -20,7 +20,7 @@ memory."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is retained of the channels that it matches. Durations are seconds."""
+    """The bounds of the channels that it matches. Durations are seconds."""
 
     match: str = "*"
     """A channel or a pattern."""

@@ -115,7 +115,7 @@ class Start(NamedTuple):
 
     @staticmethod
     async def _latest(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
-        """What is published while this goes on comes after the head, and is read from there."""
+        """Events that are published meanwhile come after the head, and are read from there."""
         head = hub.log.head
         found: list[Event] = []
         after: str | None = ""

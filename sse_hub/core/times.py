@@ -15,7 +15,7 @@ _BACK_MS = 1000
 
 
 class Times:
-    """What is known of the clock. All times are Unix times in milliseconds."""
+    """The state of the clock. All times are Unix times in milliseconds."""
 
     def __init__(self) -> None:
         self.latest_ms = 0

@@ -33,7 +33,7 @@ from ..topic_grants import TopicGrant
 __all__ = ["Connection", "Handshake", "SubscriberInfo"]
 
 _RESET = struct.pack("ii", 1, 0)
-"""Linger for no time at all: the connection is reset, and what is not sent yet is dropped."""
+"""No time to linger: the connection is reset, and bytes that are not sent yet are dropped."""
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 

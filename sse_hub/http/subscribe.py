@@ -86,7 +86,7 @@ def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
     conflate_ms = number(request, "conflate", minimum=SHORTEST_MS, maximum=LONGEST_MS) or 0
-    # What is conflated is little, and not worth a shared stream that each joiner has to begin anew.
+    # Conflated streams are small: a shared stream, which each joiner begins anew, would not pay.
     gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding")) and not conflate_ms
     return Subscription(
         frozenset(names),

@@ -1,6 +1,6 @@
 """The file of settings and rules, `--config hub.toml`: any flag by its name, and rules for channels.
 
-What is wrong with it is an error that names the file, the table and the key.
+An error names the file, the table and the key.
 """
 
 from __future__ import annotations
