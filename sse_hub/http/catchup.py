@@ -100,8 +100,13 @@ class CatchUp:
         if reading is None:
             reading = asyncio.create_task(self._read(subscription, after, upto))
             self._reading[subscription, after] = reading
-            reading.add_done_callback(lambda _: self._reading.pop((subscription, after)))
+            reading.add_done_callback(lambda task: self._note_read((subscription, after), task))
         return await asyncio.shield(reading)  # others may wait for the same read
+
+    def _note_read(self, key: tuple[Subscription, EventId], task: asyncio.Task[EncodedPage]) -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # is raised in each subscriber that waits; perhaps none is left
 
     async def _read(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
         archive = self._hub.archive
