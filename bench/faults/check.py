@@ -139,6 +139,8 @@ class _Range:
     at_ms: int = 0
     newer: Id | None = None
     """An event that was sent after that time."""
+    since_ms: int | None = None
+    """If the ids began anew below the cursor: when the follower's last event was sent."""
 
     def took_before(self, each: Published) -> bool:
         """Whether an event after the cursor was there to be lost when the connection was made.
@@ -151,6 +153,10 @@ class _Range:
 
     def holds(self, each: Published) -> bool:
         assert each.ids is not None
+        if self.since_ms is not None and self.since_ms - _SLACK_MS < each.sent_ms < self.at_ms:
+            # The cursor is one of a hub whose clock was ahead. The rest of that hub's events is gone with it, and so is
+            # what later hubs published until this connection was made.
+            return each.ids[1] > self.after or each.ids[0] < self.before.get(each.channel, self.latest)
         if each.ids[1] <= self.after:
             return False
         # A hub with a clock that was ahead has ended, and its events with it: newer events have lower ids.
@@ -177,4 +183,11 @@ def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
                         newer = later.id
             excused = entry.excused or entry.cursor is None
             latest = max(before.values(), default=(1 << 62, 0))
-            yield _Range(entry.cursor or (0, 0), before, latest, excused, entry.at_ms, newer)
+            since = _last_sent(known, story.entries[:index]) if entry.cursor and entry.id < entry.cursor else None
+            yield _Range(entry.cursor or (0, 0), before, latest, excused, entry.at_ms, newer, since)
+
+
+def _last_sent(known: dict[str, Published], entries: Sequence[Got | Lost | Connected]) -> int:
+    """When the last event among these entries was sent."""
+    names = (entry.data.partition("/")[0] for entry in reversed(entries) if isinstance(entry, Got))
+    return next((known[name].sent_ms for name in names if name in known), 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,11 @@ from ..core.events import Event, EventId, check_channel
 from ..core.hub import Hub
 from .batches import deliver_in_slices
 from .entries import of_stream
-from .line import Line, RedisFailed
+from .line import BEGUN_ANEW, Line, RedisFailed
 from .scripts import BEGIN
 
-__all__ = ["BEGUN_ANEW", "Follower", "floors_of"]
+__all__ = ["Follower", "floors_of"]
 
-BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 _BLOCK_MS = 1000
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
@@ -59,6 +59,11 @@ class Follower:
         self._ordinal = 0
         self._last_ephemeral = "0-0"
         self._progress = asyncio.Event()
+
+    @property
+    def position(self) -> str:
+        """What `scripts.LOOKING` has to know."""
+        return json.dumps([self.origin, str(self.last), self._ordinal])
 
     async def begin(self) -> None:
         """Read the state of the stream, and find out whether it is the one that this node knows.

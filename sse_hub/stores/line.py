@@ -30,7 +30,9 @@ from redis.exceptions import TimeoutError as LineLate
 
 from ..core.ports import StoreUnavailable
 
-__all__ = ["Line", "RedisFailed"]
+__all__ = ["BEGUN_ANEW", "Line", "RedisFailed"]
+
+BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 
 TIMEOUT = 3.0
 """Seconds without an answer after which Redis counts as away. A cut network sends nothing, not even an end."""
@@ -57,6 +59,8 @@ class RedisFailed(StoreUnavailable):
     def of(cls, error: Exception) -> RedisFailed:
         """The failure for an error of the client library."""
         text = (str(error) or type(error).__name__).rstrip(".")
+        if "STALE" in text:  # an answer of the hub's own scripts
+            return cls(BEGUN_ANEW)
         if isinstance(error, AskError | ClusterDownError | MovedError):
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
         refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)

@@ -27,8 +27,8 @@ from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
 from .entries import named, of_stream
-from .follower import BEGUN_ANEW, Follower, floors_of
-from .line import Line, RedisFailed
+from .follower import Follower, floors_of
+from .line import BEGUN_ANEW, Line, RedisFailed
 from .node_scripts import EXCHANGE, LEASE, LEAVE
 from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
@@ -149,12 +149,12 @@ class RedisStore:
         going_on = "0"
         while await self._ask(FORGET, channel, _TRIM_STEP, going_on):
             going_on = "1"
-        await self._follower.reached(EventId.parse(await self._ask(LAST)))
+        await self._follower.reached(EventId.parse(await self._look(LAST)))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
         names = sorted(subscription.names) if subscription.exact else []
-        reached, flat, found = await self._ask(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
+        reached, flat, found = await self._look(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
         events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in found]
         return Page(
             [event for event in events if event is not None and subscription.covers(event.channel)],
@@ -166,7 +166,7 @@ class RedisStore:
         """Read the stream backwards and look for wanted events."""
         start, before, looked_at = self._hub.log.head, "+", 0
         while count and looked_at < most:
-            heads = await self._ask(HEADS, before, min(_HEADS, most - looked_at))
+            heads = await self._look(HEADS, before, min(_HEADS, most - looked_at))
             for id, channel, type in heads:
                 if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
                     count -= named(channel, type)
@@ -181,7 +181,7 @@ class RedisStore:
         """Read the stream's last id, and wait until this node has read up to the given id."""
         if id <= self._follower.last:
             return True
-        if EventId.parse(await self._ask(LAST)) < id:
+        if EventId.parse(await self._look(LAST)) < id:
             return False
         await self._follower.reached(id)
         if id > self._follower.last:
@@ -190,13 +190,13 @@ class RedisStore:
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
         """Look up the channels' lists."""
-        found = await self._ask(CHANNELS, after, count)
+        found = await self._look(CHANNELS, after, count)
         return [Retained(name, int(n), EventId.parse(first), EventId.parse(last)) for name, n, first, last in found]
 
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """Look at the floors of the subscription's channels."""
         names = sorted(subscription.names) if subscription.exact else []
-        first, lost, gone = await self._ask(BEGINNING, *names)
+        first, lost, gone = await self._look(BEGINNING, *names)
         start = EventId.parse(first).preceding() if first else self._hub.log.head
         lost = bool(lost) or any(map(subscription.covers, gone))
         return start, lost, (await self.page(subscription, start, start)).floors
@@ -204,7 +204,7 @@ class RedisStore:
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
         """Look up the channels' lists, and the entries that stand last in them."""
         types = json.dumps(sorted(subscription.types), ensure_ascii=False)
-        found, entries = await self._ask(LATEST, count, _LOOK, types, *ranges(subscription, after))
+        found, entries = await self._look(LATEST, count, _LOOK, types, *ranges(subscription, after))
         names = sorted(set(found))[:count]
         events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
         wanted = [event for event in events if event is not None and event.channel in names]
@@ -213,7 +213,7 @@ class RedisStore:
 
     async def state(self, channel: str) -> ChannelState:
         """Look up the channel's list and its end."""
-        exists, end = await self._ask(STATE, channel)
+        exists, end = await self._look(STATE, channel)
         id, _, reason = end.partition(" ")
         return ChannelState(bool(exists), End(EventId.parse(id), reason) if end else None)
 
@@ -258,9 +258,8 @@ class RedisStore:
 
     def _result(self, result: Any) -> _Result | Exception:
         if isinstance(result, RedisFailed):
-            failed = RedisFailed(BEGUN_ANEW) if "STALE" in result.reason else result
-            self._note(failed)
-            return failed
+            self._note(result)
+            return result
         self._note_accepted()
         if result[0] == "ENDED":
             return Ended(*result[1:])
@@ -355,6 +354,13 @@ class RedisStore:
                 after = names[-1]
                 scores = [word for name in names for word in (0, name)]
                 await self._line.ask("ZADD", f"{self._key}:due", "LT", *scores)
+
+    async def _look(self, script: str, *values: str | int) -> Any:
+        """Run a script that reads the stream that this node knows.
+
+        :raises RedisFailed: also if another one is in its place.
+        """
+        return await self._ask(script, *values, self._follower.position)
 
     async def _ask(self, script: str, *values: str | int) -> Any:
         """Run a script.

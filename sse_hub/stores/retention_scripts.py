@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..core.events import literals
 from ..core.rules import Rule
 from ..core.subscription import Subscription, keys
-from .scripts import ANYWAY, COMMON
+from .scripts import ANYWAY, COMMON, LOOKING
 
 __all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "STATE", "TRIM", "numbers", "ranges"]
 
@@ -199,8 +199,7 @@ return 0
 )
 
 BEGINNING = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: channels, or none for all of them. The first id, whether the floor of all channels hides losses of theirs, and
 -- the channels of which the beginning is gone.
@@ -230,7 +229,7 @@ return {first or '', lost and 1 or 0, found}
 )
 
 LATEST = (
-    ANYWAY
+    LOOKING
     + """
 -- ARGV: most channels, most entries of a channel to look at, types as JSON, then ranges of names: first, last, ...
 -- The names, and the newest wanted entry of each.
@@ -259,7 +258,7 @@ return {names, found}
 )
 
 STATE = (
-    ANYWAY
+    LOOKING
     + """
 return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
 """

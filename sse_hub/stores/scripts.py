@@ -38,7 +38,7 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "PAGE"]
+__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "LOOKING", "PAGE"]
 
 ANYWAY = "#!lua flags=allow-oom\n"
 """Reading, and making room, must go on when memory is full."""
@@ -115,6 +115,20 @@ local function above(after, wanted)
   return found
 end
 """
+
+LOOKING = (
+    ANYWAY
+    + COMMON
+    + """
+-- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
+-- entry that the node has read. A stream that has begun anew, or that was restored from a copy, has no events and no
+-- floors for what is gone. So nothing may be read from it before the node has informed its subscribers.
+local position = cjson.decode(table.remove(ARGV))
+if id('origin') ~= position[1] or less(last(), position[2]) or number('added') < position[3] then
+  return redis.error_reply('STALE the stream has begun anew')
+end
+"""
+)
 
 BEGIN = (
     ANYWAY
@@ -228,8 +242,7 @@ return answer
 )
 
 PAGE = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
@@ -260,11 +273,10 @@ return {reached, above(after, wanted), found}
 """
 )
 
-LAST = ANYWAY + COMMON + "return last()"
+LAST = LOOKING + "return last()"
 
 HEADS = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
 local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
@@ -281,7 +293,7 @@ return found
 )
 
 CHANNELS = (
-    ANYWAY
+    LOOKING
     + """
 -- ARGV: a name, most channels. The retained events of channels whose names come after it.
 local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
