@@ -139,8 +139,10 @@ class _Range:
     at_ms: int = 0
     newer: Id | None = None
     """An event that was sent after that time."""
-    since_ms: int | None = None
-    """If the ids began anew below the cursor: when the follower's last event was sent."""
+    since_ms: int = 1 << 62
+    """When the last event was sent that the follower had then."""
+    anew: bool = False
+    """Whether the ids began anew below the cursor: the clock of an earlier hub was ahead."""
 
     def took_before(self, each: Published) -> bool:
         """Whether an event after the cursor was there to be lost when the connection was made.
@@ -153,12 +155,12 @@ class _Range:
 
     def holds(self, each: Published) -> bool:
         assert each.ids is not None
-        if self.since_ms is not None and self.since_ms - _SLACK_MS < each.sent_ms < self.at_ms:
-            # The cursor is one of a hub whose clock was ahead. The rest of that hub's events is gone with it, and so is
-            # what later hubs published until this connection was made.
-            return each.ids[1] > self.after or each.ids[0] < self.before.get(each.channel, self.latest)
+        # A hub that begins anew with a clock that is behind has ids below the cursor.
+        between = self.since_ms <= each.sent_ms < self.at_ms
         if each.ids[1] <= self.after:
-            return False
+            return between and each.ids[0] < self.before.get(each.channel, self.latest)
+        if between and self.anew:
+            return True
         # A hub with a clock that was ahead has ended, and its events with it: newer events have lower ids.
         gone = self.newer is not None and each.sent_ms < self.at_ms and self.newer < each.ids[0]
         return gone or each.ids[0] < self.before.get(each.channel, self.latest)
@@ -183,8 +185,9 @@ def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
                         newer = later.id
             excused = entry.excused or entry.cursor is None
             latest = max(before.values(), default=(1 << 62, 0))
-            since = _last_sent(known, story.entries[:index]) if entry.cursor and entry.id < entry.cursor else None
-            yield _Range(entry.cursor or (0, 0), before, latest, excused, entry.at_ms, newer, since)
+            cursor = entry.cursor or (0, 0)
+            since = _last_sent(known, story.entries[:index])
+            yield _Range(cursor, before, latest, excused, entry.at_ms, newer, since, anew=entry.id < cursor)
 
 
 def _last_sent(known: dict[str, Published], entries: Sequence[Got | Lost | Connected]) -> int:

@@ -100,6 +100,23 @@ def test_what_came_and_went_between_two_hubs_is_covered_if_the_ids_begin_anew_be
     assert "lacks between" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
 
 
+def test_what_a_hub_with_a_clock_behind_published_is_covered_by_the_loss_of_its_beginning(faults: Any) -> None:
+    published = [
+        faults.Published("had.", "a", ((50, 0), (50, 0)), sent_ms=50),
+        faults.Published("behind.", "a", ((40, 0), (40, 0)), sent_ms=70),
+        faults.Published("new.", "a", ((90, 0), (90, 0)), sent_ms=120),
+    ]
+    entries = [
+        faults.Connected(None, (0, 0), lost=False),
+        faults.Got((50, 0), "had."),
+        faults.Connected((50, 0), (50, 0), lost=True, at_ms=100),
+        faults.Got((90, 0), "new."),
+    ]
+    assert faults.check(published, [faults.Story("it", ("a",), entries)]) == []
+    published[1].sent_ms = 49
+    assert "lacks behind" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
+
+
 def test_a_loss_that_a_connection_reports_may_come_later_than_what_it_brings_first(faults: Any) -> None:
     early = faults.Connected((2, 0), (2, 0), lost=True, at_ms=100)
     lost = faults.Lost((3, 0), (5, 0))
