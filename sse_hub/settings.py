@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, cast
+from typing import Any
 
 from . import setting_values as takes
 from .address import Address, without_secret
@@ -240,16 +240,15 @@ class Settings:
         :param file: values that are read already, by the names of the fields.
         :raises SettingError: if a value cannot be used.
         """
-        values: dict[str, object] = dict(file or {})
+        values: dict[str, Any] = dict(file or {})
         for row in table():
             text = given.get(row.name, environment.get(row.variable))
             if text is None:
                 continue
             if row.name == "port" and row.name not in given and text.startswith("tcp://"):
                 # Kubernetes sets this variable for a Service named `sse`.
-                values["remarks"] = (
-                    f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; it is ignored",
-                )
+                remark = f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; it is ignored"
+                values["remarks"] = (*values.get("remarks", ()), remark)
                 continue
             values[row.name] = row.value(text, row.flag if row.name in given else row.variable)
         if values.get("jwt_key") and values.get("jwks_url"):
@@ -258,7 +257,7 @@ class Settings:
             )
         if values.get("tls_key") and not values.get("tls_cert"):
             raise SettingError("--tls-key needs --tls-cert, the certificate that it belongs to")
-        return cls(**cast("dict[str, Any]", values))
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 from ..core.events import check_pattern, matches
 from ..core.rules import Rule
 from ..settings import Row, SettingError, Settings, table
+from . import mercure_variables
 
 __all__ = ["load", "read_file", "read_rules"]
 
@@ -24,14 +25,14 @@ _TABLE = "channel"
 
 def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     """Settings from flags, variables and the file that one of them names. A flag wins over a variable, a variable over
-    the file.
+    the file. Variables of the reference Mercure hub win over the file, too, but not over this hub's own.
 
     :raises SettingError: if a value cannot be used.
     """
     row = next(row for row in table() if row.name == _NAME)
     path = given.get(row.name, environment.get(row.variable, ""))
     if not path:
-        return Settings.read(given, environment)
+        return Settings.read(given, environment, mercure_variables.read(environment))
     row.value(path, row.flag if row.name in given else row.variable)
     return read_file(path, given, environment)
 
@@ -44,7 +45,7 @@ def read_file(path: str, given: Mapping[str, str], environment: Mapping[str, str
     content = _parse(path)
     tables = content.pop(_TABLE, [])
     values = {key: _value(path, key, value) for key, value in content.items()}
-    settings = Settings.read(given, environment, {**values, _NAME: path})
+    settings = Settings.read(given, environment, {**values, **mercure_variables.read(environment), _NAME: path})
     return replace(settings, rules=tuple(_rules(path, tables, settings.rule)))
 
 
