@@ -11,9 +11,9 @@ from .auth import LEEWAY, Denied, Tokens, end_of, identity_of
 from .core.topics import any_matches
 from .rights import Bearer
 
-__all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
+__all__ = ["EVERYTHING_PUBLIC", "MERCURE_CLAIMS", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
 
-_CLAIMS = ("https://mercure.rocks/", "mercure")
+MERCURE_CLAIMS = ("https://mercure.rocks/", "mercure")
 """The first that a token has counts."""
 _MOST_SELECTORS = 1000
 
@@ -53,7 +53,7 @@ async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
     """
     claims = await tokens.claims(token, endless=True)
     subject = claims.get("sub")
-    name = next((name for name in _CLAIMS if name in claims), None)
+    name = next((name for name in MERCURE_CLAIMS if name in claims), None)
     claim = claims[name] if name is not None else {}
     if not isinstance(claim, dict):
         raise Denied(f"the claim {name} is a {type(claim).__name__}; it takes an object with publish and subscribe")
