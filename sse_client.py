@@ -1771,16 +1771,16 @@ class SSEClient:
                         await asyncio.sleep(pause)
                         continue
                     with contextlib.suppress(_Passing):
-                        return await self._kept(self._counted(path, self._ask(method, path, **request)))
+                        return await self._kept(self._counted(method, path, **request))
         except TimeoutError:
             reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
 
-    async def _counted(self, path: str, request: Awaitable[T]) -> T:
+    async def _counted(self, method: str, path: str, **request: Any) -> Any:
         """The answer to a publish. A failure determines the next pause, although nobody may wait for it any more."""
         began = time.monotonic()
         try:
-            answer = await request
+            answer = await self._ask(method, path, **request)
         except _Passing as passing:
             self._pause(path, passing, began)
             raise
@@ -2068,7 +2068,8 @@ class Run:
             except (SSEError, TimeoutError) as why:
                 if error is None:
                     raise
-                logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, why)
+                text = str(why) or f"no answer within {_BRIEFLY:g} s"
+                logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
         elif self._error is not None:
             await self._fail(self._error)
             if error is None and not self._raised:
