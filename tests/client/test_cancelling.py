@@ -77,7 +77,7 @@ class Closing:
 
 async def test_silence_is_noticed_through_many_short_waits() -> None:
     async with scripted(held("data: a\n\n"), held("data: b\n\n")) as server:
-        async with EventSource(server.url, idle_timeout=5 * SOON, reconnection_time=0) as events:
+        async with EventSource(server.url, idle_timeout=20 * SOON, reconnection_time=0) as events:
             assert (await anext(events)).data == "a"
             assert await data_of_next(events) == "b"
 
