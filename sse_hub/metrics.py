@@ -160,29 +160,14 @@ class Metrics:
             ["route", "method", "status"],
             registry=self.registry,
         )
-        self.publish_seconds = Histogram(
-            "sse_publish_seconds",
-            "Time from a publish's arrival to its answer.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self.delivery_seconds = Histogram(
+        self.publish_seconds = self._histogram("sse_publish_seconds", "Time from a publish's arrival to its answer.")
+        self.delivery_seconds = self._histogram(
             "sse_delivery_seconds",
             "Time from the moment at which a flush is due until about 64 subscribers have got its bytes.",
-            buckets=_BUCKETS,
-            registry=self.registry,
         )
-        self.store_seconds = Histogram(
-            "sse_store_seconds",
-            "Time that the store took to accept a publish.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self.loop_lag_seconds = Histogram(
-            "sse_event_loop_lag_seconds",
-            "Delay of a timer in the event loop, measured twice a second.",
-            buckets=_BUCKETS,
-            registry=self.registry,
+        self.store_seconds = self._histogram("sse_store_seconds", "Time that the store took to accept a publish.")
+        self.loop_lag_seconds = self._histogram(
+            "sse_event_loop_lag_seconds", "Delay of a timer in the event loop, measured twice a second."
         )
         self.replays = self._counter("sse_replays", "Streams that began with a replay, by outcome.", "outcome", REPLAYS)
         self.ended = self._counter("sse_streams_ended", "Event streams that have ended, by reason.", "reason", ENDINGS)
@@ -208,6 +193,9 @@ class Metrics:
     def uptime(self) -> float:
         """Seconds since this server was made."""
         return time.monotonic() - self._began
+
+    def _histogram(self, name: str, about: str) -> Histogram:
+        return Histogram(name, about, buckets=_BUCKETS, registry=self.registry)
 
     def _counter(self, name: str, about: str, label: str, values: Sequence[str]) -> Counter:
         """A counter with all its label values from the beginning, so that Prometheus sees the first rise."""

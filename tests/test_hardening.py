@@ -96,7 +96,7 @@ async def test_an_expiry_that_is_none(guarded: Server, exp: object) -> None:
 
 async def test_a_token_of_a_megabyte(guarded: Server) -> None:
     response, _ = await guarded.get("/api/channels", headers={"Authorization": "Bearer " + "a" * 1_000_000})
-    assert response.status in {400, 431}
+    assert response.status == 400
 
 
 async def test_a_replay_across_grants(guarded: Server) -> None:
@@ -141,14 +141,16 @@ async def test_fields_forged_in_data(server: Server) -> None:
     assert event.data == data.replace("\r\n", "\n").replace("\r", "\n")
 
 
-@pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 10_000, "1-0\x00", "-1", "1-0 ", "é"])
+@pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 1000, "1-0\x00", "-1", "1-0 ", "é"])
 async def test_a_cursor_that_is_none(server: Server, id: str) -> None:
     async with server.client.get(server.url + "/stream", params={"lastEventId": id}) as response:
-        if response.status == 200:
-            data = await response.content.readany()
-            assert b'"lost":true' in data
+        assert response.status == 200
+        assert b'"lost":true' in await response.content.readany()
         assert "X-Evil" not in response.headers
-        assert response.status in {200, 400}
+
+
+async def test_a_cursor_longer_than_a_request_line(server: Server) -> None:
+    assert (await server.get("/stream", params={"lastEventId": "9" * 10_000}))[0].status == 400
 
 
 async def test_a_header_in_a_header(server: Server) -> None:
@@ -351,7 +353,7 @@ async def test_times_of_a_token_that_are_none(claim: str, value: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         for method, path in (("GET", "/api/channels"), ("POST", "/api/session")):
             response, answer = await server.ask(method, path, headers=headers)
-            assert response.status in ({401} if claim == "exp" else {401, 200}), answer
+            assert response.status == 401, answer
 
 
 async def test_answers_of_aiohttp_name_no_versions(server: Server) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server, serving
 from scripted import scripted, silent, status, stream
 
@@ -173,7 +173,7 @@ async def test_a_stream_that_is_closed_ends(client: SSEClient) -> None:
     events = client.stream()
     async with events:
         waiting = asyncio.create_task(anext(events, None))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # a turn, in which it begins to wait
         await events.close()
         assert await waiting is None
 
@@ -268,11 +268,12 @@ class Lossy:
         up.close()
 
 
-async def test_a_hub_that_is_away_is_waited_for(unused_tcp_port: int) -> None:
+async def test_a_hub_that_is_away_is_waited_for(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sse_client")
     answer = status(200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"c","event":"t","subscribers":0}')
     async with SSEClient(f"http://127.0.0.1:{unused_tcp_port}") as client:
         waiting = asyncio.create_task(client.publish("a"))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: "publishing again" in caplog.text)
         async with scripted(status(503, "Retry-After: 1\r\n"), answer, port=unused_tcp_port) as server:
             assert (await waiting).id == "1-0"
     assert len({request.headers["idempotency-key"] for request in server.requests}) == 1

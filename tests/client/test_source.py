@@ -7,15 +7,15 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import aiohttp_sse_client.client as theirs
 import pytest
 from cases import CASES, Case
-from eventually import PATIENCE
-from scripted import HEAD, Connection, held, raw, scripted, silent, status, stream
+from eventually import PATIENCE, eventually
+from scripted import HEAD, Connection, Scripted, held, raw, scripted, silent, status, stream
 
 import sse_client
 from sse_client import (
@@ -47,9 +47,8 @@ async def data_of(events: AsyncIterator[Event]) -> list[str]:
 async def nothing_is_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
-    async with asyncio.timeout(PATIENCE):
-        while asyncio.all_tasks() - before - {asyncio.current_task()}:  # what a server's end of a connection still does
-            await asyncio.sleep(0.01)
+    # a server's end of a connection may still have something to do
+    await eventually(lambda: not asyncio.all_tasks() - before - {asyncio.current_task()})
 
 
 # The interface of aiohttp_sse_client
@@ -330,12 +329,12 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
 async def test_comments_keep_a_stream_open() -> None:
     async def script(connection: Connection) -> None:
         await connection.send(HEAD)
-        for _ in range(6):
+        for _ in range(15):
             await connection.send(": ping\n")
             await asyncio.sleep(0.1)
         await connection.send("\ndata: a\n\n")
 
-    async with scripted(script) as server, source(server.url, idle_timeout=0.4) as events:
+    async with scripted(script) as server, source(server.url, idle_timeout=1) as events:
         assert await data_of(events) == ["a"]
     assert len(server.requests) == 2
 
@@ -491,34 +490,53 @@ async def test_a_session_of_the_caller_is_left_open() -> None:
         assert not session.closed
 
 
-@pytest.mark.parametrize(
-    "script", [silent, held(), held("data: a\n\n"), status(500)], ids=["answer", "event", "next", "retry"]
-)
-async def test_close_ends_an_iteration_that_waits(script: Any) -> None:
-    async with scripted(*[script] * 3) as server:
-        events = source(server.url, reconnection_time=100)
+MOMENTS = {"answer": silent, "event": held(), "next": held("data: a\n\n"), "retry": status(500)}
+"""The server's script by what the client then waits for."""
+
+
+@pytest.fixture
+def until_waiting(caplog: pytest.LogCaptureFixture) -> Callable[..., Awaitable[None]]:
+    """Waits until an iteration waits for this."""
+    caplog.set_level(logging.INFO, "sse_client")
+
+    async def until(moment: str, server: Scripted, events: EventSource, got: list[str]) -> None:
+        signs: dict[str, Callable[[], object]] = {
+            "answer": lambda: server.requests,
+            "event": lambda: events.ready_state == READY_STATE_OPEN,
+            "next": lambda: got,
+            "retry": lambda: "connecting again" in caplog.text,
+        }
+        await eventually(signs[moment])
+
+    return until
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_close_ends_an_iteration_that_waits(moment: str, until_waiting: Callable[..., Awaitable[None]]) -> None:
+    got: list[str] = []
+    async with scripted(*[MOMENTS[moment]] * 3) as server:
+        events = source(server.url, reconnection_time=100, on_message=lambda event: got.append(event.data))
         waiting = asyncio.create_task(data_of(events))
-        while not server.requests:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await until_waiting(moment, server, events, got)
         await events.close()
-        assert await waiting in ([], ["a"])
+        assert await waiting == (["a"] if moment == "next" else [])
         await events.close()
 
 
-@pytest.mark.parametrize(
-    "script", [silent, held(), held("data: a\n\n"), status(500)], ids=["answer", "event", "next", "retry"]
-)
-async def test_cancelling_an_iteration_that_waits_leaves_nothing(script: Any) -> None:
-    async def iterate(url: str) -> None:
-        async with source(url, reconnection_time=100) as events:
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_cancelling_an_iteration_that_waits_leaves_nothing(
+    moment: str, until_waiting: Callable[..., Awaitable[None]]
+) -> None:
+    got: list[str] = []
+
+    async def iterate(events: EventSource) -> None:
+        async with events:
             await data_of(events)
 
-    async with scripted(*[script] * 3) as server:
-        waiting = asyncio.create_task(iterate(server.url))
-        while not server.requests:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+    async with scripted(*[MOMENTS[moment]] * 3) as server:
+        events = source(server.url, reconnection_time=100, on_message=lambda event: got.append(event.data))
+        waiting = asyncio.create_task(iterate(events))
+        await until_waiting(moment, server, events, got)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server, serving
 from programs import ROOT
 
@@ -70,9 +70,7 @@ async def start(server: Server) -> AsyncIterator[Any]:
 
 async def followed(server: Server) -> None:
     """Wait until somebody follows."""
-    async with asyncio.timeout(PATIENCE):
-        while not server.hub.statistics().subscribers:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: server.hub.statistics().subscribers)
 
 
 # listen
@@ -154,9 +152,12 @@ async def test_a_broken_pipe_ends_with_141_and_says_nothing(server: Server) -> N
         "bash", "-c", shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
     await followed(server)
-    while server.hub.statistics().subscribers:  # until a write meets the end of the pipe
-        await server.hub.publish("b")
-        await asyncio.sleep(0.05)
+
+    async def has_left() -> bool:
+        await server.hub.publish("b")  # a write notices the end of the pipe
+        return not server.hub.statistics().subscribers
+
+    await eventually(has_left)
     out, err = await process.communicate()
     assert (out, err) == (b"a\n141\n", b"")
 
