@@ -1,4 +1,4 @@
-"""The store of the settings. Only this module knows all stores."""
+"""Makes the store that the settings name. Only this module knows all stores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def attach_store(
 ) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
 
-    :param part: follows the prefix of the keys in Redis, if this hub is not the only one there.
+    :param part: is added to the prefix of the keys in Redis, so that two hubs can use one Redis.
 
     :raises SystemExit: if a package for it is not installed, or if the address is impossible.
     """

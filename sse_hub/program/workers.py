@@ -32,7 +32,7 @@ __all__ = ["run"]
 
 _PATIENCE = 10.0
 _LONGEST_PATH = 80
-"""Bytes. The address of a Unix socket is at most 104 bytes on some systems, and the names in the folder are part."""
+"""Largest length of the folder's path in bytes. On some systems, the path of a Unix socket has at most 104 bytes."""
 
 
 def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Application]) -> int:
@@ -44,7 +44,7 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
     from . import arbiter
 
     logs.set_up(settings.log_format, settings.log_level, thread=False)
-    serving.certificate(settings)  # an error of the files is reported once, and before anything begins
+    serving.certificate(settings)  # an error in these files is reported once, before the workers begin
     try:
         reserved = reserve(settings.host, settings.port)
     except OSError as error:
