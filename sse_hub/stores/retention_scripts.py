@@ -1,7 +1,7 @@
-"""What Redis does to keep channels as their rules say: what is too old goes, what is silent ends, what is deleted goes.
+"""The scripts by which Redis applies rules: they remove old events, end silent channels and forget deleted ones.
 
-Rules are the nodes' to know: a node asks which channels are due (DUE) and gives their rules with them (TRIM). All nodes
-do so; what one has done, the next finds done. The keys are described in scripts.py.
+Only the nodes know the rules: a node asks which channels are due (DUE) and gives their rules (TRIM). All nodes do so;
+work that one node has done is not due for the others. The keys are described in scripts.py.
 """
 
 from __future__ import annotations
