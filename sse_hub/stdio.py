@@ -10,9 +10,10 @@ __all__ = ["complain", "secure"]
 
 
 def secure() -> None:
-    """If standard input, output or error is closed, open the null device in its place. Otherwise the next opened file
-    would get its number. Log lines would go into a socket or a database, and uvloop ends the process when one of its
-    descriptors has such a number.
+    """If standard input, output or error is closed, open the null device in its place.
+
+    Otherwise the next opened file would get its number. Log lines would go into a socket or a database, and uvloop ends
+    the process when one of its descriptors has such a number.
     """
     for descriptor in (0, 1, 2):
         try:

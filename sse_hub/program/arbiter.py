@@ -1,4 +1,5 @@
 """gunicorn's arbiter, adapted to this server. An arbiter starts the workers, watches them and replaces those that die.
+
 This one differs from gunicorn's own:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
