@@ -28,6 +28,7 @@ from typing import Any
 from aiohttp import web
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker as Process
 
 from ..http.app_keys import BACKGROUND
@@ -202,7 +203,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().__init__(configuration)
         self._server = server
         self._is_sound = is_sound
-        self._announced = False
+        self._announced = self._ending = False
         self._notify_socket: str | None = None
 
     def start(self) -> None:
@@ -241,6 +242,19 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
     def _notify_systemd(self, state: str) -> None:
         if self._notify_socket:
             systemd.notify(state, self._notify_socket)
+
+    def stop(self, graceful: bool = True) -> None:
+        """See `Arbiter`."""
+        self._ending = True
+        super().stop(graceful)
+
+    def reap_workers(self) -> None:
+        """See `Arbiter`. A worker that cannot begin ends the server, and changes nothing while the server ends."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not self._ending:
+                raise
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """See `Arbiter`."""

@@ -25,7 +25,7 @@ from .. import logs
 from ..settings import Settings
 from ..stdio import complain
 from ..worker import Board, Worker
-from . import serving
+from . import serving, stores
 from .ports import reserve
 
 __all__ = ["run"]
@@ -44,7 +44,10 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
     from . import arbiter
 
     logs.set_up(settings.log_format, settings.log_level, thread=False)
-    serving.certificate(settings)  # an error in these files is reported once, before the workers begin
+    # Errors of the settings are reported once, before the workers begin.
+    serving.certificate(settings)
+    serving.loop_factory(settings.loop)
+    stores.check_address(settings)
     try:
         reserved = reserve(settings.host, settings.port)
     except OSError as error:

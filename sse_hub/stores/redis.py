@@ -30,7 +30,7 @@ from .entries import named, of_stream
 from .follower import Follower, floors_of
 from .line import BEGUN_ANEW, Line, RedisFailed
 from .node_scripts import EXCHANGE, LEASE, LEAVE
-from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, STATE, TRIM, numbers, ranges
+from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 
 __all__ = ["RedisStore"]
@@ -84,7 +84,6 @@ class RedisStore:
         most: int,
         grace: float,
     ) -> None:
-        self._key = keys
         self._line = Line(url, keys)
         self._hub = hub
         self._background = background
@@ -335,9 +334,9 @@ class RedisStore:
         """Apply the rules to the channels that are due; return the origin of the stream, and whether there is more to
         do."""
         rules = self._rules
-        if self._version != rules.version:
-            self._version = rules.version
+        if self._version != (version := rules.version):
             await self._review()
+            self._version = version
         longest_ms = max(round(rules.longest_ms), self._grace_ms)
         origin, due = await self._ask(DUE, longest_ms, _DUE)
         if not due:
@@ -354,8 +353,7 @@ class RedisStore:
             more = len(names) == _DUE
             if names:
                 after = names[-1]
-                scores = [word for name in names for word in (0, name)]
-                await self._line.ask("ZADD", f"{self._key}:due", "LT", *scores)
+                await self._ask(REVIEW, *names)
 
     async def _look(self, script: str, *values: str | int) -> Any:
         """Run a script that reads the stream that this node knows.

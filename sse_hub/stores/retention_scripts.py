@@ -13,7 +13,7 @@ from ..core.rules import Rule
 from ..core.subscription import Subscription, keys
 from .scripts import ANYWAY, COMMON, LOOKING
 
-__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "STATE", "TRIM", "numbers", "ranges"]
+__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
 
 _ACCEPTED = """
 local ahead, back, time = id('ahead'), number('back'), now()
@@ -159,6 +159,14 @@ for channel, rule in pairs(cjson.decode(ARGV[3])) do
 end
 if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
 return left <= 0 and 1 or 0
+"""
+)
+
+REVIEW = (
+    ANYWAY
+    + """
+-- ARGV: channels, which are due now.
+for _, channel in ipairs(ARGV) do redis.call('ZADD', KEYS[1] .. ':due', 'LT', 0, channel) end
 """
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -200,6 +201,29 @@ def test_a_port_that_is_in_use_is_one_line_that_proposes_another(program: Start)
     assert second.first_line == (
         f"sse-server: port {first.port} of 127.0.0.1 is in use; try another: --port {first.port + 1}\n"
     )
+
+
+def test_an_address_that_the_redis_client_refuses_is_one_line(program: Start) -> None:
+    refused = program("--workers", "2", "--store", "redis://:s3cret@host/0?unknown=1")
+    assert refused.wait() == (1, "")
+    assert "the Redis client does not take the address redis://…@host/0" in refused.first_line
+
+
+def test_workers_that_all_fail_at_once_end_the_server_without_a_traceback() -> None:
+    script = """if True:
+        import sys
+        from sse_hub.program import workers
+        from sse_hub.settings import Settings
+
+        def create_app(*_):
+            raise SystemExit("sse-server: this worker cannot begin")
+
+        sys.exit(workers.run(Settings(port=0, workers=4, store="redis://127.0.0.1:1/0"), create_app))
+    """
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert "this worker cannot begin" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_sqlite_file_cannot_be_shared(program: Start) -> None:
