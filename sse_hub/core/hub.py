@@ -219,10 +219,7 @@ class Hub(Publishing):
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber)
         subscriber.state = State.GONE
-        subscriber.write, subscriber.finish = (
-            _refuse,
-            _ignore,
-        )  # the connection may hold it: a cycle
+        subscriber.write, subscriber.finish = _refuse, _ignore  # the connection may hold it: a cycle
         self._leave(subscriber.group)
 
     def join_shared(self) -> None:
@@ -241,8 +238,7 @@ class Hub(Publishing):
 
     def below_log(self, subscriber: Subscriber) -> EventId | None:
         """The id up to which a BEHIND subscriber needs pages of the store, because the log may not have all events. Its
-        owner then reads a page of the store and calls `feed`; `advance` would do nothing. None if the log has all
-        events."""
+        owner then reads such a page and calls `feed`. None if the log has all events."""
         floors = self.log.floors
         cursor = subscriber.cursor
         if self.archive is None or subscriber.state is not State.BEHIND or subscriber.first or cursor >= floors.top:
@@ -367,8 +363,7 @@ class Hub(Publishing):
         return sum(audience.members for audience in self.audiences.concerned(channel))
 
     def channels(self, after: str, most: int) -> list[str]:
-        """Sorted names of the channels that have events or are subscribed to by name: at most so many, from the first
-        after `after`."""
+        """Sorted names of the channels that have events or are subscribed to by name: `most`, after this one."""
         some = [*self.log.names(after, most), *self.audiences.channels(after, most)]
         return sorted(set(some))[:most]
 

@@ -148,6 +148,16 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
         assert "8000" in process.stderr.readline()
 
 
+def test_the_port_of_a_file_is_taken_though_kubernetes_sets_another(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "hub.toml").write_text(f"port = {port}\n")
+    command = [sys.executable, SERVER, "--config", str(tmp_path / "hub.toml"), "--no-demo"]
+    environment = {**os.environ, "SSE_PORT": "tcp://10.96.12.7:80"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        until_healthy(port)
+        process.terminate()
+
+
 @contextlib.contextmanager
 def started_at_default(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, SERVER], env=environment, stderr=subprocess.PIPE, text=True)

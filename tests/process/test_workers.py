@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from certificates import certify
 from eventually import eventually
 from hubs import Remote, Stream
-from programs import Program, Start, fetch
+from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
@@ -175,6 +176,26 @@ async def test_sighup_has_each_worker_read_its_certificate_again(program: Start,
     for _ in range(2):
         await asyncio.to_thread(running.until, "certificate, keys and rules were read again")
     assert len(workers(running)) == 2
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_workers_serve_and_end_well_whichever_standard_streams_are_closed(closed: tuple[int, ...]) -> None:
+    port = free_port()
+
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    command = [sys.executable, str(ROOT / "sse_server.py"), "--workers", "2", "--no-demo", "--port", str(port)]
+    process = subprocess.Popen(command, preexec_fn=close)
+    try:
+        url = f"http://127.0.0.1:{port}/health"
+        asyncio.run(eventually(lambda: fetch(url).status == 200, despite=(OSError,)))
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_workers_share_a_redis_that_is_given(program: Start, redis: RedisServer) -> None:
