@@ -92,7 +92,7 @@ class _HubCollector(Collector):
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
         yield hits
-        ended = CounterMetricFamily("sse_channels_ended", "Channels that have ended, by why.", labels=["reason"])
+        ended = CounterMetricFamily("sse_channels_ended", "Channels that have ended, by reason.", labels=["reason"])
         for reason, count in statistics.ended.items():
             ended.add_metric([reason], count)
         yield ended
