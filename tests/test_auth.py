@@ -246,7 +246,7 @@ async def test_a_new_key_is_fetched_when_it_turns_up_but_not_for_every_made_up_o
     assert issuer.asked == 2
 
 
-async def test_a_key_that_was_withdrawn_is_believed_no_longer() -> None:
+async def test_a_key_that_was_withdrawn_is_not_accepted_any_more() -> None:
     issuer = Issuer("old")
     tokens = issuer.tokens()
     await tokens.grant(issuer.mint("old"))

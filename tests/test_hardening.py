@@ -90,7 +90,7 @@ async def test_a_token_for_ever(guarded: Server) -> None:
 
 
 @pytest.mark.parametrize("exp", ["soon", [], {}, 1e400, -1, True])
-async def test_an_expiry_that_is_none(guarded: Server, exp: object) -> None:
+async def test_a_malformed_expiry(guarded: Server, exp: object) -> None:
     assert await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}, "exp": exp}, SECRET))
 
 
@@ -142,7 +142,7 @@ async def test_fields_forged_in_data(server: Server) -> None:
 
 
 @pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 1000, "1-0\x00", "-1", "1-0 ", "é"])
-async def test_a_cursor_that_is_none(server: Server, id: str) -> None:
+async def test_a_malformed_cursor(server: Server, id: str) -> None:
     async with server.client.get(server.url + "/stream", params={"lastEventId": id}) as response:
         assert response.status == 200
         assert b'"lost":true' in await response.content.readany()
@@ -196,7 +196,7 @@ async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"FFFFFFFFFFFFFFFFF", b"z"])
-async def test_a_chunk_of_a_size_that_is_none(server: Server, size: bytes) -> None:
+async def test_a_chunk_with_a_malformed_size(server: Server, size: bytes) -> None:
     request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     answer = await server.exchange(request + size + b"\r\nhello\r\n0\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
@@ -343,7 +343,7 @@ async def test_numbers_that_json_does_not_have(server: Server, message: str) -> 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "1e400", "1e300", "-1e400", "9" * 18, '"x"', "[]", "null"])
-async def test_times_of_a_token_that_are_none(claim: str, value: str) -> None:
+async def test_malformed_times_of_a_token(claim: str, value: str) -> None:
     async with serving(jwt_key=SECRET) as server:
         claims = {"exp": 4_000_000_000, "sse": {"subscribe": ["*"]}, claim: 0}
         body = json.dumps(claims).replace(f'"{claim}": 0', f'"{claim}": {value}')

@@ -54,7 +54,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 # The interface of aiohttp_sse_client
 
 
-def test_the_constructor_takes_what_theirs_takes_in_the_same_order() -> None:
+def test_the_constructor_has_the_parameters_of_aiohttp_sse_client_in_its_order() -> None:
     def names(constructor: Any) -> list[str]:
         return [name for name, p in inspect.signature(constructor).parameters.items() if p.kind is not p.VAR_KEYWORD]
 
@@ -62,7 +62,7 @@ def test_the_constructor_takes_what_theirs_takes_in_the_same_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["READY_STATE_CONNECTING", "READY_STATE_OPEN", "READY_STATE_CLOSED", "MessageEvent"])
-def test_constants_and_event_class_are_theirs(name: str) -> None:
+def test_constants_and_event_class_are_those_of_aiohttp_sse_client(name: str) -> None:
     assert getattr(sse_client, name) == getattr(theirs, name)
 
 
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_no_http_is_tried_again(answer: str) -> None:
         assert await data_of(events) == ["a"]
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
+async def test_the_client_waits_for_a_server_that_has_not_started(unused_tcp_port: int) -> None:
     failed = asyncio.Event()
     events = source(f"http://127.0.0.1:{unused_tcp_port}/", on_error=failed.set)
     waiting = asyncio.create_task(data_of(events))
@@ -270,14 +270,14 @@ async def test_a_204_ends_it_without_an_error() -> None:
     "answer",
     [status(200, "Content-Type: text/html\r\n", "data: a\n\n"), status(200), status(205), status(206), status(304)],
 )
-async def test_what_is_no_event_stream_ends_it_with_an_error(answer: Any) -> None:
+async def test_an_answer_that_is_not_an_event_stream_ends_it_with_an_error(answer: Any) -> None:
     async with scripted(answer) as server:
         with pytest.raises(NotAnEventStream, match="an event stream is 200 text/event-stream"):
             await source(server.url).__aenter__()
     assert len(server.requests) == 1
 
 
-async def test_the_time_of_retry_is_waited() -> None:
+async def test_the_client_waits_for_the_time_of_retry() -> None:
     async with scripted(stream("retry: 300\ndata: a\n\n"), stream()) as server, source(server.url) as events:
         await anext(events)
         began = time.monotonic()
@@ -285,7 +285,7 @@ async def test_the_time_of_retry_is_waited() -> None:
         assert time.monotonic() - began >= 0.6  # twice: the second stream brought no event, but no other time either
 
 
-async def test_the_time_of_retry_after_is_waited() -> None:
+async def test_the_client_waits_for_the_time_of_retry_after() -> None:
     began = time.monotonic()
     async with scripted(status(503, "Retry-After: 1\r\n"), stream("data: a\n\n")) as server, source(server.url):
         assert time.monotonic() - began >= 1
@@ -315,13 +315,13 @@ async def test_streams_without_an_event_count_as_failures() -> None:
     assert len(server.requests) == 4
 
 
-async def test_a_stream_on_which_nothing_comes_is_given_up() -> None:
+async def test_the_client_leaves_a_silent_stream() -> None:
     async with scripted(held("data: a\n\n"), stream("data: b\n\n")) as server:
         async with source(server.url, idle_timeout=0.2) as events:
             assert await data_of(events) == ["a", "b"]
 
 
-async def test_a_server_that_never_answers_is_given_up() -> None:
+async def test_the_client_leaves_a_server_that_never_answers() -> None:
     async with scripted(silent, stream("data: a\n\n")) as server, source(server.url, idle_timeout=0.2) as events:
         assert await data_of(events) == ["a"]
 
@@ -355,7 +355,7 @@ async def test_the_total_timeout_of_a_session_does_not_end_a_stream() -> None:
 # What is asked for
 
 
-async def test_the_request_says_what_it_accepts_and_wants_no_cache() -> None:
+async def test_the_request_accepts_event_streams_and_no_cache() -> None:
     async with scripted(stream()) as server, source(server.url):
         pass
     headers = server.requests[0].headers
@@ -384,7 +384,7 @@ async def test_headers_from_a_function_are_fresh_for_each_attempt() -> None:
     assert [request.headers["authorization"] for request in server.requests] == ["1", "2", "3"]
 
 
-async def test_a_401_has_the_headers_asked_for_once_more() -> None:
+async def test_a_401_makes_the_client_compute_its_headers_once_more() -> None:
     tokens = iter("123")
     async with scripted(status(401), stream("data: a\n\n")) as server:
         async with source(server.url, headers=lambda: {"Authorization": next(tokens)}) as events:
@@ -468,7 +468,7 @@ async def test_redirects_without_end_are_an_error() -> None:
             await source(server.url).__aenter__()
 
 
-async def test_a_url_that_is_none_is_an_error() -> None:
+async def test_a_malformed_url_is_an_error() -> None:
     with pytest.raises(SSEError, match="cannot be connected to"):
         await source("ftp://example.org/").__aenter__()
 

@@ -191,7 +191,7 @@ def test_it_listens_at_several_addresses(program: Start) -> None:
         "rediss//:s3cret@host",
     ],
 )
-def test_an_address_of_redis_that_is_none_gets_a_line_without_its_password(address: str) -> None:
+def test_a_malformed_address_of_redis_gets_a_line_without_its_password(address: str) -> None:
     run = subprocess.run(
         [sys.executable, SERVER, "--port", "0", "--store", address],
         capture_output=True,
