@@ -39,7 +39,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(coroutine)
     except BrokenPipeError:
-        # What is left in the buffer has nowhere to go; without this, Python complains when it ends.
+        # The rest of the buffer cannot be written; without this, Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(BROKEN_PIPE) from None
 
@@ -48,16 +48,14 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="sse-client", message="%(prog)s %(version)s")
-@click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="Where the hub is (SSE_URL).")
-@click.option("--token", envvar="SSE_TOKEN", help="Bearer token; better the variable SSE_TOKEN.")
-@click.option(
-    "--proxy", metavar="URL", help="An HTTP proxy; by default HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which."
-)
+@click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="URL of the hub (SSE_URL).")
+@click.option("--token", envvar="SSE_TOKEN", help="Bearer token. Prefer the variable SSE_TOKEN.")
+@click.option("--proxy", metavar="URL", help="An HTTP proxy; by default, that of HTTP_PROXY, HTTPS_PROXY and NO_PROXY.")
 @click.option(
     "--cacert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Certificates (PEM) of the authorities to trust; by default SSL_CERT_FILE, or those of the system.",
+    help="Certificates (PEM) of trusted authorities; by default, those of SSL_CERT_FILE or of the system.",
 )
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option("--auto", is_flag=True, help="Check the hub, as the command check does.")
@@ -96,7 +94,7 @@ def _deadline(seconds: float) -> Callable[[F], F]:
         default=seconds,
         show_default=True,
         metavar="SECONDS",
-        help="Try for so long to have each request acknowledged.",
+        help="Time for each request to be acknowledged, retries included.",
     )
 
 
@@ -113,7 +111,7 @@ def _deadline(seconds: float) -> Callable[[F], F]:
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Remember in this file which event came last, and go on after it.",
+    help="Keep the id of the last event in this file, and continue after it.",
 )
 @click.pass_context
 def listen(
@@ -154,7 +152,7 @@ async def _within(seconds: float | None, coroutine: Coroutine[Any, Any, None]) -
 
 
 async def _first(events: Stream, count: int | None) -> AsyncIterator[Event]:
-    """So many events, or all."""
+    """The first `count` events, or all."""
     left = count
     async for event in events:
         yield event
@@ -249,7 +247,12 @@ def channels(context: click.Context) -> None:
 @click.argument("channel", default="main")
 @click.option("--after", default="", metavar="ID", help="Only events after this one.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N", help="At most so many."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="At most N events.",
 )
 @click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
 @click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
@@ -272,11 +275,11 @@ def history(context: click.Context, channel: str, after: str, limit: int, form: 
 @click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
-@click.option("--keep-going", is_flag=True, help="Go on when the command fails.")
+@click.option("--keep-going", is_flag=True, help="Continue if the command fails.")
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Remember in this file which event was dealt with last, and go on after it.",
+    help="Keep the id of the last handled event in this file, and continue after it.",
 )
 @click.argument("channel")
 @click.argument("command", nargs=-1, required=True)
@@ -371,11 +374,11 @@ def forget(context: click.Context, channel: str, deadline: float) -> None:
     default=20.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to watch a quiet stream.",
+    help="Time for which to watch a quiet stream.",
 )
 @click.pass_context
 def check(context: click.Context, url: str | None, idle: float) -> int:
-    """Check a hub and what stands between: buffering, compression, timeouts, CORS, resuming."""
+    """Check a hub and the proxies before it: buffering, compression, timeouts, CORS, resuming."""
     access: Access = replace(context.obj, url=url or context.obj.url)
     with suppress(asyncio.CancelledError):
         return _run(checking.check(access, idle))

@@ -2,8 +2,8 @@
 
 Problem           a request that cannot be fulfilled
 Ended             a channel takes no more events (`ends`)
-StoreUnavailable  the store cannot be used now, or nobody knows whether it was (`ports`)
-KeySetUnavailable no key can be had to check a token (`auth`)
+StoreUnavailable  the store cannot be used now, or the outcome is unknown (`ports`)
+KeySetUnavailable there is no key now to check a token (`auth`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
 `problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a

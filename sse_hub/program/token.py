@@ -117,7 +117,7 @@ def _mercure_claim(
     help="Secret or public key in PEM, or @FILE. Prefer the variable SSE_JWT_KEY.",
 )
 def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> None:
-    """Show what TOKEN grants, or why it is not accepted; - reads it from standard input.
+    """Show what TOKEN grants, or why it is not accepted. TOKEN can be -: then it is read from standard input.
 
     The status is 1 for a token that is not accepted."""
     token = (sys.stdin.read() if token == "-" else token).strip().removeprefix("Bearer ")  # noqa: S105 - a dash

@@ -1,7 +1,7 @@
 """The line to a Redis: its connections, its commands, and all their errors.
 
-Every error becomes a `RedisFailed` here, so that no other module has to know the errors of the client library, of
-uvloop or of a socket. No command is sent twice, because a second XADD of an event would be a second event.
+Every error becomes a `RedisFailed` here, so no other module has to know the errors of the client library, of uvloop or
+of sockets. No command is sent twice: a second XADD would add the event again.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ __all__ = ["BEGUN_ANEW", "Line", "RedisFailed"]
 BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 
 TIMEOUT = 3.0
-"""Seconds without an answer after which Redis counts as away. A cut network sends nothing, not even an end."""
+"""Seconds without an answer after which Redis counts as away. A cut network does not close the connection."""
 _LONGEST_TIMEOUT = 60.0
 _MOST_ENTRIES = 500
 _READ_BYTES = 256 << 10
-"""Bytes that a read should bring. A read asks for a number of entries, so it is computed from their mean size."""
+"""Intended size of a read in bytes. A read asks for a number of entries, which is computed from their mean size."""
 
 
 class RedisFailed(StoreUnavailable):
-    """Redis could not be asked, or has refused.
+    """Redis could not be reached, or has refused a command.
 
-    :param reason: what is wrong, as a sentence for a person.
-    :param away: whether the connections are of no use, so that others have to be made.
+    :param reason: a sentence that says what is wrong.
+    :param away: whether the connections cannot be used any more, so that new ones are needed.
     :param late: whether the answer did not come in time.
     """
 
@@ -167,7 +167,7 @@ class Line:
             pipeline.execute_command("EVALSHA", _digest(script), 1, self._key, *values)
         results: list[Any] = await pipeline.execute(raise_on_error=False)
         missed = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-        if missed:  # those have done nothing
+        if missed:  # these runs have done nothing
             await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
             for i, result in zip(missed, await self._pipeline(script, [calls[i] for i in missed]), strict=True):
                 results[i] = result

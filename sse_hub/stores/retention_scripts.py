@@ -1,7 +1,7 @@
-"""What Redis does to keep channels as their rules say: what is too old goes, what is silent ends, what is deleted goes.
+"""The scripts by which Redis applies rules: they remove old events, end silent channels and forget deleted ones.
 
-Rules are the nodes' to know: a node asks which channels are due (DUE) and gives their rules with them (TRIM). All nodes
-do so; what one has done, the next finds done. The keys are described in scripts.py.
+Only the nodes know the rules: a node asks which channels are due (DUE) and gives their rules (TRIM). All nodes do so;
+work that one node has done is not due for the others. The keys are described in scripts.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..core.rules import Rule
 from ..core.subscription import Subscription, keys
 from .scripts import ANYWAY, COMMON, LOOKING
 
-__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "STATE", "TRIM", "numbers", "ranges"]
+__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
 
 _ACCEPTED = """
 local ahead, back, time = id('ahead'), number('back'), now()
@@ -159,6 +159,14 @@ for channel, rule in pairs(cjson.decode(ARGV[3])) do
 end
 if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
 return left <= 0 and 1 or 0
+"""
+)
+
+REVIEW = (
+    ANYWAY
+    + """
+-- ARGV: channels, which are due now.
+for _, channel in ipairs(ARGV) do redis.call('ZADD', KEYS[1] .. ':due', 'LT', 0, channel) end
 """
 )
 

@@ -1,4 +1,4 @@
-"""What Redis does in one step to add to the stream and to read it, and the keys that the hub keeps there.
+"""The scripts by which Redis adds to the stream and reads it, each in one step, and the keys of the hub in Redis.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -22,7 +22,7 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
-that take out what is too old are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
+that remove old entries are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
 Mercure protocol have the same keys after `{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
@@ -41,7 +41,7 @@ from __future__ import annotations
 __all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "LOOKING", "PAGE"]
 
 ANYWAY = "#!lua flags=allow-oom\n"
-"""Reading, and making room, must go on when memory is full."""
+"""Reading and removing must be possible when memory is full."""
 _WRITING = "#!lua\n"
 
 COMMON = """

@@ -57,7 +57,7 @@ async def children(client: SyncClient, publisher: Publisher, ending: asyncio.Eve
     return names
 
 
-async def test_every_event_comes_once_and_in_order_through_a_bad_day(program: Start, tmp_path: Path) -> None:
+async def test_every_event_comes_once_and_in_order_through_many_failures(program: Start, tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path / 'events.db'}"
     limits = ("--history", "1000000", "--max-replay", "1000000", "--retry", "50")
     hub: Program = program("--no-demo", "--store", store, *limits)

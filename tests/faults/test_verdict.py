@@ -140,4 +140,4 @@ def test_an_event_with_another_id_is_found(faults: Any) -> None:
 
 def test_an_event_that_was_never_published_is_found(faults: Any) -> None:
     entries = [got(faults, 2, "one"), got(faults, 3, "two"), got(faults, 4, "three"), got(faults, 5, "ghost")]
-    assert "nobody published" in wrong(faults, *entries)
+    assert "was not published" in wrong(faults, *entries)

@@ -72,7 +72,7 @@ async def test_a_broken_certificate_at_sighup_leaves_the_old_one(program: Start,
     assert "the old one stays" in running.end()[1]
 
 
-def test_answers_by_tls_ask_to_be_asked_by_tls_only(program: Start, tmp_path: Path) -> None:
+def test_answers_by_tls_demand_tls_for_later_requests(program: Start, tmp_path: Path) -> None:
     cert, key = certify(tmp_path, "localhost")
     running = program("--tls-cert", cert, "--tls-key", key)
     context = ssl.create_default_context(cafile=cert)
@@ -81,7 +81,7 @@ def test_answers_by_tls_ask_to_be_asked_by_tls_only(program: Start, tmp_path: Pa
         assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def test_a_certificate_that_is_none_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
+def test_a_malformed_certificate_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     running = program("--tls-cert", str(tmp_path / "cert.pem"))
     status, rest = running.wait()

@@ -18,7 +18,7 @@ from wire import Received
 from sse_hub.core.events import EventId
 
 
-async def test_a_cursor_that_this_node_has_not_reached_yet_is_waited_for(redis_store: str) -> None:
+async def test_a_node_waits_for_a_cursor_that_it_has_not_reached_yet(redis_store: str) -> None:
     async with serving(store=redis_store) as a, serving(store=redis_store) as b:
         for number in range(50):
             id = await a.hub.publish(str(number))
