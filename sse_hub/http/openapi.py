@@ -49,7 +49,7 @@ _PROBLEMS = {
     403: "The token does not grant this, or the page that asks may not.",
     404: "It does not exist.",
     408: "The body has not arrived in time.",
-    409: "The channel has ended, and takes no more events; `detail` says why.",
+    409: "The channel has ended, and takes no more events; `reason` says why.",
     410: "The beginning that was asked for is gone (`plain=1`).",
     413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
     415: "The `Content-Type` or the `Content-Encoding` is not supported.",

@@ -279,6 +279,7 @@ class Problem(Struct):
     title: Annotated[str, Meta(description="The status in words.")]
     status: Annotated[int, Meta(description="The status of the answer.")]
     detail: Annotated[str, Meta(description="A sentence that says what was wrong and what would be right.")]
+    reason: Annotated[str, Meta(description="Why the channel has ended; only with 409.")] | UnsetType = UNSET
 
 
 _SHAPES = (

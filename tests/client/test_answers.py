@@ -288,3 +288,15 @@ async def test_an_answer_of_another_kind_is_no_event_stream_although_it_is_large
     async with scripted(raw(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{'x' * 1_000_000}")) as server:
         with pytest.raises(NotAnEventStream):
             await EventSource(server.url).connect()
+
+
+async def test_a_large_body_is_sent_whole_again_with_a_fresh_token() -> None:
+    fine = status(
+        200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"main","event":"message","subscribers":0}'
+    )
+    tokens = iter(["old", "new"])
+    async with scripted(status(401), fine) as server:
+        async with SSEClient(server.url.rstrip("/"), token=lambda: next(tokens)) as client:
+            await client.publish("x" * (2 << 20))
+    assert [len(request.body) for request in server.requests] == [2 << 20] * 2
+    assert server.requests[1].headers["authorization"] == "Bearer new"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from eventually import PATIENCE
+from forks import in_a_child
 from hubs import Server
 from programs import Program, Start
 
@@ -24,19 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 @pytest.fixture
 def hub(program: Start) -> Program:
     return program("--no-demo")
-
-
-def in_a_child(act: Callable[[], object]) -> int:
-    """Run it in a forked process; its exit status, or the signal that ended it as a negative number."""
-    pid = os.fork()
-    if not pid:
-        status = 1
-        signal.alarm(int(PATIENCE))
-        with contextlib.suppress(BaseException):
-            act()
-            status = 0
-        os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @pytest.fixture
