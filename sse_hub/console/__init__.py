@@ -8,6 +8,7 @@ figures.py   the live table of the metrics
 source.py    standard input, line by line, without holding up the event loop
 cursor.py    the file that remembers where a listener was
 running.py   a command for each event
+job.py       a command whose output is published
 access.py    how the commands reach the hub
 check.py     what stands between a client and a hub
 probes.py    the single checks, and what mends what they find
