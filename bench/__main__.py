@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 WHAT = {
+    "answers": "a thousand answers of language models at once, with an early and a late reader each",
     "browser": "the browser client, at 10,000 events a second in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "what the field does to nodes, stores and networks, and what is left",
@@ -22,6 +23,7 @@ WHAT = {
     "screenshots": "the pictures in the README",
     "soak": "everything at once, for hours",
     "users": "a channel for each user, patterns over very many channels, the largest requests beside the live",
+    "values": "a thousand channels, conflated for a hundred dashboards",
 }
 
 

@@ -80,13 +80,25 @@ def test_a_command_in_a_document_mints_a_token(block: str) -> None:
     }
 
 
-@blocks(lambda block: block.startswith("sse-client run"))
+@blocks(lambda block: block.startswith("sse-client run "))
 async def test_a_command_in_a_document_runs_for_each_event(block: str, program: Start, tmp_path: Path) -> None:
     running = program("--no-demo")
     with shell(block, tmp_path, SSE_URL=running.url) as run:
         await eventually(lambda: b'"subscribers":0' not in fetch(running.url + "/health").body)
         fetch(running.url + "/realtime/logs", b"an error of many")
         run.until(b"of many")
+
+
+@blocks(lambda block: block.startswith("sse-client run-job"))
+def test_a_command_in_a_document_is_a_stream_with_an_end(block: str, program: Start, tmp_path: Path) -> None:
+    running = program("--no-demo")
+    (tmp_path / "a file").touch()
+    with shell(block, tmp_path, SSE_URL=running.url) as run:
+        run.wait()
+    channel = block.split()[2]
+    stream = fetch(f"{running.url}/realtime/{channel}?from=start").body
+    assert b"a file" in stream
+    assert b'"reason":"done"' in stream
 
 
 @blocks(lambda block: re.fullmatch(r"python [a-z]+\.py", block) is not None)
