@@ -11,9 +11,9 @@ from pathlib import Path
 import aiomqtt
 import pytest
 from eventually import eventually
-from hubs import Server, serving
+from hubs import NDJSON, Server, remote, serving
 from playwright.async_api import Browser, Page, expect
-from programs import ROOT, fetch, free_port, tool
+from programs import ROOT, Start, fetch, free_port, tool
 from redis_server import RedisServer
 from shells import Shell, adapted, shell
 from tokens import SECRET
@@ -39,6 +39,25 @@ async def test_the_dashboard_shows_a_row_for_each_host_and_marks_a_silent_one(se
             await expect(page.locator("#hosts tr")).to_have_count(2)
             await expect(page.locator("#hosts [data-figure=memory]").first).to_contain_text("%")
         await expect(page.locator("#hosts tr.old")).to_contain_text("two", timeout=15_000)
+
+
+async def test_the_dashboard_gets_the_newest_figures_of_many_and_of_a_host_that_was_silent_before(
+    page: Page, program: Start
+) -> None:
+    hub = program("--no-demo", "--config", str(EXAMPLES / "dashboard" / "hub.toml"))
+    async with remote(hub.url) as server:
+
+        async def publish(host: str, *loads: int) -> None:
+            lines = "\n".join(json.dumps({"cpu": load, "memory": 1, "disk": 1}) for load in loads)
+            await server.post(f"/realtime/hosts.{host}?event=figures", data=lines, headers=NDJSON)
+
+        await publish("silent", 1, 7)
+        await page.goto(f"{(EXAMPLES / 'dashboard' / 'page.html').as_uri()}?hub={server.url}")
+        await expect(page.locator("#hosts tr", has_text="silent")).to_contain_text("7 %")
+        await publish("busy", *range(101))
+        await expect(page.locator("#hosts tr", has_text="busy")).to_contain_text("100 %")
+        assert await server.figure("sse_events_conflated_total") > 0
+        assert len(await server.retained("hosts.busy")) == 1
 
 
 async def test_a_notification_reaches_its_user_only_and_waits_while_he_is_away(browser: Browser) -> None:
