@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
 import textwrap
+from html.parser import HTMLParser
 from importlib.metadata import distribution
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -206,10 +209,13 @@ def test_code_in_a_guide_is_a_quotation_of_a_file_that_tests_run(file: Path) -> 
 
 def translation(path: Path) -> Path:
     """The Portuguese document for an English one."""
-    return path.with_suffix(".pt-BR.md") if path.parent == ROOT else path.parent / "pt-BR" / path.name
+    return path.with_suffix(".pt-BR.md")
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs/tutorial").glob("*.md"))], ids=name_of)
+ENGLISH = [path for path in MARKDOWN if not path.name.endswith(".pt-BR.md")]
+
+
+@pytest.mark.parametrize("file", [path for path in ENGLISH if translation(path).exists()], ids=name_of)
 def test_the_portuguese_document_has_the_same_code_in_the_same_order(file: Path) -> None:
     languages = ("sh", "python", "html", "js", "text", "json", "")
     assert fenced(translation(file).read_text(), *languages) == fenced(file.read_text(), *languages)
@@ -246,9 +252,58 @@ def test_the_server_and_the_client_are_commands() -> None:
     }
 
 
-def test_the_site_of_the_documents_is_built_without_a_warning_and_shows_every_page(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+class Links(HTMLParser):
+    """The addresses that a page of the site leads to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.add(values.get("id") or "")
+        self.found.extend(value for name in ("href", "src") if (value := values.get(name)))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the documents, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "not included in the" not in run.stderr
-    assert (tmp_path / "tutorial" / "pt-BR" / "1-by-hand" / "index.html").is_file()
+    return folder
+
+
+def test_the_site_has_every_page_in_both_languages_and_a_switch_between_them(site: Path) -> None:
+    english = {path.relative_to(site) for path in site.rglob("index.html") if "pt-BR" not in path.parts}
+    assert {path.relative_to(site / "pt-BR") for path in (site / "pt-BR").rglob("index.html")} == english
+    chapter = Path("tutorial/1-by-hand/index.html")
+    assert "A stream by hand" in (site / chapter).read_text()
+    assert "Um stream feito à mão" in (site / "pt-BR" / chapter).read_text()
+    assert "../../pt-BR/tutorial/1-by-hand/" in Links(site / chapter).found
+
+
+def test_every_link_within_the_site_leads_to_a_page_and_to_a_place_in_it(site: Path) -> None:
+    pages = {path: Links(path) for path in site.rglob("*.html") if path.name != "404.html"}
+    dead = []
+    for page, links in pages.items():
+        for link in links.found:
+            path, _, anchor = unquote(link).partition("#")
+            if re.match(r"\w+:|//", link):
+                continue
+            aim = (page.parent / path).resolve() if path else page
+            aim = aim / "index.html" if aim.is_dir() else aim
+            if not aim.is_file() or (anchor and aim in pages and anchor not in pages[aim].ids):
+                dead.append((str(page.relative_to(site)), link))
+    assert dead == []
+
+
+def test_the_search_of_the_site_finds_pages_of_both_languages(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    assert index["config"]["lang"] == ["en", "pt"]
+    places = {entry["location"] for entry in index["docs"]}
+    assert {"tutorial/1-by-hand/", "pt-BR/tutorial/1-by-hand/"} <= places
