@@ -1,11 +1,15 @@
 """Start and cancel jobs. Run: uvicorn web:app --port 8001"""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from tasks import HUB, work
+
+from sse_client import Ended, SSEClient
 
 app = FastAPI()
 
@@ -17,10 +21,16 @@ def page() -> FileResponse:
 
 @app.post("/jobs")
 def start() -> dict[str, str]:
-    job = work.delay()
-    return {"id": job.id, "url": os.environ.get("SSE_PUBLIC_URL", HUB) + f"/realtime/jobs.{job.id}?replay=100"}
+    return {"id": work.delay().id}
+
+
+@app.get("/jobs/{id}")
+def follow(id: UUID) -> RedirectResponse:
+    """Here you can check the log-in, and add a token for this channel."""
+    return RedirectResponse(f"{HUB}/realtime/jobs.{id}?from=start")
 
 
 @app.delete("/jobs/{id}")
-def cancel(id: str) -> None:
-    work.AsyncResult(id).abort()
+def cancel(id: UUID) -> None:
+    with SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub, suppress(Ended):
+        hub.end(f"jobs.{id}", "cancelled")

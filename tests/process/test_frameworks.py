@@ -9,6 +9,7 @@ import pytest
 from hubs import Server, serving
 from playwright.async_api import Browser, Page, expect
 from programs import ROOT, fetch, free_port
+from redis_server import RedisServer
 from shells import shell
 from tokens import SECRET
 
@@ -86,3 +87,29 @@ async def test_nobody_orders_without_a_log_in_or_with_a_wrong_password(applicati
 
     assert await asyncio.to_thread(post, "/orders", b"item=book") == 403
     assert await asyncio.to_thread(post, "/login", b"user=anna&password=green") == 403
+
+
+@pytest.mark.parametrize(
+    ("worker", "ready", "enqueue"),
+    [
+        (
+            "celery --app celery_app worker --concurrency 1 --loglevel INFO",
+            b"ready.",
+            "celery --app celery_app call report --args '[\"monday\"]'",
+        ),
+        ("rq worker --path . --url $REDIS_URL", b"Listening on", "rq enqueue --url $REDIS_URL report.report monday"),
+    ],
+    ids=["celery", "rq"],
+)
+async def test_a_worker_that_forks_publishes_the_steps_of_a_job_and_its_end(
+    server: Server, shared_redis: RedisServer, worker: str, ready: bytes, enqueue: str
+) -> None:
+    variables = {"SSE_URL": server.url, "REDIS_URL": shared_redis.url}
+    with shell(f"exec {worker}", FRAMEWORKS, **variables) as running:
+        await asyncio.to_thread(running.until, ready)
+        async with server.stream("/realtime/reports.monday?from=start") as stream:
+            with shell(enqueue, FRAMEWORKS, **variables) as enqueuing:
+                await asyncio.to_thread(enqueuing.wait)
+            events = [event for event in await stream.rest() if event.type not in {"connected", "live"}]
+    assert [event.data for event in events[:-1]] == ["reading", "counting", "writing"]
+    assert (events[-1].type, '"reason":"done"' in events[-1].data) == ("end", True)
