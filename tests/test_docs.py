@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import json
@@ -19,6 +20,7 @@ import pytest
 
 import sse_client
 import sse_hub
+from sse_hub.core.rules import Rule
 from sse_hub.http.app_keys import HUB, METRICS
 from sse_hub.http.openapi import document
 from sse_hub.metrics import LIMITS
@@ -68,7 +70,8 @@ def figures() -> dict[str, tuple[str, str]]:
 
 
 def test_every_metric_is_documented_as_it_describes_itself_and_no_other() -> None:
-    rows = re.findall(r"^\| `(sse_\w+)`(?: \S+)? \| (\w+) \| (.*) \|$", OPERATING, re.MULTILINE)
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(sse_\w+)`(?: \S+)? \| (\w+) \| (.*) \|$", text, re.MULTILINE)
     assert {name: (type, about) for name, type, about in rows} == figures()
 
 
@@ -77,6 +80,46 @@ def test_every_limit_is_documented_with_its_label() -> None:
     assert labels == {*LIMITS, *create_app(Settings(no_demo=True))[HUB].statistics().evicted}
     flags = set(re.findall(r"^\| `(--[a-z-]+)`", OPERATING, re.MULTILINE))
     assert flags <= {row.flag for row in table()}
+
+
+def test_the_reference_of_rules_has_every_key_and_no_other() -> None:
+    text = (ROOT / "docs" / "reference" / "rules.md").read_text()
+    keys = {field.name for field in dataclasses.fields(Rule)}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
+
+
+ERRORS = (ROOT / "docs" / "reference" / "errors.md").read_text()
+
+
+def problems() -> set[tuple[str, str]]:
+    """Status and beginning of each message that the code gives to a problem where it makes it."""
+    found = set()
+    for path in (ROOT / "sse_hub").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or path.name.startswith("mercure"):
+                continue
+            function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            arguments = [each.values[0] if isinstance(each, ast.JoinedStr) else each for each in node.args]
+            values = [each.value for each in arguments if isinstance(each, ast.Constant)]
+            implied = {"Problem": [], "unauthorized": [401], "passing": [503]}.get(function)
+            match [*(implied or []), *values] if implied is not None else []:
+                case [int(status), str(text), *_]:
+                    found.add((str(status), text))
+    return found
+
+
+def test_the_reference_of_errors_explains_every_message_and_no_other() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(.*?)` \|", ERRORS, re.MULTILINE)
+    given = problems()
+    explained = {(status, text) for status, text in given if any(s == status and text.startswith(b) for s, b in rows)}
+    assert {(status, text) for status, text in given - explained if len(text) > len("The ")} == set()
+    assert [row for row in rows if not any(s == row[0] and text.startswith(row[1]) for s, text in given)] == []
+
+
+def test_the_reference_of_errors_names_what_the_client_raises() -> None:
+    raised = {name for name in sse_client.__all__ if issubclass_of_error(getattr(sse_client, name))}
+    rows = set(re.findall(r"^\| `([A-Z]\w+)` \|", ERRORS, re.MULTILINE))
+    assert rows == raised - {"SSEError"}
 
 
 def test_help_names_every_flag_with_its_default() -> None:
@@ -189,7 +232,9 @@ def test_the_public_names_are_these() -> None:
 QUOTING = [
     path
     for path in MARKDOWN
-    if name_of(path).startswith(("README", "docs/tutorial/", "docs/how-to/", "docs/frameworks/", "examples/"))
+    if name_of(path).startswith(
+        ("README", "docs/tutorial/", "docs/how-to/", "docs/frameworks/", "docs/explanation/", "examples/")
+    )
 ]
 QUOTED = "\n".join(
     path.read_text()
