@@ -14,6 +14,7 @@ from ..core.log import Log
 from ..core.ports import Archive, Catalogue, Store
 from ..core.rules import Rules
 from ..settings import Settings
+from ..stdio import program_name
 from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
@@ -65,7 +66,7 @@ def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> S
     try:
         from ..stores.redis import RedisStore
     except ImportError:
-        raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
+        raise SystemExit(f"{program_name()}: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     address = settings.address
     try:
         return RedisStore(
@@ -79,6 +80,6 @@ def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> S
         )
     except (ValueError, TypeError) as error:  # its message may hold the password
         raise SystemExit(
-            f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
+            f"{program_name()}: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
             "an address looks like redis://user:password@host:6379/0"
         ) from None
