@@ -15,6 +15,7 @@ from typing import Any
 from ..core.events import check_pattern, matches
 from ..core.rules import Rule
 from ..settings import Row, SettingError, Settings, table
+from . import mercure_variables
 
 __all__ = ["load", "read_file", "read_rules"]
 
@@ -24,10 +25,16 @@ _TABLE = "channel"
 
 def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     """Settings from flags, variables and the file that one of them names. A flag wins over a variable, a variable over
-    the file.
+    the file. The variables of Mercure's reference image are read, too.
 
     :raises SettingError: if a value cannot be used.
     """
+    translated, remarks = mercure_variables.translate(environment)
+    settings = _load(given, {**translated, **environment})
+    return replace(settings, remarks=(*settings.remarks, *remarks)) if remarks else settings
+
+
+def _load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     row = next(row for row in table() if row.name == _NAME)
     path = given.get(row.name, environment.get(row.variable, ""))
     if not path:
