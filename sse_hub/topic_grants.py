@@ -11,7 +11,7 @@ from .auth import LEEWAY, Denied, Tokens, end_of, identity_of
 from .core.topics import any_matches
 from .rights import Bearer
 
-__all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
+__all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "is_for_topics", "topic_grant"]
 
 _CLAIMS = ("https://mercure.rocks/", "mercure")
 """The first that a token has counts."""
@@ -43,6 +43,11 @@ NO_TOPICS = TopicGrant()
 PUBLIC = TopicGrant(follow=True)
 EVERYTHING_PUBLIC = TopicGrant(follow=True, publish=frozenset({"*"}))
 """A request without a token never reads private updates, even if it may do everything else."""
+
+
+def is_for_topics(claims: Mapping[str, Any]) -> bool:
+    """Whether these claims speak of topics."""
+    return any(name in claims for name in _CLAIMS)
 
 
 async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Tokens, read_file, read_key, unverified_claims
 from ..core.events import check_pattern, timestamp
-from ..rights import Grant
+from ..rights import Bearer, Grant
+from ..topic_grants import TopicGrant, is_for_topics, topic_grant
 
 __all__ = ["command"]
 
@@ -32,11 +34,24 @@ def command(context: click.Context) -> None:
 
 
 @command.command()
-@click.option("--subscribe", multiple=True, metavar="PATTERN", help="Channels that may be read; repeatable.")
-@click.option("--publish", multiple=True, metavar="PATTERN", help="Channels that may be published to; repeatable.")
+@click.option(
+    "--subscribe", multiple=True, metavar="PATTERN", help="Channels, or topics, that may be read; repeatable."
+)
+@click.option(
+    "--publish", multiple=True, metavar="PATTERN", help="Channels, or topics, that may be published to; repeatable."
+)
+@click.option(
+    "--mercure", is_flag=True, help="The token is for the Mercure protocol: --subscribe and --publish are for topics."
+)
+@click.option("--payload", metavar="JSON", help="With --mercure: what the lists of active subscriptions show.")
 @click.option("--admin", is_flag=True, help="The token may list and end streams.")
 @click.option("--subject", metavar="NAME", help="Subject of the token (sub).")
-@click.option("--expires", default="1h", metavar="TIME", help="Lifetime of the token, such as 90s, 15m, 1h, 30d (1h).")
+@click.option(
+    "--expires",
+    default="1h",
+    metavar="TIME",
+    help="Lifetime of the token, such as 90s, 15m, 1h, 30d (1h); with --mercure, also never.",
+)
 @click.option("--issuer", metavar="ISS", help="Issuer of the token (iss).")
 @click.option("--audience", metavar="AUD", help="Audience of the token (aud).")
 @click.option(
@@ -49,6 +64,8 @@ def command(context: click.Context) -> None:
 def mint(
     subscribe: tuple[str, ...],
     publish: tuple[str, ...],
+    mercure: bool,
+    payload: str | None,
     admin: bool,
     subject: str | None,
     expires: str,
@@ -57,21 +74,46 @@ def mint(
     jwt_key: str,
 ) -> None:
     """Make a token and print it."""
+    now = int(time.time())
     try:
-        claim: dict[str, Any] = {
-            "subscribe": [check_pattern(pattern) for pattern in subscribe],
-            "publish": [check_pattern(pattern) for pattern in publish],
-        }
+        if mercure:
+            claim = {"mercure": _topic_claim(subscribe, publish, payload, admin)}
+        else:
+            claim = {"sse": _channel_claim(subscribe, publish, payload, admin)}
         signer, algorithm = _signing_key(read_file(jwt_key))
-        seconds = _lifetime(expires)
+        ends = None if mercure and expires == "never" else now + _lifetime(expires)
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from None
+    claims = {"iat": now, "exp": ends, "sub": subject, "iss": issuer, "aud": audience}
+    click.echo(
+        jwt.encode({name: value for name, value in claims.items() if value is not None} | claim, signer, algorithm)
+    )
+
+
+def _channel_claim(
+    subscribe: Sequence[str], publish: Sequence[str], payload: str | None, admin: bool
+) -> dict[str, object]:
+    if payload is not None:
+        raise ValueError("--payload belongs to the Mercure protocol: add --mercure")
+    claim: dict[str, object] = {
+        "subscribe": [check_pattern(pattern) for pattern in subscribe],
+        "publish": [check_pattern(pattern) for pattern in publish],
+    }
+    return claim | {"admin": True} if admin else claim
+
+
+def _topic_claim(
+    subscribe: Sequence[str], publish: Sequence[str], payload: str | None, admin: bool
+) -> dict[str, object]:
     if admin:
-        claim["admin"] = True
-    now = int(time.time())
-    claims = {"iat": now, "exp": now + seconds, "sub": subject, "iss": issuer, "aud": audience}
-    payload = {name: value for name, value in claims.items() if value is not None} | {"sse": claim}
-    click.echo(jwt.encode(payload, signer, algorithm))
+        raise ValueError("--admin is a right to the hub's own streams: make a token for it without --mercure")
+    claim: dict[str, object] = {"subscribe": list(subscribe), "publish": list(publish)}
+    if payload is None:
+        return claim
+    try:
+        return claim | {"payload": json.loads(payload)}
+    except ValueError as error:
+        raise ValueError(f"--payload takes JSON: {error}") from None
 
 
 @command.command()
@@ -101,11 +143,23 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
     except (ValueError, OSError) as error:
         raise click.UsageError(f"the key takes {error}") from None
     try:
-        grant = asyncio.run(tokens.grant(token))
+        click.echo(asyncio.run(_rights(tokens, token, claims)))
     except Denied as denied:
         click.echo(f"Not accepted: {denied}.")
         raise click.exceptions.Exit(1) from None
-    click.echo(_shown(grant))
+
+
+async def _rights(tokens: Tokens, token: str, claims: Mapping[str, object]) -> str:
+    """What a token grants.
+
+    :raises Denied: if it is not accepted.
+    """
+    shown = []
+    if "sse" in claims or not is_for_topics(claims):
+        shown.append(_shown(await tokens.grant(token)))
+    if is_for_topics(claims):
+        shown.append(_shown_topics(await topic_grant(tokens, token)))
+    return "\n".join(shown)
 
 
 def _lifetime(text: str) -> int:
@@ -140,11 +194,25 @@ def _signing_key(text: str) -> tuple[Any, str]:
 
 
 def _shown(grant: Grant) -> str:
-    assert grant.until is not None
     lines = [
         "Accepted.",
         f"  may read:       {', '.join(grant.subscribe) or 'nothing'}",
         f"  may publish to: {', '.join(grant.publish) or 'nothing'}",
-        f"  until:          {timestamp(int(grant.until * 1000))}",
+        f"  until:          {_end(grant)}",
     ]
     return "\n".join([*lines, "  may see and end connections"] if grant.admin else lines)
+
+
+def _shown_topics(grant: TopicGrant) -> str:
+    return "\n".join(
+        [
+            "Accepted by the Mercure protocol.",
+            f"  may read private updates of: {', '.join(sorted(grant.subscribe)) or 'nothing'}",
+            f"  may publish to:              {', '.join(sorted(grant.publish)) or 'nothing'}",
+            f"  until:                       {_end(grant)}",
+        ]
+    )
+
+
+def _end(grant: Bearer) -> str:
+    return "it has no end" if grant.until is None else timestamp(int(grant.until * 1000))

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import jwt
 import pytest
 from certificates import certify
 from cryptography import x509
@@ -152,6 +153,10 @@ def test_a_minted_token_opens_the_channels_that_it_grants(program: Start) -> Non
         (("mint", "--expires", "soon"), "90s, 15m, 1h, 30d"),
         (("mint", "--jwt-key", "short"), "at least 32 bytes"),
         (("mint", "--nothing"), "--help"),
+        (("mint", "--expires", "never"), "90s, 15m, 1h, 30d"),
+        (("mint", "--payload", "{}"), "add --mercure"),
+        (("mint", "--mercure", "--payload", "{"), "--payload takes JSON"),
+        (("mint", "--mercure", "--admin"), "without --mercure"),
         ((), "mint"),
     ],
 )
@@ -172,6 +177,26 @@ def test_a_bad_token_is_explained_too() -> None:
     run = token("explain", "-", stdin=mint(["*"], lasts=-60) + "\n")
     assert run.returncode == 1
     assert "Not accepted: it has expired" in run.stdout
+
+
+def test_a_token_for_topics_is_minted_and_explained(program: Start) -> None:
+    topics = ("--publish", "https://e.com/books/{id}", "--subscribe", "https://e.com/users/1")
+    minted = token("mint", "--mercure", *topics, "--payload", '{"user": 1}', "--expires", "never").stdout.strip()
+    explained = token("explain", minted)
+    assert explained.returncode == 0
+    for part in ("Accepted by the Mercure protocol.", "https://e.com/books/{id}", "https://e.com/users/1", "no end"):
+        assert part in explained.stdout
+    running = program("--jwt-key", SECRET)
+    path = "/.well-known/mercure"
+    assert ask(running, path, minted, b"topic=https://e.com/books/1") == 200
+    assert ask(running, path, minted, b"topic=https://e.com/users/1") == 403
+
+
+def test_a_token_for_topics_that_is_not_accepted_is_explained() -> None:
+    claims = {"mercure": {"publish": "https://e.com/books/1"}}
+    run = token("explain", jwt.encode(claims, SECRET))
+    assert run.returncode == 1
+    assert "Not accepted: publish in the claim mercure is no list of topic selectors" in run.stdout
 
 
 # The log
