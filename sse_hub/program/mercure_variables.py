@@ -11,14 +11,12 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..auth import CURVES, read_file
+from ..auth import read_file, read_key
 from ..settings import SettingError, table
 
 __all__ = ["read"]
 
 _DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
-_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
-_PUBLIC_ALGORITHMS = ("RS256", *CURVES.values(), "EdDSA")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _ELSEWHERE = {
     "transport": "this hub keeps updates where --store says",
@@ -66,11 +64,10 @@ class _Reading:
         :param algorithm: that of the tokens; empty for HS256.
         """
         self.set(f"mercure_{role}_key", key, source)
-        known = _PUBLIC_ALGORITHMS if "-----BEGIN" in read_file(key) else _SECRET_ALGORITHMS
+        known = read_key(read_file(key)).algorithms
         if algorithm and algorithm not in known:
-            kind = "a public key" if known is _PUBLIC_ALGORITHMS else "a secret"
             raise SettingError(
-                f"{source} is {kind}, and the algorithm beside it is {algorithm[:20]!r}; it takes {', '.join(known)}"
+                f"the algorithm beside {source} is {algorithm[:20]!r}; this key takes one of {', '.join(known)}"
             )
 
     def ignore(self, what: str, why: str) -> None:
