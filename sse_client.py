@@ -2061,16 +2061,16 @@ class Run:
         if error is not None:
             stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
             reason = "cancelled" if stopped else "failed"
-        if self._error is None and not self._ending:
+        if self._error is None:
             try:
                 async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
-                    await self.end(reason)
+                    await (self.flush() if self._ending else self.end(reason))
             except (SSEError, TimeoutError) as why:
                 if error is None:
                     raise
                 text = str(why) or f"no answer within {_BRIEFLY:g} s"
                 logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
-        elif self._error is not None:
+        else:
             await self._fail(self._error)
             if error is None and not self._raised:
                 self._raised = True
