@@ -1962,6 +1962,8 @@ class _Written(NamedTuple):
 
     event: str
     text: str
+    moment: float
+    """When it was written (monotonic clock)."""
 
 
 class Run:
@@ -1999,7 +2001,7 @@ class Run:
         :raises SSEError: if an event that was written before could not be published; see `SSEClient.publish`.
         :raises ValueError: if data cannot be published. The run goes on.
         """
-        written = _Written(self._event if event is None else _utf8(event), _text(data))
+        written = _Written(self._event if event is None else _utf8(event), _text(data), time.monotonic())
         self._check()
         while self._written and (len(self._written) >= _RUN_EVENTS or self._size + len(written.text) > _RUN_BYTES):
             self._room.clear()
@@ -2007,7 +2009,7 @@ class Run:
             self._check()
         self._written.append(written)
         self._size += len(written.text)
-        if len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES:
+        if self._fills_a_batch():
             self._hurry.set()
         self._go_on()
 
@@ -2121,11 +2123,15 @@ class Run:
             self._stop(SSEError(f"publishing to {self._url} was broken off: {type(error).__name__}: {error}"))
             raise
 
+    def _fills_a_batch(self) -> bool:
+        return len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES
+
     async def _gather(self) -> None:
-        """Wait for further texts, if a request began a moment ago and nobody waits."""
-        if (pause := self._not_before - time.monotonic()) > 0 and not self._ending:
+        """Wait for further texts, if a request began a moment ago, nobody waits, and no text has waited long enough."""
+        if self._written and not self._ending and not self._fills_a_batch():
+            pause = min(self._not_before, self._written[0].moment + _GATHERING) - time.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(pause, 0)):
                     await self._hurry.wait()
         self._hurry.clear()
         self._not_before = time.monotonic() + _GATHERING
