@@ -2042,7 +2042,8 @@ class Run:
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
-            self._watch = _Watch(self._client.channel(self.channel, events=["end"]))
+            # A loss is nothing to this stream, which waits for the end only.
+            self._watch = _Watch(self._client.channel(self.channel, events=["end"], on_lost=lambda _: None))
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
