@@ -1962,6 +1962,8 @@ class _Written(NamedTuple):
 
     event: str
     text: str
+    moment: float
+    """When it was written (monotonic clock)."""
 
 
 class Run:
@@ -1999,7 +2001,7 @@ class Run:
         :raises SSEError: if an event that was written before could not be published; see `SSEClient.publish`.
         :raises ValueError: if data cannot be published. The run goes on.
         """
-        written = _Written(self._event if event is None else _utf8(event), _text(data))
+        written = _Written(self._event if event is None else _utf8(event), _text(data), time.monotonic())
         self._check()
         while self._written and (len(self._written) >= _RUN_EVENTS or self._size + len(written.text) > _RUN_BYTES):
             self._room.clear()
@@ -2007,7 +2009,7 @@ class Run:
             self._check()
         self._written.append(written)
         self._size += len(written.text)
-        if len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES:
+        if self._fills_a_batch():
             self._hurry.set()
         self._go_on()
 
@@ -2040,7 +2042,8 @@ class Run:
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
-            self._watch = _Watch(self._client.channel(self.channel, events=["end"]))
+            # A loss is nothing to this stream, which waits for the end only.
+            self._watch = _Watch(self._client.channel(self.channel, events=["end"], on_lost=lambda _: None))
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -2061,16 +2064,16 @@ class Run:
         if error is not None:
             stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
             reason = "cancelled" if stopped else "failed"
-        if self._error is None and not self._ending:
+        if self._error is None:
             try:
                 async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
-                    await self.end(reason)
+                    await (self.flush() if self._ending else self.end(reason))
             except (SSEError, TimeoutError) as why:
                 if error is None:
                     raise
                 text = str(why) or f"no answer within {_BRIEFLY:g} s"
                 logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
-        elif self._error is not None:
+        else:
             await self._fail(self._error)
             if error is None and not self._raised:
                 self._raised = True
@@ -2121,11 +2124,15 @@ class Run:
             self._stop(SSEError(f"publishing to {self._url} was broken off: {type(error).__name__}: {error}"))
             raise
 
+    def _fills_a_batch(self) -> bool:
+        return len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES
+
     async def _gather(self) -> None:
-        """Wait for further texts, if a request began a moment ago and nobody waits."""
-        if (pause := self._not_before - time.monotonic()) > 0 and not self._ending:
+        """Wait for further texts, if a request began a moment ago, nobody waits, and no text has waited long enough."""
+        if self._written and not self._ending and not self._fills_a_batch():
+            pause = min(self._not_before, self._written[0].moment + _GATHERING) - time.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(pause, 0)):
                     await self._hurry.wait()
         self._hurry.clear()
         self._not_before = time.monotonic() + _GATHERING

@@ -229,6 +229,19 @@ async def test_a_run_can_be_ended_before_its_block_is_left(client: SSEClient, re
     assert await text(client) == (["a"], reason)
 
 
+async def test_an_end_is_published_although_the_wait_for_it_was_cancelled(server: Server) -> None:
+    async with Network(server.port) as network, SSEClient(network.url) as client:
+        network.cut()
+        async with client.run("c") as run:
+            await run.write("a")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await run.end("failed")
+            await network.mend()
+        assert run.ended == "failed"
+        assert await text(client) == (["a"], "failed")
+
+
 async def test_a_run_works_without_a_block(client: SSEClient) -> None:
     run = client.run("c")
     await run.write("a")
