@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from eventually import eventually
 from hubs import Remote, mounted, remote
 from playwright.async_api import Browser, Page, expect
 from programs import ROOT, Start, free_port
@@ -102,6 +103,24 @@ async def test_an_answer_whose_application_has_died_is_ended_by_the_hub(
             await ask(page, app.url)
             app.run.kill()
             await expect(page.locator("#state")).to_have_text("abandoned")
+
+
+async def test_a_reader_who_comes_too_late_for_the_beginning_learns_of_it(
+    page: Page, program: Start, tmp_path: Path
+) -> None:
+    rules = adapted(FOLDER / "hub.toml", tmp_path, "history = 5", "history = 50000")
+    async with hub_with(rules, program) as hub:
+        with application(hub, WORDS=FOR_EVER) as app:
+            await ask(page, app.url)
+            channel = f"answers.{page.url.partition('#')[2]}"
+            await hub.until_trimmed(channel, 5)
+
+            async def forgotten() -> bool:
+                return bool((await hub.get(f"/api/channels/{channel}/events?after=1-0"))[1]["lost"])
+
+            await eventually(forgotten)
+            await page.reload()
+            await expect(page.locator("#state")).to_have_text("incomplete")
 
 
 def chunk(*choices: str) -> bytes:
