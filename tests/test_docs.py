@@ -346,7 +346,8 @@ def test_every_link_within_the_site_leads_to_a_page_and_to_a_place_in_it(site: P
     for page, links in pages.items():
         for link in links.found:
             path, _, anchor = unquote(link).partition("#")
-            if re.match(r"\w+:|//|node_modules/", link):  # pages of front ends have their packages from npm beside them
+            path = path.partition("?")[0]
+            if re.match(r"\w+:|//|node_modules/", link):  # a page of a front end is run where its packages are
                 continue
             aim = (page.parent / path).resolve() if path else page
             aim = aim / "index.html" if aim.is_dir() else aim
