@@ -701,7 +701,7 @@ class _Request:
             reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
             raise _Passing(reason) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
-            raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from None
+            raise SSEError(f"{self.url} cannot be connected to: {str(error) or type(error).__name__}") from None
         except aiohttp.ClientHttpProxyError as error:
             raise _refusal_of_proxy(error, self.url) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -1845,7 +1845,7 @@ class SSEClient:
             except TimeoutError:
                 raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
             except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-                raise SSEError(f"{self._base} cannot be connected to: {error or type(error).__name__}") from None
+                raise SSEError(f"{self._base} cannot be connected to: {str(error) or type(error).__name__}") from None
             except aiohttp.ClientHttpProxyError as error:
                 raise _refusal_of_proxy(error, url) from None
             except (aiohttp.ClientError, OSError) as error:

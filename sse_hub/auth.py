@@ -190,7 +190,7 @@ class KeySet:
             self._fetched = now
             self._failure = ""
         except Exception as error:  # an issuer may answer anything; tokens with known keys must stay valid
-            self._failure = f"the key set cannot be fetched: {error or type(error).__name__}"
+            self._failure = f"the key set cannot be fetched: {str(error) or type(error).__name__}"
 
     def _find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
         if "kid" in header:

@@ -1,4 +1,5 @@
-"""The variables of the reference hub's container image, so that a compose file of it needs only another image.
+"""The variables of the reference hub's container image. With them, a compose file for that hub needs only another
+image.
 
 `MERCURE_PUBLISHER_JWT_KEY`, `MERCURE_SUBSCRIBER_JWT_KEY`, the two `…_JWT_ALG`, and the lines of
 `MERCURE_EXTRA_DIRECTIVES`; beside them the port in `SERVER_NAME`. A flag and a variable of this hub win over them, and
@@ -32,8 +33,8 @@ _ELSEWHERE = {
 
 
 def read(environment: Mapping[str, str]) -> dict[str, object]:
-    """Settings by the names of their fields, as far as the variables say something. If a variable of this hub says the
-    same, the caller prefers it.
+    """Read the settings that the variables give, by the names of their fields. The caller prefers the variables of this
+    hub.
 
     :raises SettingError: if a value cannot be used.
     """
@@ -55,7 +56,7 @@ class _Reading:
         self._rows = {row.name: row for row in table()}
 
     def set(self, name: str, text: str, source: str) -> None:
-        """Set a value that is written as that of the flag is."""
+        """Set a value that is written like the flag's."""
         self.values[name] = self._rows[name].value(text, source)
 
     def key(self, role: str, key: str, algorithm: str, source: str) -> None:
@@ -111,7 +112,7 @@ def _read_transport(reading: _Reading, environment: Mapping[str, str]) -> None:
 
 
 def _lines(text: str) -> Iterator[Sequence[str]]:
-    """The words of each directive. What a directive has in braces is passed over."""
+    """The words of each directive. Blocks in braces are ignored."""
     depth = 0
     for line in text.splitlines():
         try:
