@@ -1,5 +1,7 @@
 // The words of the page in each of its languages, and putting them where they belong.
 
+import { PARTS } from "./words/parts.js";
+
 /** @type {Record<string, Record<string, string>>} */
 const WORDS = {
   en: {
@@ -52,6 +54,11 @@ const WORDS = {
   },
 };
 
+for (const [key, [english, portuguese]] of Object.entries(PARTS)) {
+  WORDS.en[key] = english;
+  WORDS["pt-BR"][key] = portuguese;
+}
+
 export const LANGUAGES = Object.keys(WORDS);
 let language = "en";
 
@@ -65,6 +72,9 @@ export function say(key, gaps = {}) {
   const words = WORDS[language][key] ?? key;
   return words.replace(/\{(\w+)\}/g, (_, name) => gaps[name] ?? "");
 }
+
+/** The language that the page speaks. */
+export const spoken = () => language;
 
 /**
  * A number as this language writes it.
