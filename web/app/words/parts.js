@@ -1,6 +1,8 @@
 // The words of the parts, a file for each: English, then Portuguese.
 
+import { CHART } from "./chart.js";
 import { INSPECT } from "./inspect.js";
+import { SUMMARIES } from "./summaries.js";
 
 /** @type {Record<string, [english: string, portuguese: string]>} */
-export const PARTS = { ...INSPECT };
+export const PARTS = { ...CHART, ...INSPECT, ...SUMMARIES };
