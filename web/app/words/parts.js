@@ -3,6 +3,7 @@
 import { CHART } from "./chart.js";
 import { INSPECT } from "./inspect.js";
 import { SUMMARIES } from "./summaries.js";
+import { TIMELINE } from "./timeline.js";
 
 /** @type {Record<string, [english: string, portuguese: string]>} */
-export const PARTS = { ...CHART, ...INSPECT, ...SUMMARIES };
+export const PARTS = { ...CHART, ...INSPECT, ...SUMMARIES, ...TIMELINE };
