@@ -2,8 +2,9 @@
 
 import { CHART } from "./chart.js";
 import { INSPECT } from "./inspect.js";
+import { LAB } from "./lab.js";
 import { SUMMARIES } from "./summaries.js";
 import { TIMELINE } from "./timeline.js";
 
 /** @type {Record<string, [english: string, portuguese: string]>} */
-export const PARTS = { ...CHART, ...INSPECT, ...SUMMARIES, ...TIMELINE };
+export const PARTS = { ...CHART, ...INSPECT, ...LAB, ...SUMMARIES, ...TIMELINE };
