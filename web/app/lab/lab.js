@@ -106,7 +106,8 @@ class Bench {
     this.#bytes.setAttribute("role", "group");
     this.#bytes.dataset.label = "labBytes";
     this.#cancel.disabled = true;
-    this.element.append(
+    const words = make("div", "lab-words");
+    words.append(
       worded("h3", `labTitle_${name}`),
       worded("p", `labFirst_${name}`),
       worded("p", `labSecond_${name}`),
@@ -114,8 +115,8 @@ class Bench {
       make("div", "lab-controls", this.#start, this.#cancel, this.#progress),
       this.#step, this.#result,
       worded("h4", "labTimeline"), this.#lanes,
-      worded("h4", "labBytes"), this.#bytes,
     );
+    this.element.append(words, make("div", "lab-words", worded("h4", "labBytes"), this.#bytes));
     translate(this.element);
     this.#timeline = this.#newTimeline();
   }
@@ -161,6 +162,7 @@ class Bench {
     }
     clearTimeout(limit);
     await stage.close();
+    this.#timeline.hold();
     this.#running(false);
   }
 
@@ -190,7 +192,10 @@ class Bench {
     progress: (done, all) => (this.#progress.value = done / all),
     say: (words) => (this.#step.textContent = words),
     wire: (direction, text) => this.#write(direction, typeof text === "string" ? text : this.#decoder.decode(text, { stream: true })),
-    tick: (lane, event, replayed) => this.#timeline.add({ ...event, channel: lane }, { replayed }),
+    tick: (lane, replayed) => {
+      const timestamp = new Date().toISOString();
+      this.#timeline.add({ id: null, channel: lane, event: say(replayed ? "timelineReplayed" : "live"), timestamp }, { replayed });
+    },
     gap: (from, to) => this.#timeline.gap(from, to),
     lost: (lane, loss) => this.#timeline.lost({ channel: lane, ...loss }),
   };

@@ -34,7 +34,8 @@ export async function behind(stage) {
       gate = new Promise((resolve) => (open = () => resolve(undefined)));
       stage.later(() => open());
     }
-    stage.published(hub.publish({ n }));
+    hub.publish({ n });
+    stage.published();
     stage.show.progress(n, all + 1);
     const late = [...hub.readers].some(({ live }) => !live);
     if (late && !fell) {
@@ -75,7 +76,8 @@ export async function full(stage) {
   await stage.until(() => seen.state === "live");
   const { attempts } = seen;
   for (let n = 1; n <= 3; n += 1) {
-    stage.published(hub.publish({ n }));
+    hub.publish({ n });
+    stage.published();
     await stage.pause(400);
   }
   await stage.until(() => seen.events === 3);
@@ -113,7 +115,8 @@ export async function restart(stage) {
       stage.step("labRestartStarts");
       hub.up = true;
     }
-    stage.published(hub.publish({ n })); // another node takes what is published meanwhile, into the same store
+    hub.publish({ n });
+    stage.published(); // another node takes what is published meanwhile, into the same store
     stage.show.progress(n, 13);
     await stage.pause(500);
   }

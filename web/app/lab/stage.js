@@ -20,7 +20,7 @@ export class Refused extends Error {}
  * @property {(done: number, all: number) => void} progress
  * @property {(words: string) => void} say  the step that is under way
  * @property {(direction: "out"|"in"|"note", text: string|Uint8Array) => void} wire
- * @property {(lane: string, event: {id: string|null, timestamp: string, event: string}, replayed: boolean) => void} tick
+ * @property {(lane: string, replayed: boolean) => void} tick  something happens now
  * @property {(from: number, to: ?number) => void} gap
  * @property {(lane: string, loss: {after: string, next: string}) => void} lost
  */
@@ -133,7 +133,7 @@ export class Stage {
     let gone = null;
     const following = hub.follow(channel, {
       event: (each) => {
-        this.show.tick(lane, each, !live);
+        this.show.tick(lane, !live);
         if (gone !== null && each.id) {
           const loss = { after: gone, next: each.id };
           gone = null;
@@ -169,13 +169,13 @@ export class Stage {
   async publish(channel, value) {
     const data = JSON.stringify(value);
     const answer = await this.#ask("POST", channel, data);
-    this.published(answer);
+    this.published();
     return answer;
   }
 
-  /** Show that an event was published. @param {{id: string}} event */
-  published({ id }) {
-    this.show.tick(LANES[0], { id, timestamp: new Date().toISOString(), event: "message" }, false);
+  /** Show that an event was published. */
+  published() {
+    this.show.tick(LANES[0], false);
   }
 
   /**

@@ -40,6 +40,8 @@ export class Timeline {
   /** @type {Map<string, string>} */
   #colours = new Map();
   #from = 0;
+  /** @type {?number} */
+  #held = null;
   #leaving = new AbortController();
   #end;
 
@@ -95,6 +97,12 @@ export class Timeline {
     this.#soon();
   }
 
+  /** Show this moment from now on: time stands still. */
+  hold() {
+    this.#held = this.#clock.now();
+    this.#soon();
+  }
+
   clear() {
     this.#lanes.clear();
     this.#soon();
@@ -144,7 +152,7 @@ export class Timeline {
   }
 
   #draw() {
-    const now = this.#clock.now();
+    const now = this.#held ?? this.#clock.now();
     this.#from = now - this.spanMs;
     this.#lanes.forget(this.#from);
     this.#layOut();
