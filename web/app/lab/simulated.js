@@ -138,7 +138,7 @@ function valve(way, gate) {
           out.enqueue(chunk);
         },
       },
-      { highWaterMark: 0 },
+      { highWaterMark: 1 },
       { highWaterMark: 0 },
     );
     return new Response(body?.pipeThrough(waiting), { status, headers });

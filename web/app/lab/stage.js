@@ -129,9 +129,17 @@ export class Stage {
     let without = 0; // since when there is no connection
     let live = false;
     let before = "";
+    /** Of a loss, the client knows the end only when the next event comes. @type {?string} */
+    let gone = null;
     const following = hub.follow(channel, {
       event: (each) => {
         this.show.tick(lane, each, !live);
+        if (gone !== null && each.id) {
+          const loss = { after: gone, next: each.id };
+          gone = null;
+          this.show.lost(lane, loss);
+          lost?.(loss);
+        }
         event?.(each, !live);
       },
       state: ({ name, reason }) => {
@@ -145,10 +153,7 @@ export class Stage {
         before = name;
         state?.(name);
       },
-      lost: (loss) => {
-        this.show.lost(lane, loss);
-        lost?.(loss);
-      },
+      lost: ({ after }) => (gone ??= after),
     });
     return following;
   }

@@ -131,8 +131,8 @@ export const LAB = {
   labTabsOpening: ["Seven tabs are opened", "Sete abas são abertas"],
   labTabsClosing: ["Tab {n}, which holds the connection, is closed", "A aba {n}, que mantém a conexão, é fechada"],
   labTabsSeen: [
-    "Seven tabs had all events over one stream at a time ({before} requests while they joined). When tab {leader} was closed, tab {next} took over, and no tab missed anything.",
-    "Sete abas tiveram todos os eventos por um fluxo de cada vez ({before} pedidos enquanto entravam). Quando a aba {leader} foi fechada, a aba {next} assumiu, e nenhuma aba perdeu nada.",
+    "Seven tabs had all events over one stream at a time (requests while they joined: {before}). When tab {leader} was closed, tab {next} took over, and no tab missed anything.",
+    "Sete abas tiveram todos os eventos por um fluxo de cada vez (pedidos enquanto entravam: {before}). Quando a aba {leader} foi fechada, a aba {next} assumiu, e nenhuma aba perdeu nada.",
   ],
 
   labTitle_proxy: ["A proxy that buffers", "Um proxy que acumula"],
