@@ -71,8 +71,7 @@ export class ConnectionBar {
     const isOff = this.isOff;
     const name = isOff || !facts ? "off" : isStale(facts) ? "stale" : facts.state.name;
     this.#section.dataset.state = name;
-    // Everything that is not of now turns grey (page.css).
-    document.documentElement.dataset.fresh = String(name === "live" || name === "catching" || name === "connecting");
+    this.#freshen(["live", "catching", "connecting"].includes(name));
     put("#connection-state", say(`state_${name}`));
     put("#connection-why", this.#why(name, facts));
     put("#connection-cursor", facts?.cursor ?? "–");
@@ -96,6 +95,18 @@ export class ConnectionBar {
     if (name !== "stale") return details(facts.state);
     const silent = (Date.now() - (facts.heardAt ?? 0)) / 1000;
     return say("silentFor", { time: seconds(silent), ping: seconds(facts.ping ?? 0) });
+  }
+
+  /**
+   * Everything that is not of now turns grey (page.css); what is drawn is drawn anew.
+   *
+   * @param {boolean} isFresh
+   */
+  #freshen(isFresh) {
+    const { dataset } = document.documentElement;
+    if (dataset.fresh === String(isFresh)) return;
+    dataset.fresh = String(isFresh);
+    document.dispatchEvent(new Event("theme"));
   }
 
   /** @param {string} name */

@@ -2,11 +2,12 @@
 // reads: then it shows the events of that moment, and says how many have come since.
 
 import { find } from "./dom.js";
+import { showEmpty } from "./empty.js";
 import { Filters } from "./filters.js";
 import { KEPT } from "./model.js";
 import { Rows } from "./rows.js";
 import { time, zone } from "./times.js";
-import { choose, view } from "./view.js";
+import { choose } from "./view.js";
 import { number, say } from "./words.js";
 
 /**
@@ -27,10 +28,16 @@ export class EventList {
   #isPaused = false;
   #newer = 0;
   #isDue = false;
+  #empty = ""; // why the list shows nothing
+  #base;
 
-  /** @param {Model} model */
-  constructor(model) {
+  /**
+   * @param {Model} model
+   * @param {string} base address of the hub
+   */
+  constructor(model, base) {
     this.#model = model;
+    this.#base = base;
     this.#filters = new Filters(model, () => this.#filter());
     model.on("add", (entry, isNewest) => this.#add(entry, isNewest));
     model.on("drop", (entry) => {
@@ -98,6 +105,15 @@ export class EventList {
     this.#soon();
   }
 
+  /**
+   * Show only one channel, or those of a pattern.
+   *
+   * @param {string} channel
+   */
+  only(channel) {
+    this.#filters.set({ channel, type: "", text: "" });
+  }
+
   #listen() {
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#soon()).observe(this.#scroller);
@@ -114,7 +130,6 @@ export class EventList {
       this.#model.tell("streams");
       this.#scroller.focus();
     });
-    document.addEventListener("no-filters", () => this.#filters.clear());
   }
 
   /** @param {KeyboardEvent} key */
@@ -142,8 +157,6 @@ export class EventList {
     if (this.#isDirty) void this.shown;
     this.#still = this.#model.events.slice();
     this.#newer = 0;
-    // A row must not move between this moment and the next frame.
-    this.#matching = this.#matching.slice();
   }
 
   /**
@@ -208,11 +221,9 @@ export class EventList {
 
   /** @param {number} shown */
   #drawEmpty(shown) {
-    const empty = find("#log-empty", HTMLElement);
-    const isEmpty = shown === 0;
-    if (empty.hidden !== isEmpty && empty.dataset.narrow === String(this.#filters.isNarrow)) return;
-    empty.hidden = !isEmpty;
-    empty.dataset.narrow = String(this.#filters.isNarrow);
-    document.dispatchEvent(new CustomEvent("empty", { detail: { isEmpty, isNarrow: this.#filters.isNarrow, base: view.channel } }));
+    const why = shown ? "" : this.#filters.isNarrow ? "filtered" : "none";
+    if (why === this.#empty) return;
+    this.#empty = why;
+    showEmpty(why, { base: this.#base, clear: () => this.#filters.clear() });
   }
 }

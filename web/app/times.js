@@ -23,9 +23,15 @@ export function time(when, form) {
   const date = new Date(when);
   if (Number.isNaN(date.getTime())) return String(when);
   const key = `${spoken()} ${form}`;
-  const format = formats.get(key) ?? new Intl.DateTimeFormat(spoken(), FORMS[form]);
+  const format = formats.get(key) ?? new Intl.DateTimeFormat(locale(), FORMS[form]);
   formats.set(key, format);
   return format.format(date);
+}
+
+/** The language of the page as this person's country writes it, if the browser says which one. */
+function locale() {
+  const language = spoken().slice(0, 2);
+  return navigator.languages.find((each) => each.startsWith(language)) ?? spoken();
 }
 
 /** The zone of all times: an IANA name. */

@@ -1,0 +1,23 @@
+// The response that carries a stream: its address, its status and its headers, as far as a browser shows them to a page.
+
+import { make, worded } from "./make.js";
+
+/**
+ * @param {Partial<import("../client/sse.js").StreamFacts>|null} facts
+ * @param {boolean} isOld whether it is about an event of a response that has ended
+ * @returns {HTMLElement}
+ */
+export function headersOf(facts, isOld = false) {
+  const element = make("div", "headers");
+  if (!facts?.status) {
+    element.append(worded("p", "noHeaders", "note"));
+    return element;
+  }
+  const { pathname, search } = new URL(facts.url ?? "", document.baseURI);
+  const list = make("dl");
+  for (const [name, value] of facts.headers ?? []) list.append(make("div", "", make("dt", "", name), make("dd", "", value)));
+  const line = make("code", "line", `GET ${pathname}${search}`);
+  const status = make("code", "line", String(facts.status));
+  element.append(worded("p", isOld ? "headersOld" : "headersOf", "note"), line, status, list, worded("p", "headersHidden", "note"));
+  return element;
+}
