@@ -107,7 +107,7 @@ export class Inspector {
     const { channel, event, data } = entry;
     /** @type {[string, () => HTMLElement][]} */
     const all = [
-      ["wire", () => wire(entry.raw ?? frame(entry))],
+      ["wire", () => wireOf(entry)],
       ["parsed", () => tree(data)],
       ["headers", () => headersOf(stream?.facts ?? null, entry.replayed)],
       ["code", () => asCode({
@@ -117,6 +117,20 @@ export class Inspector {
     ];
     return tabs(entry.note ? all.filter(([name]) => name === "parsed") : all, this.#tab, (name) => (this.#tab = name));
   }
+}
+
+/**
+ * The bytes as they came to this page; and as they come to readers that do not ask for envelopes.
+ *
+ * @param {Entry} entry
+ */
+function wireOf(entry) {
+  const plain = frame(entry);
+  if (!entry.raw) return wire(plain);
+  const element = make("div", "", wire(entry.raw));
+  if (entry.raw.length === plain.length) return element;
+  element.append(worded("p", "wireEnvelope", "note"), wire(plain));
+  return element;
 }
 
 /**

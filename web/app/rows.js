@@ -10,6 +10,9 @@ import { spoken } from "./words.js";
 const HEIGHT = 32; // pixels, as events.css has it
 const LONGEST = 400; // characters of a row
 
+/** A telephone has no room for milliseconds. */
+const isNarrow = matchMedia("(max-width: 700px)");
+
 /** @typedef {import("./model.js").Entry} Entry */
 
 export class Rows {
@@ -102,7 +105,7 @@ export class Rows {
     row.dataset.colour = String(colourOf(entry.channel));
     row.dataset.replayed = String(entry.replayed);
     row.dataset.note = String(entry.note === true);
-    find("time", HTMLTimeElement, row).textContent = time(entry.timestamp, "clock");
+    find("time", HTMLTimeElement, row).textContent = time(entry.timestamp, isNarrow.matches ? "short" : "clock");
     showText(find(".channel", HTMLElement, row), entry.channel);
     showText(find(".type", HTMLElement, row), entry.event);
     showText(find(".data", HTMLElement, row), lineOf(entry));

@@ -39,6 +39,8 @@ export class Stream {
   #following = null;
   #wasLive = false;
   #fastest = Infinity;
+  /** The cursor after which events are gone, until it is known where the stream goes on. @type {?string} */
+  #openLoss = null;
   #told = ""; // the problem of which there is a note since it was live
   /** Events by second, of the last seconds. @type {[second: number, events: number][]} */
   #arrivals = [];
@@ -188,6 +190,10 @@ export class Stream {
     this.bytes += event.raw?.length ?? 0;
     if (event.id) this.last = event.id;
     if (isLive) this.#count(event);
+    if (event.id && this.#openLoss !== null) {
+      this.#model.tell("lost", { after: this.#openLoss, next: event.id });
+      this.#openLoss = null;
+    }
     this.#model.add(event, { stream: this.text, replayed: !isLive, own: this.spec.form === "plain" });
   }
 
@@ -220,9 +226,12 @@ export class Stream {
   /** @param {import("../client/sse.js").Loss} loss */
   #lost(loss) {
     this.losses += 1;
-    const note = this.#event("lost", say("lost", { after: loss.after || "–", next: loss.next }));
-    this.#model.add(note, { stream: this.text, note: true, before: loss.next });
-    this.#model.tell("lost", loss);
+    // Where the hub knows no next event yet, it repeats the cursor. The next event that comes is the end of the loss.
+    const isOpen = loss.next === loss.after || !loss.after;
+    const words = isOpen ? say("lostOpen", { after: loss.after || "–" }) : say("lost", { after: loss.after, next: loss.next });
+    this.#model.add(this.#event("lost", words), { stream: this.text, note: true, ...(isOpen ? {} : { before: loss.next }) });
+    if (isOpen) this.#openLoss = loss.after;
+    else this.#model.tell("lost", loss);
     this.#model.tell("state", this);
   }
 

@@ -1,11 +1,13 @@
 // The views: one is shown, and only what is shown works. On a wide screen, streams, events and inspector are one view,
 // and publishing takes the place of the inspector.
 
+import { CASES, links, openCase } from "./cases/cases.js";
 import { figures } from "./chart/figures.js";
 import { find } from "./dom.js";
 import { lab } from "./lab/lab.js";
 import { worded } from "./make.js";
 import { choose, view } from "./view.js";
+import { say } from "./words.js";
 
 /**
  * @typedef {{close: () => void}} Open
@@ -36,13 +38,20 @@ export class Views {
         this.show();
       });
     }
+    find("#leave-case", HTMLButtonElement).addEventListener("click", () => {
+      choose({ case: "" });
+      this.show();
+      find("#log", HTMLElement).focus();
+    });
+    find("#case-links", HTMLElement).append(links());
     document.addEventListener("view", () => this.show());
     document.addEventListener("power", () => this.show());
     this.show();
   }
 
   show() {
-    const name = view.view;
+    const name = view.case ? "case" : view.view;
+    const { isOff } = this.#bar;
     document.body.dataset.view = name;
     for (const button of buttons()) {
       if (button.dataset.view === name) button.setAttribute("aria-current", "page");
@@ -50,13 +59,25 @@ export class Views {
     }
     find("#figures", HTMLElement).hidden = name !== "figures";
     find("#lab", HTMLElement).hidden = name !== "lab";
-    this.#keep("figures", name === "figures" && !this.#bar.isOff, () => figures(find("#figures-place", HTMLElement), this.#hub));
-    if (name === "figures" && this.#bar.isOff) {
-      find("#figures-place", HTMLElement).replaceChildren(worded("p", "figuresOff", "note"));
+    find("#case", HTMLElement).hidden = name !== "case";
+    this.#keep("figures", name === "figures" && !isOff, () => figures(find("#figures-place", HTMLElement), this.#hub));
+    if (isOff && ["figures", "case"].includes(name)) {
+      find(`#${name}-place`, HTMLElement).replaceChildren(worded("p", "viewOff", "note"));
     }
+    this.#showCase(name === "case" && !isOff ? view.case : "");
     this.#keep("lab", name === "lab", () => lab(find("#lab-place", HTMLElement), { base: this.#hub.base }));
     if (name === "figures") this.#subscribers.open();
     else this.#subscribers.close();
+  }
+
+  /** @param {string} name of a case; nothing if none is shown */
+  #showCase(name) {
+    for (const each of Object.keys(this.#open)) if (each.startsWith("case ")) this.#keep(each, each === `case ${name}`, idle);
+    if (!name) return;
+    const title = find("#case-title", HTMLElement);
+    title.dataset.words = CASES.find((each) => each.name === name)?.title ?? "cases";
+    title.textContent = say(title.dataset.words);
+    this.#keep(`case ${name}`, true, () => openCase(find("#case-place", HTMLElement), name, { hub: this.#hub, base: this.#hub.base }));
   }
 
   /**
@@ -74,4 +95,5 @@ export class Views {
   }
 }
 
+const idle = () => ({ close: () => {} });
 const buttons = () => /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("#views button"));

@@ -65,7 +65,7 @@ const changed = () => {
 /** @type {WeakMap<Element, Map<string, string>>} */
 let palettes = new WeakMap();
 if (globalThis.document) {
-  new MutationObserver(changed).observe(document.documentElement, { attributeFilter: ["data-theme", "lang", "class"] });
+  new MutationObserver(changed).observe(document.documentElement, { attributeFilter: ["data-theme", "data-fresh", "lang", "class"] });
   for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(query).addEventListener("change", changed);
 }
 

@@ -12,7 +12,7 @@ export const PAGE = {
   timeline: ["Timeline", "Linha do tempo"],
   cases: ["Examples", "Exemplos"],
   leaveCase: ["Back to the console", "Voltar ao console"],
-  figuresOff: ["The streams are disconnected, so no figures come.", "Os fluxos estão desconectados, então nenhum número chega."],
+  viewOff: ["The streams are disconnected, so nothing comes here.", "Os fluxos estão desconectados, então nada chega aqui."],
   settings: ["Settings and keys", "Ajustes e teclas"],
   close: ["Close", "Fechar"],
   theme: ["Theme", "Tema"],
