@@ -4,10 +4,11 @@
 // others is committed, and a page whose policy forbids foreign scripts can load none.
 
 import { make } from "../make.js";
-import { say, translate } from "../words.js";
+import { number, say, translate } from "../words.js";
 import { axis } from "./axis.js";
 import { cleared, colour, soon, watch } from "./pictures.js";
 import { Series } from "./series.js";
+import { SPAN_MS } from "./span.js";
 import { labels, timeOfDay, withUnit } from "./units.js";
 
 /**
@@ -20,13 +21,11 @@ import { labels, timeOfDay, withUnit } from "./units.js";
  * @property {string} [title]  title as it is
  * @property {string} unit  of all quantities: `B/s`, `%`, `°C`, `ratio`, …
  * @property {Quantity[]} quantities
- * @property {number} [spanMs]  time that is shown
  * @property {import("./clock.js").Clock} clock
  * @property {import("./cursor.js").Cursor} cursor
  * @typedef {{left: number, right: number, top: number, bottom: number}} Plot
  */
 
-export const SPAN_MS = 300_000;
 const MARGIN = { right: 10, top: 8, bottom: 18, label: 8 };
 const LINE_HEIGHT = 34; // pixels between two ticks, at least
 const TOLD_MS = 5000; // how often the text for those who do not see it is written anew
@@ -54,8 +53,7 @@ export class Chart {
   /** @param {ChartOptions} options */
   constructor(options) {
     this.options = options;
-    this.spanMs = options.spanMs ?? SPAN_MS;
-    this.series = options.quantities.map(() => new Series(this.spanMs * 1.5));
+    this.series = options.quantities.map(() => new Series(SPAN_MS * 1.5));
     this.#values = options.quantities.map(() => make("span", "value", "–"));
     this.element.append(this.#caption(), this.#canvas);
     this.#canvas.setAttribute("role", "img");
@@ -94,7 +92,14 @@ export class Chart {
    * @param {number} at of the quantities
    */
   add(ms, value, at = 0) {
-    if (this.series[at].add(ms, value)) this.#dirty = true;
+    if (!this.series[at].add(ms, value)) return;
+    this.#dirty = true;
+    this.options.cursor.hear(ms);
+  }
+
+  /** Milliseconds that are shown: as many as all charts of the view have points for. */
+  get spanMs() {
+    return this.options.cursor.spanMs(this.options.clock.now());
   }
 
   /** The range of time that is shown. @returns {[from: number, to: number]} */
@@ -155,7 +160,11 @@ export class Chart {
     const there = extents.filter((extent) => extent !== null);
     const count = Math.max(1, Math.floor((height - MARGIN.top - MARGIN.bottom) / LINE_HEIGHT));
     if (!there.length) return axis(0, 1, count);
-    return axis(Math.min(...there.map(({ low }) => low)), Math.max(...there.map(({ high }) => high)), count);
+    const low = Math.min(...there.map((extent) => extent.low));
+    const high = Math.max(...there.map((extent) => extent.high));
+    const counted = this.options.unit === "" && Number.isInteger(low) && Number.isInteger(high);
+    const least = counted ? 1 : low === 0 && high === 0 && this.options.unit === "ratio" ? 0.01 : 0;
+    return axis(low, high, count, least);
   }
 
   /**
@@ -185,6 +194,7 @@ export class Chart {
     for (let minute = every; minute < minutes; minute += every) {
       pen.fillText(`−${minute} min`, x(to - minute * 60_000), bottom + MARGIN.bottom);
     }
+    if (every >= minutes) pen.fillText(`−${number(this.spanMs / 2000)} s`, x(to - this.spanMs / 2), bottom + MARGIN.bottom);
   }
 
   /**
