@@ -7,6 +7,7 @@ import { make } from "../make.js";
 import { number, say, translate } from "../words.js";
 import { axis } from "./axis.js";
 import { cleared, colour, soon, watch } from "./pictures.js";
+import { runs } from "./runs.js";
 import { Series } from "./series.js";
 import { SPAN_MS } from "./span.js";
 import { labels, timeOfDay, withUnit } from "./units.js";
@@ -29,6 +30,7 @@ import { labels, timeOfDay, withUnit } from "./units.js";
 const MARGIN = { right: 10, top: 8, bottom: 18, label: 8 };
 const LINE_HEIGHT = 34; // pixels between two ticks, at least
 const TOLD_MS = 5000; // how often the text for those who do not see it is written anew
+const LEAST_PAUSE_MS = 500; // between two pictures; a line that moves by less than a pixel needs none
 const AHEAD_MS = 5000; // a point may be so much later than the hub's clock
 
 export class Chart {
@@ -58,7 +60,7 @@ export class Chart {
     this.element.append(this.#caption(), this.#canvas);
     this.#canvas.setAttribute("role", "img");
     translate(this.element);
-    this.#picture = { due: (/** @type {number} */ now) => this.#dirty || now - this.#drawn >= this.#pixelMs, draw: () => this.#draw() };
+    this.#picture = { due: (/** @type {number} */ now) => now - this.#drawn >= (this.#dirty ? this.#pixelMs : 2 * this.#pixelMs), draw: () => this.#draw() };
     const { cursor } = options;
     cursor.follow(this.#canvas, (x) => this.#timeAt(x));
     this.#ends = [watch(this.#canvas, this.#picture), cursor.watch(() => soon(this.#picture))];
@@ -137,7 +139,7 @@ export class Chart {
     const left = Math.ceil(Math.max(...texts.map((text) => pen.measureText(text).width))) + MARGIN.label + 2;
     this.#plot = { left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
     const { right, top, bottom } = this.#plot;
-    this.#pixelMs = this.spanMs / Math.max(1, right - left);
+    this.#pixelMs = Math.max(LEAST_PAUSE_MS, this.spanMs / Math.max(1, right - left)) - 50; // a tick may come early
     const x = (/** @type {number} */ ms) => left + ((ms - from) / this.spanMs) * (right - left);
     const y = (/** @type {number} */ value) => bottom - ((value - scale.low) / (scale.high - scale.low)) * (bottom - top);
     this.#grid(pen, scale.ticks, texts, x, y, to);
@@ -302,43 +304,6 @@ export class Chart {
     });
     return `${words ? say(words) : title}. ${each.join("; ")}`;
   }
-}
-
-/**
- * The lines of a series as pixels, broken at gaps. Of the points in one column of pixels, the first, the lowest, the
- * highest and the last are enough.
- *
- * @param {Series} series
- * @param {number} from
- * @param {number} to
- * @param {(ms: number) => number} x
- * @param {(value: number) => number} y
- * @returns {number[][]} for each line: x, y, x, y, …
- */
-export function runs(series, from, to, x, y) {
-  const { times, values, gapMs } = series;
-  const [first, end] = series.range(from, to);
-  /** @type {number[][]} */
-  const found = [];
-  /** @type {number[]} */
-  let run = [];
-  for (let at = first; at < end; ) {
-    if (at > first && times[at] - times[at - 1] > gapMs) {
-      found.push(run);
-      run = [];
-    }
-    const column = Math.floor(x(times[at]));
-    let [low, high, last] = [at, at, at];
-    while (last + 1 < end && Math.floor(x(times[last + 1])) === column && times[last + 1] - times[last] <= gapMs) {
-      last += 1;
-      if (values[last] < values[low]) low = last;
-      if (values[last] > values[high]) high = last;
-    }
-    for (const each of new Set([at, Math.min(low, high), Math.max(low, high), last])) run.push(x(times[each]), y(values[each]));
-    at = last + 1;
-  }
-  if (run.length) found.push(run);
-  return found;
 }
 
 /** @type {(pen: CanvasRenderingContext2D, fromX: number, fromY: number, toX: number, toY: number) => void} */
