@@ -13,6 +13,7 @@ const WORST = ["waiting", "connecting", "catching", "live", "ended", "closed"];
 
 /**
  * @typedef {import("../client/sse.js").StreamFacts} StreamFacts
+ * @typedef {Partial<StreamFacts> & {state: import("../client/sse.js").State}} Facts
  * @typedef {import("../client/sse.js").Hub} Hub
  * @typedef {import("./model.js").Model} Model
  */
@@ -60,9 +61,10 @@ export class ConnectionBar {
     document.dispatchEvent(new Event("power"));
   }
 
-  /** The stream that stands worst, of those that are open. @returns {?StreamFacts} */
+  /** The stream that stands worst, of those that are open. @returns {?Facts} */
   get #worst() {
-    const all = [...this.#hub.streams];
+    const own = this.#model.streams.filter(({ isOwn, isOff }) => isOwn && !isOff);
+    const all = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
     return WORST.map((name) => all.find(({ state }) => state.name === name)).find(Boolean) ?? null;
   }
 
@@ -87,7 +89,7 @@ export class ConnectionBar {
 
   /**
    * @param {string} name
-   * @param {?StreamFacts} facts
+   * @param {?Facts} facts
    */
   #why(name, facts) {
     if (name === "off") return this.#model.streams.length ? "" : say("noStreams");
@@ -135,14 +137,14 @@ export class ConnectionBar {
 /**
  * Whether a ping is overdue. The client gives the connection up after three.
  *
- * @param {StreamFacts} facts
+ * @param {Facts} facts
  */
 function isStale({ state, heardAt, ping }) {
   if (state.name !== "live" && state.name !== "catching") return false;
-  return heardAt !== null && ping !== null && Date.now() - heardAt > SUSPICIOUS * ping * 1000;
+  return Boolean(heardAt && ping) && Date.now() - (heardAt ?? 0) > SUSPICIOUS * (ping ?? 0) * 1000;
 }
 
-/** @param {?StreamFacts} facts */
+/** @param {?Facts} facts */
 function pinged(facts) {
   if (!facts) return "–";
   if (facts.pingedAt) return say("ago", { time: seconds((Date.now() - facts.pingedAt) / 1000) });

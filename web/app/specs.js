@@ -3,6 +3,7 @@
 // are those of the hub.
 
 const MERCURE = ".well-known/mercure";
+const PARAMETERS = ["replay", "from", "lastEventId", "event", "conflate", "plain", "topic"];
 export const HISTORY = 50; // events with which a stream begins, unless it says something else
 
 /**
@@ -38,6 +39,17 @@ export function specOf(text) {
     conflate: /^\d{1,6}$/.test(query.get("conflate") ?? "") ? Number(query.get("conflate")) : 0,
     form: query.get("plain") === "1" || topics.length ? "plain" : "envelope",
   };
+}
+
+/**
+ * Whether all parameters in a text are those of a stream. An address may have others; they are passed over.
+ *
+ * @param {string} text
+ */
+export function isKnown(text) {
+  const mark = text.indexOf("?");
+  const query = new URLSearchParams(mark < 0 ? "" : text.slice(mark + 1));
+  return [...query.keys()].every((name) => PARAMETERS.includes(name));
 }
 
 /**

@@ -4,7 +4,7 @@ import { Sparkline } from "./chart/sparkline.js";
 import { colourOf } from "./colours.js";
 import { copyOf, find } from "./dom.js";
 import { showText } from "./inspect/characters.js";
-import { specOf, textOf } from "./specs.js";
+import { isKnown, specOf, textOf } from "./specs.js";
 import { standing, why } from "./states.js";
 import { Stream } from "./stream.js";
 import { choose, view } from "./view.js";
@@ -54,10 +54,10 @@ export class StreamList {
    */
   follow(text) {
     const spec = specOf(text);
-    const isName = spec.topics.length > 0 || /^[^\s/,?]+$/.test(spec.name);
+    const isName = isKnown(text) && (spec.topics.length > 0 || /^[^\s/,?]+$/.test(spec.name));
     const isOwn = spec.form === "plain" || spec.types.length > 0;
     const owned = this.#model.streams.filter(({ isOwn: own }) => own).length;
-    let refused = isName ? "" : say("notAName", { name: spec.name.slice(0, 100) });
+    let refused = isName ? "" : say("notAName", { name: text.slice(0, 100) });
     if (isOwn && owned >= MOST_OWN && !this.#rows.has(textOf(spec))) refused = say("tooManyOwn", { n: number(MOST_OWN) });
     this.#answer.textContent = refused;
     this.#answer.hidden = !refused;
@@ -131,7 +131,7 @@ export class StreamList {
   #tick() {
     for (const row of this.#rows.values()) {
       row.sparkline.add(row.stream.lastSecond());
-      this.#show(row);
+      this.#model.tell("state", row.stream);
     }
   }
 
