@@ -12,6 +12,7 @@ from pathlib import Path
 
 WHAT = {
     "browser": "the browser client, at 10,000 events a second in Chromium",
+    "charts": "what the charts and the timeline of the page cost in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "what the field does to nodes, stores and networks, and what is left",
     "nodes": "several processes that share a port and one Redis",

@@ -32,20 +32,25 @@ const TYPES = {
   metrics: (found) => {
     const figures = [
       ["cpu_percent", "CPU", "%"], ["memory_percent", "RAM", "%"], ["requests_per_second", "", "req/s"],
-      ["deliveries_per_second", "", say("summaryDeliveries")], ["subscribers", "", say("summarySubscribers")],
+      ["deliveries_per_second", "", say("summaryDeliveries")],
     ];
-    return joined(" · ", ...figures.map(([name, before, unit]) => text(found, name) && joined(" ", before, text(found, name), unit)));
+    return joined(" · ", ...figures.map(([name, before, unit]) => text(found, name) && joined(" ", before, text(found, name), unit)), subscribers(found));
   },
   heartbeat: (found) => {
     const uptime = text(found, "uptime");
-    const subscribers = text(found, "subscribers");
-    return joined(" · ", uptime && say("summaryUptime", { n: uptime }), subscribers && `${subscribers} ${say("summarySubscribers")}`);
+    return joined(" · ", uptime && say("summaryUptime", { n: uptime }), subscribers(found));
   },
   end: (found) => text(found, "reason") && say("summaryEnd", { reason: text(found, "reason") }),
   lost: (found) => text(found, "next") && say("summaryLost", { after: text(found, "after"), next: text(found, "next") }),
   connected: (found) => found.has("lost") ? say(text(found, "lost") === "true" ? "summaryConnectedLost" : "summaryConnected") : "",
   error: problem,
 };
+
+/** @type {Describe} */
+function subscribers(found) {
+  const count = text(found, "subscribers");
+  return count && say(count === "1" ? "summarySubscriber" : "summarySubscribers", { n: count });
+}
 
 /** A problem document (RFC 9457). @type {Describe} */
 function problem(found) {

@@ -1,7 +1,6 @@
 // Monitoring: is all well? Figures with limits, the health of the hub, and what has given an alarm.
 
-import { withUnit } from "../chart/units.js";
-import { timeOfDay } from "../chart/units.js";
+import { timeOfDay, withUnit } from "../chart/units.js";
 import { showText } from "../inspect/characters.js";
 import { make, worded } from "../make.js";
 import { summary } from "../summaries.js";
@@ -52,7 +51,7 @@ class Check {
   show() {
     this.#state.dataset.verdict = this.verdict;
     this.#state.textContent = say(`verdict_${this.verdict}`);
-    this.#sinceCell.textContent = say("caseSince", { time: timeOfDay(this.#since) });
+    this.#sinceCell.textContent = timeOfDay(this.#since);
   }
 }
 
@@ -67,7 +66,7 @@ export function monitoring(element, { hub, base }) {
   overall.setAttribute("role", "status");
   const alarms = make("ol", "alarms");
   const noAlarms = worded("p", "caseNoAlarms", "note");
-  const head = ["caseCheck", "caseState", "caseValue", "caseLimits", "caseSinceWhen"].map((key) => Object.assign(worded("th", key), { scope: "col" }));
+  const head = ["caseCheck", "caseState", "caseColumnValue", "caseLimits", "caseSinceWhen"].map((key) => Object.assign(worded("th", key), { scope: "col" }));
   const table = make("table", "checks", make("thead", "", make("tr", "", ...head)), make("tbody", "", health.element, ...checks.map(({ line }) => line.element)));
   element.append(overall, make("div", "wide-table", table), worded("h3", "caseAlarms"), noAlarms, alarms);
   let heard = -Infinity;

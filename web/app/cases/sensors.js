@@ -1,6 +1,6 @@
 // Sensors: every number in the data of any channel, found by its path, in a chart of its own.
 
-import { Chart, SPAN_MS } from "../chart/chart.js";
+import { Chart } from "../chart/chart.js";
 import { Clock } from "../chart/clock.js";
 import { Cursor, cursorControl } from "../chart/cursor.js";
 import { numbers } from "../inspect/json.js";
@@ -20,7 +20,7 @@ export function sensors(element, { hub }) {
   const charts = new Map();
   const place = make("div", "charts");
   const note = make("p", "note");
-  const control = cursorControl(cursor, { spanMs: SPAN_MS, now: () => clock.now() });
+  const control = cursorControl(cursor, () => clock.now());
   const channel = input("channel", "main", true);
   const type = input("type", "sensor", false);
   const form = make("form", "case-form",

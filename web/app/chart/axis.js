@@ -3,12 +3,13 @@
 /**
  * @param {number} low
  * @param {number} high
- * @param {number} count ticks that are wanted, at most one more is given
+ * @param {number} count ticks that are wanted, about
+ * @param {number} least  the smallest distance between two ticks; also the height where all values are zero
  * @returns {{low: number, high: number, step: number, ticks: number[]}}
  */
-export function axis(low, high, count = 3) {
-  [low, high] = widened(low, high);
-  const step = niceStep((high - low) / count);
+export function axis(low, high, count = 3, least = 0) {
+  [low, high] = widened(low, high, least || 1);
+  const step = Math.max(least, niceStep((high - low) / count));
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
   const ticks = [];
@@ -21,14 +22,15 @@ export function axis(low, high, count = 3) {
  *
  * @param {number} low
  * @param {number} high
+ * @param {number} tall
  * @returns {[low: number, high: number]}
  */
-function widened(low, high) {
+function widened(low, high, tall) {
   if (low > 0 && low < 0.5 * high) low = 0;
   if (high < 0 && high > 0.5 * low) high = 0;
   if (high - low > Math.abs(high) * 1e-9) return [low, high];
-  const height = Math.abs(high) * 0.1 || 1;
-  return low === 0 ? [0, 1] : [low - height / 2, high + height / 2];
+  const height = Math.abs(high) * 0.1;
+  return low === 0 ? [0, tall] : [low - height / 2, high + height / 2];
 }
 
 /** The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below a width. @type {(width: number) => number} */

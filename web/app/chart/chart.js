@@ -4,10 +4,12 @@
 // others is committed, and a page whose policy forbids foreign scripts can load none.
 
 import { make } from "../make.js";
-import { say, translate } from "../words.js";
+import { number, say, translate } from "../words.js";
 import { axis } from "./axis.js";
 import { cleared, colour, soon, watch } from "./pictures.js";
+import { runs } from "./runs.js";
 import { Series } from "./series.js";
+import { SPAN_MS } from "./span.js";
 import { labels, timeOfDay, withUnit } from "./units.js";
 
 /**
@@ -20,16 +22,15 @@ import { labels, timeOfDay, withUnit } from "./units.js";
  * @property {string} [title]  title as it is
  * @property {string} unit  of all quantities: `B/s`, `%`, `°C`, `ratio`, …
  * @property {Quantity[]} quantities
- * @property {number} [spanMs]  time that is shown
  * @property {import("./clock.js").Clock} clock
  * @property {import("./cursor.js").Cursor} cursor
  * @typedef {{left: number, right: number, top: number, bottom: number}} Plot
  */
 
-export const SPAN_MS = 300_000;
 const MARGIN = { right: 10, top: 8, bottom: 18, label: 8 };
 const LINE_HEIGHT = 34; // pixels between two ticks, at least
 const TOLD_MS = 5000; // how often the text for those who do not see it is written anew
+const LEAST_PAUSE_MS = 500; // between two pictures; a line that moves by less than a pixel needs none
 const AHEAD_MS = 5000; // a point may be so much later than the hub's clock
 
 export class Chart {
@@ -54,13 +55,12 @@ export class Chart {
   /** @param {ChartOptions} options */
   constructor(options) {
     this.options = options;
-    this.spanMs = options.spanMs ?? SPAN_MS;
-    this.series = options.quantities.map(() => new Series(this.spanMs * 1.5));
+    this.series = options.quantities.map(() => new Series(SPAN_MS * 1.5));
     this.#values = options.quantities.map(() => make("span", "value", "–"));
     this.element.append(this.#caption(), this.#canvas);
     this.#canvas.setAttribute("role", "img");
     translate(this.element);
-    this.#picture = { due: (/** @type {number} */ now) => this.#dirty || now - this.#drawn >= this.#pixelMs, draw: () => this.#draw() };
+    this.#picture = { due: (/** @type {number} */ now) => now - this.#drawn >= (this.#dirty ? this.#pixelMs : 2 * this.#pixelMs), draw: () => this.#draw() };
     const { cursor } = options;
     cursor.follow(this.#canvas, (x) => this.#timeAt(x));
     this.#ends = [watch(this.#canvas, this.#picture), cursor.watch(() => soon(this.#picture))];
@@ -94,7 +94,14 @@ export class Chart {
    * @param {number} at of the quantities
    */
   add(ms, value, at = 0) {
-    if (this.series[at].add(ms, value)) this.#dirty = true;
+    if (!this.series[at].add(ms, value)) return;
+    this.#dirty = true;
+    this.options.cursor.hear(ms);
+  }
+
+  /** Milliseconds that are shown: as many as all charts of the view have points for. */
+  get spanMs() {
+    return this.options.cursor.spanMs(this.options.clock.now());
   }
 
   /** The range of time that is shown. @returns {[from: number, to: number]} */
@@ -132,7 +139,7 @@ export class Chart {
     const left = Math.ceil(Math.max(...texts.map((text) => pen.measureText(text).width))) + MARGIN.label + 2;
     this.#plot = { left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
     const { right, top, bottom } = this.#plot;
-    this.#pixelMs = this.spanMs / Math.max(1, right - left);
+    this.#pixelMs = Math.max(LEAST_PAUSE_MS, this.spanMs / Math.max(1, right - left)) - 50; // a tick may come early
     const x = (/** @type {number} */ ms) => left + ((ms - from) / this.spanMs) * (right - left);
     const y = (/** @type {number} */ value) => bottom - ((value - scale.low) / (scale.high - scale.low)) * (bottom - top);
     this.#grid(pen, scale.ticks, texts, x, y, to);
@@ -155,7 +162,11 @@ export class Chart {
     const there = extents.filter((extent) => extent !== null);
     const count = Math.max(1, Math.floor((height - MARGIN.top - MARGIN.bottom) / LINE_HEIGHT));
     if (!there.length) return axis(0, 1, count);
-    return axis(Math.min(...there.map(({ low }) => low)), Math.max(...there.map(({ high }) => high)), count);
+    const low = Math.min(...there.map((extent) => extent.low));
+    const high = Math.max(...there.map((extent) => extent.high));
+    const counted = this.options.unit === "" && Number.isInteger(low) && Number.isInteger(high);
+    const least = counted ? 1 : low === 0 && high === 0 && this.options.unit === "ratio" ? 0.01 : 0;
+    return axis(low, high, count, least);
   }
 
   /**
@@ -185,6 +196,7 @@ export class Chart {
     for (let minute = every; minute < minutes; minute += every) {
       pen.fillText(`−${minute} min`, x(to - minute * 60_000), bottom + MARGIN.bottom);
     }
+    if (every >= minutes) pen.fillText(`−${number(this.spanMs / 2000)} s`, x(to - this.spanMs / 2), bottom + MARGIN.bottom);
   }
 
   /**
@@ -292,43 +304,6 @@ export class Chart {
     });
     return `${words ? say(words) : title}. ${each.join("; ")}`;
   }
-}
-
-/**
- * The lines of a series as pixels, broken at gaps. Of the points in one column of pixels, the first, the lowest, the
- * highest and the last are enough.
- *
- * @param {Series} series
- * @param {number} from
- * @param {number} to
- * @param {(ms: number) => number} x
- * @param {(value: number) => number} y
- * @returns {number[][]} for each line: x, y, x, y, …
- */
-export function runs(series, from, to, x, y) {
-  const { times, values, gapMs } = series;
-  const [first, end] = series.range(from, to);
-  /** @type {number[][]} */
-  const found = [];
-  /** @type {number[]} */
-  let run = [];
-  for (let at = first; at < end; ) {
-    if (at > first && times[at] - times[at - 1] > gapMs) {
-      found.push(run);
-      run = [];
-    }
-    const column = Math.floor(x(times[at]));
-    let [low, high, last] = [at, at, at];
-    while (last + 1 < end && Math.floor(x(times[last + 1])) === column && times[last + 1] - times[last] <= gapMs) {
-      last += 1;
-      if (values[last] < values[low]) low = last;
-      if (values[last] > values[high]) high = last;
-    }
-    for (const each of new Set([at, Math.min(low, high), Math.max(low, high), last])) run.push(x(times[each]), y(values[each]));
-    at = last + 1;
-  }
-  if (run.length) found.push(run);
-  return found;
 }
 
 /** @type {(pen: CanvasRenderingContext2D, fromX: number, fromY: number, toX: number, toY: number) => void} */

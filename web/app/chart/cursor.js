@@ -2,13 +2,27 @@
 
 import { make, button, worded } from "../make.js";
 import { say, translate } from "../words.js";
+import { SHORTEST_MS, SPAN_MS, STEP_MS } from "./span.js";
 import { timeOfDay } from "./units.js";
 
 export class Cursor {
   /** The moment: Unix milliseconds of the hub; null for now. @type {?number} */
   at = null;
+  /** The oldest point of all charts. */
+  #oldest = Infinity;
   /** @type {Set<() => void>} */
   #listeners = new Set();
+
+  /** A chart has a point of this time. @param {number} ms */
+  hear(ms) {
+    if (ms < this.#oldest) this.#oldest = ms;
+  }
+
+  /** Milliseconds that the charts show, up to now. @param {number} now */
+  spanMs(now) {
+    const needed = Math.ceil((now - this.#oldest) / STEP_MS) * STEP_MS;
+    return Math.min(Math.max(needed || 0, SHORTEST_MS), SPAN_MS);
+  }
 
   /** @param {?number} ms */
   set(ms) {
@@ -48,19 +62,20 @@ export class Cursor {
  * The cursor as a slider: for the keyboard, and for those who hear the page.
  *
  * @param {Cursor} cursor
- * @param {{spanMs: number, now: () => number}} time
+ * @param {() => number} now  the Unix time of the hub's clock
  * @returns {{element: HTMLElement, close: () => void}}
  */
-export function cursorControl(cursor, { spanMs, now }) {
+export function cursorControl(cursor, now) {
   const slider = make("input", "cursor");
-  Object.assign(slider, { type: "range", min: String(-spanMs / 1000), max: "0", step: "1", value: "0" });
-  slider.dataset.label = "cursor";
+  Object.assign(slider, { type: "range", min: String(-SPAN_MS / 1000), max: "0", step: "1", value: "0" });
+  slider.dataset.label = "chartMoment";
   const shown = make("span", "cursor-time");
   const show = () => {
     const { at } = cursor;
     const words = at === null ? say("cursorNow") : timeOfDay(at);
     slider.setAttribute("aria-valuetext", words);
     shown.textContent = words;
+    slider.min = String(-cursor.spanMs(now()) / 1000);
     if (document.activeElement !== slider) slider.value = String(at === null ? 0 : (at - now()) / 1000);
   };
   slider.addEventListener("input", () => cursor.set(slider.value === "0" ? null : now() + Number(slider.value) * 1000));
@@ -73,7 +88,7 @@ export function cursorControl(cursor, { spanMs, now }) {
     slider.value = "0";
     cursor.set(null);
   });
-  const element = make("div", "cursor-control", worded("span", "cursor"), slider, shown, reset);
+  const element = make("div", "cursor-control", worded("span", "chartMoment"), slider, shown, reset);
   translate(element);
   show();
   return { element, close: cursor.watch(show) };

@@ -2,7 +2,7 @@
 
 import { make, worded } from "../make.js";
 import { number, say, translate } from "../words.js";
-import { Chart, SPAN_MS } from "./chart.js";
+import { Chart } from "./chart.js";
 import { Clock } from "./clock.js";
 import { Cursor, cursorControl } from "./cursor.js";
 import { withUnit } from "./units.js";
@@ -48,7 +48,7 @@ export function figures(element, hub) {
   const clock = new Clock();
   const cursor = new Cursor();
   const shown = SHOWN.map((each) => ({ ...each, chart: new Chart({ ...each, clock, cursor }) }));
-  const control = cursorControl(cursor, { spanMs: SPAN_MS, now: () => clock.now() });
+  const control = cursorControl(cursor, () => clock.now());
   const note = worded("p", "figuresWaiting", "note figures-note");
   const charts = make("div", "charts", ...shown.map(({ chart }) => chart.element));
   const table = tableOf(shown);

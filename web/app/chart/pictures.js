@@ -1,7 +1,13 @@
-// Canvases that are drawn together: all that are due in one frame, at most twice a second each unless somebody moves
-// a pointer, and none that cannot be seen.
+// Canvases that are drawn together: all that are due in one frame, and none that cannot be seen.
 
 const TICK_MS = 500;
+
+/**
+ * Sizes in CSS pixels. To ask a canvas for its size would make the browser lay the page out anew for each chart.
+ *
+ * @type {WeakMap<HTMLCanvasElement, {width: number, height: number}>}
+ */
+const sizes = new WeakMap();
 
 /** @typedef {{due: (now: number) => boolean, draw: () => void}} Picture */
 
@@ -48,7 +54,10 @@ export function watch(canvas, picture) {
     timer ||= window.setTimeout(tick, TICK_MS);
   });
   looking.observe(canvas);
-  const measuring = new ResizeObserver(() => soon(picture));
+  const measuring = new ResizeObserver(([{ contentRect }]) => {
+    sizes.set(canvas, contentRect);
+    soon(picture);
+  });
   measuring.observe(canvas);
   return () => {
     looking.disconnect();
@@ -93,7 +102,7 @@ export function colour(element, name) {
  * @returns {?{pen: CanvasRenderingContext2D, width: number, height: number}}
  */
 export function cleared(canvas) {
-  const { clientWidth: width, clientHeight: height } = canvas;
+  const { width, height } = sizes.get(canvas) ?? { width: 0, height: 0 };
   const pen = canvas.getContext("2d"); // null if the browser has run out of canvases
   if (!pen || !width || !height) return null;
   const scale = devicePixelRatio;

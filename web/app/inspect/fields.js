@@ -24,7 +24,7 @@ const SPACE = 32;
  * @property {Effect} effect
  */
 
-const utf8 = new TextDecoder();
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a mark in a line is text
 
 /**
  * @param {Uint8Array} bytes from the beginning of a line

@@ -55,7 +55,7 @@ function lineList(bytes, found, dump) {
     else list.removeAttribute("aria-activedescendant");
     dump.mark(found[chosen] ?? null);
   };
-  list.append(...found.slice(0, LINES).map((line, at) => option(line, `${name}-${at}`, found[at - 1])));
+  list.append(...found.slice(0, LINES).map((line, at) => option(bytes, line, `${name}-${at}`, found[at - 1])));
   if (found.length > LINES) list.append(rest(found.length - LINES));
   list.addEventListener("pointerover", ({ target }) => {
     const over = target instanceof Element ? target.closest("[role=option]") : null;
@@ -84,11 +84,12 @@ function rest(left) {
 }
 
 /**
+ * @param {Uint8Array} bytes
  * @param {Line} line
  * @param {string} id
  * @param {Line} [before] the line above: an effect that it had, too, is not explained again
  */
-function option(line, id, before) {
+function option(bytes, line, id, before) {
   const element = make("li", `effect-${line.effect}`);
   element.id = id;
   element.setAttribute("role", "option");
@@ -96,12 +97,18 @@ function option(line, id, before) {
   const code = make("code");
   if (line.effect === "comment") code.append(make("span", "colon", ":"), ...signs(line.value));
   else if (line.name) code.append(make("span", "field", ...signs(line.name)), make("span", "colon", ":"), " ", ...signs(line.value));
-  code.append(make("span", "break", line.end > line.breakAt ? "␊" : ""));
+  if (line.end > line.breakAt) code.append(make("span", "unseen-sign break", lineBreak(bytes, line)));
   element.append(code);
   if (before?.effect !== line.effect) {
     element.append(make("span", "effect", say(`effect_${line.effect}`, { value: line.value })));
   }
   return element;
+}
+
+/** The name of a line's end. @type {(bytes: Uint8Array, line: Line) => string} */
+function lineBreak(bytes, { breakAt, end }) {
+  if (end - breakAt === 2) return "CR LF";
+  return bytes[breakAt] === 13 ? "CR" : "LF";
 }
 
 /** @param {string} text */
@@ -153,7 +160,7 @@ class Dump {
     const row = make("div", "dump-row", make("span", "offset", from.toString(16).padStart(4, "0")));
     const bytes = [...this.bytes.subarray(from, until)];
     const hex = bytes.map((byte) => make("span", "byte", byte.toString(16).padStart(2, "0")));
-    const text = bytes.map((byte) => make("span", "sign", byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : byte === 10 ? "␊" : byte === 32 ? " " : "·"));
+    const text = bytes.map((byte) => make("span", "sign", byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : byte === 32 ? " " : "·"));
     row.append(make("span", "hex", ...hex), make("span", "signs", ...text));
     for (const [at, cell] of hex.entries()) this.#cells.push(cell, text[at]);
     return row;

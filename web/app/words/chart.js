@@ -2,7 +2,7 @@
 
 /** @type {Record<string, [english: string, portuguese: string]>} */
 export const CHART = {
-  cursor: ["Moment", "Momento"],
+  chartMoment: ["Moment", "Momento"],
   cursorNow: ["now", "agora"],
   cursorReset: ["Now", "Agora"],
   chartEmpty: ["no values yet", "ainda sem valores"],

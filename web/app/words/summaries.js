@@ -3,7 +3,8 @@
 /** @type {Record<string, [english: string, portuguese: string]>} */
 export const SUMMARIES = {
   summaryDeliveries: ["deliveries/s", "entregas/s"],
-  summarySubscribers: ["subscribers", "assinantes"],
+  summarySubscriber: ["1 subscriber", "1 assinante"],
+  summarySubscribers: ["{n} subscribers", "{n} assinantes"],
   summaryUptime: ["up for {n} s", "no ar há {n} s"],
   summaryEnd: ["The channel has ended: {reason}", "O canal terminou: {reason}"],
   summaryLost: ["Events after {after} are gone; going on at {next}", "Os eventos depois de {after} se perderam; continuamos em {next}"],
