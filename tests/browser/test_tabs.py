@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from hubs import Server
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page
 
 FOLLOW = """
 async ([base, channels]) => {
