@@ -80,6 +80,7 @@ export function notifications(element, { hub, base }) {
       toast(toasts, event);
       notify(event);
     },
+    state: ({ name }) => (element.dataset.state = name),
   }, { replay: REPLAY });
 
   const publish = async () => {

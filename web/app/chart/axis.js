@@ -1,5 +1,8 @@
 // Axes that fit the data: round numbers, from a little below the lowest value to a little above the highest.
 
+/** Beyond, a difference of two numbers is infinite; a height of less than its reciprocal is none. */
+const LARGEST = 1e300;
+
 /**
  * @param {number} low
  * @param {number} high
@@ -8,7 +11,8 @@
  * @returns {{low: number, high: number, step: number, ticks: number[]}}
  */
 export function axis(low, high, count = 3, least = 0) {
-  [low, high] = widened(low, high, least || 1);
+  const [from, to] = [low, high].map((value) => Math.min(Math.max(value, -LARGEST), LARGEST));
+  [low, high] = widened(from, to, least || 1);
   const step = Math.max(least, niceStep((high - low) / count));
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
@@ -28,9 +32,9 @@ export function axis(low, high, count = 3, least = 0) {
 function widened(low, high, tall) {
   if (low > 0 && low < 0.5 * high) low = 0;
   if (high < 0 && high > 0.5 * low) high = 0;
-  if (high - low > Math.abs(high) * 1e-9) return [low, high];
+  if (high - low > Math.max(Math.abs(high) * 1e-9, 1 / LARGEST)) return [low, high];
   const height = Math.abs(high) * 0.1;
-  return low === 0 ? [0, tall] : [low - height / 2, high + height / 2];
+  return height < 1 / LARGEST ? [0, tall] : [low - height / 2, high + height / 2];
 }
 
 /** The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below a width. @type {(width: number) => number} */

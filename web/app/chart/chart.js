@@ -247,11 +247,10 @@ export class Chart {
    */
   #showValues(pen, extents, from, to, x, y) {
     const { at } = this.options.cursor;
-    const inside = at !== null && at >= from && at <= to;
-    const points = inside ? this.series.map((series) => series.near(at)) : [];
-    if (inside) this.#line(pen, x(at), at);
+    const points = at === null ? [] : this.series.map((series) => series.near(at));
+    if (at !== null && at >= from && at <= to) this.#line(pen, x(at), at);
     for (const [index, cell] of this.#values.entries()) {
-      const value = inside ? points[index]?.value : extents[index]?.newest;
+      const value = at !== null ? points[index]?.value : extents[index]?.newest;
       const text = value === undefined ? "–" : withUnit(value, this.options.unit);
       if (cell.textContent !== text) cell.textContent = text;
       const point = points[index];
