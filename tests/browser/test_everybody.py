@@ -168,7 +168,7 @@ async def test_without_scripts_the_page_says_how_to_read_a_stream(browser: Brows
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
     await page.goto(server.url)
-    await expect(page.locator("noscript, .noscript").first).to_contain_text("curl -N")
+    await expect(page.locator(".noscript")).to_contain_text("curl -N")
     await context.close()
 
 
@@ -295,7 +295,6 @@ async def test_a_change_of_language_leaves_no_label_in_the_other(page: Page, ser
     await page.get_by_role("button", name="Pause").click()
     await the_state(page).get_by_role("button", name="Disconnect").click()
     await page.evaluate("location.hash += '&language=pt-BR'")
-    await expect(page.get_by_role("button", name="Continuar")).to_have_count(0)
     await expect(page.locator("#pause-log")).to_have_attribute("title", "Continuar (espaço)")
     await expect(page.locator("#power")).to_have_text("Conectar")
     await expect(page.locator("#log-status")).to_contain_text("pausado")
