@@ -17,11 +17,6 @@ SCRIPTS = sorted(
     for path in (ROOT / "web").rglob("*.js")
     if path.name != "react.js"  # its types need those of React, which tests/js has
 )
-UNTYPED = {
-    f"web/app/{name}.js"
-    for name in ("behind", "copy", "log", "page", "pages", "publish", "session", "streams", "visitors")
-}
-"""Scripts without types. Delete a name here when its script has them: the test says so."""
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
@@ -58,11 +53,7 @@ def test_a_checker_finds_nothing(command: str) -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS)
-def test_the_types_of_a_script_of_the_page_are_sound(
-    type_errors: list[str], path: str, request: pytest.FixtureRequest
-) -> None:
-    if path in UNTYPED:
-        request.applymarker(pytest.mark.xfail(reason="its types are not written yet", strict=True))
+def test_the_types_of_a_script_of_the_page_are_sound(type_errors: list[str], path: str) -> None:
     assert [line for line in type_errors if line.startswith(f"{path}(")] == []
 
 

@@ -24,7 +24,7 @@ DATA = {
     "empty": "",
     "an @ at the beginning": "@/etc/hostname",
     "several lines": "one\n\n three\n",
-    "quotes": "it's \"quoted\" `id` $HOME \\n ! %s",
+    "quotes": 'it\'s "quoted" `id` $HOME \\n ! %s',
     "tab and other scripts": "\tgrüß 🎉 \u202e العربية",
     "control characters": "a\x00b\x01c\x1b[31m d\r\ne\x7f",
     "an option": "--version",
@@ -86,7 +86,9 @@ async def test_a_stream_is_followed_by_curl(server: Server) -> None:
 async def test_a_stream_is_followed_by_python(server: Server, tmp_path: Path) -> None:
     await server.hub.publish("the first", channel="sensors.one")
     script = await code("followByPython", {"base": f"{server.url}/", **STREAM})
-    patient = script.replace("print(event.id, event.type, event.data)", 'print(event.data)\n            if event.type == "live": return')
+    patient = script.replace(
+        "print(event.id, event.type, event.data)", 'print(event.data)\n            if event.type == "live": return'
+    )
     assert "the first" in await run(sys.executable, "-c", patient, PYTHONPATH=str(ROOT))
 
 

@@ -120,6 +120,15 @@ async def test_a_broadcast_arrives_and_is_answered(page: Page, server: Server) -
     await expect(inspector(page).locator(".wire").nth(1)).to_contain_text('"message":{"celsius":21}')
 
 
+async def test_a_broadcast_keeps_every_digit(page: Page, server: Server) -> None:
+    await publishing(page, server)
+    await page.locator("#publish textarea").fill("12345678901234567890")
+    await page.locator("#send").click()
+    await expect(page.locator("#answer")).to_contain_text("went to 1 subscriber.")
+    _, answer = await server.get("/api/channels/main/events")
+    assert '"message":12345678901234567890' in answer["events"][0]["data"]
+
+
 async def test_data_is_published_as_it_stands_ephemeral_if_wanted(page: Page, server: Server) -> None:
     await publishing(page, server)
     await page.locator("#publish [name=form]").select_option("raw")

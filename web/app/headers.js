@@ -3,12 +3,20 @@
 import { make, worded } from "./make.js";
 
 /**
+ * Which response it is; other headers come with another one.
+ *
+ * @param {Partial<import("../client/sse.js").StreamFacts>|null} facts
+ */
+export const responseOf = (facts) => [facts?.status, facts?.url, facts?.headers?.length].join(" ");
+
+/**
  * @param {Partial<import("../client/sse.js").StreamFacts>|null} facts
  * @param {boolean} isOld whether it is about an event of a response that has ended
  * @returns {HTMLElement}
  */
 export function headersOf(facts, isOld = false) {
   const element = make("div", "headers");
+  element.dataset.of = responseOf(facts);
   if (!facts?.status) {
     element.append(worded("p", "noHeaders", "note"));
     return element;

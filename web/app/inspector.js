@@ -2,7 +2,7 @@
 
 import { colourOf } from "./colours.js";
 import { find } from "./dom.js";
-import { headersOf } from "./headers.js";
+import { headersOf, responseOf } from "./headers.js";
 import { showText } from "./inspect/characters.js";
 import { asCode, copyText } from "./inspect/code.js";
 import { tree } from "./inspect/tree.js";
@@ -47,7 +47,10 @@ export class Inspector {
     this.#base = base;
     this.#actions = actions;
     model.on("select", () => this.#show());
-    model.on("state", (stream) => this.#details?.show(stream));
+    model.on("state", (stream) => {
+      this.#details?.show(stream);
+      this.#renewHeaders(stream);
+    });
     model.on("streams", () => this.#details?.show());
     document.addEventListener("language", () => this.#show());
     find("#close-sheet", HTMLButtonElement).addEventListener("click", () => this.close());
@@ -82,6 +85,19 @@ export class Inspector {
       this.#place.replaceChildren(this.#details.element);
     } else if (selected) this.#place.replaceChildren(this.#head(selected), this.#tabs(selected));
     else this.#place.replaceChildren(primer(this.#base));
+  }
+
+  /**
+   * Another response may carry the stream now.
+   *
+   * @param {Stream} stream
+   */
+  #renewHeaders(stream) {
+    const { selected } = this.#model;
+    const shown = this.#place.querySelector(".headers");
+    const isItsOwn = selected === stream || (selected && "stream" in selected && selected.stream === stream.text);
+    if (!(shown instanceof HTMLElement) || !isItsOwn || shown.dataset.of === responseOf(stream.facts)) return;
+    shown.replaceWith(headersOf(stream.facts, selected !== stream && "replayed" in selected && selected.replayed));
   }
 
   /** @param {Entry} entry */

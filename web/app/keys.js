@@ -21,7 +21,7 @@ export function listenToKeys(commands) {
     if (key.ctrlKey || key.metaKey || isTyped(target)) return;
     const act = actions(commands)[key.key];
     if (!act || document.querySelector("dialog[open]")) return;
-    if (key.key === " " && target instanceof Element && target.closest("button, a, summary, input, [role=tab]")) return;
+    if (key.key === " " && (isPressed(target) || !isAtEvents())) return;
     key.preventDefault();
     act();
   });
@@ -33,7 +33,7 @@ export function listenToKeys(commands) {
  */
 function actions({ list, views }) {
   const inEvents = (/** @type {() => void} */ act) => () => {
-    if (!["events", "publish"].includes(view.view)) {
+    if (!isAtEvents()) {
       choose({ view: "events", case: "" });
       views.show();
     }
@@ -54,11 +54,17 @@ function actions({ list, views }) {
  */
 function escape({ list, inspector }, target) {
   if (document.querySelector("dialog[open]")) return; // the browser closes it
-  if (target instanceof HTMLInputElement && isTyped(target)) target.blur();
+  if (isTyped(target) && !(target instanceof HTMLInputElement)) return;
   inspector.close();
   list.thaw();
   find("#log", HTMLElement).focus();
 }
+
+/** Whether the list of events is in sight. */
+const isAtEvents = () => ["events", "publish"].includes(view.view) && !view.case;
+
+/** Whether space presses this element. @param {EventTarget|null} target */
+const isPressed = (target) => target instanceof Element && target.closest("button, a, summary, input, [role=tab]") !== null;
 
 /** @param {EventTarget|null} target */
 function isTyped(target) {

@@ -68,7 +68,7 @@ export class PublishForm {
     const { channel, event, form, end, message, ephemeral } = this.#fields();
     if (form === "broadcast") {
       const url = new URL("api/broadcast", this.#base);
-      const body = JSON.stringify({ message: parsed(message), event, channel });
+      const body = `{"message":${asJson(message)},"event":${JSON.stringify(event)},"channel":${JSON.stringify(channel)}}`;
       return { url, type: "application/json", body, line: curl(url, "application/json", body) };
     }
     const url = new URL(`realtime/${segment(channel)}`, this.#base);
@@ -108,15 +108,15 @@ function segment(name) {
 }
 
 /**
- * A message that is JSON goes out as JSON, any other as text. A number that JavaScript would change goes out as text of
- * JSON, too.
+ * A message that is JSON goes out as it was typed, because JavaScript would change some numbers. Any other is a string.
  *
  * @param {string} text
  */
-function parsed(text) {
+function asJson(text) {
   try {
-    return JSON.parse(text);
-  } catch {
+    JSON.parse(text);
     return text;
+  } catch {
+    return JSON.stringify(text);
   }
 }

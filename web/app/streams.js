@@ -155,15 +155,16 @@ export class StreamList {
     const reason = why(stream);
     const rate = number(stream.rate(), 1);
     element.dataset.state = name;
-    put(find(".rate", HTMLElement, element), name === "live" ? rate : say(`state_${name}`));
+    const isLive = name === "live";
+    put(find(".word", HTMLElement, element), isLive ? say("state_live") : "");
+    put(find(".rate", HTMLElement, element), isLive ? rate : say(`state_${name}`));
+    put(find(".unit", HTMLElement, element), isLive ? say("rate") : "");
     put(find(".why", HTMLElement, element), reason);
-    const button = find(".stream", HTMLButtonElement, element);
-    label(button, [stream.name, say(`state_${name}`), reason, name === "live" ? say("rateOf", { n: rate }) : ""].filter(Boolean).join(", "));
-    button.title = stream.name;
+    find(".stream", HTMLButtonElement, element).title = stream.name;
     const mute = find(".mute", HTMLButtonElement, element);
     const isMuted = view.mute.includes(stream.text);
     mute.setAttribute("aria-pressed", String(isMuted));
-    label(mute, say("muteStream", { name: stream.name }));
+    mute.setAttribute("aria-label", say("muteStream", { name: stream.name }));
     mute.title = say(isMuted ? "unmute" : "mute");
   }
 }
@@ -176,12 +177,4 @@ export class StreamList {
  */
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
-}
-
-/**
- * @param {HTMLElement} element
- * @param {string} text
- */
-function label(element, text) {
-  if (element.getAttribute("aria-label") !== text) element.setAttribute("aria-label", text);
 }
