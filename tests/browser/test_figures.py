@@ -116,6 +116,7 @@ async def test_one_cursor_over_all_charts_is_moved_by_pointer_and_keyboard(page:
 async def test_a_chart_is_also_a_text_and_a_table(page: Page, server: Server) -> None:
     for percent in (10, 30, 20):
         await publish(server, cpu_percent=percent)
+        await asyncio.sleep(0.01)  # points of the same millisecond are one
     await figures(page, server.url)
     label = page.locator('#figures-place canvas[aria-label^="CPU. now 20\u202f%, between 10\u202f% and 30\u202f%"]')
     await expect(label).to_have_count(1, timeout=15_000)
@@ -153,7 +154,10 @@ async def test_values_at_the_edge_of_what_can_be_drawn_are_drawn(page: Page, ser
 
 async def test_a_tick_of_the_timeline_chooses_its_event(page: Page, server: Server) -> None:
     await figures(page, server.url)
-    await page.evaluate(TIMELINE, [{"ago": 30_000, "channel": "a", "event": "first"}, {"ago": 10_000, "channel": "b", "event": "second"}])
+    await page.evaluate(TIMELINE, [
+            {"ago": 30_000, "channel": "a", "event": "first", "replayed": True},
+            {"ago": 10_000, "channel": "b", "event": "second", "replayed": True},
+        ])
     place = page.locator("#figures-place")
     await expect(place.locator("li")).to_have_text(["a", "b"])
     canvas = place.locator("canvas")
