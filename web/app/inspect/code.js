@@ -28,11 +28,11 @@ const WAYS = [
 export function asCode({ stream, event, token = false }) {
   const element = make("div", "as-code");
   if (event) {
-    element.append(worded("h4", "codePublish"), block("curl", commands.publishByCurl(event.base, event)));
+    element.append(worded("h3", "codePublish"), block("curl", commands.publishByCurl(event.base, event)));
     element.append(worded("p", "codePublishNote", "note"));
   }
   if (stream) {
-    element.append(worded("h4", "codeFollow"), ...WAYS.map(([name, code]) => block(name, code(stream))));
+    element.append(worded("h3", "codeFollow"), ...WAYS.map(([name, code]) => block(name, code(stream))));
   }
   if (token) element.append(worded("p", "codeToken", "note"));
   return element;
