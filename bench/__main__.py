@@ -20,7 +20,7 @@ WHAT = {
     "publish": "what the stores cost",
     "requests": "a single publish and the opening of a stream, beside a bare aiohttp handler",
     "resume": "a thousand who resume at once, and those who are live beside them",
-    "screenshots": "the pictures in the README",
+    "screenshots": "pictures of the page: its views, widths, themes and languages",
     "soak": "everything at once, for hours",
     "users": "a channel for each user, patterns over very many channels, the largest requests beside the live",
 }
