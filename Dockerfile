@@ -19,7 +19,7 @@ COPY --from=build /opt/hub /opt/hub
 USER hub
 WORKDIR /data
 VOLUME /data
-ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_PORT=8000 SSE_LOG_FORMAT=json
+ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_LOG_FORMAT=json
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["sse-server", "health"]

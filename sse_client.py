@@ -10,6 +10,7 @@ EventParser   bytes in, events out: WHATWG HTML 9.2.6 without I/O
 EventSource   one stream of any server, reconnecting for ever: the interface of `aiohttp_sse_client.client.EventSource`
 Stream        channels of a hub, each event once
 SSEClient     everything that a hub offers: streams, publishing exactly once, lists, history
+Run           a channel that is written to its end: the answer of a language model, a job
 merge         several streams as one
 SyncClient    `SSEClient` for scripts, Django and notebooks, without `await`: `SSEClient.sync(...)`
 Publisher     publishing from code that must not wait
@@ -21,6 +22,7 @@ Errors:
 
 SSEError                 whatever goes wrong here for good
     Refused              an answer that trying again will not change; has `status` and `problem`
+        Ended            the channel has ended and takes no more events; has `reason`
     NotAnEventStream     an answer that is no event stream
     GaveUp               the last of `max_retries` attempts failed
     NotAcknowledged      a publish was not acknowledged within its deadline
@@ -38,6 +40,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import io
 import itertools
 import json
 import logging
@@ -69,7 +72,19 @@ from collections.abc import (
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Self, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+)
 from urllib.parse import quote
 
 import aiohttp
@@ -98,6 +113,7 @@ __all__ = [
     "Channel",
     "Channels",
     "Dropped",
+    "Ended",
     "Event",
     "EventParser",
     "EventSource",
@@ -113,10 +129,12 @@ __all__ = [
     "Published",
     "Publisher",
     "Refused",
+    "Run",
     "SSEClient",
     "SSEError",
     "Stream",
     "SyncClient",
+    "SyncRun",
     "SyncStream",
     "merge",
 ]
@@ -144,6 +162,11 @@ _LONGEST_WAIT = 86_400.0  # seconds; a server that says more is mistaken
 _PAGE = 1000  # channels that are asked for at once
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
+_RUN_EVENTS, _RUN_BYTES = 2000, 1 << 20  # that wait in a run; a further one waits for room
+_GATHERING = 0.02  # seconds between two requests of a run
+_BRIEFLY = 5.0  # seconds for the end of a channel, if the task that writes it is to end
+_REASONS = ("done", "failed", "cancelled")
+_LARGE_BODY = 1 << 20  # bytes; aiohttp warns of larger ones that it is to send in one piece
 _READ_AHEAD_BYTES = 256 << 10
 _TAKEN_AT_ONCE = 5000  # events that a publisher looks at to find those of the same channel
 _CHANNELS_AT_ONCE = 8  # requests of a publisher
@@ -233,7 +256,18 @@ class Refused(SSEError, ConnectionRefusedError):
         self._arguments = _public(url), status, dict(problem)
 
     def __reduce__(self) -> tuple[type[Refused], tuple[str, int, dict[str, Any]]]:
-        return Refused, self._arguments  # a Celery worker sends it to another process
+        return type(self), self._arguments  # a Celery worker sends it to another process
+
+
+class Ended(Refused):
+    """The channel has ended. It takes no more events until it is forgotten.
+
+    `reason` is `done`, `failed`, `cancelled` or `abandoned`.
+    """
+
+    def __init__(self, url: URL | str, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(url, status, problem)
+        self.reason = str(problem.get("reason", ""))
 
 
 class NotAnEventStream(SSEError, ConnectionAbortedError):
@@ -565,6 +599,7 @@ class _Sessions:
         self._kept: weakref.WeakKeyDictionary[
             asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None, None]]
         ] = weakref.WeakKeyDictionary()
+        self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}  # of the few servers that it asks
         _FORKED.add(self)
 
     def forked(self) -> None:
@@ -587,7 +622,10 @@ class _Sessions:
         """The answer to a request; with a session of ours, through the proxy that the environment names."""
         session = await self.get()
         if self._given is None and options.get("proxy") is None:
-            options["proxy"] = _environment_proxy(url)
+            place = url.scheme, url.host, url.port
+            if place not in self._proxies:  # looking it up takes a quarter of the time of a request
+                self._proxies[place] = _environment_proxy(url)
+            options["proxy"] = self._proxies[place]
         return await session.request(method, url, **options)
 
     async def close(self) -> None:
@@ -1464,7 +1502,9 @@ class SSEClient:
         parameters: Sequence[tuple[str, str]] = (),
         *,
         events: Sequence[str] = (),
-        replay: int | None = None,
+        replay: int | Literal["latest"] | None = None,
+        from_start: bool = False,
+        conflate: float | None = None,
         last_event_id: str = "",
         on_lost: Callback | None = None,
         on_notice: Callback | None = None,
@@ -1475,7 +1515,9 @@ class SSEClient:
 
         :param parameters: of the query.
         :param events: only these types.
-        :param replay: begin so many events back.
+        :param replay: begin so many events back; with `latest`, begin with the newest event of each channel.
+        :param from_start: begin with the first event of each channel.
+        :param conflate: seconds in which at most one event of each channel and type comes: the newest.
         :param last_event_id: resume after this id instead.
         :param on_lost: called with a `Lost` where events are gone for good; by default, a warning is logged.
         :param on_notice: called with each `Event` by which the hub speaks of the stream itself: `connected`, `live`,
@@ -1487,6 +1529,10 @@ class SSEClient:
         query = [*parameters, ("envelope", "1"), *(("event", type) for type in events)]
         if replay is not None:
             query.append(("replay", str(replay)))
+        if from_start:
+            query.append(("from", "start"))
+        if conflate is not None:
+            query.append(("conflate", str(round(conflate * 1000))))
         source = EventSource(
             URL(self._base + path, encoded=True).extend_query(query),
             session=self._given_session,
@@ -1506,23 +1552,56 @@ class SSEClient:
         channel: str = "main",
         event: str = "message",
         ephemeral: bool = False,
+        end: str = "",
         deadline: float = DEFAULT_DEADLINE,
     ) -> Published:
         """Publish an event, exactly once.
 
         :param data: text as it stands; bytes as UTF-8; anything else as JSON.
+        :param end: end the channel with this event, in the same step: `done`, `failed`, `cancelled`.
         :param deadline: seconds within which it must be acknowledged; a hub remembers a publish for 600 s.
         :raises NotAcknowledged: if it was not.
+        :raises Ended: if the channel has ended.
         """
-        answer = await self._post(
-            f"/realtime/{_segment(channel)}",
-            self._publish_query(event, ephemeral),
-            _text(data).encode(),
-            "text/plain; charset=utf-8",
-            deadline,
-        )
-        with _understood(self._base):
-            return self._published(answer)
+        text, query = _text(data), self._publish_query(event, ephemeral)
+        if end and not text:
+            raise ValueError("an empty text cannot end a channel; call `end` after it")
+        return await self._publish_texts(channel, query, [text], _end_reason(end) if end else "", deadline)
+
+    async def end(self, channel: str, reason: str = "done", *, deadline: float = DEFAULT_DEADLINE) -> Published:
+        """End a channel. It takes no more events until it is forgotten.
+
+        :param reason: `done`, `failed` or `cancelled`.
+        :param deadline: see `publish`.
+        :raises NotAcknowledged: if it was not acknowledged in time.
+        :raises Ended: if it has ended already.
+        """
+        return await self._publish_texts(channel, {}, [], _end_reason(reason), deadline)
+
+    async def forget(self, channel: str, *, deadline: float = DEFAULT_DEADLINE) -> None:
+        """Forget what a channel retains, its end included: it begins anew.
+
+        :param deadline: see `publish`.
+        :raises NotAcknowledged: if it was not acknowledged in time.
+        """
+        await self._insist("DELETE", f"/realtime/{_segment(channel)}", deadline, expected=(200, 204))
+
+    def run(
+        self,
+        channel: str,
+        *,
+        event: str = "message",
+        interrupt: bool = False,
+        deadline: float = DEFAULT_DEADLINE,
+    ) -> Run:
+        """A channel that is written to its end: `async with client.run("chat.42") as run: await run.write(token)`.
+
+        :param event: type of its events.
+        :param interrupt: follow the channel, and interrupt the block as soon as somebody else has ended it. Otherwise,
+            the next `write` fails.
+        :param deadline: seconds within which each request must be acknowledged.
+        """
+        return Run(self, f"{self._base}/realtime/{_segment(channel)}", channel, event, interrupt, deadline)
 
     async def broadcast(
         self,
@@ -1569,19 +1648,47 @@ class SSEClient:
         """
         count = 0
         query = self._publish_query(event, ephemeral)
-        path = f"/realtime/{_segment(channel)}"
         async with contextlib.aclosing(_batches(items)) as batches:
             async for batch in batches:
-                if len(batch) > 1:
-                    body, kind = "\n".join(batch).encode(), "application/x-ndjson"
-                else:
-                    body, kind = batch[0].encode(), "text/plain; charset=utf-8"
-                answer = await self._post(path, query, body, kind, deadline)
-                with _understood(self._base):
-                    published = self._published(answer)
-                count += published.count
-                await _call(on_batch, published)
+                async for published in self._publish_batch(channel, query, batch, "", deadline):
+                    count += published.count
+                    await _call(on_batch, published)
         return count
+
+    async def _publish_batch(
+        self, channel: str, query: Mapping[str, str], texts: Sequence[str], end: str, deadline: float
+    ) -> AsyncIterator[Published]:
+        """Publish texts in one request; in several, if the hub takes no batch of this size (413).
+
+        :param query: `event`, `ephemeral`.
+        :param texts: if they are several, each is one line that is not empty.
+        :param end: why the channel ends with them; empty if it goes on.
+        :param deadline: see `publish`.
+        """
+        try:
+            published = await self._publish_texts(channel, query, texts, end, deadline)
+        except Refused as refused:
+            if refused.status != 413 or len(texts) < 2:
+                raise
+        else:
+            yield published
+            return
+        half = len(texts) // 2
+        for part, part_end in ((texts[:half], ""), (texts[half:], end)):
+            async for published in self._publish_batch(channel, query, part, part_end, deadline):
+                yield published
+
+    async def _publish_texts(
+        self, channel: str, query: Mapping[str, str], texts: Sequence[str], end: str, deadline: float
+    ) -> Published:
+        """One request of `_publish_batch`."""
+        body, kind = "\n".join(texts).encode(), "application/x-ndjson"
+        if len(texts) < 2:
+            kind = "text/plain; charset=utf-8"
+        ending = {"end": end} if end else {}
+        answer = await self._post(f"/realtime/{_segment(channel)}", {**query, **ending}, body, kind, deadline)
+        with _understood(self._base):
+            return self._published(answer)
 
     def channels(self, match: str = "*") -> Channels:
         """The channels of the hub by name: `async for channel in client.channels()`, or `await client.channels()` for a
@@ -1653,6 +1760,10 @@ class SSEClient:
 
     async def _post(self, path: str, query: Mapping[str, str], body: bytes, kind: str, deadline: float) -> Any:
         headers = {"Content-Type": kind, "Idempotency-Key": uuid.uuid4().hex}
+        return await self._insist("POST", path, deadline, headers=headers, params=query, data=body)
+
+    async def _insist(self, method: str, path: str, deadline: float, **request: Any) -> Any:
+        """The answer to a request that is sent again until it is acknowledged."""
         try:
             async with asyncio.timeout(deadline):
                 while True:
@@ -1660,17 +1771,16 @@ class SSEClient:
                         await asyncio.sleep(pause)
                         continue
                     with contextlib.suppress(_Passing):
-                        request = self._ask("POST", path, headers=headers, params=query, data=body)
-                        return await self._kept(self._counted(path, request))
+                        return await self._kept(self._counted(method, path, **request))
         except TimeoutError:
             reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
 
-    async def _counted(self, path: str, request: Awaitable[T]) -> T:
+    async def _counted(self, method: str, path: str, **request: Any) -> Any:
         """The answer to a publish. A failure determines the next pause, although nobody may wait for it any more."""
         began = time.monotonic()
         try:
-            answer = await request
+            answer = await self._ask(method, path, **request)
         except _Passing as passing:
             self._pause(path, passing, began)
             raise
@@ -1717,12 +1827,14 @@ class SSEClient:
         for last in (not callable(self._token), True):
             all_headers = {**await _fresh(self._headers, "the token"), **(headers or {})}
             url = URL(self._base + path, encoded=True)
+            body = options.get("data")
             everything = {
                 "timeout": aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT),
                 **self._options,
                 **options,
                 "headers": all_headers,
                 "allow_redirects": False,
+                "data": io.BytesIO(body) if body and len(body) > _LARGE_BODY else body,
             }
             try:
                 async with await self._sessions.request(method, url, **everything) as response:
@@ -1748,9 +1860,12 @@ class SSEClient:
         if status in _TRY_AGAIN or status >= 500:
             raise _Passing(f"the answer was {status}", _retry_after(response.headers))
         if status >= 400:
-            raise Refused(url, status, await _problem(response))
+            problem = await _problem(response)
+            raise (Ended if status == 409 and "reason" in problem else Refused)(url, status, problem)
         if status >= 300:
             raise _moved(response, url)
+        if status == 204 and status in expected:
+            return None
         with _understood(self._base):
             raise ValueError(status)
 
@@ -1771,6 +1886,18 @@ def _text(data: object) -> str:
     return _utf8(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
+def _end_reason(reason: str) -> str:
+    """:raises ValueError: if it is no reason for an end."""
+    if reason not in _REASONS:
+        raise ValueError(f"{reason[:40]!r} is no reason for an end: {', '.join(_REASONS)} are")
+    return reason
+
+
+def _stands_alone(text: str) -> bool:
+    """Whether a text cannot be a line of a batch."""
+    return not text or "\n" in text or text.endswith("\r")
+
+
 async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[list[str], None]:
     """Lists of texts that can be published together: several, if each is one line that is not empty."""
     batch: list[str] = []
@@ -1781,7 +1908,7 @@ async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGene
             if isinstance(text, Exception):
                 failure = text
                 break
-            alone = text is not None and (not text or "\n" in text or text.endswith("\r"))
+            alone = text is not None and _stands_alone(text)
             if batch and (text is None or alone or len(batch) == _BATCH_EVENTS or size + len(text) > _BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
@@ -1828,6 +1955,259 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
     finally:
         if following is not None:
             await _cancelled([following])
+
+
+class _Written(NamedTuple):
+    """An event of a run that is not published yet."""
+
+    event: str
+    text: str
+
+
+class Run:
+    """A channel that is written to its end: the answer of a language model, a job, an upload. Made by `SSEClient.run`.
+
+    What is written is published in order and exactly once, in the batches that come: the first text at once, others
+    within 20 ms. A slow hub makes batches larger, up to 500 events; while 2,000 wait, `write` waits.
+
+    `async with` ends the channel: as `done`; as `cancelled` if the task is cancelled or the generator is closed; as
+    `failed` after any other error. A producer that dies ends nothing; a rule of the hub can (`idle_end`).
+    """
+
+    def __init__(self, client: SSEClient, url: str, channel: str, event: str, interrupt: bool, deadline: float) -> None:
+        self.channel = channel
+        self.ended: str | None = None
+        """Why the channel has ended, as far as this run knows; None if it has not."""
+        self._client, self._event, self._interrupt, self._deadline = client, _utf8(event), interrupt, deadline
+        self._url = url
+        self._written: deque[_Written] = deque()
+        self._size = 0  # of the texts, in characters
+        self._ending = ""  # why this run ends the channel; empty while it goes on
+        self._error: SSEError | None = None  # why nothing more can be published
+        self._raised = False  # whether the user has got that error
+        self._room, self._hurry = asyncio.Event(), asyncio.Event()
+        self._not_before = 0.0  # the moment (monotonic clock) before which single texts are gathered
+        self._sending: asyncio.Task[None] | None = None
+        self._watch: _Watch | None = None
+
+    async def write(self, data: object, *, event: str | None = None) -> None:
+        """Have an event published; wait only for room. A wait that is cancelled has written nothing.
+
+        :param data: text as it stands; bytes as UTF-8; anything else as JSON.
+        :param event: its type; by default that of the run.
+        :raises Ended: if the channel has ended.
+        :raises SSEError: if an event that was written before could not be published; see `SSEClient.publish`.
+        :raises ValueError: if data cannot be published. The run goes on.
+        """
+        written = _Written(self._event if event is None else _utf8(event), _text(data))
+        self._check()
+        while self._written and (len(self._written) >= _RUN_EVENTS or self._size + len(written.text) > _RUN_BYTES):
+            self._room.clear()
+            await self._room.wait()
+            self._check()
+        self._written.append(written)
+        self._size += len(written.text)
+        if len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES:
+            self._hurry.set()
+        self._go_on()
+
+    async def flush(self) -> None:
+        """Wait until everything that was written is published.
+
+        :raises SSEError: as `write`.
+        """
+        while self._sending is not None and not self._sending.done():
+            self._hurry.set()
+            await asyncio.wait([self._sending])
+        if self._error is not None:
+            self._raised = True
+            raise self._error.with_traceback(None)
+
+    async def end(self, reason: str = "done") -> None:
+        """Publish the rest and end the channel.
+
+        :param reason: `done`, `failed` or `cancelled`.
+        :raises SSEError: as `write`.
+        """
+        _end_reason(reason)
+        self._check()
+        self._ending = reason
+        if self._watch is not None:
+            self._watch.dismiss()
+        self._room.set()
+        self._go_on()
+        await self.flush()
+
+    async def __aenter__(self) -> Self:
+        if self._interrupt and self._watch is None:
+            self._watch = _Watch(self._client.channel(self.channel, events=["end"]))
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if self._watch is not None:
+                found, ours = await self._watch.leave(error)
+                if found is not None:
+                    self._stop(self._ended_as(found) if isinstance(found, str) else found)
+                if ours:
+                    error, self._raised = None, False
+            await self._leave(error)
+        finally:
+            if self._sending is not None:
+                await _cancelled([self._sending])
+
+    async def _leave(self, error: BaseException | None) -> None:
+        reason = "done"
+        if error is not None:
+            stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
+            reason = "cancelled" if stopped else "failed"
+        if self._error is None and not self._ending:
+            try:
+                async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
+                    await self.end(reason)
+            except (SSEError, TimeoutError) as why:
+                if error is None:
+                    raise
+                text = str(why) or f"no answer within {_BRIEFLY:g} s"
+                logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
+        elif self._error is not None:
+            await self._fail(self._error)
+            if error is None and not self._raised:
+                self._raised = True
+                raise self._error.with_traceback(None)
+
+    async def _fail(self, error: SSEError) -> None:
+        """End the channel as `failed` if it has lost events, so that nobody waits for them for ever."""
+        if not isinstance(error, Ended):
+            with contextlib.suppress(SSEError):
+                await self._client.end(self.channel, "failed", deadline=_BRIEFLY)
+
+    def _check(self) -> None:
+        """:raises SSEError: if nothing more can be published."""
+        if self._error is not None:
+            self._raised = True
+            raise self._error.with_traceback(None)  # which would grow with each time
+        if self._ending:
+            raise self._ended_as(self._ending)
+
+    def _ended_as(self, reason: str) -> Ended:
+        problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
+        return Ended(self._url, 409, problem)
+
+    def _stop(self, error: SSEError) -> None:
+        """Publish nothing more, for this reason."""
+        if self._error is None:
+            self._error = error
+        if isinstance(self._error, Ended):
+            self.ended = self._error.reason
+        self._written.clear()
+        self._size = 0
+        self._room.set()
+
+    def _go_on(self) -> None:
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        if _CALLER.get() is not None:
+            _CALLER.set(_ASIDE)  # the thread that waits for `write` does not wait for this
+        try:
+            while self._written or (self._ending and self.ended is None and self._error is None):
+                await self._gather()
+                await self._send_batch()
+        except SSEError as error:
+            self._stop(error)
+        except BaseException as error:
+            self._stop(SSEError(f"publishing to {self._url} was broken off: {type(error).__name__}: {error}"))
+            raise
+
+    async def _gather(self) -> None:
+        """Wait for further texts, if a request began a moment ago and nobody waits."""
+        if (pause := self._not_before - time.monotonic()) > 0 and not self._ending:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+        self._hurry.clear()
+        self._not_before = time.monotonic() + _GATHERING
+
+    async def _send_batch(self) -> None:
+        event, texts = self._next_batch()
+        end = self._ending if len(texts) == len(self._written) and texts != [""] else ""
+        batch = self._client._publish_batch(self.channel, {"event": event} if texts else {}, texts, end, self._deadline)
+        async for _ in batch:
+            pass
+        for _ in texts[: len(self._written)]:  # the run may have been stopped meanwhile
+            self._size -= len(self._written.popleft().text)
+        self._room.set()
+        if end:
+            self.ended = end
+
+    def _next_batch(self) -> tuple[str, list[str]]:
+        """The type and the texts of the next events that can be published together."""
+        event, size = "", 0
+        texts: list[str] = []
+        for each in self._written:
+            if texts and (
+                each.event != event
+                or _stands_alone(each.text)
+                or len(texts) == _BATCH_EVENTS
+                or size + len(each.text) > _BATCH_BYTES
+            ):
+                break
+            event = each.event
+            texts.append(each.text)
+            size += len(each.text)
+            if _stands_alone(each.text):
+                break
+        return event, texts
+
+
+class _Watch:
+    """Follows a channel, and interrupts the task that has made this when the channel ends."""
+
+    def __init__(self, stream: Stream) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._stream = stream
+        self._dismissed = False
+        self._found: SSEError | str | None = None
+        self._following = asyncio.create_task(self._follow())
+
+    def dismiss(self) -> None:
+        """Interrupt the task no more."""
+        self._dismissed = True
+
+    async def _follow(self) -> None:
+        found: SSEError | str | None
+        try:
+            async with self._stream:
+                async for _ in self._stream:
+                    pass
+            found = self._stream.ended
+        except SSEError as error:
+            found = error
+        if found is not None and not self._dismissed:
+            self._found = found
+            self._task.cancel()
+
+    async def leave(self, error: BaseException | None) -> tuple[SSEError | str | None, bool]:
+        """End this.
+
+        :param error: that ends the block.
+        :return: why the channel has ended, or what went wrong with following it, if that interrupted the task; and
+            whether the error is that interruption and nothing else.
+        """
+        self.dismiss()
+        if self._found is None:
+            await _cancelled([self._following])
+            return None, False
+        interrupted = isinstance(error, asyncio.CancelledError)
+        if not interrupted:
+            with contextlib.suppress(asyncio.CancelledError):  # which has not reached the block any more
+                await asyncio.sleep(0)
+        alone = self._task.uncancel() <= self._cancelling
+        return self._found, interrupted and alone
 
 
 _LAST = object()
@@ -1953,7 +2333,16 @@ def _nothing() -> None:
     """Wakes a thread that waits for calls."""
 
 
-_CALLER: contextvars.ContextVar[_Caller | None] = contextvars.ContextVar("_CALLER", default=None)
+class _Aside:
+    """Calls functions of the user where no thread waits: in one that has no event loop, which Django's ORM demands."""
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """What the function returns or raises."""
+        return await asyncio.to_thread(function, *arguments)
+
+
+_ASIDE = _Aside()
+_CALLER: contextvars.ContextVar[_Caller | _Aside | None] = contextvars.ContextVar("_CALLER", default=None)
 
 
 def _in_callers_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
@@ -2133,6 +2522,8 @@ class SyncClient:
     metrics = _iterating(SSEClient.metrics)
     publish = _blocking(SSEClient.publish)
     broadcast = _blocking(SSEClient.broadcast)
+    end = _blocking(SSEClient.end)
+    forget = _blocking(SSEClient.forget)
     history = _blocking(SSEClient.history)
     health = _blocking(SSEClient.health)
 
@@ -2155,6 +2546,10 @@ class SyncClient:
             return await self.client.publish_many(source, on_batch=called, **options)
 
         return self.wait(publish)
+
+    def run(self, channel: str, *, event: str = "message", deadline: float = DEFAULT_DEADLINE) -> SyncRun:
+        """See `SSEClient.run`; entered by `with`. A token function is called in a thread of its own."""
+        return SyncRun(self, self.client.run(channel, event=event, deadline=deadline))
 
 
 class SyncStream:
@@ -2201,6 +2596,50 @@ class SyncStream:
     def close(self) -> None:
         """Close the connection."""
         self._client.wait(self._stream.close)
+
+
+class SyncRun:
+    """`Run` without `await`. Made by `SyncClient.run`. It may be written to from several threads, and from no other
+    process than that in which it was made."""
+
+    def __init__(self, client: SyncClient, run: Run) -> None:
+        self._client = client
+        self._run = run
+        self._pid = os.getpid()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._pid == os.getpid():  # the end is that of the parent process, and so is what it has written
+            self._client.wait(lambda: self._run.__aexit__(kind, error, trace))
+
+    @property
+    def channel(self) -> str:
+        """The channel that is written to."""
+        return self._run.channel
+
+    @property
+    def ended(self) -> str | None:
+        """Why the channel has ended, as that of `Run`."""
+        return self._run.ended
+
+    def write(self, data: object, *, event: str | None = None) -> None:
+        """See `Run.write`."""
+        self._wait(lambda: self._run.write(data, event=event))
+
+    def flush(self) -> None:
+        """See `Run.flush`."""
+        self._wait(self._run.flush)
+
+    def end(self, reason: str = "done") -> None:
+        """See `Run.end`."""
+        self._wait(lambda: self._run.end(reason))
+
+    def _wait(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeError("this run was begun by another process; begin one here, on a channel of its own")
+        self._client.wait(function)
 
 
 @attrs.frozen(slots=True)

@@ -54,6 +54,26 @@ __all__ = ["HUB", "Settings", "create_app", "main", "make_runner"]
 
 logger = logging.getLogger("sse_hub")
 
+ROUTES = [
+    web.get("/", site.page),
+    web.get("/web/{file:.+}", site.asset),
+    web.get("/stream", subscribe.follow_channels, allow_head=False),
+    web.get("/realtime/{channel}", subscribe.follow_channel, allow_head=False),
+    web.post("/realtime/{channel}", publish.publish),
+    web.delete("/realtime/{channel}", publish.forget),
+    web.get("/metrics", operations.metrics, allow_head=False),
+    web.post("/api/broadcast", publish.broadcast),
+    web.get("/api/channels", channels.channels),
+    web.get("/api/channels/{channel}/events", history.history),
+    web.get("/api/subscribers", subscribers.subscribers),
+    web.delete("/api/subscribers/{id}", subscribers.end),
+    web.post("/api/session", session.begin),
+    web.delete("/api/session", session.end),
+    web.get("/api/openapi.json", openapi.describe),
+    web.get("/health", operations.health),
+]
+"""Those of the Mercure protocol are in http/mercure.py."""
+
 
 def create_app(settings: Settings | None = None, worker: Worker | None = None) -> web.Application:
     """Make the hub's aiohttp application. Run it, or mount it in another one by `add_subapp`. `app[HUB]` is its hub.
@@ -94,26 +114,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     metrics.in_flight_bytes.set_function(lambda: budget.bytes)
     app[RATE] = Rate(settings.publish_rate)
 
-    app.add_routes(
-        [
-            web.get("/", site.page),
-            web.get("/web/{file:.+}", site.asset),
-            web.get("/stream", subscribe.follow_channels, allow_head=False),
-            web.get("/realtime/{channel}", subscribe.follow_channel, allow_head=False),
-            web.post("/realtime/{channel}", publish.publish),
-            web.delete("/realtime/{channel}", publish.forget),
-            web.get("/metrics", operations.metrics, allow_head=False),
-            web.post("/api/broadcast", publish.broadcast),
-            web.get("/api/channels", channels.channels),
-            web.get("/api/channels/{channel}/events", history.history),
-            web.get("/api/subscribers", subscribers.subscribers),
-            web.delete("/api/subscribers/{id}", subscribers.end),
-            web.post("/api/session", session.begin),
-            web.delete("/api/session", session.end),
-            web.get("/api/openapi.json", openapi.describe),
-            web.get("/health", operations.health),
-        ]
-    )
+    app.add_routes(ROUTES)
     app.on_response_prepare.extend([headers.complete_headers, request_log.count_answer])
     app.cleanup_ctx.extend(
         [access.checking, cluster.storing, streams.sweeping, operations.measuring, answering, demo.demonstration]

@@ -1,7 +1,7 @@
 """`python -m bench`: the hub, its peers and the limit, as suite.py measures them.
 
-`python -m bench WHAT` is one of the other files: what only we have, and nobody can be measured beside. The files here
-import each other by their names, as scripts do.
+`python -m bench NAME` runs one of the other files: measurements without peers. The files here import each other by
+their names, as scripts do.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import sys
 from pathlib import Path
 
 WHAT = {
+    "answers": "a thousand answers of language models at once, with an early and a late reader each",
     "browser": "the browser client, at 10,000 events a second in Chromium",
     "charts": "what the charts and the timeline of the page cost in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
-    "faults": "what the field does to nodes, stores and networks, and what is left",
+    "faults": "faults of nodes, stores and networks under load, and the events that are lost",
     "nodes": "several processes that share a port and one Redis",
     "parse": "the client's parser",
-    "publish": "what the stores cost",
+    "publish": "the costs of the stores",
     "requests": "a single publish and the opening of a stream, beside a bare aiohttp handler",
-    "resume": "a thousand who resume at once, and those who are live beside them",
+    "resume": "a thousand subscribers that resume at once, and the latency of live ones meanwhile",
     "screenshots": "pictures of the page: its views, widths, themes and languages",
     "soak": "everything at once, for hours",
     "users": "a channel for each user, patterns over very many channels, the largest requests beside the live",
+    "values": "a thousand channels, conflated for a hundred dashboards",
 }
 
 

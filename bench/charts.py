@@ -65,7 +65,11 @@ async def _measure(chromium: str, url: str) -> None:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for what, script, arguments in (
             (f"{CHARTS} charts, {POINTS_PER_SECOND} points a second each", DRAW_CHARTS, [CHARTS, POINTS_PER_SECOND]),
-            (f"a timeline of {LANES} lanes, {EVENTS_PER_SECOND} events a second", DRAW_TIMELINE, [LANES, EVENTS_PER_SECOND]),
+            (
+                f"a timeline of {LANES} lanes, {EVENTS_PER_SECOND} events a second",
+                DRAW_TIMELINE,
+                [LANES, EVENTS_PER_SECOND],
+            ),
         ):
             page = await browser.new_page(viewport={"width": 1440, "height": 1200})
             await page.route("**/web/app/page.js", lambda route: route.fulfill(body="", content_type="text/javascript"))

@@ -1,4 +1,4 @@
-"""The load generator in C, started for one measurement after the other. See load.c."""
+"""The load generator in C. Each measurement starts it anew. See load.c."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from servers import Server
 __all__ = ["Load", "Result", "loading"]
 
 _LIMIT = 120.0
-"""Seconds after which a measurement is given up."""
+"""Seconds after which a measurement is aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Result:
     missing: int
     """Deliveries that never came."""
     cpu: float
-    """Seconds of CPU of the load; close to `seconds`, it was the load that was measured."""
+    """Seconds of CPU of the load. If they are close to `seconds`, the load was the limit."""
     p50: float
     p99: float
     p999: float
@@ -46,14 +46,14 @@ class Result:
 
 
 class Load:
-    """Subscribers that are connected, and publishers that wait for the word."""
+    """Connected subscribers, and publishers that wait for the start."""
 
     def __init__(self, process: subprocess.Popen[str], server: Server) -> None:
         self._process = process
         self._server = server
         connected = json.loads(self._line())
         self.connected_all: float = connected["connected_all"]
-        """Seconds until all subscribers had a stream, who asked for it at once."""
+        """Seconds until all subscribers had a stream, after they asked at the same time."""
         self.connected_mean: float = connected["connected_mean"]
 
     def _line(self) -> str:

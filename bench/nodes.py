@@ -1,7 +1,7 @@
 """More than one core: `--workers N`, processes that share a port and one Redis. `python -m bench nodes`.
 
-The workers use a Redis that is started here. Load, Redis and all processes share the machine, so
-that on few cores it shows what sharing costs and not yet what it brings; docs/performance.md does that sum.
+The workers use a Redis that is started here. Load, Redis and all processes share the machine. On few cores, the result
+shows the costs of sharing and not the gain; docs/performance.md has a calculation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What so many processes did."""
+    """The results of a number of processes."""
 
     connecting: float
     """Streams opened a second, when all come at once."""

@@ -32,13 +32,13 @@ def parse(chunks: list[bytes]) -> int:
 
 
 def split(chunks: list[bytes]) -> int:
-    """The least that any reader has to do: decode, and look for line breaks."""
+    """The least work of any reader: decode, and find line breaks."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return sum(len(decoder.decode(chunk).split("\n")) for chunk in chunks)
 
 
 def seconds(read: Callable[[list[bytes]], int], chunks: list[bytes]) -> float:
-    """The best of some rounds: what disturbs a measurement makes it longer, never shorter."""
+    """The best of some rounds, because disturbances only make a measurement longer."""
     times = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()

@@ -36,7 +36,7 @@ class Measured:
 
     @property
     def verdict(self) -> str:
-        """How the hub stands beside the best of its peers."""
+        """The hub compared with the best of its peers."""
         others = {name: figure for name, figure in self.figures.items() if name not in _NO_PEERS}
         if OURS not in self.figures or not others:
             return ""
@@ -89,7 +89,7 @@ def _beside_limit(better: str, figures: object) -> float | None:
 
 
 def write(path: Path, rows: Sequence[Measured], about: str) -> None:
-    """Keep what was measured as JSON."""
+    """Write the results as JSON."""
     told = {"about": about, "rows": [asdict(row) for row in rows]}
     path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 

@@ -1,7 +1,7 @@
-"""A single publish and the opening of a stream, beside the least that aiohttp does: `python -m bench requests`.
+"""A single publish and the opening of a stream, compared with the least that aiohttp does: `python -m bench requests`.
 
-What counts is the CPU time of the server; so other programs on the machine disturb little. Rounds alternate, and the
-least of each is compared.
+It measures the CPU time of the server, so other programs on the machine disturb little. Rounds alternate, and the least
+of each is compared.
 """
 
 from __future__ import annotations

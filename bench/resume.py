@@ -40,7 +40,7 @@ def _fill(server: Server, events: int) -> str:
 
 
 class _Peak:
-    """The most memory that a server occupies while this is entered."""
+    """The largest memory of a server while this context is entered."""
 
     def __init__(self, server: Server) -> None:
         self.bytes = 0
@@ -62,7 +62,7 @@ class _Peak:
 
 
 class _Bench:
-    """A hub with a SQLite file, and who follows it."""
+    """A hub with a SQLite file, and its subscribers."""
 
     def __init__(self, program: str, server: Server, seconds: float) -> None:
         self._program = program
@@ -70,7 +70,7 @@ class _Bench:
         self._seconds = seconds
 
     def live(self) -> Result:
-        """Deliveries to a few who are live."""
+        """Deliveries to a few live subscribers."""
         with loading(self._program, self._server, _LIVE, publishers=8, rate=_RATE, seconds=self._seconds) as load:
             return load.go()
 

@@ -16,7 +16,7 @@ from servers import Kind, Server
 __all__ = ["Place", "Scenario", "ceiling", "scenarios"]
 
 _SETTLE = 0.5
-"""Seconds in which a server comes to rest after it has been connected to."""
+"""Seconds in which a server becomes idle after connections."""
 _RETAINED = 900
 """Events that are resumed; nchan, as it is set up here, and the hub keep 1,000."""
 _BATCH = 1000
@@ -61,7 +61,7 @@ class Scenario:
     flags: Sequence[str] = ()
     """Flags of the hub; FOLDER is an empty folder."""
     behind: str = ""
-    """Why others are ahead here, where they are."""
+    """The reason if other servers are faster."""
 
 
 def scenarios() -> list[Scenario]:
@@ -227,7 +227,7 @@ def _retain(place: Place) -> str:
 
 def _memory(count: int) -> Callable[[Place], Figures]:
     def measure(place: Place) -> Figures:
-        with place.load(20, seconds=0.2, warm_up=0.1) as load:  # what the first subscribers bring is no cost of each
+        with place.load(20, seconds=0.2, warm_up=0.1) as load:  # its costs are not those of each
             load.go()
         time.sleep(_SETTLE)
         before = place.server.resident_bytes()
@@ -241,7 +241,7 @@ def _memory(count: int) -> Callable[[Place], Figures]:
 def _idle(count: int) -> Callable[[Place], Figures]:
     def measure(place: Place) -> Figures:
         with place.load(count):
-            time.sleep(2.0)  # what connecting has left is done by then
+            time.sleep(2.0)  # the work after connecting is done by then
             before, began = place.server.cpu(), time.monotonic()
             time.sleep(30.0)  # time for two pings
             return 100 * (place.server.cpu() - before) / (time.monotonic() - began), {}

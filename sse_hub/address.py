@@ -18,13 +18,13 @@ class Address(NamedTuple):
 
     kind: Literal["memory", "sqlite", "redis"]
     place: str = ""
-    """The path of the file, or the URL for the Redis client, which may hold a password."""
+    """The path of the file, or the URL for the Redis client. The URL may hold a password."""
     prefix: str = "sse-hub"
     """The beginning of all keys in Redis."""
     most: int = 1_000_000
-    """Entries of the stream in Redis, over all channels."""
+    """Largest number of entries in the stream in Redis, of all channels together."""
     grace: float = 10.0
-    """Seconds for which an entry stays in any case."""
+    """Seconds for which an entry is never trimmed."""
 
     @property
     def shown(self) -> str:
@@ -35,8 +35,8 @@ class Address(NamedTuple):
     def read(cls, text: str) -> Address:
         """Read an address.
 
-        :raises ValueError: if it is none. It says what would be one, and nothing of what came, which may hold a
-            password.
+        :raises ValueError: if it is not an address. The message says what would be right. It does not repeat the text,
+            which may hold a password.
         """
         kind, _, place = text.partition(":")
         if text == "memory":

@@ -1,7 +1,7 @@
 """Tokens and rights: a token becomes a `Grant`, a value that the pattern check uses (docs/protocol.md, "Tokens").
 
 This module knows JSON Web Tokens (RFC 7519) and key sets (RFC 7517), but neither HTTP nor the hub. The algorithm comes
-from the key and never from the token. A token that could choose would choose `none`, or use a public key as a secret.
+from the key and never from the token. Otherwise a token could choose `none`, or use a public key as a secret.
 
 Denied              a token is not accepted; the message says which check failed and what was expected, never a secret
 KeySetUnavailable   there is no key, so no token can be checked now
@@ -38,12 +38,12 @@ __all__ = [
 ]
 
 LEAST_SECRET_BYTES = 32
-"""RFC 7518, section 3.2: a key as long as the hash; a shorter one is guessed from a single token."""
+"""RFC 7518, section 3.2: the key must be as long as the hash. A shorter one could be guessed from a single token."""
 LEEWAY = 10.0
-"""Seconds by which the clocks of issuer and hub may differ."""
+"""Seconds by which the clocks of the issuer and the hub may differ."""
 _SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
 _LATEST = 253_402_300_799
-"""The end of the year 9999, in Unix seconds: beyond it there are no dates."""
+"""The end of the year 9999, in Unix seconds. Python has no later dates."""
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _CLAIMS = ("sse", "mercure")
 
@@ -126,7 +126,8 @@ class KeySet:
     AGE = 600.0
     """Seconds after which the set is fetched again. From then on, a withdrawn key is no longer accepted."""
     PAUSE = 10.0
-    """Least seconds between two fetches. Tokens with invented key ids must not cause requests to the issuer."""
+    """Shortest time in seconds between two fetches. Tokens with invented key ids must not flood the issuer with
+    requests."""
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Mapping[str, Any]]], clock: Callable[[], float] = time.monotonic
@@ -150,7 +151,7 @@ class KeySet:
         if found is None:
             refreshing = self._refresh_soon()
             if refreshing is not None:
-                await asyncio.shield(refreshing)  # others wait for it, too
+                await asyncio.shield(refreshing)  # other tokens wait for the same fetch
             found = self._find(header)
         elif self._is_old:
             self._refresh_soon()
@@ -284,7 +285,7 @@ class Tokens:
 
 
 def identity_of(claims: Mapping[str, Any], token: str) -> str:
-    """The name under which the limits of a token's bearer are counted."""
+    """The name under which the limits for a token are counted."""
     if isinstance(subject := claims.get("sub"), str):
         return f"sub {subject}"
     return f"token {hashlib.sha256(token.encode()).hexdigest()[:32]}"
@@ -317,7 +318,7 @@ def granted(claims: Mapping[str, Any]) -> Grant:
 def end_of(claims: Mapping[str, Any]) -> float:
     """The Unix time in seconds at which the rights of these claims end.
 
-    :raises Denied: if `exp` is not a time. JSON has numbers of any size, and PyJWT takes a text of digits for one.
+    :raises Denied: if `exp` is not a time. JSON has numbers of any size, and PyJWT reads a text of digits as a number.
     """
     exp = claims["exp"]
     try:
@@ -338,7 +339,7 @@ def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]
         try:
             found.append(check_pattern(pattern))
         except ValueError as error:
-            if name != "mercure":  # of Mercure's selectors, the others are not meant for channels
+            if name != "mercure":  # the other selectors of Mercure are not meant for channels
                 raise Denied(f"{part} in the claim {name}: {error}") from None
     return tuple(found)
 

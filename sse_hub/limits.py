@@ -16,27 +16,27 @@ from cachetools import LRUCache
 __all__ = ["BudgetExceeded", "ByteBudget", "Rate", "Refusal", "Reservation", "SubscriberSlots"]
 
 _BUCKETS = 10_000
-"""Clients whose rate is remembered. The client that was quiet longest is forgotten first, and has a full bucket by then
-unless 10,000 others publish."""
+"""Largest number of clients whose rate is remembered. The client that was quiet longest is forgotten first. Its bucket
+is full by then, unless 10,000 others publish."""
 
 
 class Rate:
     """A rate for each client, as a token bucket: it fills at the rate and holds the amount of some seconds.
 
-    :param per_second: what a client may do in the long run; 0 for no limit.
-    :param seconds: how much it may do at once, in seconds of that rate.
+    :param per_second: events that a client may publish a second in the long run; 0 for no limit.
+    :param seconds: the size of the bucket, in seconds of that rate.
     """
 
     def __init__(self, per_second: float, seconds: float = 5.0) -> None:
         self._per_second = per_second
         self._capacity = max(per_second * seconds, 1.0)
-        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_BUCKETS)  # content, and when it was that
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_BUCKETS)  # its content, and at what time
 
     def consume(self, client: str, count: int, now: float) -> float:
         """Take an amount from a client's bucket. Return 0.0, or the seconds until the bucket has enough.
 
-        More than a bucket holds is let pass when the bucket is full, and has to be waited for afterwards: a batch is
-        not forbidden, only paid for.
+        An amount larger than the bucket is accepted when the bucket is full, and the client waits longer afterwards. So
+        a large batch is possible, but not free.
         """
         if not self._per_second:
             return 0.0
@@ -50,7 +50,7 @@ class Rate:
 
 
 class Refusal(NamedTuple):
-    """Why there is no slot."""
+    """The reason why there is no slot."""
 
     limit: str
     """The name of the limit in the metrics."""
@@ -96,7 +96,7 @@ class SubscriberSlots:
 
 
 class BudgetExceeded(Exception):
-    """All requests together hold the largest allowed number of bytes."""
+    """There is no room for more bytes of requests."""
 
 
 class ByteBudget:

@@ -59,7 +59,7 @@ def set_up(format: str, level: str, *, thread: bool = True) -> None:
 
 
 def announce(message: str, format: str) -> None:
-    """Write the line that the person or program that started the server waits for, at any `--log-level`."""
+    """Write the line with the server's address, at any `--log-level`: people and programs wait for it."""
     now = time.time()
     line = {"time": _moment(now), "level": "info", "logger": "sse_hub", "message": message}
     for handler in logging.getLogger().handlers:
@@ -95,7 +95,7 @@ class _Writer(logging.Handler):
             if self._dropped:
                 line = b"%d lines of the log were dropped because its reader was too slow\n%b" % (self._dropped, line)
                 self._dropped = 0
-            # Not through sys.stderr: this thread, held up in a write, would hold its lock when Python wants to end.
+            # Not through sys.stderr: a thread that waits in a write would hold its lock, and Python could not end.
             with contextlib.suppress(OSError):
                 while line:
                     line = line[os.write(self._descriptor, line) :]
@@ -109,7 +109,7 @@ class _Writer(logging.Handler):
 
 
 class _DirectWriter(logging.Handler):
-    """Writes lines at once. A line is dropped where the reader of stderr has stopped reading."""
+    """Writes lines at once. If the reader of stderr has stopped reading, lines are dropped."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ LIMITS = (
     "replay",
     "in_flight",
 )
-"""Limits that are counted here; the log counts `channels` and `retained_bytes`."""
+"""Limits that are counted here. The log counts those of `channels` and `retained_bytes`."""
 REPLAYS = ("resumed", "replayed", "lost")
 ENDINGS = ("left", "stalled", "expired", "ended", "drained", "complete", "incomplete", "lost")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -59,7 +59,7 @@ _GAUGES = {
     "sse_subscriptions": ("Different subscriptions of the open event streams.", "subscriptions"),
     "sse_channels": ("Channels that the log knows.", "channels"),
     "sse_events_retained": ("Events in the log.", "retained"),
-    "sse_open_runs": ("Channels that are made to end, by their rule, and have not.", "open_runs"),
+    "sse_open_runs": ("Channels that will end, by their rule, and have not ended.", "open_runs"),
     "sse_retained_bytes": ("Bytes of the events in the log, with their approximate cost in memory.", "retained_bytes"),
 }
 _COUNTERS = {
@@ -68,7 +68,7 @@ _COUNTERS = {
     "sse_delivered_bytes": ("Bytes of event streams handed to subscribers.", "delivered_bytes"),
     "sse_events_conflated": ("Events that were not sent because a newer one superseded them.", "conflated"),
     "sse_store_passed_over": ("Entries in the store that do not belong to this hub.", "passed_over"),
-    "sse_losses": ("Times that a subscriber was informed that events after its cursor are gone.", "lost"),
+    "sse_losses": ("Times that a subscriber was informed of a loss of events.", "lost"),
 }
 
 
@@ -92,7 +92,7 @@ class _HubCollector(Collector):
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
         yield hits
-        ended = CounterMetricFamily("sse_channels_ended", "Channels that have ended, by why.", labels=["reason"])
+        ended = CounterMetricFamily("sse_channels_ended", "Channels that have ended, by reason.", labels=["reason"])
         for reason, count in statistics.ended.items():
             ended.add_metric([reason], count)
         yield ended
@@ -116,7 +116,7 @@ class _Workers(Collector):
         self._found = found
 
     def describe(self) -> Iterator[Metric]:
-        """Do nothing. This registry is made for one answer, so duplicate names need no check."""
+        """Return nothing. This registry is made for one answer, so duplicate names need no check."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
@@ -131,10 +131,10 @@ class _Workers(Collector):
 class Metrics:
     """The counters of this server and the load of its host.
 
-    :param statistics: gives the hub's figures.
+    :param statistics: returns the figures of the hub.
     :param node: name of this node.
     :param restarts: restarts of background tasks, by task.
-    :param worker: which of the server's processes this is.
+    :param worker: this process among the server's workers.
     """
 
     def __init__(
@@ -153,36 +153,21 @@ class Metrics:
         self._limit_hits = dict.fromkeys(LIMITS, 0)
         self._began = time.monotonic()
         self._requests = self._errors = 0
-        self._counters: dict[tuple[str, str, int], Counter] = {}  # labels() builds and locks: 4 µs less an answer
+        self._counters: dict[tuple[str, str, int], Counter] = {}  # saves labels() and its lock, 4 µs an answer
         self._answered = Counter(
             "sse_http_requests",
             "Requests answered, by route, method and status.",
             ["route", "method", "status"],
             registry=self.registry,
         )
-        self.publish_seconds = Histogram(
-            "sse_publish_seconds",
-            "Time from a publish's arrival to its answer.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self.delivery_seconds = Histogram(
+        self.publish_seconds = self._histogram("sse_publish_seconds", "Time from a publish's arrival to its answer.")
+        self.delivery_seconds = self._histogram(
             "sse_delivery_seconds",
             "Time from the moment at which a flush is due until about 64 subscribers have got its bytes.",
-            buckets=_BUCKETS,
-            registry=self.registry,
         )
-        self.store_seconds = Histogram(
-            "sse_store_seconds",
-            "Time that the store took to accept a publish.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self.loop_lag_seconds = Histogram(
-            "sse_event_loop_lag_seconds",
-            "Delay of a timer in the event loop, measured twice a second.",
-            buckets=_BUCKETS,
-            registry=self.registry,
+        self.store_seconds = self._histogram("sse_store_seconds", "Time that the store took to accept a publish.")
+        self.loop_lag_seconds = self._histogram(
+            "sse_event_loop_lag_seconds", "Delay of a timer in the event loop, measured twice a second."
         )
         self.replays = self._counter("sse_replays", "Streams that began with a replay, by outcome.", "outcome", REPLAYS)
         self.ended = self._counter("sse_streams_ended", "Event streams that have ended, by reason.", "reason", ENDINGS)
@@ -208,6 +193,9 @@ class Metrics:
     def uptime(self) -> float:
         """Seconds since this server was made."""
         return time.monotonic() - self._began
+
+    def _histogram(self, name: str, about: str) -> Histogram:
+        return Histogram(name, about, buckets=_BUCKETS, registry=self.registry)
 
     def _counter(self, name: str, about: str, label: str, values: Sequence[str]) -> Counter:
         """A counter with all its label values from the beginning, so that Prometheus sees the first rise."""
@@ -240,7 +228,7 @@ class Metrics:
         answered.inc()
 
     def timed(self, flush: Callable[[], None]) -> Callable[[], None]:
-        """The flush, with a measurement of the time from this call to its end."""
+        """The same flush, which also measures the time from this call to its end."""
         begun = time.perf_counter()
 
         def measured() -> None:
@@ -286,7 +274,7 @@ class Metrics:
         return self._statistics().subscribers
 
     def total(self) -> Figures:
-        """The figures of all workers together: this one's of now, those of the others at most a second old."""
+        """The figures of all workers together: its own of this moment, those of the others at most a second old."""
         self.share()
         return self._worker.board.total()
 

@@ -1,4 +1,4 @@
-"""The rights of a request: a value that does not know where it comes from."""
+"""The rights of a request: a value that knows nothing of tokens or HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ALL", "NOTHING", "READ", "Bearer", "Grant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
-    """The sender of a request, as far as its token says."""
+    """The sender of a request, as its token describes it."""
 
     until: float | None = None
     """Unix time in seconds at which the rights end."""

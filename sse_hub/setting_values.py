@@ -1,4 +1,4 @@
-"""Readers of settings: each makes a value of a text, or raises a ValueError that says what would be right."""
+"""Readers of settings: each turns a text into a value, or raises a ValueError that says what would be right."""
 
 from __future__ import annotations
 

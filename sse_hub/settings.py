@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, cast
+from typing import Any
 
 from . import setting_values as takes
 from .address import Address, without_secret
@@ -46,7 +46,7 @@ class Settings:
         "memory",
         takes.store,
         "",
-        "where events are kept: memory (they go with the process), sqlite:PATH, redis://HOST:PORT/DB, rediss://…, "
+        "where events are kept: memory (until the process ends), sqlite:PATH, redis://HOST:PORT/DB, rediss://…, "
         "unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB",
     )
     history: int = _setting(1000, takes.whole(0), "events", "events retained for each channel, for replay and resuming")
@@ -64,13 +64,16 @@ class Settings:
         1 << 30,
         takes.whole(1),
         "bytes",
-        "bytes of all channels retained in memory; the channel that was quiet longest goes first",
+        "bytes of all channels retained in memory; the channel that was quiet longest is dropped first",
     )
     max_channels: int = _setting(
-        100_000, takes.whole(1), "", "channels known at once; past it, the channel that was quiet longest is forgotten"
+        100_000,
+        takes.whole(1),
+        "",
+        "channels known at once; beyond that, the one that was quiet longest is forgotten",
     )
     max_subscribers: int = _setting(
-        10_000, takes.whole(1), "", "subscribers served at once; a further one is asked to try again later"
+        10_000, takes.whole(1), "", "subscribers served at once; others are asked to try again later"
     )
     max_subscribers_per_address: int = _setting(1000, takes.whole(1), "", "subscribers from one address at once")
     max_channels_per_connection: int = _setting(
@@ -87,7 +90,7 @@ class Settings:
         128 << 20,
         takes.whole(1),
         "bytes",
-        "memory for all publishes and answers that are on their way",
+        "memory for all publishes that arrive and all answers that are sent",
     )
     max_body: int = _setting(1 << 20, takes.whole(1), "bytes", "largest body of a publish")
     max_header: int = _setting(8190, takes.whole(256), "bytes", "longest request line, and longest header field")
@@ -171,7 +174,7 @@ class Settings:
         secret=True,
     )
     mercure_subscriptions: bool = _setting(
-        False, takes.switch, "", "publish an update when a subscription begins or ends, and answer who is subscribed"
+        False, takes.switch, "", "publish an update when a subscription begins or ends, and list the subscriptions"
     )
     mercure_publish_origins: tuple[str, ...] = _setting(
         (),
@@ -234,22 +237,21 @@ class Settings:
     def read(
         cls, given: Mapping[str, str], environment: Mapping[str, str], file: Mapping[str, object] | None = None
     ) -> Settings:
-        """Settings from flags, by the names of the fields here; from the environment where a flag is not given; and
-        else from a file.
+        """Read the settings. A flag wins over a variable of the environment, and a variable over the file. Flags have
+        the names of the fields here.
 
-        :param file: values that are read already, by the names of the fields.
+        :param file: values that were read from the file, by the names of the fields.
         :raises SettingError: if a value cannot be used.
         """
-        values: dict[str, object] = dict(file or {})
+        values: dict[str, Any] = dict(file or {})
         for row in table():
             text = given.get(row.name, environment.get(row.variable))
             if text is None:
                 continue
             if row.name == "port" and row.name not in given and text.startswith("tcp://"):
                 # Kubernetes sets this variable for a Service named `sse`.
-                values["remarks"] = (
-                    f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; it is ignored",
-                )
+                remark = f"{row.variable} is {text[:80]!r}, which Kubernetes sets for a Service; it is ignored"
+                values["remarks"] = (*values.get("remarks", ()), remark)
                 continue
             values[row.name] = row.value(text, row.flag if row.name in given else row.variable)
         if values.get("jwt_key") and values.get("jwks_url"):
@@ -258,7 +260,7 @@ class Settings:
             )
         if values.get("tls_key") and not values.get("tls_cert"):
             raise SettingError("--tls-key needs --tls-cert, the certificate that it belongs to")
-        return cls(**cast("dict[str, Any]", values))
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

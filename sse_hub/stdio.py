@@ -10,7 +10,7 @@ __all__ = ["complain", "secure"]
 
 
 def secure() -> None:
-    """Open each of standard input, output and error that is closed as the null device.
+    """If standard input, output or error is closed, open the null device in its place.
 
     Otherwise the next opened file would get its number. Log lines would go into a socket or a database, and uvloop ends
     the process when one of its descriptors has such a number.
@@ -25,6 +25,6 @@ def secure() -> None:
 
 
 def complain(message: str) -> None:
-    """Write a line to standard error; do nothing if that is impossible."""
+    """Write a line to standard error, if that is possible."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr, flush=True)

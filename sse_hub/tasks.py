@@ -22,9 +22,9 @@ _SOUND = 60.0
 class Background:
     """Starts background tasks and counts their restarts.
 
-    A task handles the errors that it expects. Any other error is a bug, in this code or in a library. It must not leave
-    a server that lives and does nothing. So it is logged once with its traceback, and the task is started again after a
-    pause, which grows if the task keeps failing.
+    A task handles the errors that it expects. Any other error is a bug, in this code or in a library. Without the task,
+    the server would live and do nothing. So the error is logged once with its traceback, and the task is started again
+    after a pause. The pause grows if the task keeps failing.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from sse_server import Settings, create_app, make_runner
 __all__ = ["LocalHub", "sse_hub"]
 
 _FENCE = "sse-hub-testing"
-"""A channel whose events say that everything before them has been seen."""
+"""A channel for events that show that all earlier ones have arrived."""
 
 
 class LocalHub:
@@ -51,7 +51,7 @@ class LocalHub:
         self._thread = threading.Thread(target=self._run, args=(started,), name="sse_hub.testing", daemon=True)
         self._thread.start()
         self.url = started.result()
-        """Where the hub is, without a slash at the end."""
+        """The URL of the hub, without a slash at the end."""
         self.client: SyncClient = SSEClient.sync(self.url, token=token)
         """A client of the hub."""
 
@@ -69,7 +69,7 @@ class LocalHub:
             self._thread.join()
 
     def events(self, channel: str | None = None) -> list[Event]:
-        """What has been published until now, in this channel or in all, oldest first; ephemeral events, too."""
+        """The events published until now in this channel, or in all channels, oldest first; ephemeral events, too."""
         fence = uuid.uuid4().hex
         self.client.publish(fence, channel=_FENCE, ephemeral=True)
         with self._came:
@@ -80,13 +80,13 @@ class LocalHub:
     def expect(
         self, data: object, *, channel: str = "main", event: str | None = None, count: int = 1, within: float = 5.0
     ) -> list[Event]:
-        """Wait until this was published; return the events.
+        """Wait until this is published; return the events.
 
-        :param data: text as it stands; anything else is compared with the JSON of the event.
-        :param event: the type; any if it is None.
-        :param count: how many such events there have to be, exactly.
+        :param data: a text is compared with the data of the event, any other value with the JSON in it.
+        :param event: the type; None for any type.
+        :param count: the exact number of such events.
         :param within: seconds.
-        :raises AssertionError: if it was not; it shows what was published instead.
+        :raises AssertionError: if it is not; the message shows what was published instead.
         """
 
         def found() -> list[Event]:
@@ -116,7 +116,7 @@ class LocalHub:
             raise AssertionError(f"{len(published)} events were published; the first is {published[0].data!r}")
 
     def clear(self) -> None:
-        """Forget what was published until now."""
+        """Forget the events published until now."""
         self.events()
         with self._came:
             self._events.clear()

@@ -11,10 +11,10 @@ from .auth import LEEWAY, Denied, Tokens, end_of, identity_of
 from .core.topics import any_matches
 from .rights import Bearer
 
-__all__ = ["EVERYTHING_PUBLIC", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
+__all__ = ["EVERYTHING_PUBLIC", "MERCURE_CLAIMS", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]
 
-_CLAIMS = ("https://mercure.rocks/", "mercure")
-"""The first that a token has counts."""
+MERCURE_CLAIMS = ("https://mercure.rocks/", "mercure")
+"""Names of the claim. The first one that a token has counts."""
 _MOST_SELECTORS = 1000
 
 
@@ -28,7 +28,7 @@ class TopicGrant(Bearer):
     """Selectors of the topics whose private updates it may read."""
     publish: frozenset[str] = frozenset()
     payload: object = None
-    """Any JSON value that the application has put into the token."""
+    """Any JSON value that the issuer has put into the token."""
 
     def may_publish(self, topic: str) -> bool:
         """Whether an update may have this topic."""
@@ -42,7 +42,7 @@ class TopicGrant(Bearer):
 NO_TOPICS = TopicGrant()
 PUBLIC = TopicGrant(follow=True)
 EVERYTHING_PUBLIC = TopicGrant(follow=True, publish=frozenset({"*"}))
-"""A request without a token never reads private updates, even if it may do everything else."""
+"""The rights of requests without a token, by `--anonymous`. They never read private updates."""
 
 
 async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
@@ -53,7 +53,7 @@ async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
     """
     claims = await tokens.claims(token, endless=True)
     subject = claims.get("sub")
-    name = next((name for name in _CLAIMS if name in claims), None)
+    name = next((name for name in MERCURE_CLAIMS if name in claims), None)
     claim = claims[name] if name is not None else {}
     if not isinstance(claim, dict):
         raise Denied(f"the claim {name} is a {type(claim).__name__}; it takes an object with publish and subscribe")

@@ -1,7 +1,7 @@
 """The number of this process among the workers of one server, and the figures that the workers share.
 
 The figures are shared memory with a row for each worker. It is made before the workers start, and each inherits it. A
-worker writes its own row and reads all of them, so that it need not ask the others.
+worker writes its own row and reads all rows, so it does not have to ask the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import NamedTuple
 __all__ = ["MAX_WORKERS", "Board", "Figures", "Worker"]
 
 MAX_WORKERS = 256
-"""Enough for any machine. The id of a subscriber modulo this number is the number of its worker."""
+"""Largest number of workers, enough for any machine. The id of a subscriber modulo this number is the number of its
+worker."""
 
 
 class Figures(NamedTuple):
@@ -45,7 +46,7 @@ class Board:
         _ROW.pack_into(self._memory, row * _SIZE_BYTES + _SERVING.size, *figures)
 
     def total(self) -> Figures:
-        """The sum over all workers; but each of them has every event, so of those it is the largest count."""
+        """The sums over all workers. Every worker has every event, so the number of events is the largest count."""
         rows = [
             Figures(*_ROW.unpack_from(self._memory, row * _SIZE_BYTES + _SERVING.size)) for row in range(self._rows)
         ]

@@ -40,6 +40,9 @@ class Program:
         self._stderr = self.process.stderr
         self._read = ""
         self.first_line = self._stderr.readline()
+        while " WARNING " in self.first_line:
+            self._read += self.first_line
+            self.first_line = self._stderr.readline()
         match = re.search(r"https?://\S+:(\d+)/", self.first_line)
         self.url = match[0].rstrip("/") if match else ""
         self.port = int(match[1]) if match else 0

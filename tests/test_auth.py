@@ -203,10 +203,10 @@ class Issuer:
         self.asked += 1
         if self.away:
             raise OSError("nobody answers")
-        return {"keys": [self._jwk(name) for name in self.names]}
+        return {"keys": [self.jwk(name) for name in self.names]}
 
     @staticmethod
-    def _jwk(name: str) -> dict[str, Any]:
+    def jwk(name: str) -> dict[str, Any]:
         value: dict[str, Any] = jwt.algorithms.ECAlgorithm.to_jwk(PRIVATE["ES256"].public_key(), as_dict=True)
         return {**value, "kid": name, "use": "sig"}
 
@@ -246,7 +246,7 @@ async def test_a_new_key_is_fetched_when_it_turns_up_but_not_for_every_made_up_o
     assert issuer.asked == 2
 
 
-async def test_a_key_that_was_withdrawn_is_believed_no_longer() -> None:
+async def test_a_key_that_was_withdrawn_is_not_accepted_any_more() -> None:
     issuer = Issuer("old")
     tokens = issuer.tokens()
     await tokens.grant(issuer.mint("old"))
@@ -283,7 +283,7 @@ async def test_known_keys_stay_while_the_issuer_is_away() -> None:
 
 async def test_secrets_and_keys_for_encryption_are_not_taken_from_a_set() -> None:
     secret = {"kty": "oct", "k": base64.urlsafe_b64encode(SECRET.encode()).decode(), "kid": "s", "alg": "HS256"}
-    encryption = {**Issuer._jwk("e"), "use": "enc"}
+    encryption = {**Issuer.jwk("e"), "use": "enc"}
 
     async def fetch() -> dict[str, Any]:
         return {"keys": [secret, encryption, {"kty": "unheard of"}, 7]}

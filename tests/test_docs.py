@@ -232,6 +232,14 @@ def test_a_link_to_a_file_leads_to_it_and_to_a_heading_that_is_there(file: Path)
         assert not anchor or anchor in anchors(aim), target
 
 
+@pytest.mark.parametrize("file", [file for file in MARKDOWN if file.name != "CHANGELOG.md"], ids=name_of)
+def test_every_file_that_a_document_names_is_there(file: Path) -> None:
+    for name in re.findall(
+        r"`([\w.-][\w./-]*/[\w.-]+\.(?:c|css|html|js|json|md|mjs|py|toml|ya?ml))`", file.read_text()
+    ):
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "sse_hub", file.parent)), name
+
+
 @pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
 def test_the_readme_is_short(name: str) -> None:
     assert len((ROOT / name).read_text().splitlines()) <= 150

@@ -90,13 +90,13 @@ async def test_a_token_for_ever(guarded: Server) -> None:
 
 
 @pytest.mark.parametrize("exp", ["soon", [], {}, 1e400, -1, True])
-async def test_an_expiry_that_is_none(guarded: Server, exp: object) -> None:
+async def test_a_malformed_expiry(guarded: Server, exp: object) -> None:
     assert await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}, "exp": exp}, SECRET))
 
 
 async def test_a_token_of_a_megabyte(guarded: Server) -> None:
     response, _ = await guarded.get("/api/channels", headers={"Authorization": "Bearer " + "a" * 1_000_000})
-    assert response.status in {400, 431}
+    assert response.status == 400
 
 
 async def test_a_replay_across_grants(guarded: Server) -> None:
@@ -141,14 +141,16 @@ async def test_fields_forged_in_data(server: Server) -> None:
     assert event.data == data.replace("\r\n", "\n").replace("\r", "\n")
 
 
-@pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 10_000, "1-0\x00", "-1", "1-0 ", "é"])
-async def test_a_cursor_that_is_none(server: Server, id: str) -> None:
+@pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 1000, "1-0\x00", "-1", "1-0 ", "é"])
+async def test_a_malformed_cursor(server: Server, id: str) -> None:
     async with server.client.get(server.url + "/stream", params={"lastEventId": id}) as response:
-        if response.status == 200:
-            data = await response.content.readany()
-            assert b'"lost":true' in data
+        assert response.status == 200
+        assert b'"lost":true' in await response.content.readany()
         assert "X-Evil" not in response.headers
-        assert response.status in {200, 400}
+
+
+async def test_a_cursor_longer_than_a_request_line(server: Server) -> None:
+    assert (await server.get("/stream", params={"lastEventId": "9" * 10_000}))[0].status == 400
 
 
 async def test_a_header_in_a_header(server: Server) -> None:
@@ -194,7 +196,7 @@ async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"FFFFFFFFFFFFFFFFF", b"z"])
-async def test_a_chunk_of_a_size_that_is_none(server: Server, size: bytes) -> None:
+async def test_a_chunk_with_a_malformed_size(server: Server, size: bytes) -> None:
     request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     answer = await server.exchange(request + size + b"\r\nhello\r\n0\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
@@ -341,7 +343,7 @@ async def test_numbers_that_json_does_not_have(server: Server, message: str) -> 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "1e400", "1e300", "-1e400", "9" * 18, '"x"', "[]", "null"])
-async def test_times_of_a_token_that_are_none(claim: str, value: str) -> None:
+async def test_malformed_times_of_a_token(claim: str, value: str) -> None:
     async with serving(jwt_key=SECRET) as server:
         claims = {"exp": 4_000_000_000, "sse": {"subscribe": ["*"]}, claim: 0}
         body = json.dumps(claims).replace(f'"{claim}": 0', f'"{claim}": {value}')
@@ -351,7 +353,7 @@ async def test_times_of_a_token_that_are_none(claim: str, value: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         for method, path in (("GET", "/api/channels"), ("POST", "/api/session")):
             response, answer = await server.ask(method, path, headers=headers)
-            assert response.status in ({401} if claim == "exp" else {401, 200}), answer
+            assert response.status == 401, answer
 
 
 async def test_answers_of_aiohttp_name_no_versions(server: Server) -> None:

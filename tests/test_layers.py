@@ -114,8 +114,3 @@ def test_the_client_library_is_one_module_that_needs_nothing_of_ours() -> None:
     names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
     assert not any(name.startswith("sse_") for name in names)
     assert names - {"__future__"} - sys.stdlib_module_names
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_is_no_longer_than_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400

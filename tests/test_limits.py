@@ -7,7 +7,7 @@ import pytest
 from sse_hub.limits import Rate, SubscriberSlots
 
 
-def test_a_client_may_do_so_much_at_once_and_then_at_the_rate() -> None:
+def test_a_client_may_use_its_bucket_at_once_and_then_the_rate() -> None:
     rate = Rate(10, seconds=2)
     assert [rate.consume("a", 1, 0.0) for _ in range(21)] == [0.0] * 20 + [0.1]
     assert rate.consume("a", 1, 0.1) == 0.0

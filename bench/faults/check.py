@@ -1,4 +1,4 @@
-"""The checks after a run, of the memories of publishers and followers."""
+"""The checks after a run: they compare the memories of publishers and followers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Connected", "Got", "Id", "Lost", "Published", "Story", "check"]
 
 Id = tuple[int, int]
 _SLACK_MS = 20_000
-"""By so much an event that nobody acknowledged may have been published later than it was sent."""
+"""Largest time between the sending and the publishing of an event that was not acknowledged."""
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Published:
     data: str
     channel: str
     ids: tuple[Id, Id] | None = None
-    """The first and the last id that were acknowledged; None if nobody knows whether it was published."""
+    """The first and the last acknowledged id; None if it is unknown whether it was published."""
     count: int = 1
     sent_ms: int = 0
     """Unix time at which it was sent first."""
@@ -44,12 +44,12 @@ class Got:
 
 @dataclass
 class Lost:
-    """A loss that a follower was told: what lies between these ids."""
+    """A loss that was reported to a follower: events between these ids are gone."""
 
     after: Id
     next: Id
     excused: bool = False
-    """Whether the hub could not know if anything was lost."""
+    """Whether the hub could not know whether events were lost."""
 
 
 @dataclass
@@ -96,13 +96,13 @@ def _check(published: Sequence[Published], story: Story) -> Iterator[str]:
     ranges = list(_ranges(known, story))
     for each in missing:
         if not any(gone.holds(each) for gone in ranges):
-            yield f"{story.name} lacks {each.shown}, which was acknowledged, and was told no loss there"
+            yield f"{story.name} lacks {each.shown}, which was acknowledged, and got no report of a loss there"
     for gone in ranges:
         if gone.at_ms and any(gone.took_before(each) for each in missing):
             continue
         perhaps = (gone.after[0] - _SLACK_MS < each.sent_ms < gone.latest[0] + _SLACK_MS for each in unknown)
         if not gone.excused and not any(gone.holds(each) for each in missing) and not any(perhaps):
-            yield f"{story.name} was told of a loss from {gone.after} to {gone.latest}, and lacks nothing there"
+            yield f"{story.name} got a report of a loss from {gone.after} to {gone.latest}, and lacks nothing there"
 
 
 def _check_order(known: dict[str, Published], story: Story) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _check_order(known: dict[str, Published], story: Story) -> Iterator[str]:
         elif isinstance(entry, Got):
             origin = known.get(entry.data.partition("/")[0])
             if origin is None or not story.covers(origin.channel):
-                yield f"{story.name} got {entry.data!r}, which nobody published for it"
+                yield f"{story.name} got {entry.data!r}, which was not published in its channels"
             elif origin.ids is not None and not origin.ids[0] <= entry.id <= origin.ids[1]:
                 yield f"{story.name} got {entry.data} as {entry.id}; it was acknowledged as {origin.ids}"
             if entry.data in seen:
@@ -129,40 +129,49 @@ def _check_order(known: dict[str, Published], story: Story) -> Iterator[str]:
 
 @dataclass
 class _Range:
-    """The places at which a follower was informed of a loss."""
+    """A range of ids in which a loss was reported to a follower."""
 
     after: Id
     before: dict[str, Id]
-    """By channel, what is not lost any more."""
+    """By channel, the id from which nothing is lost any more."""
     latest: Id
     excused: bool
     at_ms: int = 0
     newer: Id | None = None
-    """An event that was sent after that time."""
+    """The range covers only events that were sent after that time."""
+    since_ms: int = 1 << 62
+    """The time at which the follower's last event of then was sent."""
+    anew: bool = False
+    """Whether the ids began anew below the cursor: the clock of an earlier hub was ahead."""
 
     def took_before(self, each: Published) -> bool:
         """Whether an event after the cursor was there to be lost when the connection was made.
 
         `lost` at a connection says that something after the cursor is gone (docs/protocol.md, "Subscribing"). A node
-        may still have what comes first, in pages that it has read. It reports the rest when the follower gets there.
+        may still have the first of these events in pages that it has read. It reports the loss of the others when the
+        follower gets there.
         """
         assert each.ids is not None
         return self.after < each.ids[1] and each.sent_ms < self.at_ms
 
     def holds(self, each: Published) -> bool:
         assert each.ids is not None
+        # A hub that begins anew with a clock that is behind has ids below the cursor.
+        between = self.since_ms <= each.sent_ms < self.at_ms
         if each.ids[1] <= self.after:
-            return False
+            return between and each.ids[0] < self.before.get(each.channel, self.latest)
+        if between and self.anew:
+            return True
         # A hub with a clock that was ahead has ended, and its events with it: newer events have lower ids.
         gone = self.newer is not None and each.sent_ms < self.at_ms and self.newer < each.ids[0]
         return gone or each.ids[0] < self.before.get(each.channel, self.latest)
 
 
 def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
-    """The losses of which the follower was informed.
+    """The losses that were reported to the follower.
 
-    A stream that begins with `lost` says that something after the cursor is gone, of each channel the oldest: what
-    comes then of a channel comes without a gap.
+    If a stream begins with `lost`, events after the cursor are gone, the oldest ones of each channel. After them, a
+    channel has no gap.
     """
     for index, entry in enumerate(story.entries):
         if isinstance(entry, Lost):
@@ -177,4 +186,12 @@ def _ranges(known: dict[str, Published], story: Story) -> Iterator[_Range]:
                         newer = later.id
             excused = entry.excused or entry.cursor is None
             latest = max(before.values(), default=(1 << 62, 0))
-            yield _Range(entry.cursor or (0, 0), before, latest, excused, entry.at_ms, newer)
+            cursor = entry.cursor or (0, 0)
+            since = _last_sent(known, story.entries[:index])
+            yield _Range(cursor, before, latest, excused, entry.at_ms, newer, since, anew=entry.id < cursor)
+
+
+def _last_sent(known: dict[str, Published], entries: Sequence[Got | Lost | Connected]) -> int:
+    """The time at which the last event among these entries was sent."""
+    names = (entry.data.partition("/")[0] for entry in reversed(entries) if isinstance(entry, Got))
+    return next((known[name].sent_ms for name in names if name in known), 0)

@@ -1,4 +1,4 @@
-"""Publishers and followers. Each remembers what it was told, and believes nothing else."""
+"""Publishers and followers. They remember the answers and the events that they get."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .check import Connected, Got, Id, Lost, Published, Story
 __all__ = ["Follower", "Publisher", "parse_id"]
 
 _PATIENCE = 12.0
-"""Seconds without a byte (a ping comes every second) after which a follower connects anew."""
+"""Seconds without a byte (a ping comes every second) after which a follower connects again."""
 
 
 def parse_id(text: str) -> Id:
@@ -28,7 +28,7 @@ def parse_id(text: str) -> Id:
 class Publisher:
     """Publishes numbered events one after the other, some of them under a key until they are acknowledged.
 
-    :param urls: the nodes that are there.
+    :param urls: the nodes.
     :param keys: whether the store knows an `Idempotency-Key` again after a restart.
     """
 
@@ -72,7 +72,7 @@ class Publisher:
                 break
             await asyncio.sleep(0.05)
         if status == "no":
-            self.published.remove(each)  # it was refused: nobody may get it
+            self.published.remove(each)  # it was refused: no follower may get it
 
     async def _try(self, client: aiohttp.ClientSession, each: Published, body: str, headers: dict[str, str]) -> str:
         """Whether it was published: `yes`, `no`, or `perhaps`."""
@@ -94,10 +94,10 @@ class Publisher:
 
 
 class Follower:
-    """Follows channels and patterns through whatever happens, and resumes where it was.
+    """Follows channels and patterns through all faults, and resumes at its cursor.
 
     :param urls: the nodes, as it reaches them.
-    :param amnesia: when a store last forgot something: a loss that is told of that time need not be one.
+    :param amnesia: returns the last time at which a store forgot something. A reported loss of that time may be none.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Follower:
 
     def _note(self, fields: dict[str, str], data: str) -> None:
         type, id = fields.get("event", "message"), fields.get("id", "")
-        # What was forgotten before it was last heard of is known by now.
+        # The node knows by now of everything that was forgotten before this time.
         excused = self._amnesia() > self._heard - 3
         if type == "connected":
             lost = json.loads(data)["lost"]

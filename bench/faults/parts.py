@@ -106,7 +106,7 @@ class Node:
         self.network = Network(self.port)
         self.stopped = False
         self.unexpected: list[int] = []
-        """Statuses with which it ended though nobody ended it."""
+        """Exit statuses of the process when it ended by itself."""
         self.log = folder / f"{name}.log"
         self._clock = folder / f"{name}.clock"
         self._store = store
@@ -119,7 +119,7 @@ class Node:
 
     @property
     def far_url(self) -> str:
-        """As followers reach it."""
+        """The URL for followers, through the proxy."""
         return f"http://127.0.0.1:{self.network.port}"
 
     def start(self) -> None:
@@ -173,11 +173,11 @@ class Node:
         self.stopped = False
 
     def set_clock(self, seconds: float) -> None:
-        """Let its clock differ by so many seconds."""
+        """Set its clock so many seconds ahead."""
         self._clock.write_text(f"{seconds:+.0f}s\n")
 
     def limit_files(self, size_bytes: int | None) -> None:
-        """Let no file of it grow beyond a size, as a full disk does."""
+        """Let none of its files grow beyond a size, like a full disk."""
         assert self.process is not None
         _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size_bytes or hard, hard))

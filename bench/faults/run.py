@@ -32,7 +32,7 @@ FOLLOWED = (
 """The channels of each follower, and the longest time in seconds for which it is away. The history is 25 s long."""
 _TURN = 2.0
 _RECOVERY = 40.0
-"""Seconds in which everything has to be well again once nothing fails any more."""
+"""Seconds after the last fault in which everything has to work again."""
 
 
 async def run(store: str, loop: str, seed: int, seconds: float) -> list[str]:
@@ -111,8 +111,8 @@ async def _live(world: World, sequence: random.Random, weights: Sequence[str], s
 async def _settle(
     client: aiohttp.ClientSession, world: World, publishers: list[Publisher], followers: list[Follower]
 ) -> list[str]:
-    """Publish everywhere, until every follower has something of it: what comes first may have expired when a follower
-    that is away comes back."""
+    """Publish in all channels until every follower has got one of these events. The first ones may have expired when a
+    follower comes back."""
     first: list[Published] = []
     until = time.monotonic() + 2 * _RECOVERY
     for turn in itertools.count():
@@ -145,7 +145,7 @@ def _newest(publisher: Publisher, follower: Follower) -> Id:
 
 
 async def _well(client: aiohttp.ClientSession, world: World) -> bool:
-    """Whether all nodes are well before long."""
+    """Whether all nodes work again in time."""
     until = time.monotonic() + _RECOVERY
     while time.monotonic() < until:
         if all(state.startswith("200") for state in await _state(client, world)):
@@ -166,9 +166,9 @@ async def _state(client: aiohttp.ClientSession, world: World) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the faults; 1 if something went wrong."""
-    parser = argparse.ArgumentParser(description="Do to the hub what the field does, and look what is left.")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long faults are done, in each run (60)")
+    """Run the faults; return 1 if a check failed."""
+    parser = argparse.ArgumentParser(description="Cause faults of nodes, stores and networks, and count lost events.")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of faults in each run (60)")
     parser.add_argument("--seed", type=int, default=None, help="of the first run (taken from the clock)")
     parser.add_argument("--runs", type=int, default=1, help="runs of each store and loop, with seeds that follow (1)")
     parser.add_argument(
@@ -188,5 +188,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed += bool(wrong)
                 for each in wrong[:20]:
                     print(f"  WRONG: {each}", flush=True)
-    print(f"{failed} runs went wrong" if failed else "nothing went wrong")
+    print(f"{failed} runs went wrong" if failed else "all checks are good")
     return 1 if failed else 0

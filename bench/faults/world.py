@@ -1,4 +1,4 @@
-"""All that can fail, and the faults that can be done to it."""
+"""The nodes, stores and networks of a run, and the faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class World:
         self.random = random.Random(seed)
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.amnesia = 0.0
-        """When the store last forgot something that was acknowledged."""
+        """The last time at which the store forgot an acknowledged event."""
         self.redis: RedisProcess | None = None
         self.replica: RedisProcess | None = None
         self._snapshot: Path | None = None
@@ -60,7 +60,7 @@ class World:
             node.start()
 
     async def end(self) -> list[str]:
-        """End everything; what was wrong with the processes."""
+        """End all processes; return what was wrong with them."""
         wrong = []
         for node in self.nodes:
             node.go_on()
@@ -90,7 +90,7 @@ class World:
         self.amnesia = time.monotonic()
 
     def mend(self) -> None:
-        """Undo what was done."""
+        """End the faults."""
         for node in self.nodes:
             node.go_on()
             node.network.mend()
@@ -105,7 +105,7 @@ class World:
     # The faults
 
     def faults(self) -> list[Fault]:
-        """Those that this world has."""
+        """The faults that are possible with this store."""
         common = [self.kill_node, self.end_node, self.stop_node, self.cut, self.reset, self.delay, self.slow]
         clock = [self.move_clock] if FAKETIME is not None else []
         if self.store == "sqlite":
@@ -168,7 +168,7 @@ class World:
     async def move_clock(self) -> None:
         node = self._node()
         if self.store == "memory":
-            self.forget()  # a memory hub that begins anew with another clock
+            self.forget()  # a hub in memory begins anew with another clock
         node.set_clock(self.random.choice([-7200, -30, 5, 30, 7200, 365 * 86400]))
         await self._for(2, 8)
         node.set_clock(0)
@@ -259,7 +259,7 @@ class World:
         self.forget()
 
     async def restore(self) -> None:
-        """Bring back a copy of some time ago."""
+        """Restore an older copy of the data."""
         assert self.redis is not None
         if self._snapshot is None:
             self._snapshot = self.folder / "snapshot"
@@ -277,7 +277,7 @@ class World:
         self.forget()
 
     async def fail_over(self) -> None:
-        """Another takes over what it has by then; connections to the old master stay."""
+        """Let a replica become the master, with the data that it has. Connections to the old master stay."""
         assert self.redis is not None
         old = self.redis
         if self.replica is not None:

@@ -5,9 +5,8 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.contrib.abortable import AbortableTask
 
-from sse_client import SSEClient
+from sse_client import Ended, SSEClient
 
 HUB = os.environ.get("SSE_URL", "http://127.0.0.1:8000")
 REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -17,16 +16,15 @@ app = Celery("tasks", broker=REDIS, backend=REDIS)
 app.conf.broker_connection_retry_on_startup = True
 
 
-@app.task(bind=True, base=AbortableTask)
+@app.task(bind=True)
 def work(self: Any) -> str:
-    # The client is made in the task: a worker forks, and a connection must not be shared with a child.
+    # The run ends the channel: as done here, as failed if the work raises an error.
     with SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub:
-        for step in range(1, STEPS + 1):
-            if self.is_aborted():
-                hub.publish({"state": "cancelled"}, channel=f"jobs.{self.request.id}", event="progress")
-                return "cancelled"
-            time.sleep(0.2)  # the work itself
-            state = "done" if step == STEPS else "working"
-            progress = {"state": state, "step": step, "steps": STEPS}
-            hub.publish(progress, channel=f"jobs.{self.request.id}", event="progress")
+        try:
+            with hub.run(f"jobs.{self.request.id}", event="progress") as run:
+                for step in range(1, STEPS + 1):
+                    run.write({"step": step, "steps": STEPS})
+                    time.sleep(0.2)  # the work itself
+        except Ended as ended:  # somebody has pressed Cancel
+            return ended.reason
     return "done"

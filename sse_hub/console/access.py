@@ -1,4 +1,4 @@
-"""How the commands reach the hub: address, token, proxy, certificates."""
+"""The way to the hub: address, token, proxy, certificates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Access:
 
 
 def tls(cacert: Path | None, insecure: bool) -> dict[str, Any]:
-    """The option `ssl` of a client, where a flag asks for one.
+    """The option `ssl` of a client, if a flag needs it.
 
     :raises click.UsageError: if the file holds no certificate.
     """

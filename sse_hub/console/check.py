@@ -1,4 +1,4 @@
-"""`sse-client check`: what works, what does not, and what stands between."""
+"""`sse-client check`: finds out what works between this machine and the hub, and what does not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNS = {
 
 
 async def check(access: Access, idle: float = 20.0) -> int:
-    """Try everything, print what was found; return 1 if something failed, else 0.
+    """Run all checks and print their findings; return 1 if a check failed, otherwise 0.
 
     :param idle: seconds for which a quiet stream is watched.
     """

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +23,14 @@ from .access import Access, tls
 from .cursor import CursorFile
 from .display import as_json, channel_table, console, event_line, harmless, stderr
 from .figures import follow_figures
+from .job import run_job
 from .running import run_command
 from .source import lines
 
 __all__ = ["cli"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
 TIMEOUT = 124
 BROKEN_PIPE = 141
 
@@ -37,7 +39,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(coroutine)
     except BrokenPipeError:
-        # What is left in the buffer has nowhere to go; without this, Python complains when it ends.
+        # The rest of the buffer cannot be written; without this, Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(BROKEN_PIPE) from None
 
@@ -46,16 +48,14 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="sse-client", message="%(prog)s %(version)s")
-@click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="Where the hub is (SSE_URL).")
-@click.option("--token", envvar="SSE_TOKEN", help="Bearer token; better the variable SSE_TOKEN.")
-@click.option(
-    "--proxy", metavar="URL", help="An HTTP proxy; by default HTTP_PROXY, HTTPS_PROXY and NO_PROXY say which."
-)
+@click.option("--url", envvar="SSE_URL", default=DEFAULT_URL, show_default=True, help="URL of the hub (SSE_URL).")
+@click.option("--token", envvar="SSE_TOKEN", help="Bearer token. Prefer the variable SSE_TOKEN.")
+@click.option("--proxy", metavar="URL", help="An HTTP proxy; by default, that of HTTP_PROXY, HTTPS_PROXY and NO_PROXY.")
 @click.option(
     "--cacert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Certificates (PEM) of the authorities to trust; by default SSL_CERT_FILE, or those of the system.",
+    help="Certificates (PEM) of trusted authorities; by default, those of SSL_CERT_FILE or of the system.",
 )
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option("--auto", is_flag=True, help="Check the hub, as the command check does.")
@@ -86,18 +86,32 @@ def _client(context: click.Context) -> SSEClient:
     return access.client()
 
 
+def _deadline(seconds: float) -> Callable[[F], F]:
+    """The option `--deadline`, with this default."""
+    return click.option(
+        "--deadline",
+        type=click.FloatRange(0, min_open=True),
+        default=seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time for each request to be acknowledged, retries included.",
+    )
+
+
 @cli.command()
 @click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
 @click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
 @click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
 @click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
+@click.option("--from-start", is_flag=True, help="Begin with the first event.")
+@click.option("--latest", is_flag=True, help="Begin with the newest event of each channel.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Remember in this file which event came last, and go on after it.",
+    help="Keep the id of the last event in this file, and continue after it.",
 )
 @click.pass_context
 def listen(
@@ -106,16 +120,21 @@ def listen(
     form: str | None,
     types: tuple[str, ...],
     replay: int | None,
+    from_start: bool,
+    latest: bool,
     count: int | None,
     timeout: float | None,
     cursor_file: Path | None,
 ) -> int:
-    """Show the events of channels and patterns (main, if none is named) as they come."""
+    """Show the events of channels and patterns (main, if none is named) as they come; one channel to its end."""
+    if sum((replay is not None, from_start, latest)) > 1:
+        raise click.UsageError("--replay, --from-start and --latest are three places to begin; give one of them")
+    begin: dict[str, Any] = {"replay": "latest" if latest else replay, "from_start": from_start}
     cursor = CursorFile(cursor_file)
 
     async def follow() -> None:
         async with _client(context) as client:
-            events = client.stream(*channels, events=types, replay=replay, last_event_id=cursor.read())
+            events = client.stream(*channels, events=types, last_event_id=cursor.read(), **begin)
             async for event in _first(events, count):
                 _show(event, form)
                 cursor.write(events.last_event_id)
@@ -133,7 +152,7 @@ async def _within(seconds: float | None, coroutine: Coroutine[Any, Any, None]) -
 
 
 async def _first(events: Stream, count: int | None) -> AsyncIterator[Event]:
-    """So many events, or all."""
+    """The first `count` events, or all."""
     left = count
     async for event in events:
         yield event
@@ -169,14 +188,7 @@ def metrics(context: click.Context) -> None:
 @click.argument("data", nargs=-1, metavar="DATA...|-")
 @click.option("--event", default="message", show_default=True, metavar="TYPE", help="Type of the events.")
 @click.option("--ephemeral", is_flag=True, help="Only for subscribers that are connected now; not retained.")
-@click.option(
-    "--deadline",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Try for so long to have each request acknowledged.",
-)
+@_deadline(10.0)
 @click.pass_context
 def publish(
     context: click.Context, channel: str, data: tuple[str, ...], event: str, ephemeral: bool, deadline: float
@@ -235,7 +247,12 @@ def channels(context: click.Context) -> None:
 @click.argument("channel", default="main")
 @click.option("--after", default="", metavar="ID", help="Only events after this one.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N", help="At most so many."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="At most N events.",
 )
 @click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
 @click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
@@ -258,11 +275,11 @@ def history(context: click.Context, channel: str, after: str, limit: int, form: 
 @click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
-@click.option("--keep-going", is_flag=True, help="Go on when the command fails.")
+@click.option("--keep-going", is_flag=True, help="Continue if the command fails.")
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Remember in this file which event was dealt with last, and go on after it.",
+    help="Keep the id of the last handled event in this file, and continue after it.",
 )
 @click.argument("channel")
 @click.argument("command", nargs=-1, required=True)
@@ -298,6 +315,57 @@ def run(
     return _run(follow())
 
 
+@cli.command("run-job")
+@click.option("--fresh", is_flag=True, help="Forget first what the channel has, an earlier end included.")
+@_deadline(60.0)
+@click.argument("channel")
+@click.argument("command", nargs=-1, required=True)
+@click.pass_context
+def run_job_(context: click.Context, fresh: bool, deadline: float, channel: str, command: tuple[str, ...]) -> int:
+    """Run COMMAND and publish its output, line by line: sse-client run-job jobs.7 -- make all
+
+    The channel ends as done or failed, by the command's exit status, which is that of sse-client, too. Lines of
+    standard error have the type stderr. The command is stopped when somebody ends the channel as cancelled.
+    """
+
+    async def act() -> int:
+        async with _client(context) as client:
+            if fresh:
+                await client.forget(channel, deadline=deadline)
+            return await run_job(client, channel, command, deadline)
+
+    return _run(act())
+
+
+@cli.command()
+@click.argument("channel")
+@click.argument("reason", type=click.Choice(["done", "failed", "cancelled"]), default="done")
+@_deadline(10.0)
+@click.pass_context
+def end(context: click.Context, channel: str, reason: str, deadline: float) -> None:
+    """End a channel: as done, failed or cancelled. It takes no more events until it is forgotten."""
+
+    async def act() -> None:
+        async with _client(context) as client:
+            print((await client.end(channel, reason, deadline=deadline)).id)
+
+    _run(act())
+
+
+@cli.command()
+@click.argument("channel")
+@_deadline(10.0)
+@click.pass_context
+def forget(context: click.Context, channel: str, deadline: float) -> None:
+    """Forget what a channel retains, its end included."""
+
+    async def act() -> None:
+        async with _client(context) as client:
+            await client.forget(channel, deadline=deadline)
+
+    _run(act())
+
+
 @cli.command()
 @click.argument("url", required=False)
 @click.option(
@@ -306,11 +374,11 @@ def run(
     default=20.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to watch a quiet stream.",
+    help="Time for which to watch a quiet stream.",
 )
 @click.pass_context
 def check(context: click.Context, url: str | None, idle: float) -> int:
-    """Check a hub and what stands between: buffering, compression, timeouts, CORS, resuming."""
+    """Check a hub and the proxies before it: buffering, compression, timeouts, CORS, resuming."""
     access: Access = replace(context.obj, url=url or context.obj.url)
     with suppress(asyncio.CancelledError):
         return _run(checking.check(access, idle))

@@ -1,4 +1,4 @@
-"""The file that remembers where a listener was."""
+"""The file with the cursor of a listener."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["CursorFile"]
 
 
 class CursorFile:
-    """The id of the last event that was dealt with.
+    """The id of the last event that was handled.
 
-    :param path: of the file, which need not be there yet; None to remember nothing.
+    :param path: the file, which does not have to exist yet; None for no file.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def read(self) -> str:
-        """The id, empty where there is none yet.
+        """The id; empty if there is none yet.
 
         :raises click.ClickException: if the file holds something else.
         """
@@ -32,7 +32,7 @@ class CursorFile:
         return text
 
     def write(self, id: str) -> None:
-        """Remember this id. A crash leaves the old file or the new one, never half of it."""
+        """Keep this id. After a crash, the file has the old id or the new one, never a part."""
         if self._path is None or not id:
             return
         fresh = self._path.with_name(self._path.name + ".new")

@@ -1,6 +1,7 @@
-"""How events and tables look: in colour on a terminal, plain in a pipe and where NO_COLOR is set.
+"""Shows events and tables: in colour on a terminal, without colour in a pipe or with NO_COLOR.
 
-Where standard output is not Unicode (ASCII, cp1252), `main` has it show other signs as escapes; JSON has its own.
+If the encoding of standard output lacks a character (ASCII, cp1252), `main` lets it be shown as an escape; JSON has its
+own escapes.
 """
 
 from __future__ import annotations
@@ -34,17 +35,16 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def harmless(text: str) -> str:
-    """Text whose control characters are shown, not obeyed: an event could otherwise repaint the terminal, or type
-    into it."""
+    """The text with visible control characters. Otherwise an event could repaint the terminal, or type into it."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)
 
 
 def address(url: str) -> str:
-    """A URL as it is shown: without user, password and query, which may be secrets."""
+    """A URL without user, password and query, which may be secrets."""
     try:
         return harmless(str(URL(url).with_user(None).with_query(None)))
     except ValueError:
-        return "an address that is no URL"
+        return "an address that is not a URL"
 
 
 def event_line(event: Event, *, channel: bool = True) -> Text:

@@ -1,4 +1,4 @@
-"""The live table of the metrics, with the last minute of each as a line of blocks."""
+"""The live table of the metrics. The last minute of each is a line of blocks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _number(value: float) -> str:
 
 
 async def follow_figures(client: SSEClient) -> None:
-    """Show the figures as they come, until cancelled; without a terminal, a line of JSON for each event."""
+    """Show the figures as they arrive, until cancelled. Without a terminal, print a line of JSON for each event."""
     if not console.is_terminal:
         async for event in client.metrics():
             print(event.data)

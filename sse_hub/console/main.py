@@ -28,13 +28,13 @@ STATUSES = {
 
 
 def understood(argument: str) -> str:
-    """An argument of the command line as it was typed: UTF-8, although the locale is another one.
+    """An argument of the command line, decoded as UTF-8 if the locale has another encoding.
 
-    :raises click.UsageError: if it is neither.
+    :raises click.UsageError: if it cannot be decoded.
     """
     try:
         argument.encode()
-    except UnicodeEncodeError:  # Python keeps bytes that the locale does not have as lone surrogates
+    except UnicodeEncodeError:  # Python keeps bytes that the locale cannot decode as lone surrogates
         try:
             return os.fsencode(argument).decode()
         except UnicodeError:
@@ -43,7 +43,7 @@ def understood(argument: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message as one line in which nothing is obeyed by the terminal: servers have a part in it."""
+    """A message as one line without control characters. A part of it may come from a server."""
     return harmless(" ".join(text.split()))
 
 
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="sse-client: %(message)s")
     try:
-        # Where there is no terminal, a pipe should see each event as it comes. A sign that the encoding does not have
-        # is shown as an escape: an event must not end the program.
+        # A pipe should get each event as it comes. A character that the encoding lacks is shown as an escape: an event
+        # must not end the program.
         for stream in (sys.stdout, sys.stderr):
             getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True, errors="backslashreplace")
         given = [understood(each) for each in (sys.argv[1:] if arguments is None else arguments)]

@@ -1,4 +1,4 @@
-"""What a terminal gets without a command: a menu. Ctrl-C ends what is running and comes back to it."""
+"""The menu that a terminal gets without a command. Ctrl-C ends the running command and returns to the menu."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The single checks. Each says what it saw, how long that took, and, where it is not as it should be, what that means
-and which line of configuration mends it."""
+"""The single checks. Each reports what it saw and how long that took. For a problem, it also says what the problem
+means, and which line of configuration solves it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["PROBES", "Finding", "Probe", "Status", "watch_quiet_stream"]
 _PATIENCE = 5.0
 _PING = 15.0
 _HELD_BACK = 1.0
-"""Seconds after which an event counts as held back: 50 times what a hub on another continent takes."""
+"""Seconds after which an event counts as held back: 50 times the delay of a hub on another continent."""
 
 
 class Status(Enum):
@@ -32,7 +32,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check has found."""
+    """The result of a check."""
 
     name: str
     status: Status
@@ -41,7 +41,7 @@ class Finding:
     means: str = ""
     mend: tuple[str, ...] = ()
     fatal: bool = False
-    """Whether the other checks make no sense any more."""
+    """Whether the other checks are useless after it."""
 
 
 class RawStream:
@@ -50,12 +50,12 @@ class RawStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
         self.bytes = b""
-        """Everything that came."""
+        """All bytes that came."""
         self._parser = EventParser()
         self._events: list[Parsed] = []
 
     async def read(self) -> bool:
-        """Wait for more; whether there is any."""
+        """Wait for more bytes; return whether the stream goes on."""
         data = await self.response.content.readany()
         self.bytes += data
         self._events.extend(self._parser.feed(data))
@@ -77,7 +77,7 @@ class RawStream:
 
 
 class Probe:
-    """What the checks work with.
+    """The tools of the checks.
 
     :param idle: seconds for which a quiet stream is watched.
     """
@@ -127,11 +127,11 @@ async def health(probe: Probe) -> Finding:
             name,
             error,
             fatal=True,
-            means="Nobody answers there.",
+            means="No server answers there.",
             mend=("python sse_server.py", "sse-client --url http://HOST:PORT check"),
         )
     except ValueError:
-        return Finding(name, Status.WARNING, "the answer is no JSON: this may be another server", took)
+        return Finding(name, Status.WARNING, "the answer is not JSON: this may be another server", took)
     status = answer.get("status") if isinstance(answer, dict) else None
     if status == "ok":
         return Finding(
@@ -149,7 +149,7 @@ async def _first_event(probe: Probe, name: str, path: str, type: str | None) -> 
             response = stream.response
             if response.status != 200 or response.content_type != "text/event-stream":
                 said = f"{response.status} {response.content_type}"
-                return _failed(name, said, means="A browser gives up for ever on anything but 200 text/event-stream.")
+                return _failed(name, said, means="A browser never retries after an answer but 200 text/event-stream.")
             event = await stream.until(type=type)
             took = time.monotonic() - began
     except TimeoutError as error:
@@ -184,7 +184,7 @@ async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) ->
     try:
         async with probe.stream(path) as stream:
             if await stream.until(type="connected") is None:
-                return _failed(name, "the stream says nothing", means=_BUFFERED, mend=_UNBUFFER)
+                return _failed(name, "nothing comes on the stream", means=_BUFFERED, mend=_UNBUFFER)
             began = time.monotonic()
             if broadcast:
                 published = (await probe.client.broadcast("check", channel=probe.channel, deadline=_PATIENCE))[0]
@@ -195,11 +195,11 @@ async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) ->
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failed(name, error)
     if event is None or event.last_event_id != published.id:
-        return _failed(name, "what was published did not arrive", means=_BUFFERED, mend=_UNBUFFER)
+        return _failed(name, "the published event did not arrive", means=_BUFFERED, mend=_UNBUFFER)
     return Finding(name, Status.OK, "published and received", took)
 
 
-_BUFFERED = "Something between you and the server collects events and passes them on together, or not at all."
+_BUFFERED = "Something between you and the server collects events, and sends them on together or not at all."
 _UNBUFFER = (
     "nginx:       proxy_buffering off;  proxy_http_version 1.1;  proxy_read_timeout 1h;",
     "Apache:      SetEnv proxy-sendchunked 1 (and no mod_deflate for text/event-stream)",
@@ -208,8 +208,8 @@ _UNBUFFER = (
 
 
 async def buffering(probe: Probe) -> Finding:
-    """Publishes one event after the other, each only when the one before has come: who waits for more has to be
-    waited for."""
+    """Publish each event only after the previous one has arrived: a proxy that collects events then delays each of
+    them."""
     name = "buffering"
     delays = []
     try:
@@ -243,7 +243,7 @@ async def compression(probe: Probe) -> Finding:
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failed(name, error)
     if event is None:
-        means = "Something compresses the stream and does not pass on what it has when an event is complete."
+        means = "Something compresses the stream, and does not send an event on as soon as it is complete."
         mend = (
             "nginx:   gzip off;  in the location of the streams",
             "Apache:  SetEnv no-gzip 1",
@@ -267,10 +267,10 @@ async def headers(probe: Probe) -> Finding:
     if accel != "no":
         missing.append("X-Accel-Buffering: no (a proxy may have used it up, which is fine)")
     if not missing:
-        return Finding(name, Status.OK, "proxies are told to pass everything on at once, unchanged")
+        return Finding(name, Status.OK, "proxies have to send everything on at once, unchanged")
     if missing == ["X-Accel-Buffering: no (a proxy may have used it up, which is fine)"]:
         return Finding(name, Status.OK, "no X-Accel-Buffering; a proxy has used it up, or it is another server")
-    means = "Proxies and caches on the way may compress, collect or keep what they should pass on."
+    means = "Proxies and caches on the way may compress, collect or store the stream."
     return Finding(name, Status.WARNING, "missing: " + ", ".join(missing), means=means, mend=_UNBUFFER[2:])
 
 
@@ -293,9 +293,9 @@ async def cors(probe: Probe) -> Finding:
         return Finding(name, Status.OK, f"pages of any origin may publish ({allowed})")
     if status < 300:
         return Finding(name, Status.OK, f"pages of {origin} may not publish; this is a choice (--cors-origin)")
-    means = "Pages of another origin cannot publish: the browser's question before it (OPTIONS) is refused."
+    means = "Pages of another origin cannot publish: the browser's preflight request (OPTIONS) is refused."
     return Finding(
-        name, Status.WARNING, f"OPTIONS is answered {status}", means=means, mend=("pass OPTIONS on to the hub",)
+        name, Status.WARNING, f"OPTIONS is answered {status}", means=means, mend=("forward OPTIONS to the hub",)
     )
 
 
@@ -311,17 +311,17 @@ async def resuming(probe: Probe) -> Finding:
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failed(name, error)
     if event is None:
-        means = "A client that was cut off loses what came meanwhile."
+        means = "A client that was cut off loses the events of that time."
         mend = (
-            "let the header Last-Event-ID through",
+            "forward the header Last-Event-ID",
             "more than one process needs a store that all share: --store redis://…",
         )
-        return _failed(name, "what came after Last-Event-ID was not sent", means=means, mend=mend)
-    return Finding(name, Status.OK, "what was missed came after a reconnect", took)
+        return _failed(name, "the events after Last-Event-ID were not sent", means=means, mend=mend)
+    return Finding(name, Status.OK, "after a reconnect, the missed events came", took)
 
 
 async def watch_quiet_stream(probe: Probe) -> Finding:
-    """Whether a stream on which nothing happens stays open, and how often it says that it is there."""
+    """Find out whether a quiet stream stays open, and how often it sends a ping."""
     name = "quiet stream"
     began = time.monotonic()
     comments: list[float] = []
@@ -341,7 +341,7 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
         ended = True
     lasted = time.monotonic() - began
     if ended:
-        means = "Something ends connections on which nothing comes for a while."
+        means = "Something closes quiet connections after a while."
         mend = (
             "python sse_server.py --ping 5",
             "nginx:    proxy_read_timeout 1h;",
@@ -351,7 +351,7 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
     if not comments and probe.idle <= _PING:
         return Finding(name, Status.SKIPPED, f"open for {lasted:.0f} s; pings come later (--idle 20 sees them)")
     if not comments:
-        means = "Without pings, neither end notices that the other has gone, and idle connections are cut on the way."
+        means = "Without pings, neither side notices that the other has gone, and proxies cut quiet connections."
         return Finding(
             name,
             Status.WARNING,
@@ -374,4 +374,4 @@ PROBES: tuple[Callable[[Probe], Awaitable[Finding]], ...] = (
     cors,
     resuming,
 )
-"""In the order in which they run; the quiet stream is watched meanwhile."""
+"""The checks in their order. The quiet stream is watched at the same time."""

@@ -1,4 +1,4 @@
-"""A command for each event: its data on standard input, the rest in the environment."""
+"""Runs a command for each event: the data on standard input, the rest in the environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def run_command(command: Sequence[str], event: Event) -> int:
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{command[0]} cannot be started: {error}") from None
     try:
-        with contextlib.suppress(ConnectionError):  # it may end without reading
+        with contextlib.suppress(ConnectionError):  # the command may end without reading
             await process.communicate(event.data.encode())
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):

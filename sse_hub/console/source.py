@@ -1,4 +1,4 @@
-"""Standard input, line by line, without holding up the event loop."""
+"""Standard input, line by line, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TextIO
 __all__ = ["lines"]
 
 _WAITING = 1000
-"""Lines read ahead. The thread waits when the hub takes no more, and so does the program that writes into the pipe."""
+"""Largest number of lines read ahead. Then the thread waits for the hub, and the program that writes into the pipe
+waits for the thread."""
 
 
 def _text(line: str, encoding: str) -> str:
@@ -23,7 +24,7 @@ def _text(line: str, encoding: str) -> str:
 
 
 async def lines(stream: TextIO | None = None) -> AsyncIterator[str]:
-    """The lines of a stream without their ends, each as soon as it is there.
+    """The lines of a stream without line breaks, each as soon as it is complete.
 
     :param stream: standard input by default.
     """
@@ -31,7 +32,7 @@ async def lines(stream: TextIO | None = None) -> AsyncIterator[str]:
     queue: asyncio.Queue[str | None] = asyncio.Queue()
     room = threading.Semaphore(_WAITING)
     source = sys.stdin if stream is None else stream
-    # Bytes that the locale does not have are UTF-8, or replaced: a line of a log file must not end the program.
+    # Bytes that the locale cannot decode are read as UTF-8, or replaced: a line of a log file must not end the program.
     getattr(source, "reconfigure", lambda **_: None)(errors="surrogateescape")
 
     def read() -> None:
@@ -41,9 +42,9 @@ async def lines(stream: TextIO | None = None) -> AsyncIterator[str]:
                 loop.call_soon_threadsafe(queue.put_nowait, _text(line.rstrip("\r\n"), source.encoding))
             loop.call_soon_threadsafe(queue.put_nowait, None)
         except (RuntimeError, ValueError, OSError):
-            return  # the loop has ended, or the stream was closed: nobody waits for more
+            return  # the loop has ended, or the stream was closed: the lines are not needed any more
 
-    # A daemon: a thread that waits for a terminal cannot be told to stop.
+    # A daemon: a thread that waits for a terminal cannot be stopped.
     threading.Thread(target=read, name="lines", daemon=True).start()
     while (line := await queue.get()) is not None:
         room.release()

@@ -32,7 +32,7 @@ class Channel:
         self.active_ms = active_ms
         """Unix time in milliseconds of the last event, ephemeral ones included."""
         self.end: End | None = None
-        """How it has ended; its newest event then is its end."""
+        """How the channel has ended; None while it is open. After an end, the newest event is the event `end`."""
         self.retained_bytes = 0
         self._events: list[Event | None] = []
         self._first = 0  # events before this index are gone; the list is cut when half of it is
@@ -61,8 +61,8 @@ class Channel:
             self._first = 0
 
     def detach(self) -> list[Event | None]:
-        """Let all events go at once, an end included; the floor rises to the newest. The caller gets the
-        events and clears them away."""
+        """Remove all events at once, an end included; the floor rises to the newest id. The caller clears the returned
+        events away."""
         self.end = None
         events, self._events, self._first, self.retained_bytes = self._events, [], 0, 0
         if events:
@@ -98,12 +98,12 @@ class Channel:
 
 
 class Expired(NamedTuple):
-    """What has been let go by age."""
+    """The result of one step of expiring."""
 
     channels: Sequence[str]
-    """Those that are forgotten."""
+    """Channels that were forgotten."""
     more: bool
-    """Whether there is more to let go."""
+    """Whether more events are too old."""
 
 
 def oldest_first(channels: Sequence[Channel], cursor: EventId) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""Clearing away in steps: to drop a large channel, or a whole log, must not hold up others."""
+"""Clearing away in steps, because removing a large channel or a whole log at once would hold up others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Clearing"]
 class Clearing:
     """Events that are gone.
 
-    :param order: has those of channels that are gone, until they are cleared away.
+    :param order: still has the events of removed channels, until they are cleared away here.
     """
 
     def __init__(self, order: Order) -> None:
@@ -39,7 +39,7 @@ class Clearing:
         self._discarded += lists
 
     def clear(self, most: int) -> int:
-        """Clear away some; return how many."""
+        """Clear away at most so many; return how many."""
         cleared = 0
         while self._detached and cleared < most:
             events = self._detached[-1]

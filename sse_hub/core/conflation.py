@@ -1,11 +1,11 @@
-"""Conflation: the newest event of each channel and type, once in an interval, for readers of values.
+"""Conflation: once in an interval, a reader of values gets the newest event of each channel and type.
 
 A conflating audience gathers the events that are published for it. Once in its interval, the newest ones go to all of
 its groups, as the same bytes; an event that was superseded meanwhile is never sent. After an interval without events,
 the next one goes out at once.
 
-A subscriber that joins while something is gathered has read that already, up to the log's head of that moment. It is
-*fresh* until the next release, which gives it what came after that only.
+A subscriber that joins while events are gathered has already read those up to the log's head of that moment. It is
+*fresh* until the next release, which gives it only the later ones.
 
 Nothing here reads a clock. `Delivery.release` is called with the time, and says when to call it next: one timer for all
 audiences, and none while nothing is published.
@@ -24,7 +24,8 @@ from .wire import encode
 __all__ = ["MOST_FRESH", "Conflation", "Frames"]
 
 MOST_FRESH = 500
-"""Fresh subscribers of an audience, each of which is written to by itself. One more, and the release comes early."""
+"""Largest number of fresh subscribers of an audience. Each needs a write of its own. With one more, the release comes
+early."""
 
 
 class Frames:
@@ -51,12 +52,12 @@ class Frames:
         return len(frame)
 
     def take_superseded(self) -> int:
-        """How many were left out since this was asked last."""
+        """The number of events left out since the last call."""
         superseded, self.superseded = self.superseded, 0
         return superseded
 
     def take(self) -> list[tuple[EventId | None, bytes]]:
-        """All of them; none are left."""
+        """Return all frames and keep none."""
         frames, self._frames = self._frames, {}
         return list(frames.values())
 
@@ -92,7 +93,7 @@ class Conflation(Generic[G]):
             self._wake()
 
     def forget(self, audience: G) -> None:
-        """Note that the audience is no more."""
+        """Forget an audience that has no subscribers any more."""
         self._due.discard(audience)
         self._ready.pop(audience, None)
 
@@ -111,5 +112,5 @@ class Conflation(Generic[G]):
         self._due.at(audience, now_ms + audience.interval_ms)
 
     def next_ms(self, now_ms: float) -> float | None:
-        """When one may be released next; None if somebody will wake the caller."""
+        """The time at which the next audience may be released; None if `wake` will be called first."""
         return now_ms if self._ready else self._due.next_ms

@@ -1,11 +1,11 @@
-"""What LIVE subscribers get: the frames of this turn, by group, and the flush that hands them over.
+"""Delivery to LIVE subscribers: the frames of this turn of the event loop, by group, and the flush that writes them.
 
 A published event goes into each group that it concerns. `flush` joins the frames of a group and hands the same bytes to
 all of it. A turn of the event loop flushes a few groups; the others follow in the next turn, with the events that were
 published meanwhile. The more there is to do, the more events share a write.
 
-Which state a subscriber is in is the hub's to say (hub.py): this module asks it when a connection is full, and when a
-stream ends because its channel has.
+The hub decides which state a subscriber is in (hub.py). This module calls it when a connection is full, and when a
+stream ends because its channel has ended.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _TURN_AUDIENCES = 100
 
 
 class Delivery:
-    """The groups that have something to get.
+    """The groups for which something is pending.
 
-    :param log: says up to where a release reaches.
+    :param log: a release reaches up to its head.
     :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
     :param full: called with a subscriber whose connection can take no more, and its cursor.
     :param ended: called with a subscriber whose stream ends with what it was handed.
@@ -71,7 +71,8 @@ class Delivery:
                 self._note_pending(audience)
 
     def finish(self, audience: Audience) -> None:
-        """If the channel of an audience has ended, hand the end to those who wait for it: nothing comes after it."""
+        """If the channel of an audience has ended, flush the groups that still wait for the event `end`. Nothing comes
+        after it."""
         if audience.has_ended:
             self.release_now(audience)
         for group in [group for group in audience.groups if group.ending]:
@@ -131,8 +132,8 @@ class Delivery:
                 self._ended(subscriber)
 
     def _join(self, group: Group, flushed_bytes: int) -> list[Subscriber]:
-        """Hand those that were fresh what each has not read; from now on they get what all of the group get. Return
-        those whose connection is full."""
+        """Write to each fresh subscriber the frames that it has not read; from now on it gets the same bytes as its
+        group. Return the subscribers whose connection is full."""
         joining, group.joining = group.joining, {}
         full = []
         for subscriber, own in joining.items():
@@ -150,8 +151,8 @@ class Delivery:
             self._conflation.forget(group.audience)
 
     def ping(self, comment: bytes) -> Iterator[None]:
-        """Give a comment to all that are LIVE, in steps: made once for a group, and all that share a deflate stream get
-        the same."""
+        """Write a comment to all LIVE subscribers, in steps. Its bytes are made once for a group; readers of a shared
+        deflate stream get the same bytes."""
         for number, audience in enumerate(list(self.audiences)):
             audience.add_notice(comment)
             self._note_pending(audience)
@@ -163,8 +164,8 @@ class Delivery:
     # Conflation
 
     def release(self, now_ms: float) -> float | None:
-        """Let what conflating audiences have gathered be flushed, as far as their interval is over; return when to call
-        this again, None if not before `wake` is called."""
+        """Release the gathered events of conflating audiences whose interval is over, and flush them soon. Return the
+        time for the next call; None if `wake` will be called first."""
         for _ in range(_TURN_AUDIENCES):
             audience = self._conflation.pop(now_ms)
             if audience is None:
@@ -174,7 +175,7 @@ class Delivery:
         return self._conflation.next_ms(now_ms)
 
     def release_now(self, audience: Audience) -> None:
-        """Let what an audience has gathered be flushed."""
+        """Make the gathered events of an audience pending, for the next flush."""
         for group in [group for group in audience.groups if group.joining]:
             self.flush_group(group)  # those that join get the frames of this release with the others
         self.conflated += audience.gathered.take_superseded() * len(audience.live)
@@ -182,8 +183,8 @@ class Delivery:
         self._note_pending(audience)
 
     def make_fresh(self, subscriber: Subscriber) -> bool:
-        """Let a subscriber that has read up to the head wait for the next release, if something is gathered that it may
-        have read; say whether it does."""
+        """Let a subscriber that has read up to the head wait for the next release, if it may have read some of the
+        gathered events; return whether it waits."""
         audience = subscriber.group.audience
         if not len(audience.gathered):
             return False

@@ -1,4 +1,4 @@
-"""When each of many things has to be looked at next. What is not due costs nothing."""
+"""The time at which each of many keys is due next. Keys that are not due cost nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Due(Generic[K]):
 
     def __init__(self) -> None:
         self._entries: dict[K, tuple[float, int]] = {}
-        self._heap: list[tuple[float, int, K]] = []  # those that were replaced stand here until they are met
+        self._heap: list[tuple[float, int, K]] = []  # replaced times stay here until `pop` meets them
         self._numbers = count()
 
     def __contains__(self, key: K) -> bool:
@@ -45,7 +45,7 @@ class Due(Generic[K]):
         self._compact()
 
     def pop(self, now_ms: float) -> K | None:
-        """A key that is due, which then is no more; None if there is none."""
+        """Remove and return a key that is due; None if no key is due."""
         while self._heap and self._heap[0][0] <= now_ms:
             _, number, key = heappop(self._heap)
             if self._entries.get(key, (0, -1))[1] == number:
@@ -55,16 +55,16 @@ class Due(Generic[K]):
 
     @property
     def next_ms(self) -> float | None:
-        """When the first of them may be due; None if none is."""
+        """A time before which no key is due; None if there are no keys."""
         return self._heap[0][0] if self._heap else None
 
     def bring_forward(self, ms: float) -> None:
-        """Let all be due at that time at the latest."""
+        """Let every key be due at that time or earlier."""
         self._entries = {key: (min(due, ms), number) for key, (due, number) in self._entries.items()}
         self._rebuild()
 
     def clear(self) -> None:
-        """Let nothing be due."""
+        """Remove all keys."""
         self._entries.clear()
         self._heap.clear()
 

@@ -18,9 +18,9 @@ from .times import Times
 __all__ = ["ABANDONED", "REASONS", "End", "Ended", "Idle", "end_draft", "read_reason", "reason_of"]
 
 REASONS = ("done", "failed", "cancelled")
-"""Why somebody may end a channel."""
+"""The reasons for which a client may end a channel."""
 ABANDONED = "abandoned"
-"""Why the hub ends one: its publisher was silent for the `idle_end` of its rule."""
+"""The reason for which the hub ends a channel: nobody has published for the `idle_end` of its rule."""
 _NONE = EventId(0, 0)
 _KNOWN = frozenset({*REASONS, ABANDONED})
 
@@ -29,7 +29,7 @@ class End(NamedTuple):
     """How a channel has ended."""
 
     id: EventId
-    """That of the event `end`."""
+    """The id of the event `end`."""
     reason: str
 
 
@@ -47,12 +47,12 @@ class Ended(Exception):
 
 
 def end_draft(channel: str, reason: str) -> Draft:
-    """What ends a channel when it is published."""
+    """The event `end` of a channel, for the store."""
     return Draft(channel, END, compact_json({"channel": channel, "reason": reason}))
 
 
 def reason_of(event: Event) -> str | None:
-    """Why the event ends its channel; None if it does not, or is none that a hub has written."""
+    """The reason for which the event ends its channel; None if it is not an `end` that a hub has written."""
     return read_reason(event.type, event.data)
 
 
@@ -69,7 +69,7 @@ def read_reason(type: str, data: str) -> str | None:
 
 
 class Idle:
-    """Channels that end when nobody publishes to them for a while. One that is published to costs a note in a dict."""
+    """Finds the channels to which nobody publishes any more. A publish costs one entry in a dict."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -101,11 +101,11 @@ class Idle:
         self._due.clear()
 
     def pop(self, now_ms: int) -> str | None:
-        """A channel whose publisher has been silent for too long; None if there is none."""
+        """Remove and return a channel that has been silent for its `idle_end`; None if there is none."""
         if self._times.note(now_ms, _NONE):
             self._due.bring_forward(now_ms)
         while (channel := self._due.pop(now_ms)) is not None:
-            published_ms = min(self._published[channel], now_ms)  # it may be of a clock that was ahead
+            published_ms = min(self._published[channel], now_ms)  # the clock may have been ahead then
             self._published[channel] = published_ms
             idle_end = self._rules.of(channel).idle_end
             if idle_end is None:

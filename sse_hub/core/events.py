@@ -50,7 +50,7 @@ class EventId(NamedTuple):
     ms: int
     """Unix time in milliseconds at which the event was accepted, or later if the clock went backwards."""
     sequence: int
-    """The number of the event within its millisecond."""
+    """The number of the event within its millisecond, from 0."""
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.sequence}"
@@ -139,7 +139,7 @@ def compact_json(value: object) -> str:
 
 
 def check_channel(name: str) -> str:
-    """Return the channel name.
+    """Return the channel name as it is.
 
     :raises ValueError: if it is not a channel name (docs/protocol.md, "Words").
     """

@@ -30,7 +30,7 @@ class _Rise(NamedTuple):
     floor: EventId
     number: int
     anew: bool
-    """Whether the channel begins above it."""
+    """Whether the channel begins anew above the floor."""
 
 
 class Floors:
@@ -42,7 +42,7 @@ class Floors:
 
     def __init__(self, common: EventId, most: int) -> None:
         self.losses = 0
-        """How often a floor has risen."""
+        """The number of rises so far."""
         self.top = common
         """The highest floor of all channels: a cursor there has lost nothing, whatever it follows."""
         self._common = _Rise(common, 0, True)
@@ -54,9 +54,9 @@ class Floors:
         return self._rises.get(name, self._common).floor
 
     def raise_to(self, name: str, floor: EventId, *, anew: bool = False) -> None:
-        """Note that a channel's events up to this id are gone.
+        """Note that the events of a channel up to this id are gone.
 
-        :param anew: whether that was all of it, and it begins anew.
+        :param anew: whether the channel was forgotten whole and begins anew.
         """
         self.losses += 1
         if floor > self.top:
@@ -82,8 +82,8 @@ class Floors:
             self._common = self._common._replace(anew=anew)
 
     def beginnings(self, subscription: Subscription) -> Iterator[bool]:
-        """Whether something of the beginning of a channel of this subscription is gone, in steps as `search` takes
-        them."""
+        """Find out whether a channel of this subscription has lost events of its beginning, in steps like those of
+        `search`."""
         if subscription.exact:
             yield not all(self._rises.get(name, self._common).anew for name in subscription.names)
             return

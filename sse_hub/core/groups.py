@@ -33,20 +33,20 @@ class StartPosition(NamedTuple):
     floors: Mapping[str, EventId] = MappingProxyType({})
     """The floors of a store above the cursor, as in `ports.Page`. The subscriber is informed of them at its start."""
     losses: int | None = None
-    """How often floors of the log had risen when nothing was found lost; None if the log was not asked."""
+    """The number of the log's last rise when no loss was found; None if the log was not searched."""
     first: Sequence[Event] = ()
-    """Events that it gets before all else, by id; none of them comes after the cursor."""
+    """Events that it gets first, in id order; none has an id above the cursor."""
     end: End | None = None
-    """How the channel has ended, if it follows exactly one."""
+    """How the channel has ended, if the subscriber follows exactly one."""
 
     @property
     def shown(self) -> EventId:
-        """The cursor that its client may come back with before it has got anything."""
+        """The cursor with which its client may come back before it has got an event."""
         return self.first[0].id.preceding() if self.first and self.first[0].id is not None else self.cursor
 
 
 class Subscriber:
-    """One connection's place in the log."""
+    """The position of one connection in the log."""
 
     __slots__ = (
         "_handed_bytes",
@@ -74,7 +74,7 @@ class Subscriber:
         self.replayed: int | None = None
         """Events handed to it before it was first LIVE; None if no replay was asked for."""
         self.first = start.first
-        """What is left of the events that it gets before all else."""
+        """The events that it gets first, as far as it has not got them."""
         self.group = group
         self.write = connection.write
         self.finish: Finish = connection.finish
@@ -116,9 +116,10 @@ class Group:
     def __init__(self, audience: Audience) -> None:
         self.audience = audience
         self.ending = False
-        """Whether the streams of those that are LIVE end with what is pending."""
+        """Whether the streams of its LIVE subscribers end after the pending bytes."""
         self.joining: dict[Subscriber, bytes] = {}
-        """Those that were fresh in a conflating audience, and what each gets in place of what is pending."""
+        """Subscribers that were fresh in a conflating audience, and the bytes that each gets in place of the pending
+        ones."""
         self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
         self.members = 0
         self.pending: list[bytes] = []
@@ -172,15 +173,15 @@ class Audience:
         self.groups: list[Group] = []
         self.members = 0
         self.gathered = Frames(subscription)
-        """What waits for the next release, if it conflates."""
+        """The events for the next release, if the subscription conflates."""
         self.fresh: dict[Subscriber, EventId] = {}
-        """Those that are LIVE and have read some of what is gathered: up to this id."""
+        """LIVE subscribers that have read some of the gathered events, each up to this id."""
         self.reached = EventId(0, 0)
-        """Up to where it was released."""
+        """The head of the log at the last release."""
         self.has_ended = False
-        """Whether the channel ends with what is gathered."""
+        """Whether the gathered events hold the channel's end."""
         self.is_ending = False
-        """Whether the streams of a group end with what is pending for it."""
+        """Whether the streams of a group end after its pending bytes."""
 
     @property
     def interval_ms(self) -> int:
@@ -189,7 +190,7 @@ class Audience:
 
     @property
     def live(self) -> list[Subscriber]:
-        """Those that are LIVE."""
+        """The LIVE subscribers."""
         in_groups = [subscriber for group in self.groups for some in (group.live, group.joining) for subscriber in some]
         return [*in_groups, *self.fresh]
 
@@ -217,7 +218,7 @@ class Audience:
                 group.joining[subscriber] += alone
 
     def release(self, head: EventId) -> None:
-        """Add what was gathered, up to the log's head."""
+        """Add the gathered events, up to the log's head."""
         frames = self.gathered.take()
         for _, data in frames:
             self._add(data, events=1)
@@ -229,7 +230,7 @@ class Audience:
             self._end()
 
     def _end(self) -> None:
-        """Let the streams of all that are LIVE end with what is pending."""
+        """Let the streams of all LIVE subscribers end after the pending bytes."""
         self.has_ended = False
         for group in self.groups:
             group.ending = bool(group.live or group.joining)

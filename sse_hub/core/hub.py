@@ -16,8 +16,8 @@ all BEHIND. If the bytes of a flush fill a connection, its subscriber becomes BE
 bytes, so its cursor is the head of that moment.
 
 Subscribers with equal subscriptions are an *audience*, in *groups* of limited size, which share their bytes
-(delivery.py). A joiner has read the log up to its head; what its group still holds of that is flushed to the others
-first, so that it does not get it twice.
+(delivery.py). A joiner has read the log up to its head. Its group may still hold some of these events; they are flushed
+to the others first, so that the joiner does not get them twice.
 
 A stream of exactly one channel ends with it (ends.py): the flush or the page that has the event `end` is the last that
 its subscribers get, and the hub forgets them. One that is *plain* cannot be informed of a loss: its stream breaks off.
@@ -69,9 +69,9 @@ class Hub(Publishing):
     """
 
     archive: Archive | None = None
-    """The store, if it keeps more than the log."""
+    """The store, if it keeps more events than the log."""
     catalogue: Catalogue | None = None
-    """The same store, by what it knows of channels."""
+    """The same store, asked about whole channels."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class Hub(Publishing):
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0
         self.ready = log.head > _NEVER
-        """Whether it has what the store retains, so that subscribers can begin."""
+        """Whether the hub has the store's retained events, so that subscribers can begin."""
         self._pages = LogPages(log)
         self._published = self._lost = self._passed_over = 0
         self._ended = Counter[str](dict.fromkeys((*REASONS, ABANDONED), 0))
-        self._before = 0, Counter(self._ended)  # what was published, and has ended, before the store is read
+        self._before = 0, Counter(self._ended)  # `published` and `ended` before the store was read
 
     # For the store
 
@@ -160,20 +160,20 @@ class Hub(Publishing):
     # What delivery asks
 
     def _fall_behind(self, subscriber: Subscriber, cursor: EventId) -> None:
-        """Its connection is full: it was handed everything up to this id, and lacks nothing of that."""
+        """Note that its connection is full. It has every event up to this id."""
         self._leave_live(subscriber)
         subscriber.state = State.BEHIND
         subscriber.cursor = max(subscriber.cursor, cursor)  # a conflating audience may not have been released since
         subscriber.losses = self.log.floors.losses
 
     def _finish(self, subscriber: Subscriber) -> None:
-        """Its channel has ended, and it was handed all of it."""
+        """End its stream: its channel has ended, and it has every event."""
         finish = subscriber.finish
         self.unsubscribe(subscriber)
         finish(complete=True)
 
     def _break_off(self, subscriber: Subscriber) -> None:
-        """It lacks something, and cannot be informed."""
+        """Break its stream off: it has lost events, and cannot be informed."""
         finish = subscriber.finish
         self.unsubscribe(subscriber)
         finish(complete=False)
@@ -219,7 +219,7 @@ class Hub(Publishing):
         if subscriber.state is State.LIVE:
             self._leave_live(subscriber)
         subscriber.state = State.GONE
-        subscriber.write, subscriber.finish = _refuse, _ignore  # its connection may hold it: they would be a cycle
+        subscriber.write, subscriber.finish = _refuse, _ignore  # the connection may hold it: a cycle
         self._leave(subscriber.group)
 
     def join_shared(self) -> None:
@@ -238,7 +238,7 @@ class Hub(Publishing):
 
     def below_log(self, subscriber: Subscriber) -> EventId | None:
         """The id up to which a BEHIND subscriber needs pages of the store, because the log may not have all events. Its
-        owner then reads a page and calls `feed`; `advance` does nothing. None if the log has all events."""
+        owner then reads such a page and calls `feed`. None if the log has all events."""
         floors = self.log.floors
         cursor = subscriber.cursor
         if self.archive is None or subscriber.state is not State.BEHIND or subscriber.first or cursor >= floors.top:
@@ -281,7 +281,7 @@ class Hub(Publishing):
         self._hand(subscriber, notice, page, caught_up=False)
 
     def _hand_first(self, subscriber: Subscriber) -> None:
-        """Write a page of the events that the subscriber gets before all else."""
+        """Write a page of the events that the subscriber gets first."""
         first, cursor = subscriber.first, subscriber.cursor
         page = EncodedPage.of(subscriber.subscription, first, _NEVER, cursor)
         subscriber.first = first[bisect_right(first, page.reached, key=attrgetter("id")) :]
@@ -327,7 +327,7 @@ class Hub(Publishing):
         """Make a subscriber LIVE that has everything up to the head."""
         group = subscriber.group
         if not (subscriber.subscription.conflate_ms and self.delivery.make_fresh(subscriber)):
-            self.delivery.flush_group(group)  # what the joiner has read goes to the others before it is among them
+            self.delivery.flush_group(group)  # the others get these bytes before it joins: it has read them
             group.audience.reset_shared()  # what comes refers to nothing that the joiner has not
             group.live[subscriber] = subscriber.write
         self._live += 1
@@ -349,7 +349,7 @@ class Hub(Publishing):
     # For readers
 
     def expire(self, now_ms: int) -> bool:
-        """Let go some of what has become too old in the log; say whether there is more."""
+        """Drop some of the events that are too old; return whether there are more."""
         expired = self.log.expire(now_ms)
         self._forget(expired.channels)
         return expired.more
@@ -363,7 +363,7 @@ class Hub(Publishing):
         return sum(audience.members for audience in self.audiences.concerned(channel))
 
     def channels(self, after: str, most: int) -> list[str]:
-        """Names of the channels that have events or subscribers by name, sorted, those that come after a name."""
+        """Sorted names of the channels that have events or are subscribed to by name: `most`, after this one."""
         some = [*self.log.names(after, most), *self.audiences.channels(after, most)]
         return sorted(set(some))[:most]
 

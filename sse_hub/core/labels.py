@@ -1,8 +1,8 @@
 """Labels: finds the update that a publisher has given an id (docs/protocol.md, "Publishing an update").
 
 The index is filled when a label is looked up: it then reads the updates that have come since the last look-up, first
-those that only the store still has. So nobody waits for it who does not use it. It holds as many updates as the hub
-retains. An update that is gone may still be in it: `start.Start` then finds out that its place is lost.
+those that only the store still has. So requests without a label never wait for it. It holds as many updates as the hub
+retains. It may hold updates that are gone: `start.Start` then reports a loss.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The newest event of each channel, for those who want values and no histories."""
+"""The newest event of each channel, for subscribers that want values and no histories."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .subscription import Subscription, keys
 __all__ = ["latest", "superseded_in"]
 
 _LOOK = 1000
-"""Events of a channel that are looked at to find one of a wanted type."""
+"""Largest number of events of a channel that are looked at to find one of a wanted type."""
 
 
 def latest(log: Log, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
-    """The newest wanted event of each of the subscription's channels, as the log has them, of as many as `count`
-    channels whose names come after this one; and the name to go on after, None if there are no more."""
+    """The newest wanted event of each of the subscription's channels in the log, for the first `count` channels after
+    the name `after`; and the name to go on after, None if there are no more channels."""
     names = nsmallest(count, set(_candidates(log, subscription, after, count)))
     channels = (log.get(name) for name in names if subscription.covers(name))
     events = [_newest(channel, subscription) for channel in channels if channel is not None]
@@ -27,7 +27,7 @@ def latest(log: Log, subscription: Subscription, after: str, count: int) -> tupl
 
 
 def superseded_in(log: Log) -> Callable[[Event], bool]:
-    """A function that says whether the newest event of an event's channel is another one of its type."""
+    """A function that finds out whether the channel of an event has a newer event of the same type."""
 
     def is_superseded(event: Event) -> bool:
         channel = log.get(event.channel)

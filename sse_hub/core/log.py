@@ -34,16 +34,17 @@ from .times import Times
 __all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
 
 EVENT_BYTES = 512
-"""What an event costs besides its data, about: the limit in all is one for empty events, too."""
+"""Approximate bytes of an event besides its data, so that the limit of all bytes also limits empty events."""
 
 _FEW = 1000
-"""Channels whose lists are merged for a page. Those of a broader pattern are read from the order of all events."""
+"""Largest number of channels whose lists are merged for a page. The events of more channels are read from the order of
+all events."""
 _LOOK = 500
-"""Events looked at to say which one comes first."""
+"""Largest number of events that are looked at to find the first one."""
 _STEP = 2000
 """Events that one step of expiring drops or clears away, in about 3 ms."""
 _STEP_OF_APPEND = 64
-"""The same for one publish. A publish adds one event and drops more than one, so any excess shrinks."""
+"""The same for one publish. It adds one event and may drop more than one, so any excess shrinks."""
 _LAST = chr(0x10FFFF)
 
 
@@ -52,7 +53,7 @@ class Log:
 
     :param origin: the id at which this hub begins; nothing before it is known.
     :param rules: what is retained of each channel.
-    :param most_events: of these, events retained for a channel here, because the store keeps more; None for all.
+    :param most_events: events of each channel that this log keeps, if the store keeps the others; None for all.
     :param max_channels: channels known at once; the floors of as many that are forgotten are known, too.
     :param max_retained_bytes: characters of data retained in all, `EVENT_BYTES` added for each event.
     """
@@ -72,7 +73,7 @@ class Log:
         self.floors = Floors(origin, max_channels)
         self._most_events = most_events
         self._version = self.rules.version
-        self._unreviewed: list[Channel] = []  # those whose rule may be another one now
+        self._unreviewed: list[Channel] = []  # channels whose rule may have changed
         self._max_channels = max_channels
         self._max_retained_bytes = max_retained_bytes
         self.retained = 0
@@ -80,12 +81,12 @@ class Log:
         self._data_bytes = 0
         self.evicted = {"channels": 0, "retained_bytes": 0}
         """The number of evicted channels, by the limit for which they were evicted."""
-        self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last event
+        self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last events
         self._names = SortedList[str]()
         self._order = Order()
         self._clearing = Clearing(self._order)
-        self._due = Due[Channel]()  # a time before which nothing in a channel can expire; none if nothing ever does
-        self._runs: set[Channel] = set()  # channels that are made to end, and have not
+        self._due = Due[Channel]()  # a time before which nothing in the channel expires; no entry if nothing ever does
+        self._runs: set[Channel] = set()  # channels that will end, by their rule, and have not ended
         self._times = Times()
 
     def __iter__(self) -> Iterator[Channel]:
@@ -132,7 +133,7 @@ class Log:
 
     @property
     def open_runs(self) -> int:
-        """Channels with a rule for channels that end, which have events and have not ended."""
+        """The number of channels that have a rule about ends, have events and have not ended."""
         return len(self._runs)
 
     def get(self, name: str) -> Channel | None:
@@ -140,7 +141,8 @@ class Log:
         return self._channels.get(name)
 
     def names(self, after: str, most: int, *, inclusive: bool = False) -> list[str]:
-        """Names of channels, sorted, those that come after a name, or begin with it."""
+        """Sorted names of channels: at most `most`, from the first after a name, or from the name itself
+        (`inclusive`)."""
         return list(islice(self._names.irange(after, inclusive=(inclusive, True)), most))
 
     def append(self, event: Event) -> Channel:
@@ -155,7 +157,7 @@ class Log:
         if event.ms > self._times.latest_ms:
             self._times.latest_ms = event.ms
         if event.id is not None:
-            if channel.end is not None:  # the store has forgotten what was there, a moment before this log
+            if channel.end is not None:  # the store has forgotten the channel a moment before this log
                 self._begin_anew(channel)
             channel.append(event)
             self._order.append(event)
@@ -183,8 +185,8 @@ class Log:
     def expire(self, now_ms: int) -> Expired:
         """Drop some of the events that are too old.
 
-        A channel that is empty and quiet for as long is forgotten: the log does not grow with the number of channels
-        ever used. So is one whose end is old enough.
+        A channel that has been empty and quiet for as long is forgotten, so the log does not grow with the number of
+        channels ever used. A channel whose end is old enough is forgotten, too.
         """
         if self._times.note(now_ms, self.head):
             for each in self._channels.values():
@@ -207,7 +209,7 @@ class Log:
         return Expired(forgotten, left <= 0)
 
     def _review(self, most: int) -> int:
-        """After the rules were replaced, give some channels theirs, and look at them soon; return how many."""
+        """After the rules were replaced, give some channels their new rule, and let them be due; return how many."""
         if self._version != self.rules.version:
             self._version, self._unreviewed = self.rules.version, list(self._channels.values())
         some, self._unreviewed = self._unreviewed[-most:], self._unreviewed[:-most]
@@ -218,7 +220,7 @@ class Log:
         return len(some)
 
     def _set_due(self, channel: Channel) -> None:
-        """Look at the channel when something in it may expire: never, while its last event is kept for ever."""
+        """Let the channel be due when something in it may expire: never, while its last event is kept for ever."""
         due_ms = self._due_ms(channel)
         if due_ms != inf:
             self._due.by(channel, due_ms)
@@ -265,7 +267,7 @@ class Log:
         self._runs.discard(channel)
 
     def _begin_anew(self, channel: Channel) -> None:
-        """Let all of a channel go, and let it begin anew."""
+        """Drop all events of a channel, and let it begin anew."""
         self._detach(channel)
         channel.end = None
         self.floors.raise_to(channel.name, channel.floor, anew=True)
@@ -299,7 +301,7 @@ class Log:
         return oldest_first(channels, cursor)
 
     def _here(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Of these events, those that are not gone."""
+        """Those of these events that are not gone."""
         return filter(self._is_here, events) if self._clearing.detached else events
 
     def _is_here(self, event: Event) -> bool:
@@ -309,8 +311,8 @@ class Log:
     def may_have_given(self, cursor: EventId) -> bool:
         """Whether this log has given the cursor to a subscriber, as far as it can know.
 
-        Above the highest floor it has every id that it ever gave: another one is of an earlier log, whose clock was
-        ahead. A cursor that a stream has begun with may also be the one immediately before an event.
+        Above the highest floor, it has every id that it ever gave; any other id is of an earlier log, whose clock was
+        ahead. The first cursor of a stream may also be the id immediately before an event.
         """
         return cursor <= self.head and (cursor <= self.floors.top or cursor == self.head or self._order.holds(cursor))
 
@@ -373,8 +375,8 @@ class Log:
         return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _trim(self, channel: Channel, now_ms: int, most: int) -> int:
-        """Drop what exceeds the channel's bounds, but only so many events; return how many. An end stays, and while it
-        does, nothing expires by age."""
+        """Drop at most `most` events that exceed the channel's bounds; return how many. An end stays, and while it
+        stays, no event expires by age."""
         rule, ended = channel.rule, channel.end is not None
         least = 1 if ended else rule.least
         history = max(rule.history if self._most_events is None else min(rule.history, self._most_events), least)

@@ -14,7 +14,7 @@ from .events import matches
 __all__ = ["matches_any"]
 
 _FEW = 4
-"""Patterns that are sooner tried than looked up."""
+"""Up to this number of patterns, trying each is faster than a look-up."""
 
 
 def matches_any(patterns: Collection[str], channel: str) -> bool:

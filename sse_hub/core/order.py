@@ -15,7 +15,7 @@ from .events import Event, EventId
 __all__ = ["Order"]
 
 _BLOCK = 512
-"""Events in a block. To remove one of them moves at most this number."""
+"""Events in a block. Removing one of them moves at most this number."""
 
 
 def _id(event: Event | None) -> EventId:
@@ -44,7 +44,7 @@ class Order:
         """Remove an event."""
         first = self._blocks[0]
         if first[self._begin] is event:
-            first[self._begin] = None  # its data must not wait for the block's end
+            first[self._begin] = None  # frees its data before the block is full
             self._begin += 1
             if self._begin == len(first):
                 self._drop_block(0)
@@ -92,7 +92,7 @@ class Order:
                 yield _event(block[at])
 
     def holds(self, id: EventId) -> bool:
-        """Whether there is an event of this id, or one that follows it immediately."""
+        """Whether there is an event with this id, or with the next id."""
         following = next(self.after(id.preceding()), None)
         return following is not None and _id(following) in (id, id.next())
 

@@ -47,7 +47,7 @@ class EncodedPage(NamedTuple):
     following: EventId = EventId(0, 0)
     """Id of its first event above all these floors, or the lowest possible id."""
     losses: int = 0
-    """How often a floor of the log had risen when it was read from there."""
+    """The number of the log's last rise when the page was read from the log."""
     ended: bool = False
     """Whether the stream ends with it."""
     conflated: int = 0
@@ -66,8 +66,8 @@ class EncodedPage(NamedTuple):
     ) -> EncodedPage:
         """Encode the events after a cursor that the subscription wants, up to the size of a page.
 
-        :param end: where the events lead to, if the page holds all of them.
-        :param superseded: whether a later page has a newer event of the same channel and type.
+        :param end: the cursor of a page that holds all of the events.
+        :param superseded: finds out whether a later page has a newer event of the same channel and type.
         """
         frames = Frames(subscription)
         only = subscription.only
@@ -160,7 +160,7 @@ class LogPages:
             return EncodedPage(cursor, 0, b"")
         known = self._cache.get(subscription, cursor)
         if known is not None and floors.risen(subscription, cursor, known.losses) is None:
-            return known  # none of its events has gone since
+            return known  # none of its events is gone since
         end = self._cache.end(subscription, cursor, log.head)
         events = log.after(subscription, cursor)
         page = EncodedPage.of(subscription, events, cursor, end, losses=floors.losses, superseded=self._superseded)

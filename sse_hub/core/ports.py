@@ -6,7 +6,7 @@ Store           makes events durable and gives them their ids; every store can d
 Some stores can do more. Each ability is a Protocol of its own:
 
 Archive         it keeps more than the hub's log, and events are read from it in pages
-Catalogue       the same, and it knows how whole channels stand
+Catalogue       the same, and it knows the state of whole channels
 IdempotentStore it knows an `Idempotency-Key` again, after a restart and on another node
 Cluster         several nodes share it: they count each other's subscribers and agree who does what
 
@@ -63,8 +63,8 @@ class Connection(Protocol):
         `Hub.advance` as soon as it can."""
 
     def finish(self, *, complete: bool) -> None:
-        """End the stream after what was written: nothing follows, or, if it is not complete, something is missing that
-        its client cannot be informed of. The hub has forgotten its subscriber."""
+        """End the stream after the written bytes. If it is not complete, events are missing, and the client cannot be
+        informed of it. The hub has already forgotten the subscriber."""
 
 
 class Store(Protocol):
@@ -81,7 +81,7 @@ class Store(Protocol):
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Make events of the drafts, all or none, and give them to `Hub.deliver`; return them once they are safe.
 
-        :raises StoreUnavailable: if that cannot be done, or if nobody knows whether it was.
+        :raises StoreUnavailable: if that cannot be done, or if the outcome is unknown.
         :raises Ended: if a channel takes no more events.
         """
 
@@ -108,7 +108,7 @@ class Page(NamedTuple):
     """Some of an archive's events."""
 
     events: Sequence[Event]
-    """Events of the subscription's channels, of all types, by id."""
+    """Events of the subscription's channels, of all types, in id order."""
     reached: EventId
     """The page is complete up to this id."""
     floors: Mapping[str, EventId]
@@ -138,12 +138,12 @@ class Archive(Protocol):
 
 
 class ChannelState(NamedTuple):
-    """How a channel stands."""
+    """The state of a channel."""
 
     exists: bool
     """Whether anything of it is retained."""
     end: End | None
-    """How it has ended."""
+    """How it has ended; None if it has not."""
 
 
 @runtime_checkable
@@ -152,15 +152,15 @@ class Catalogue(Protocol):
     be read."""
 
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
-        """A cursor after which everything comes that is retained; whether something of the beginning of a channel is
-        gone; and the floors above the cursor, as a page has them."""
+        """A cursor before all retained events; whether a channel has lost events of its beginning; and the floors above
+        the cursor, as in a page."""
 
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
-        """The newest wanted event of each of the subscription's channels, of as many as `count` channels whose names
-        come after this one; and the name to go on after, None if there are no more."""
+        """The newest wanted event of each of the subscription's channels, for the first `count` channels after the name
+        `after`; and the name to go on after, None if there are no more channels."""
 
     async def state(self, channel: str) -> ChannelState:
-        """How a channel stands."""
+        """The state of a channel."""
 
 
 @runtime_checkable
@@ -179,12 +179,12 @@ class Exchanged(NamedTuple):
     """News about the other nodes."""
 
     nodes: frozenset[str]
-    """Those that are alive."""
+    """The nodes that are alive."""
     changes: Sequence[tuple[str, Mapping[str, int], bool]]
-    """In the order in which they happened: of which node, by a subscription how many have it now, and whether these are
-    all that the node has."""
+    """The changes in their order: the node, the number of subscribers by subscription, and whether these are all
+    subscriptions of the node."""
     forgotten: bool
-    """Whether the store has forgotten this node, which then says all again."""
+    """Whether the store has forgotten this node, which then has to give all its subscriptions again."""
 
 
 @runtime_checkable
@@ -192,15 +192,16 @@ class Cluster(Protocol):
     """A store that several nodes share."""
 
     async def lease(self, name: str) -> bool:
-        """Take or renew a lease for ten seconds at most; say whether this node has it.
+        """Take or renew a lease for at most ten seconds; return whether this node has it.
 
         :raises StoreUnavailable: if this is unknown now.
         """
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
-        """Leave how many subscribers follow what here, as far as that has changed, and get what has changed elsewhere.
+        """Give the other nodes the numbers of subscribers here that have changed, and get the changed numbers of the
+        others.
 
-        :param changes: by a subscription, as text, how many have it now; 0 for none any more.
-        :param all: whether these are all that there are, because the store may have something else of this node.
+        :param changes: by subscription, as text, how many subscribers it has now; 0 if it has none any more.
+        :param all: whether these are all subscriptions of this node, because the store may have outdated ones.
         :raises StoreUnavailable: if the store cannot be reached.
         """

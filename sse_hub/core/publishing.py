@@ -1,4 +1,4 @@
-"""How an application publishes: by the store, which then hands the hub what it has made of that."""
+"""How an application publishes: it gives drafts to the store, and the store delivers the events to the hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Publishing"]
 
 
 class Publishing:
-    """Publishing to a hub, which is one of these."""
+    """The part of a hub that an application publishes by."""
 
     store: Store
 
@@ -48,7 +48,7 @@ class Publishing:
         """
         check_channel(channel)
         if reason not in REASONS:
-            raise ValueError(f"{reason[:40]!r} is no reason for an end: {', '.join(REASONS)} are")
+            raise ValueError(f"{reason[:40]!r} is not a reason for an end; it takes {', '.join(REASONS)}")
         (event,) = await self.store.append([end_draft(channel, reason)])
         assert event.id is not None
         return event.id

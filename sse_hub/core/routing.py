@@ -23,7 +23,8 @@ from .subscription import Subscription, keys
 __all__ = ["Router"]
 
 _MOST_ROUTES = 200_000
-"""Routes kept. A route is made in microseconds; to keep the routes of all channels ever used would cost memory."""
+"""Largest number of kept routes. A route is made in microseconds, and the routes of all channels ever used would cost
+memory."""
 
 
 class Entry(Protocol):
@@ -41,7 +42,7 @@ class Router(Generic[E]):
 
     def __init__(self) -> None:
         self._exact = SortedDict[str, E | dict[E, None]]()
-        """By name, an entry or several. Most names have one, and a dict for each would be 230 bytes a subscriber."""
+        """By name, one entry or several. Most names have one, and a dict for each name would cost 230 bytes."""
         self._by_beginning = _Patterns[E](lambda channel, length: channel[:length])
         self._by_end = _Patterns[E](lambda channel, length: channel[len(channel) - length :])
         self._version = 0
@@ -59,7 +60,7 @@ class Router(Generic[E]):
                 self._routes.pop(key, None)
 
     def remove(self, entry: E) -> None:
-        """Route to it no more."""
+        """Stop routing to this entry."""
         for key in keys(entry.subscription):
             if "*" in key:
                 self._version += 1
@@ -102,11 +103,11 @@ class Router(Generic[E]):
         return self.route(event.channel)
 
     def forget(self, channel: str) -> None:
-        """Keep no route of a channel that is no longer used."""
+        """Forget the route of a channel that is no longer used."""
         self._routes.pop(channel, None)
 
     def names(self, after: str, most: int) -> list[str]:
-        """The channels that are subscribed to by name, sorted, those that come after a name."""
+        """Sorted names of the channels that are subscribed to by name: at most `most`, from the first after a name."""
         return list(islice(self._exact.irange(after, inclusive=(False, True)), most))
 
     def _candidates(self, channel: str) -> Iterator[E]:
@@ -124,9 +125,9 @@ class Router(Generic[E]):
 
 
 class _Patterns(Generic[E]):
-    """Patterns by a literal part.
+    """Patterns by their literal part.
 
-    :param part: the part of a channel that has this length, where the literal part would stand.
+    :param part: takes from a channel name the part of this length that is compared with the literal part.
     """
 
     def __init__(self, part: Callable[[str, int], str]) -> None:

@@ -1,7 +1,7 @@
-"""Rules: what is retained of which channels, and for how long.
+"""Rules: which events of which channels are retained, and for how long.
 
-The first rule that matches a channel counts; a channel that none matches has the default. A rule is looked up once for
-a channel and then known, until the rules are replaced.
+The first rule that matches a channel counts; a channel without a matching rule gets the default. The rule of a channel
+is looked up once and then kept, until the rules are replaced.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .events import matches
 __all__ = ["Rule", "Rules"]
 
 _MOST_KNOWN = 200_000
-"""Channels whose rule is known. Looking them up again takes microseconds; knowing every channel ever used costs
-memory."""
+"""Largest number of channels whose rule is kept. A look-up takes microseconds, and keeping the rule of every channel
+ever used would cost memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Rule:
 
     @property
     def is_for_runs(self) -> bool:
-        """Whether it says something of how channels end."""
+        """Whether it is about channels that end."""
         return self.end_age is not None or self.idle_end is not None
 
     @property
@@ -65,7 +65,7 @@ class Rules:
     def __init__(self, default: Rule | None = None, rules: Sequence[Rule] = ()) -> None:
         self.default = default or Rule()
         self.version = 0
-        """Rises when the rules are replaced: what was derived from them is then out of date."""
+        """Rises when the rules are replaced: values that were derived from them are then outdated."""
         self._rules = tuple(rules)
         self._known: dict[str, Rule] = {}
 
@@ -82,7 +82,7 @@ class Rules:
     def replace(self, rules: Sequence[Rule]) -> None:
         """Use these rules from now on; the default stays."""
         self._rules = tuple(rules)
-        self._known = {}  # a new one: a store's thread may be about to fill the old one
+        self._known = {}  # a new dict: a thread of a store may be writing to the old one
         self.version += 1
 
     @property
@@ -92,5 +92,5 @@ class Rules:
 
     @property
     def longest_ms(self) -> float:
-        """The longest time for which any rule retains an event; those of `keep_last` stay for longer."""
+        """The longest time for which any rule retains an event, apart from `keep_last`."""
         return max(max(rule.history_age_ms, rule.end_age_ms) for rule in (self.default, *self._rules))

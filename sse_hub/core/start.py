@@ -37,7 +37,7 @@ class Start(NamedTuple):
     """Without a cursor: whether it begins at the beginning of its channels."""
 
     unless_ended: bool = False
-    """Whether it does not want to begin if its channel has ended or does not exist."""
+    """Whether it wants no stream if its channel has ended or does not exist."""
 
     @property
     def replays(self) -> bool:
@@ -55,7 +55,7 @@ class Start(NamedTuple):
         end = None if only is None else await end_of(hub, only)
         if end is None:
             return position
-        if not self.resumes and position.cursor >= end.id:  # it learns how the channel has ended
+        if not self.resumes and position.cursor >= end.id:  # it gets the event `end`
             position = position._replace(cursor=end.id.preceding())
         return position._replace(end=end)
 
@@ -115,7 +115,8 @@ class Start(NamedTuple):
 
     @staticmethod
     async def _latest(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
-        """Events that are published meanwhile come after the head, and are read from there."""
+        """Begin at the head, with the newest event of each channel. Events that are published meanwhile come after the
+        head."""
         head = hub.log.head
         found: list[Event] = []
         after: str | None = ""

@@ -11,7 +11,7 @@ __all__ = ["Statistics"]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counters since the hub began, and its present state."""
+    """Counters since the hub began, and figures of this moment."""
 
     subscribers: int
     behind: int
@@ -33,11 +33,11 @@ class Statistics:
     ended: Mapping[str, int]
     """Channels that have ended, by reason."""
     open_runs: int
-    """Channels that are made to end, by their rule, and have not."""
+    """Channels that will end, by their rule, and have not ended."""
     passed_over: int
     """Entries of the store that do not belong to this hub."""
     lost: int
-    """Times that a subscriber was informed of a loss."""
+    """How often a subscriber was informed of a loss."""
     evicted: Mapping[str, int]
     """Channels that were forgotten to keep a limit, by limit."""
 

@@ -32,11 +32,11 @@ class Subscription:
     gzip: bool = False
     """Whether the bytes are a deflate stream (wire.py)."""
     unshared: bool = False
-    """Whether that is deflated anew for each flush, as it is until the subscriber joins a stream that is shared."""
+    """Whether each flush is deflated separately, as it is until the subscriber joins a shared stream."""
     plain: bool = False
-    """Whether it wants nothing but what was published: no event of the hub's own."""
+    """Whether it wants only published events, and none of the hub's own."""
     conflate_ms: int = 0
-    """Milliseconds in which it wants one event of each channel and type at most, the newest; 0 for all events."""
+    """Milliseconds in which it wants at most one event of each channel and type, the newest; 0 for all events."""
 
     @property
     def only(self) -> str | None:
@@ -57,14 +57,14 @@ class Subscription:
         return self.granted is None or matches_any(self.granted, channel)
 
     def share_of(self, events: int) -> int:
-        """How many events to look at in the time in which a subscription of one pattern looks at so many: each pattern
-        takes up to 2 µs."""
+        """The number of events that this subscription can look at in the time in which one pattern looks at `events`.
+        Each pattern takes up to 2 µs for an event."""
         patterns = len(self.names) + len(self.granted or ())
         return max(events * 8 // (7 + patterns), 20)
 
     def wants(self, event: Event) -> bool:
-        """Whether an event of a covered channel is for the subscriber. An end is, whatever the filter says, where it
-        ends the stream: a client that has not got it would come back for it for ever."""
+        """Whether an event of a covered channel is for the subscriber. An event `end` that ends the stream passes every
+        type filter: a client that does not get it would reconnect for ever."""
         if event.type == END:
             return not self.plain and (not self.types or END in self.types or self.only is not None)
         return not self.types or event.type in self.types
@@ -72,7 +72,7 @@ class Subscription:
 
 @functools.lru_cache(4096)
 def keys(subscription: Subscription) -> frozenset[str]:
-    """Channels and patterns that together match every channel of the subscription, and few others.
+    """Channels and patterns that together match every channel of the subscription, and as few others as possible.
 
     Ten thousand tokens that each grant one channel make ten thousand subscriptions of `*`. They are found by their
     grants, because a look at all of them for each channel would take milliseconds.
@@ -83,7 +83,7 @@ def keys(subscription: Subscription) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         if any(matches(pattern, name) for pattern in granted):
-            found.add(name)  # a granted pattern that matches a pattern as text matches all that this one matches
+            found.add(name)  # a granted pattern that matches a pattern as text also matches its channels
             continue
         found.update(pattern for pattern in granted if matches(name, pattern))
         if any(not matches(name, pattern) and _may_meet(name, pattern) for pattern in granted):
@@ -101,7 +101,7 @@ def normal(subscription: Subscription) -> Subscription:
         names = set(subscription.names)
         for name in sorted(names):
             if any(other != name and matches(other, name) for other in names):
-                names.remove(name)  # immediately, or two equal patterns would remove each other
+                names.remove(name)  # at once: two equal patterns would otherwise remove each other
         subscription = replace(subscription, names=frozenset(names))
     return subscription
 

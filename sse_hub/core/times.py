@@ -1,7 +1,7 @@
-"""When events were accepted, by a clock that was right.
+"""The time at which events were accepted, by a clock that is right.
 
-A clock that goes back has been ahead: events that were accepted until then count as accepted at that moment, or they
-would stay until the wrong time comes true.
+A clock that goes back has been ahead. Events that were accepted before that count as accepted at that moment; otherwise
+they would stay until the wrong time comes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .events import EventId
 __all__ = ["Times"]
 
 _BACK_MS = 1000
-"""A clock that goes back by more than this was set; by less, it is being slewed."""
+"""A clock that goes back by more than this was set. By less, it is being adjusted slowly."""
 
 
 class Times:
@@ -21,12 +21,13 @@ class Times:
         self.latest_ms = 0
         """The latest time seen."""
         self.ahead = EventId(0, 0)
-        """Up to this id the clock was ahead."""
+        """Ids up to this one were given while the clock was ahead."""
         self.set_back_ms = 0
-        """When it was set back."""
+        """The time to which the clock was set back."""
 
     def note(self, now_ms: int, head: EventId) -> bool:
-        """Note what the clock says; say whether it was set back, up to this id having been ahead."""
+        """Note the time of the clock; return whether the clock was set back. Then ids up to `head` were given while it
+        was ahead."""
         back = now_ms < self.latest_ms - _BACK_MS
         if back:
             self.ahead, self.set_back_ms, self.latest_ms = head, now_ms, now_ms
@@ -34,7 +35,7 @@ class Times:
         return back
 
     def accepted_ms(self, id: EventId | None, ms: int) -> int:
-        """When the event with this id was accepted, which says that it was at `ms`."""
+        """The time at which the event with this id was accepted, if it was recorded as `ms`."""
         if ms <= self.set_back_ms or id is None or id > self.ahead:
             return ms
         return self.set_back_ms

@@ -41,7 +41,7 @@ class TopicRouter(Router[Audience]):
         self._readable.add(entry.subscription.readable, entry)
 
     def remove(self, entry: Audience) -> None:
-        """Route to it no more."""
+        """Stop routing to this audience."""
         super().remove(entry)
         assert isinstance(entry.subscription, TopicSubscription)
         self._followed.remove(entry.subscription.selectors, entry)

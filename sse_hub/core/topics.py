@@ -6,8 +6,8 @@ prefix lengths are not checked, and nothing is normalised.
 
 Anybody can send a selector, so the time must be linear in the topic's length. A template with one expression is a
 prefix, a suffix and a loop between them. In a template with several, a loop mostly cannot take the character that
-follows it (`/` after `{id}`). Then a possessive loop, which never gives a character back, matches the same strings as a
-greedy one. All other templates are run as a set of states.
+follows it (`/` after `{id}`). Then a possessive loop, which never backtracks, matches the same strings as a greedy one.
+All other templates are run as a set of states.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ __all__ = ["EVERYTHING", "any_matches", "is_template", "literal_beginning", "mat
 
 EVERYTHING = "*"
 _MOST_EXPRESSIONS = 20
-"""Expressions and variables in a template; one with more matches only itself. Each is a state that may be active."""
+"""Largest number of expressions and of variables in a template; a template with more matches only itself. Each is a
+state that may be active."""
 _CACHED_CHARACTERS = 512
-"""Selector and topic together; the answers for longer ones are not kept, or the cache could take a gigabyte."""
+"""Largest length of selector and topic together. Answers for longer ones are not kept; otherwise the cache could take a
+gigabyte."""
 
 _TRIPLET = "%[0-9A-Fa-f]{2}"
 _NAME = rf"(?:\w|{_TRIPLET})(?:\.?(?:\w|{_TRIPLET}))*"
@@ -52,12 +54,12 @@ class _Expression:
 
     @property
     def taken(self) -> frozenset[str]:
-        """The characters that it can take."""
+        """The characters that it can match."""
         return frozenset(self.characters + "%" + self.lead + self.separator)
 
     @property
     def pattern(self) -> str:
-        """A regular expression whose loops give nothing back."""
+        """A regular expression with possessive loops."""
         run = f"(?:[{re.escape(self.characters)}]|{_TRIPLET})*+"
         if not self.lead:
             return run
@@ -98,7 +100,7 @@ def _parse(selector: str) -> list[_Part] | None:
 
 
 def _append(parts: list[_Part], new: _Expression) -> None:
-    """Add an expression. Two runs side by side take the same strings as the wider one alone."""
+    """Add an expression. Two adjacent runs match the same strings as the wider one alone."""
     last = parts[-1] if parts else ""
     if isinstance(last, _Expression) and not last.lead and not new.lead:
         parts[-1] = max(last, new, key=lambda each: len(each.characters))
@@ -132,7 +134,7 @@ def _pattern(part: _Part) -> str:
 
 
 def _is_plain(parts: list[_Part]) -> bool:
-    """Whether no expression can take a character with which the rest begins."""
+    """Whether no expression can match a character with which the rest begins."""
     beginnings: frozenset[str] = frozenset()
     for part in reversed(parts):
         if isinstance(part, str):

@@ -1,8 +1,8 @@
 """The hub of all updates of the Mercure protocol.
 
 It differs from another hub in two things. It finds the audiences of an update by its topics. And its streams have no
-event `lost`, because clients would take it for an update: a subscriber that has lost updates is *cut*. Its client
-reconnects with its last id, and the headers of the answer say what is lost.
+event `lost`, because clients would take it for an update. The stream of a subscriber that has lost updates is *cut*:
+its client reconnects with its last id, and the headers of the answer report the loss.
 """
 
 from __future__ import annotations
@@ -45,5 +45,5 @@ class UpdateHub(Hub):
         return b""
 
     def _join(self, subscriber: Subscriber) -> None:
-        if subscriber.state is not State.GONE:  # it may have been cut in the same call
+        if subscriber.state is not State.GONE:  # its stream may have been cut in the same call
             super()._join(subscriber)

@@ -45,7 +45,7 @@ _SEQUENCE_BITS = 62
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What decides who gets an update."""
+    """The parts of an update that decide which subscribers get it."""
 
     topics: tuple[str, ...]
     """The first is the canonical one."""
@@ -110,7 +110,7 @@ def draft(
 
 def update_of(event: Event) -> Update:
     """The update that an event holds; its bytes on the wire are kept in `event.frame`. Data that no hub has written
-    make an update that nobody gets."""
+    give an update that nobody gets."""
     if not isinstance(event.update, Update):
         event.update = _read(event)
     assert isinstance(event.update, Update)

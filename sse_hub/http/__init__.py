@@ -1,1 +1,1 @@
-"""The hub over HTTP: one module for each thing that a client meets."""
+"""The hub over HTTP: one module for each part of the interface."""

@@ -1,5 +1,4 @@
-"""The rights of a request: its token, its rights without a token, and the pages whose requests are accepted
-(docs/protocol.md, "Tokens").
+"""The rights of a request: by its token, or without one, and by the page that sends it (docs/protocol.md, "Tokens").
 
 A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
 request before its handler runs, and the `Origin` of every request that could change something.
@@ -212,13 +211,13 @@ def bearer_of(request: web.Request) -> str | None:
 
 
 def session_of(request: web.Request) -> bytes | None:
-    """Which session the request belongs to: a digest of its cookie's token. None if its token comes otherwise."""
+    """The session of the request: a digest of the token in its cookie. None if its token comes in another way."""
     token = request.cookies.get(COOKIE)
     return digest(token) if token and not bearer_of(request) else None
 
 
 def digest(token: str) -> bytes:
-    """By which a session is known without keeping its token."""
+    """A digest that identifies a session without keeping its token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -231,16 +230,15 @@ def _host_of(request: web.Request) -> str:
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
 
 
-@functools.lru_cache(64)  # asked of every request, of the same few names
+@functools.lru_cache(64)  # called for every request, with the same few names
 def _cannot_be_rebound(host: str) -> bool:
-    """Whether no stranger can let this name resolve to an address of his choice: an IP address, or a name without a
-    dot."""
+    """Whether nobody can let this name resolve to another address: it is an IP address, or has no dot."""
     is_address = ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
     return "." not in host or is_address or is_loopback(host)
 
 
 def _comes_home(request: web.Request) -> bool:
-    """Whether the request came in at a loopback address."""
+    """Whether the client has connected to a loopback address."""
     name = None if request.transport is None else request.transport.get_extra_info("sockname")
     return isinstance(name, tuple) and is_loopback(str(name[0]))
 
@@ -248,7 +246,7 @@ def _comes_home(request: web.Request) -> bool:
 def refused(request: web.Request, denied: Denied, token: str) -> Problem:
     """Count and log a token that is not accepted; return the problem.
 
-    :param token: the token in the words of the problem, such as `The token`.
+    :param token: how the problem calls the token, such as `The token`.
     """
     hub_app(request)[METRICS].tokens_refused.inc()
     tell(

@@ -21,14 +21,14 @@ from .request_log import REQUEST_ID
 __all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"]
 
 FRESH = {"Cache-Control": "no-store"}
-"""For answers that are true only now."""
+"""For answers that are outdated at once."""
 _JSON = "application/json; charset=utf-8"
 _OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 3
-"""Of the hub's own application: see `create_app`."""
+"""The numbers of signals and middlewares of the hub's own application: see `create_app`."""
 
 
 def json_answer(value: msgspec.Struct, status: int = 200) -> web.Response:
-    """An answer that is small."""
+    """A small answer."""
     return _response(msgspec.json.encode(value), status)
 
 

@@ -44,7 +44,7 @@ class CatchUp:
             return
         if self._hub.below_log(connection.subscriber) is None:
             try:
-                self._hub.advance(connection.subscriber)  # for most, that is all
+                self._hub.advance(connection.subscriber)  # most need no more
             except Exception as error:
                 _note_failure(connection, error)
                 return
@@ -79,13 +79,13 @@ class CatchUp:
         if upto is None:
             async with self._turns:
                 self._hub.advance(subscriber)
-                await asyncio.sleep(0)  # the turn lasts as long as a turn of the loop
+                await asyncio.sleep(0)  # its turn lasts for one turn of the event loop
             return
         after = subscriber.cursor
         try:
             page = await self._page(subscriber.subscription, after, upto)
         except StoreUnavailable:
-            await asyncio.sleep(_RETRY)  # the stream stays open; its place in the log is kept
+            await asyncio.sleep(_RETRY)  # the stream stays open, with its cursor
             return
         async with self._turns:
             self._hub.feed(subscriber, after, page)
@@ -100,8 +100,13 @@ class CatchUp:
         if reading is None:
             reading = asyncio.create_task(self._read(subscription, after, upto))
             self._reading[subscription, after] = reading
-            reading.add_done_callback(lambda _: self._reading.pop((subscription, after)))
+            reading.add_done_callback(lambda task: self._note_read((subscription, after), task))
         return await asyncio.shield(reading)  # others may wait for the same read
+
+    def _note_read(self, key: tuple[Subscription, EventId], task: asyncio.Task[EncodedPage]) -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # raised in each subscriber that waits; there may be none left
 
     async def _read(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
         archive = self._hub.archive

@@ -22,9 +22,9 @@ from .schemas import Channel, Channels
 __all__ = ["LIMIT", "channels"]
 
 LIMIT = 1000
-"""Channels, or subscribers, in one answer."""
+"""Largest number of channels, or of subscribers, in one answer."""
 _STEP = 500
-"""Names that are looked at in one turn of the event loop."""
+"""Largest number of names that are looked at in one turn of the event loop."""
 _Retained = tuple[int, str | None, str | None]
 
 
@@ -48,8 +48,8 @@ async def channels(request: web.Request) -> web.StreamResponse:
 async def _page(hub: Hub, nodes: Nodes, grant: Grant, pattern: str, after: str, limit: int) -> list[Channel]:
     """The first channels after a name that match the pattern and may be read, one more than fit on a page.
 
-    Sorted lists of names are merged, a few hundred at a time: those of the store, of the log, and of what is subscribed
-    to by name, here and at other nodes.
+    It merges sorted lists of names, a few hundred at a time: names in the store, in the log, and of subscriptions by
+    name here and at other nodes.
     """
     beginning = literals(pattern)[0] if "*" in pattern else pattern
     after = max(after, _before(beginning)) if beginning else after
@@ -87,7 +87,7 @@ def _before(beginning: str) -> str:
 
 
 def _logged(hub: Hub, name: str) -> _Retained:
-    """How many events the log has of a channel, and the ids of the first and the last."""
+    """The number of a channel's events in the log, and the ids of the first and the last."""
     channel = hub.log.get(name)
     oldest = None if channel is None else channel.oldest
     if channel is None or oldest is None:

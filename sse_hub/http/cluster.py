@@ -1,4 +1,4 @@
-"""The exchange between nodes that share a store, and the store's life with the application.
+"""The exchange between nodes that share a store; also opens and closes the store.
 
 Every 1.5 s, a node writes the changes of its subscriptions into the store and reads the changes of the others. So each
 node knows the number of subscribers of all nodes, a few seconds late, and the number for a channel is a look-up. One
@@ -28,7 +28,7 @@ __all__ = ["NODES", "Nodes", "storing"]
 _PERIOD = 1.5
 _LEASE = "demo"
 _STEP = 200
-"""Subscriptions that are looked at in one turn of the event loop."""
+"""Largest number of subscriptions that are looked at in one turn of the event loop."""
 
 
 class _Elsewhere:
@@ -42,8 +42,8 @@ class _Elsewhere:
 class Nodes:
     """This node's knowledge of the other nodes. A node with a store of its own is alone.
 
-    :param candidate: whether this node can lead. One without the demonstration feed must not take the lease from those
-        that would produce it.
+    :param candidate: whether this node can lead. A node without the demonstration feed must not take the lease: then no
+        node would produce the feed.
     """
 
     def __init__(self, hub: Hub, *, candidate: bool = True) -> None:
@@ -51,7 +51,7 @@ class Nodes:
         self.is_leader = not isinstance(hub.store, Cluster)
         """Whether this is the node that produces the demonstration feed."""
         self._hub = hub
-        self._known: dict[Subscription, int] = {}  # members here, as they were when the others heard of them
+        self._known: dict[Subscription, int] = {}  # the numbers here that the others know
         self._here = Counter[str]()  # the same by key
         self._there: dict[str, dict[str, int]] = {}  # by node, then by key
         self._entries: dict[str, _Elsewhere] = {}  # by key
@@ -62,7 +62,8 @@ class Nodes:
         return self._hub.subscribers(channel) + sum(each.members for each in self._router.route(channel))
 
     def channels(self, after: str, most: int) -> list[str]:
-        """Names of the channels that other nodes' subscribers follow by name, sorted, those after a name."""
+        """Sorted names of the channels that subscribers of other nodes follow by name: at most `most`, from the first
+        after a name."""
         return self._router.names(after, most)
 
     async def exchange(self) -> None:
@@ -80,12 +81,12 @@ class Nodes:
                 all = exchanged.forgotten
                 await self._hear(exchanged)
             except StoreUnavailable:
-                self.is_leader = False  # another node may lead by now, and without a store none can publish
-                all = True  # the last message may not have arrived
+                self.is_leader = False  # another node may lead by now; without a store, no node can publish
+                all = True  # it is unknown whether the last message has arrived
             await asyncio.sleep(_PERIOD)
 
     async def _changes(self) -> Mapping[str, int]:
-        """By key, how many follow it here, as far as that has changed."""
+        """The numbers of subscribers here that have changed, by key."""
         audiences = self._hub.audiences
         changed, audiences.changed = audiences.changed or {}, {}
         changes: dict[str, int] = {}
@@ -128,7 +129,7 @@ class Nodes:
                 await asyncio.sleep(0)
 
     def _add(self, key: str) -> _Elsewhere | None:
-        """An entry for a subscription; None for a key that no node of ours has left."""
+        """An entry for a subscription; None for a key that a hub has not written."""
         with contextlib.suppress(ValueError, TypeError):
             names, granted = json.loads(key)
             for name in (*names, *(granted or ())):
@@ -150,7 +151,7 @@ NODES: web.AppKey[Nodes] = web.AppKey("nodes", Nodes)
 
 
 async def storing(app: web.Application) -> AsyncIterator[None]:
-    """Open the store before all else, and close it after all else. A cleanup context."""
+    """Open the store first, and close it last. A cleanup context."""
     store = app[HUB].store
     await store.open()
     exchanging = app[BACKGROUND].start("cluster", app[NODES].exchange) if isinstance(store, Cluster) else None

@@ -1,10 +1,10 @@
-"""An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that is left of it.
+"""An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that remains of it.
 
-`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. After the headers, HTTP has
-done its work, and the connection is *taken over*: its transport gets a `Connection` as its protocol, and for aiohttp
-the connection is closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of the 16 kB
-that a subscriber cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two public
-names of aiohttp's protocol; `tests/http/test_connection.py` checks that they keep their meaning.
+`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. After the headers, HTTP is
+not needed any more, and the connection is *taken over*: its transport gets a `Connection` as its protocol, and for
+aiohttp the connection is closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of
+the 16 kB that a subscriber cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two
+public names of aiohttp's protocol; `tests/http/test_connection.py` checks that they keep their meaning.
 
 A `Connection` is what the hub writes to: `write` is called in every flush and must not wait.
 """
@@ -51,7 +51,7 @@ class SubscriberInfo:
     """Unix time in milliseconds at which it was connected."""
     grant: Grant | TopicGrant
     session: bytes | None
-    """Of the cookie that opened it, if one did; see `session_of`."""
+    """The session of its cookie, if it has one; see `session_of`."""
 
 
 class Connection(asyncio.Protocol):
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self.paused = paused
         self.info = info
         self.ended = "left"
-        """Why the stream ends. `left` means that the client has left."""
+        """The reason why the stream ends. `left` means that the client has left."""
         self._transport = transport
         self._wake = wake
         self._closed = closed
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         """Write the bytes and say whether the transport takes more at once; never wait (`core.ports.Connection`)."""
         try:
             self._transport.write(data)
-        except Exception:  # uvloop raises for a transport that is closed before it says so; others get theirs next
+        except Exception:  # uvloop raises for a closed transport; the others must still get their bytes
             self.paused = True
             self._transport.abort()
         return not self.paused
@@ -136,8 +136,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def finish(self, *, complete: bool) -> None:
-        """End the stream after what was written (`core.ports.Connection`). Only a complete one ends as HTTP says, so
-        that its client can tell it from one that breaks off."""
+        """End the stream after the written bytes (`core.ports.Connection`). Only a complete stream ends in the way of
+        HTTP, so that its client can distinguish it from one that breaks off."""
         if complete:
             self.end(b"", "complete")
         else:
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         self.ended = reason
         if self.subscriber.subscription.chunked:
             self._transport.close()  # without the last chunk (RFC 9112, section 8)
-        else:  # where the end of the connection is the end of the stream, it has to be reset
+        else:  # if the stream ends with the connection, only a reset shows that something is missing
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
@@ -167,8 +167,8 @@ class Connection(asyncio.Protocol):
     def stalled(self, now: float) -> float:
         """Seconds for which data have waited and the client has accepted none of them."""
         waiting_bytes = self.queued_bytes
-        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # falls by a farewell: only a rise is progress
-        ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, with nothing left to accept
+        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # a farewell lowers it: only a rise is progress
+        ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, and no data are left
         if (not waiting_bytes and not ended) or accepted_bytes > self._accepted_bytes:
             self._accepted_bytes = accepted_bytes
             self._accepted_at = now

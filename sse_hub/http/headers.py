@@ -19,9 +19,9 @@ __all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 _REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
 _EXPOSED = "ETag, Last-Event-ID, Link, Mercure-Last-Event-ID, Retry-After, X-Request-ID"
 _ALWAYS = {
-    "Server": "sse-hub",  # without a version, which would help to attack an old one; /health has it
+    "Server": "sse-hub",  # without the version, which would help an attacker; /health has it
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # an address may hold a token
+    "Referrer-Policy": "no-referrer",  # a URL may hold a token
 }
 _STRICT_TRANSPORT = "max-age=31536000"  # a year; without subdomains, which may be other servers
 _PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
@@ -70,7 +70,7 @@ def common_headers(headers: CIMultiDict[str], *, secure: bool, origin: str | Non
     if any_origin:
         headers["Access-Control-Allow-Origin"] = "*"
         return
-    headers.add("Vary", "Origin")  # a cache must not give one origin's answer to another
+    headers.add("Vary", "Origin")  # a cache must not give the answer of one origin to another
     if origin is not None:
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Allow-Credentials"] = "true"

@@ -24,7 +24,7 @@ __all__ = ["HISTORY_LIMIT", "history"]
 
 HISTORY_LIMIT = 1000
 _BYTES = 1 << 20
-"""Data after which an answer ends: a thousand events of a megabyte are a gigabyte."""
+"""Characters of data after which an answer ends: a thousand events of a megabyte would be a gigabyte."""
 _NEVER = EventId(0, 0)
 
 
@@ -35,7 +35,7 @@ class _Found(NamedTuple):
     lost: bool
     """Whether events between the cursor and these, or between two of these, are gone."""
     more: bool
-    """Whether there are more."""
+    """Whether there are more events."""
 
 
 async def history(request: web.Request) -> web.StreamResponse:
@@ -56,7 +56,7 @@ async def history(request: web.Request) -> web.StreamResponse:
 
 
 def _shown(event: Event) -> schemas.Event:
-    data = event.data.encode("utf-8", "replace").decode()  # a lone surrogate is a question mark on the wire, too
+    data = event.data.encode("utf-8", "replace").decode()  # a lone surrogate is a question mark on an event stream, too
     return schemas.Event(
         None if event.id is None else str(event.id), event.channel, event.type, data, timestamp(event.ms)
     )

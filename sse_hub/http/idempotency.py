@@ -15,7 +15,7 @@ __all__ = ["IDEMPOTENCY", "IdempotencyCache"]
 
 _KEY_AGE = 600.0
 _BYTES = 32 << 20
-"""Limit for all kept answers. The answer to a broadcast may name a hundred channels."""
+"""Largest size of all kept answers. The answer to a broadcast may name a hundred channels."""
 _ENTRY_BYTES = 500
 """Approximate cost of an entry besides its answer."""
 
@@ -38,7 +38,7 @@ class IdempotencyCache:
         )
 
     async def once(self, key: str, publish: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
-        """The answer to the first publish with this key. If that is still running, wait for it."""
+        """The answer to the first publish with this key. If it is still running, wait for it."""
         answer = self._answers.get(key)
         if answer is not None:
             return answer

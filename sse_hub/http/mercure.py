@@ -1,7 +1,7 @@
-"""The Mercure protocol in an application: its routes, and what they need (docs/protocol.md, "The Mercure protocol").
+"""The Mercure protocol in an application: its routes and their parts (docs/protocol.md, "The Mercure protocol").
 
 It has a hub and a store of its own, so that no channel, pattern, history or list of the other hub can show an update.
-Limits, metrics, keys and the settings of the store are those of the whole server.
+Limits, metrics, keys and the settings of the store are the same for the whole server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rights of a request of the Mercure protocol: its token, and its rights without one (docs/protocol.md, "Rights").
+"""The rights of a request of the Mercure protocol, by its token or without one (docs/protocol.md, "Rights").
 
 A token is taken from `Authorization: Bearer`, from the query parameter `authorization`, or from the cookie. The first
 that is there counts, even if it is not accepted.

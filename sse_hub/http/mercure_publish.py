@@ -27,11 +27,11 @@ __all__ = ["HUB_PATH", "MOST_CHARACTERS", "check_text", "publish"]
 
 HUB_PATH = "/.well-known/mercure"
 MOST_CHARACTERS = 4096
-"""Characters of a topic or a selector."""
+"""Largest length of a topic or a selector."""
 _MOST_TOPICS = 1000
 _MOST_FIELDS = 2000
 _LARGE = 16 << 10
-"""Size at which a body is read in a thread: to decode a megabyte takes 50 ms."""
+"""Size from which a body is decoded in a thread: a megabyte takes 50 ms."""
 _FORM = "application/x-www-form-urlencoded"
 _UNRESERVED = re.compile(r"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
 
@@ -75,14 +75,14 @@ def _fields(body: str) -> Mapping[str, list[str]]:
 
 
 def _one(fields: Mapping[str, list[str]], name: str) -> str | None:
-    """A field of which the first value counts; an empty one is as if it were absent."""
+    """The first value of a field. An empty field counts as absent."""
     return fields.get(name, [""])[0] or None
 
 
 def _topics(given: Sequence[str]) -> list[str]:
     topics = list(dict.fromkeys(given))
     if not topics:
-        raise Problem(400, "The field topic is missing. The least is topic=https://example.com/books/1.")
+        raise Problem(400, "The field topic is missing, for example topic=https://example.com/books/1.")
     if len(topics) > _MOST_TOPICS:
         raise Problem(413, f"The update has {len(topics)} topics; it may have {_MOST_TOPICS}.")
     for topic in topics:

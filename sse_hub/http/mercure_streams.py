@@ -2,7 +2,7 @@
 
 Many clients give every event to one function and take it for an update. Some dispatch an event at every empty line. So
 a stream begins with a comment and a `retry` without an empty line, keeps alive by a comment, and ends without a
-farewell event. What other streams say by events is in the headers here, or is said by ending the stream.
+farewell event. The hub's own events of other streams are headers here, or the end of the stream.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .streams import Streams, pause
 __all__ = ["EARLIEST", "MERCURE_STREAMS", "STREAM_HEADERS", "MercureStreams", "wanted_id"]
 
 EARLIEST = "earliest"
-"""The id that stands for the beginning of what is retained."""
+"""The id that means the beginning of the retained updates."""
 STREAM_HEADERS = {
     "Cache-Control": "private, no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",
@@ -43,7 +43,7 @@ _NAMES = ("lastEventID", "last_event_id", "Last-Event-ID", "Last-Event-Id", "las
 
 
 def wanted_id(request: web.Request) -> str | None:
-    """The id after which the client wants to go on. None if it does not resume."""
+    """The id after which the client wants to continue. None if it does not resume."""
     given = [request.headers.get("Last-Event-ID"), *(request.query.get(name) for name in _NAMES)]
     return next(filter(None, given), None)
 
@@ -147,7 +147,7 @@ class MercureStreams(Streams):
             self._subscriptions.begin(connection.info.id, connection.info.channels, connection.info.grant)
 
     def _ends_at_once(self, subscriber: Subscriber, position: StartPosition) -> bool:
-        # The headers may have promised what has gone while they were sent.
+        # Updates that the headers have promised may be gone by now.
         return self.draining or (subscriber.lost and not position.lost)
 
     def _note_closed(self, connection: Connection) -> None:

@@ -1,9 +1,10 @@
-"""Who is subscribed to which topics: the updates about it, and the answers to questions.
+"""The active subscriptions to topics: a list of them, and updates when one begins or ends.
 
 See docs/protocol.md, "Active subscriptions".
 
-When a subscription begins or ends, a private update says so. A subscription that ends before its beginning is published
-leaves nothing to publish, so what waits for a store that is away is bounded by the number of subscribers.
+When a subscription begins or ends, the hub publishes a private update. If a subscription ends before its beginning is
+published, neither is published. So the number of waiting updates is bounded by the number of subscribers, even while
+the store is away.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ class Subscribed:
     topics: Sequence[str]
     """Its topic selectors."""
     payload: object
-    """What the application has put into the token. None for nothing."""
+    """The payload in the token. None if there is none."""
 
     def documents(self, *, active: bool = True) -> Iterator[dict[str, object]]:
-        """What the protocol says of each of them."""
+        """The documents of the protocol about each of them."""
         for topic in self.topics:
             yield {
                 "id": f"{SUBSCRIPTIONS_PATH}/{quoted(topic)}/{quoted(self.subscriber)}",
@@ -75,7 +76,7 @@ class Subscribed:
             }
 
     def drafts(self, *, active: bool) -> Iterator[Draft]:
-        """The updates that say that they have begun or ended."""
+        """The updates that announce their beginning or their end."""
         for document in self.documents(active=active):
             yield draft([str(document["id"])], compact_json({"@context": CONTEXT, **document}), private=True)
 
@@ -96,7 +97,7 @@ class Subscriptions:
         self._hub = hub
         self._open: dict[int, Subscribed] = {}
         self._waiting: dict[tuple[int, bool], Subscribed] = {}
-        """What is to be published, by the number of the subscriber and by whether it begins."""
+        """The updates to publish, by the number of the subscriber and by whether it begins."""
         self._wake = asyncio.Event()
 
     def begin(self, id: int, topics: Sequence[str], grant: TopicGrant) -> None:
@@ -118,18 +119,18 @@ class Subscriptions:
 
     @property
     def active(self) -> Sequence[Subscribed]:
-        """Those of this moment."""
+        """The subscriptions of this moment."""
         return list(self._open.values())
 
     @property
     def last_id(self) -> str | None:
-        """The id of the newest update; None if there was none. It is always the hub's own name of it, because the
-        publisher's may be a secret of those who may read it."""
+        """The id of the newest update; None if there was none. It is always the hub's own id. The publisher's id may be
+        a secret of the clients that may read the update."""
         channel = self._hub.log.get(CHANNEL)
         return None if channel is None else name_of(channel.last)
 
     async def announce(self) -> None:
-        """Publish what is noted, until cancelled."""
+        """Publish the noted updates, until cancelled."""
         await self._end_forgotten()
         while True:
             await self._wake.wait()
@@ -152,9 +153,9 @@ class Subscriptions:
             await asyncio.sleep(_RETRY)
 
     async def _end_forgotten(self) -> None:
-        """Announce the end of those that an earlier process has begun and not ended, because it was killed.
+        """Announce the end of subscriptions whose process was killed before it could.
 
-        In a store that nodes share, they can be those of another node, which lives.
+        If nodes share the store, do nothing, because the subscriptions may be those of a node that lives.
         """
         if isinstance(self._hub.store, Cluster):
             return
@@ -178,7 +179,7 @@ class Subscriptions:
                 await self._hub.store.append(gone)
 
     async def finish(self) -> None:
-        """Publish what is left, before the store is closed."""
+        """Publish the remaining updates, before the store is closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_PATIENCE):
                 while self._waiting:
@@ -186,7 +187,7 @@ class Subscriptions:
 
 
 def _document(data: str) -> dict[str, object]:
-    """What an update says of a subscription; nothing if it is malformed."""
+    """The document in an update about a subscription; empty if it is malformed."""
     with contextlib.suppress(KeyError, RecursionError, TypeError, ValueError):
         document: Mapping[str, object] = json.loads(json.loads(data)["data"])
         if isinstance(document, dict):

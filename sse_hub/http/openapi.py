@@ -1,5 +1,5 @@
 """`GET /api/openapi.json`: the HTTP interface as OpenAPI 3.1. Tests compare it with the routes, with what handlers read
-and with real answers, so that it cannot go false.
+and with real answers, so that it stays true.
 
 OpenAPI cannot describe an answer without an end. So an event stream is text, and its `description` says what it sends.
 """
@@ -49,8 +49,8 @@ _PROBLEMS = {
     403: "The token does not grant this, or the page that asks may not.",
     404: "It does not exist.",
     408: "The body has not arrived in time.",
-    409: "The channel has ended, and takes no more events; `detail` says why.",
-    410: "The beginning that was asked for is gone (`plain=1`).",
+    409: "The channel has ended, and takes no more events; `reason` says why.",
+    410: "The requested beginning is gone (`plain=1`).",
     413: "The body is too large (`--max-body`), or the batch has too many events (`--max-batch`).",
     415: "The `Content-Type` or the `Content-Encoding` is not supported.",
     429: "The client publishes too fast (`--publish-rate`).",
@@ -302,8 +302,8 @@ def _session() -> Json:
             ),
             "delete": _operation(
                 "endSession",
-                "Take the cookie back.",
-                {"204": {"description": "It is gone."}, **_problems(400, 403)},
+                "Delete the cookie.",
+                {"204": {"description": "The cookie is deleted."}, **_problems(400, 403)},
                 security=_OPEN,
             ),
         }
@@ -365,12 +365,12 @@ def _components() -> Json:
 
 def document(settings: Settings) -> Json:
     """The OpenAPI document of a server with these settings."""
-    # Without a key nothing is checked: `{}` says that a request may go without.
+    # Without a key, nothing is checked: `{}` means that no token is needed.
     without: list[Json] = [{}] if settings.anonymous != "none" else []
     return {
         "openapi": "3.1.0",
         "info": {"title": "sse-hub", "version": __version__, "description": _ABOUT, "license": {"name": "MIT"}},
-        # Relative to where the document was read from: right behind any proxy, and wherever it is mounted.
+        # Relative to the URL of the document, so it is right behind any proxy and at any prefix.
         "servers": [{"url": ".."}],
         "security": [*without, {"bearer": []}, {"cookie": []}, {"query": []}],
         "paths": {**_streams(), **_channel(), **_lists(), **_session(), **_others(), **mercure_paths()},

@@ -1,5 +1,5 @@
-"""Whether a stream is over before it begins: it is answered 204, after which an EventSource stays away (WHATWG HTML
-9.2.3)."""
+"""Whether a stream is over before it begins. Then the answer is 204, after which an EventSource does not reconnect
+(WHATWG HTML 9.2.3)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..core.subscription import Subscription
 __all__ = ["is_over"]
 
 _LOOK = 1000
-"""Events looked at to find whether a plain reader lacks one."""
+"""Largest number of events that are looked at to find out whether a plain reader lacks one."""
 
 
 async def is_over(hub: Hub, subscription: Subscription, start: Start, position: StartPosition) -> bool:
-    """Whether the channel has ended and its reader has all of it; or has ended, or does not exist, and the reader wants
-    to know that.
+    """Whether the channel has ended and the reader has every event; or, with `ended=204`, whether the channel has ended
+    or does not exist.
 
     :raises StoreUnavailable: if the store has to be read and cannot be.
     """
@@ -35,7 +35,8 @@ async def is_over(hub: Hub, subscription: Subscription, start: Start, position: 
 
 
 async def _lacks_any(hub: Hub, subscription: Subscription, cursor: EventId, end: EventId) -> bool:
-    """Whether an event is wanted after the cursor. A plain reader never gets the end, and comes back without it."""
+    """Whether there is a wanted event after the cursor. A plain reader never gets the event `end`, so its cursor is
+    always below it."""
     if hub.archive is not None and cursor < hub.log.floors.top:
         page: Page = await hub.archive.page(subscription, cursor, end)
         return page.reached < end or any(map(subscription.wants, page.events))

@@ -19,7 +19,8 @@ __all__ = ["Network", "address_of", "is_loopback", "is_secure"]
 
 Network = IPv4Network | IPv6Network
 _LONGEST = 20
-"""Addresses read of one header. Real chains of proxies are shorter; a header with thousands is an attack."""
+"""Largest number of addresses read from one header. Real chains of proxies are shorter; a header with thousands is an
+attack."""
 
 
 def address_of(request: web.Request) -> str:
@@ -51,7 +52,7 @@ def is_secure(request: web.Request) -> bool:
     return bool(schemes) and schemes[-1].rpartition(",")[2].strip().lower() == "https"
 
 
-@functools.lru_cache(64)  # asked of every request, of the same few addresses
+@functools.lru_cache(64)  # called for every request, with the same few addresses
 def is_loopback(host: str) -> bool:
     """Whether a host, given by name or address, is a loopback address, which only this machine can reach."""
     try:

@@ -2,8 +2,8 @@
 
 Problem           a request that cannot be fulfilled
 Ended             a channel takes no more events (`ends`)
-StoreUnavailable  the store cannot be used now, or nobody knows whether it was (`ports`)
-KeySetUnavailable no key can be had to check a token (`auth`)
+StoreUnavailable  the store cannot be used now, or the outcome is unknown (`ports`)
+KeySetUnavailable there is no key now to check a token (`auth`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
 `problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
@@ -20,6 +20,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from msgspec import UNSET, UnsetType
 
 from ..auth import KeySetUnavailable
 from ..core.ends import Ended
@@ -50,19 +51,23 @@ class Problem(Exception):
     :param status: HTTP status code.
     :param detail: what was wrong and what would be right, for a person.
     :param headers: further headers of the answer.
+    :param reason: why the channel of the request has ended, for programs.
     """
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, reason: str | UnsetType = UNSET
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+        self.reason = reason
 
     @property
     def document(self) -> bytes:
         """The problem document."""
         title = HTTPStatus(self.status).phrase
-        return msgspec.json.encode(schemas.Problem("about:blank", title, self.status, _utf8(self.detail)))
+        return msgspec.json.encode(schemas.Problem("about:blank", title, self.status, _utf8(self.detail), self.reason))
 
     def response(self) -> web.Response:
         """The problem document as an answer."""
@@ -100,7 +105,8 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
             {"Retry-After": _RETRY_AFTER, "Connection": "close"},
         ).response()
     except Ended as ended:
-        return Problem(409, f"The channel {ended.channel} has ended: {ended.reason}. {_AFTER_END}").response()
+        detail = f"The channel {ended.channel} has ended: {ended.reason}. {_AFTER_END}"
+        return Problem(409, detail, reason=ended.reason).response()
     except StoreUnavailable as error:
         hub_app(request)[METRICS].store_errors.inc()
         return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()

@@ -118,7 +118,7 @@ async def forget(request: web.Request) -> web.Response:
 
 
 def _reason(request: web.Request) -> str:
-    """Why the publish ends its channel; empty if it does not."""
+    """The reason for which the publish ends its channel; empty if it does not end it."""
     reason = request.query.get("end", "")
     if "end" in request.query and reason not in REASONS:
         raise Problem(400, f"The parameter end is {reason[:40]!r}; it takes one of {', '.join(REASONS)}.")
@@ -272,7 +272,7 @@ def _decode(body: str) -> Broadcast:
     except msgspec.ValidationError as error:
         raise Problem(400, _explained(str(error))) from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise Problem(400, f"The body is no JSON: {error}.") from None
+        raise Problem(400, f"The body is not JSON: {error}.") from None
 
 
 def _explained(error: str) -> str:
@@ -283,11 +283,11 @@ def _explained(error: str) -> str:
     if "out of range" in error:
         return "The message holds a number that is too large for JSON, for example 1e400; the largest is 1.8e308."
     if "missing required field" in error:
-        return 'The key message is missing; the least is {"message": "Hello"}.'
+        return 'The key message is missing; for example {"message": "Hello"}.'
     for place, explanation in _WRONG.items():
         if place in error:
             return explanation
-    return 'The body is no JSON object; the least is {"message": "Hello"}.'
+    return 'The body is not a JSON object; for example {"message": "Hello"}.'
 
 
 def _data(message: Broadcast) -> str:

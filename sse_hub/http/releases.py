@@ -10,7 +10,7 @@ __all__ = ["Releases"]
 
 
 class Releases:
-    """Releases what conflating audiences of one hub have gathered."""
+    """Releases the gathered events of the conflating audiences of one hub."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -19,7 +19,7 @@ class Releases:
         hub.delivery.wake = self._wake
 
     def close(self) -> None:
-        """Release nothing any more."""
+        """Stop the timer."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()

@@ -47,7 +47,7 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def choice(request: web.Request, name: str, only: str) -> bool:
-    """Whether a query parameter that knows one value is there.
+    """Whether a query parameter with one possible value is there.
 
     :raises Problem: 400 if it is anything else.
     """
@@ -60,9 +60,9 @@ def choice(request: web.Request, name: str, only: str) -> bool:
 def number(
     request: web.Request, name: str, *, minimum: int = 0, maximum: int | None = None, otherwise: str = ""
 ) -> int | None:
-    """A query parameter that is a whole number, None where it is absent.
+    """A query parameter that is a whole number; None if it is absent.
 
-    :param otherwise: what else it may be, for the message.
+    :param otherwise: another possible value, for the message.
     :raises Problem: 400 if it is anything else, or out of bounds.
     """
     value = request.query.get(name)
@@ -78,7 +78,7 @@ def number(
     return int(value)
 
 
-@functools.lru_cache(64)  # asked of every stream, of the same few headers
+@functools.lru_cache(64)  # called for every stream, with the same few headers
 def quality(accept: str, media_type: str) -> float:
     """The weight of the media type in this `Accept`, from 0 to 1 (RFC 9110, section 12.5.1). The most specific range
     counts."""

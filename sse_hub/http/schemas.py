@@ -123,7 +123,7 @@ class Published(Struct):
     id: Annotated[EventId | None, Meta(description="The id of the event; null if it is ephemeral.")]
     channel: ChannelName
     event: EventName
-    subscribers: Annotated[Whole, Meta(description="How many follow the channel now, on all nodes.")]
+    subscribers: Annotated[Whole, Meta(description="How many subscribers follow the channel, on all nodes.")]
 
 
 class PublishedBatch(Struct):
@@ -133,7 +133,7 @@ class PublishedBatch(Struct):
     count: Annotated[Whole, Meta(description="How many events it has.")]
     channel: ChannelName
     event: EventName
-    subscribers: Annotated[Whole, Meta(description="How many follow the channel now, on all nodes.")]
+    subscribers: Annotated[Whole, Meta(description="How many subscribers follow the channel, on all nodes.")]
 
 
 class Event(Struct):
@@ -162,7 +162,7 @@ class Channel(Struct):
     """A channel that has subscribers or events."""
 
     name: ChannelName
-    subscribers: Annotated[Whole, Meta(description="How many follow it, on all nodes.")]
+    subscribers: Annotated[Whole, Meta(description="How many subscribers follow it, on all nodes.")]
     events: Annotated[Whole, Meta(description="How many of its events are retained.")]
     first: Annotated[EventId | None, Meta(description="The id of the oldest of them; null if there is none.")]
     last: Annotated[EventId | None, Meta(description="The id of the newest of them; null if there is none.")]
@@ -184,7 +184,7 @@ class Health(Struct):
     subscribers: Annotated[Whole, Meta(description="Event streams that are open.")]
     channels: Annotated[Whole, Meta(description="Channels that the log knows.")]
     store: Literal["memory", "sqlite", "redis"]
-    reason: Annotated[str, Meta(description="Why it is not ok.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="The reason why it is not ok.")] | UnsetType = UNSET
 
 
 class Connected(Struct):
@@ -198,7 +198,7 @@ class Connected(Struct):
 
 
 class Live(Struct):
-    """The replay is over."""
+    """The replay has ended."""
 
     replayed: Annotated[Whole, Meta(description="How many events it had.")]
 
@@ -216,7 +216,7 @@ class End(Struct):
     channel: ChannelName
     reason: Annotated[
         Literal["done", "failed", "cancelled", "abandoned"],
-        Meta(description="Why; `abandoned` where its publisher was silent for too long."),
+        Meta(description="The reason; `abandoned` if its publisher was silent for too long."),
     ]
 
 
@@ -227,7 +227,7 @@ class Closing(Struct):
 class Figures(Struct):
     """Figures of this host and server. Rates are means since the event before."""
 
-    cpu_percent: Annotated[float, Meta(description="Of all processors.")]
+    cpu_percent: Annotated[float, Meta(description="Of all processors together.")]
     memory_percent: Annotated[float, Meta(description="Of the host's memory.")]
     memory_used_bytes: Annotated[Whole, Meta(description="Of the host's memory.")]
     network_received_bytes_per_second: Annotated[float, Meta(description="By all interfaces.")]
@@ -244,13 +244,13 @@ class Figures(Struct):
 class Subscriber(Struct):
     """An open event stream."""
 
-    id: Annotated[str, Meta(description="By which it can be ended.")]
+    id: Annotated[str, Meta(description="Its id, by which an operator can end it.")]
     address: Annotated[str, Meta(description="The client's address.")]
     channels: Annotated[list[Pattern], Meta(description="The channels and patterns of the stream.")]
-    since: Annotated[Moment, Meta(description="When it came.")]
+    since: Annotated[Moment, Meta(description="When it connected.")]
     cursor: EventId
     lag: Annotated[float, Meta(description="How many seconds it is behind the newest event.")]
-    queued_bytes: Annotated[Whole, Meta(description="Handed to its connection and not accepted yet.")]
+    queued_bytes: Annotated[Whole, Meta(description="Bytes that the client has not accepted yet.")]
     subject: Annotated[str | None, Meta(description="The claim `sub` of its token.")]
 
 
@@ -258,7 +258,7 @@ class Subscribers(Struct):
     """The event streams that are open at this node."""
 
     node: Annotated[str, Meta(description="Name of this node.")]
-    subscribers: Annotated[list[Subscriber], Meta(description="In the order in which they came.")]
+    subscribers: Annotated[list[Subscriber], Meta(description="In the order in which they connected.")]
     next: Annotated[str, Meta(description="There are more, after this id.")] | UnsetType = UNSET
 
 
@@ -279,6 +279,7 @@ class Problem(Struct):
     title: Annotated[str, Meta(description="The status in words.")]
     status: Annotated[int, Meta(description="The status of the answer.")]
     detail: Annotated[str, Meta(description="A sentence that says what was wrong and what would be right.")]
+    reason: Annotated[str, Meta(description="Why the channel has ended; only with 409.")] | UnsetType = UNSET
 
 
 _SHAPES = (

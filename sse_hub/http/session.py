@@ -49,17 +49,17 @@ async def begin(request: web.Request) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """`DELETE /api/session`: delete the cookie, and end the streams that it has opened."""
+    """`DELETE /api/session`: delete the cookie, and end the streams that were opened with it."""
     answer = web.Response(status=204)
     answer.del_cookie(COOKIE, path=_path(request), httponly=True, samesite="Strict", secure=is_secure(request))
     return await _sent(request, answer)
 
 
 async def _sent(request: web.Request, answer: web.Response, token: str = "") -> web.Response:
-    """Send the answer; then end the streams of the former session, unless it goes on with the same token.
+    """Send the answer; then end the streams of the former session, unless the token is the same.
 
-    A browser that shows them would go on receiving for somebody who has gone. The answer goes first: a stream that
-    comes back at once must have the cookie of now.
+    Otherwise the browser would still receive events of a user who has signed out. The answer goes first, because a
+    stream that reconnects at once needs the new cookie.
     """
     try:
         await answer.prepare(request)

@@ -16,7 +16,7 @@ from .problems import Problem
 
 __all__ = ["asset", "page"]
 
-_REVALIDATED = {"Cache-Control": "no-cache"}  # browsers ask each time; the ETag makes the answer small
+_REVALIDATED = {"Cache-Control": "no-cache"}  # browsers ask each time; the ETag keeps the answer small
 _PAGE_HEADERS = {
     **_REVALIDATED,
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -67,7 +67,7 @@ def _below(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
 def _file(request: web.Request, file: Traversable, headers: Mapping[str, str]) -> web.StreamResponse:
     if isinstance(file, Path):
         return web.FileResponse(file, headers=headers)
-    body = file.read_bytes()  # of a program in a zip file
+    body = file.read_bytes()  # the program is in a zip file
     etag = hashlib.sha256(body).hexdigest()[:32]
     content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     known = any(each.value in (etag, "*") for each in request.if_none_match or ())

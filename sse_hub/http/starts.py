@@ -1,4 +1,4 @@
-"""Where a stream should begin, as its request says."""
+"""Reads from a request where its stream should begin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LATEST = "latest"
 
 
 def read_start(request: web.Request) -> Start:
-    """Where the stream should begin. An id that is none of a hub's is a cursor, too: one that lost everything.
+    """The start that the request asks for. An id that no hub has issued is a cursor, too: all events after it are lost.
 
     :raises Problem: 400 if the request asks for something impossible.
     """
@@ -29,7 +29,7 @@ def read_start(request: web.Request) -> Start:
         raise Problem(400, "Only one of the parameters from and replay may be given: both say where the stream begins.")
     start = Start(replay=replay, latest=latest, from_start=from_start, unless_ended=unless_ended)
     text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
-    if not text:  # an empty id is the standard's way to have none (9.2.6)
+    if not text:  # an empty id means that there is none (9.2.6)
         return start
     try:
         return start._replace(resumes=True, cursor=EventId.parse(text))

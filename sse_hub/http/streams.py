@@ -51,11 +51,11 @@ __all__ = ["STREAMS", "Streams", "pause", "sweeping"]
 logger = logging.getLogger("sse_hub.streams")
 
 HANDSHAKES = 8
-"""Streams that are being opened at once. A thousand that come together take 0.3 s; with this limit, live subscribers
-need not wait for all of them."""
+"""Largest number of streams that are opened at the same time. A thousand take 0.3 s; with this limit, live subscribers
+do not wait for all of them."""
 _ABORT_PATIENCE = 1.0
 _STEP = 1000
-"""Connections that are looked at in one turn of the event loop."""
+"""Largest number of connections that are looked at in one turn of the event loop."""
 _GONE = (
     "The beginning that this request asks for is gone, and plain=1 leaves no way to say so in the stream. Without "
     "plain=1, the stream says `lost` and begins with what is there."
@@ -65,7 +65,7 @@ _GONE = (
 class Streams:
     """The open event streams, and the answers to requests for streams that cannot be opened now.
 
-    :param beside: others that share the limits and the numbers of subscribers with these.
+    :param beside: other streams that share the limits and the numbers of subscribers with these.
     """
 
     ping = b": ping\n"
@@ -81,7 +81,7 @@ class Streams:
         self._metrics = metrics
         self._catch_up = CatchUp(hub)
         self._open = SortedDict[int, Connection]()  # by the id of their subscriber
-        self._sessions: dict[bytes, set[int]] = {}  # of streams that a cookie has opened
+        self._sessions: dict[bytes, set[int]] = {}  # streams that were opened with a cookie
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
         self._ids = itertools.count(worker.number or MAX_WORKERS, MAX_WORKERS) if worker.sockets else itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
@@ -99,10 +99,9 @@ class Streams:
         grant: Grant | TopicGrant,
         start: Start,
     ) -> web.StreamResponse:
-        """Begin an event stream, as the answer to this request; it then goes on until one side ends it, or its channel
-        ends.
+        """Begin an event stream as the answer to this request. The stream lasts until one side or its channel ends.
 
-        :param names: the channels and patterns in the words of the request.
+        :param names: the channels and patterns as the request gives them.
         """
         address = address_of(request)
         if self.draining:
@@ -163,13 +162,13 @@ class Streams:
         self._note_begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
         connection.write(first(subscription, connected))
-        if self._ends_at_once(subscriber, position):  # or the server drains since the headers were sent
+        if self._ends_at_once(subscriber, position):  # the server may have begun to drain while the headers were sent
             self._say_goodbye(connection)
         else:
             self._catch_up.wake(connection)
 
     def _ends_at_once(self, subscriber: Subscriber, position: StartPosition) -> bool:
-        return self.draining  # it has begun while the headers were sent
+        return self.draining  # the channel may have ended while the headers were sent
 
     def _note_closed(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
@@ -242,9 +241,9 @@ class Streams:
         return connection is not None
 
     def end_session(self, session: bytes) -> None:
-        """End the streams that a session has opened here: it is over, or somebody else's has taken its place."""
+        """End the streams that a session has opened here, because it has ended or another session has replaced it."""
         for id in list(self._sessions.get(session, ())):
-            self._end(self._open[id], Problem(401, "The session has ended. Come back with the one of now."), "ended")
+            self._end(self._open[id], Problem(401, "The session has ended. Connect again."), "ended")
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
         """End a stream with an `error` event that gives the reason."""
@@ -275,8 +274,8 @@ class Streams:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
 
     def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
-        """The answer for a state that will pass, so that a browser comes back: by any status but 200 it never would
-        (WHATWG HTML 9.2.3). A plain reader knows no events of the hub, and gets a status."""
+        """The answer for a state that will pass. A browser reconnects only after the status 200 (WHATWG HTML 9.2.3). A
+        plain reader knows no events of the hub, so it gets another status."""
         retry_ms = self._retry_ms()
         problem = Problem(
             503,
@@ -295,7 +294,7 @@ class Streams:
         )
 
     async def _ping(self) -> None:
-        """Send a comment to every subscriber: to LIVE ones by group, to each BEHIND one by itself."""
+        """Send a comment to every subscriber: to LIVE ones by group, to BEHIND ones one by one."""
         for _ in self._hub.delivery.ping(self.ping):
             await pause()
         async for connection in self._connections():
@@ -346,12 +345,12 @@ class Streams:
         except TimeoutError:
             for connection in list(self._open.values()):
                 connection.abort()
-            with contextlib.suppress(TimeoutError):  # the program must end, even if a connection does not
+            with contextlib.suppress(TimeoutError):  # the program must end even if a connection does not
                 async with asyncio.timeout(_ABORT_PATIENCE):
                     await self._all_closed.wait()
 
     async def close(self) -> None:
-        """End what serves subscribers that are behind."""
+        """End the tasks that feed subscribers."""
         self._releases.close()
         await self._catch_up.close()
 

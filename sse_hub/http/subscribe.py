@@ -24,7 +24,7 @@ from .streams import STREAMS
 __all__ = ["LONGEST_MS", "SHORTEST_MS", "follow", "follow_channel", "follow_channels"]
 
 SHORTEST_MS, LONGEST_MS = 10, 60_000
-"""Between which `conflate` may be."""
+"""The least and the largest value of `conflate`."""
 
 logger = logging.getLogger("sse_hub.streams")
 
@@ -86,7 +86,7 @@ def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
     except ValueError as error:
         raise Problem(400, f"The parameter event cannot be used: {error}.") from None
     conflate_ms = number(request, "conflate", minimum=SHORTEST_MS, maximum=LONGEST_MS) or 0
-    # Conflated streams are small: a shared stream, which each joiner begins anew, would not pay.
+    # Conflated streams are small, and each joiner would cost a key frame: compression would not pay.
     gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding")) and not conflate_ms
     return Subscription(
         frozenset(names),

@@ -1,7 +1,8 @@
-"""The questions that the workers of one server ask each other, so that each can answer for all (`--workers`).
+"""Requests between the workers of one server, so that each can answer for all (`--workers`).
 
-A request reaches any worker, but some answers are of the whole server: its figures, and who is connected. Each worker
-listens at a socket of its own in a folder that only this server's user can enter, and answers there for itself alone.
+A client's request reaches any worker, but some answers are about the whole server: its figures and its subscribers.
+Each worker listens at a socket of its own in a folder that only this server's user can enter, and answers there for
+itself alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["WORKERS", "Workers", "answering"]
 logger = logging.getLogger("sse_hub")
 
 _PATIENCE = 1.0
-"""Seconds for the answer of another worker. A worker that takes longer is being ended or replaced."""
+"""Seconds for the answer of another worker. A worker that takes longer is ending or is being replaced."""
 _PERIOD = 0.5
 
 
@@ -134,7 +135,7 @@ async def answering(app: web.Application) -> AsyncIterator[None]:
     runner = web.AppRunner(private, access_log=None)
     await runner.setup()
     path = worker.sockets / f"{worker.number}.worker"
-    path.unlink(missing_ok=True)  # of the worker that this one replaces
+    path.unlink(missing_ok=True)  # the socket of the worker that this one replaces
     await web.UnixSite(runner, str(path)).start()
     sharing = app[BACKGROUND].start("workers", app[WORKERS].share_figures)
     yield

@@ -1,12 +1,12 @@
-"""gunicorn's arbiter, which starts the workers, watches them and replaces those that die, as this server needs it.
+"""gunicorn's arbiter, adapted to this server. An arbiter starts the workers, watches them and replaces those that die.
 
-It differs from plain gunicorn in these points:
+This one differs from gunicorn's own:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
 - SIGHUP reads certificate and keys again in each worker, instead of replacing the workers.
-- Signals are blocked while a worker is made. A new process has the handlers of the arbiter until it sets its own, and
-  those only put a signal into a queue that the worker does not read. A SIGTERM in that moment would be lost, and the
-  arbiter would kill the worker after a timeout.
+- Signals are blocked while a worker is made. A new process has the arbiter's handlers until it sets its own. They put a
+  signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
+  kill the worker after a timeout.
 - A worker whose arbiter has ended drains and ends, too.
 - The address is announced when all workers serve.
 """
@@ -28,6 +28,7 @@ from typing import Any
 from aiohttp import web
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker as Process
 
 from ..http.app_keys import BACKGROUND
@@ -47,7 +48,7 @@ _TIMEOUT = 30
 """Seconds without a sign of life after which a worker counts as frozen and is replaced."""
 _BEAT = 1.0
 _PAUSE = 1.0
-"""Seconds that a worker waits before it ends because it cannot begin, so that replacements do not keep a core busy."""
+"""Seconds for which a worker that cannot begin waits before it ends, so that replacements do not keep a core busy."""
 
 
 class Server:
@@ -74,7 +75,7 @@ class Server:
 def run(server: Server, is_sound: Callable[[], bool]) -> int:
     """Run the workers until SIGTERM or SIGINT; return the exit status.
 
-    :param is_sound: whether what the workers need is still there; asked every second.
+    :param is_sound: returns whether the workers can still run; called every second.
     """
     arbiter = _Arbiter(_Configuration(server), server, is_sound)
     try:
@@ -85,22 +86,22 @@ def run(server: Server, is_sound: Callable[[], bool]) -> int:
 
 
 class _Log:
-    """gunicorn's messages, in our log. It is gunicorn's interface, as far as arbiter and workers use it."""
+    """gunicorn's messages, in our log. It has the part of gunicorn's interface that arbiter and workers use."""
 
     def __init__(self, configuration: Any) -> None:
         self.cfg = configuration
         self.critical, self.error, self.warning = logger.critical, logger.error, logger.warning
         self.exception = logger.exception
-        self.info = self.debug = logger.debug  # most of its messages are only about itself
+        self.info = self.debug = logger.debug  # most of its messages are about gunicorn itself
 
     def setup(self, configuration: Any) -> None:
         """Do nothing: the log is set up already."""
 
     def reopen_files(self) -> None:
-        """Nothing: there is no file."""
+        """Do nothing: there is no file."""
 
     def close_on_exec(self) -> None:
-        """Nothing: there is no file."""
+        """Do nothing: there is no file."""
 
 
 class _Process(Process):  # type: ignore[misc]
@@ -115,16 +116,16 @@ class _Process(Process):  # type: ignore[misc]
 
     @property
     def is_replacement(self) -> bool:
-        """Whether it replaces a worker. It may then try to begin for ever, while the others serve."""
+        """Whether it replaces a worker. A replacement may try again and again to begin, while the others serve."""
         return bool(self.age > self.cfg.workers)
 
     def init_process(self) -> None:
         """Serve until SIGTERM, in the new process."""
-        self.booted = self.is_replacement  # or gunicorn would end the server if it cannot begin
+        self.booted = self.is_replacement  # otherwise gunicorn would end the server if it cannot begin
         os.setpgrp()  # Ctrl-C in a terminal goes to a whole group; only the arbiter should get it
         for each in (*_HELD_BACK, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGABRT, signal.SIGCHLD):
             signal.signal(each, signal.SIG_DFL)
-        signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))  # a second Ctrl-C; without the core file of the default
+        signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))  # a second Ctrl-C ends the process, without a core file
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK - {signal.SIGHUP})
         settings, worker = self.server.settings, self.server.worker
         serving.prepare(settings)
@@ -202,11 +203,11 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().__init__(configuration)
         self._server = server
         self._is_sound = is_sound
-        self._announced = False
+        self._announced = self._ending = False
         self._notify_socket: str | None = None
 
     def start(self) -> None:
-        """See `Arbiter`. systemd hears from us, when the workers serve."""
+        """See `Arbiter`. `_notify_systemd` informs systemd, when the workers serve."""
         self.LISTENERS = list(self._server.reserved)
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
         super().start()
@@ -217,7 +218,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         arbiter = os.getpid()
         try:
             return super().spawn_worker()
-        except SystemExit as exit:  # only in the worker, which must not go on as the arbiter that it was
+        except SystemExit as exit:  # this is the worker; it must not go on as an arbiter
             status = exit.code if isinstance(exit.code, int) else 1
             if status and self.worker_age > self.cfg.workers:
                 time.sleep(_PAUSE)
@@ -242,6 +243,19 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         if self._notify_socket:
             systemd.notify(state, self._notify_socket)
 
+    def stop(self, graceful: bool = True) -> None:
+        """See `Arbiter`."""
+        self._ending = True
+        super().stop(graceful)
+
+    def reap_workers(self) -> None:
+        """See `Arbiter`. A worker that cannot begin ends the server, and changes nothing while the server ends."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not self._ending:
+                raise
+
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """See `Arbiter`."""
         self._notify_systemd("STOPPING=1")
@@ -252,7 +266,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.kill_workers(signal.SIGHUP)
 
     def handle_int(self) -> None:
-        """End as after SIGTERM; gunicorn ends at once, and a second SIGINT does so here."""
+        """End as after SIGTERM, and at once after a second SIGINT. gunicorn would end at once after the first."""
         self.handle_term()
 
     def handle_usr1(self) -> None:

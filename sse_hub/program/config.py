@@ -15,6 +15,7 @@ from typing import Any
 from ..core.events import check_pattern, matches
 from ..core.rules import Rule
 from ..settings import Row, SettingError, Settings, table
+from . import mercure_variables
 
 __all__ = ["load", "read_file", "read_rules"]
 
@@ -23,33 +24,33 @@ _TABLE = "channel"
 
 
 def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Settings from flags, variables and the file that one of them names. A flag wins over a variable, a variable over
-    the file.
+    """Read the settings from flags, variables and the file that one of them names. A flag wins over a variable, a
+    variable over the file. The variables of the reference Mercure hub win over the file, but not over the hub's own.
 
     :raises SettingError: if a value cannot be used.
     """
     row = next(row for row in table() if row.name == _NAME)
     path = given.get(row.name, environment.get(row.variable, ""))
     if not path:
-        return Settings.read(given, environment)
+        return Settings.read(given, environment, mercure_variables.read(environment))
     row.value(path, row.flag if row.name in given else row.variable)
     return read_file(path, given, environment)
 
 
 def read_file(path: str, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Settings from a file, as far as flags and variables do not say something else.
+    """Read the settings from a file. Flags and variables win over it.
 
     :raises SettingError: if something in it cannot be used.
     """
     content = _parse(path)
     tables = content.pop(_TABLE, [])
     values = {key: _value(path, key, value) for key, value in content.items()}
-    settings = Settings.read(given, environment, {**values, _NAME: path})
+    settings = Settings.read(given, environment, {**values, **mercure_variables.read(environment), _NAME: path})
     return replace(settings, rules=tuple(_rules(path, tables, settings.rule)))
 
 
 def read_rules(settings: Settings) -> Sequence[Rule]:
-    """The rules that are in the file of these settings now.
+    """Read the rules again from the file of these settings.
 
     :raises SettingError: if they cannot be used.
     """
@@ -64,13 +65,13 @@ def _parse(path: str) -> dict[str, Any]:
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise SettingError(f"{path} is no UTF-8 text: byte {error.start} cannot be decoded") from None
+        raise SettingError(f"{path} is not UTF-8 text: byte {error.start} cannot be decoded") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path} is no TOML: {error}") from None
+        raise SettingError(f"{path} is not TOML: {error}") from None
 
 
 def _value(path: str, key: str, value: object) -> object:
-    """A setting. It is read as the text that it would be as a flag."""
+    """The value of a setting. It is read as the same text of a flag would be."""
     rows = {row.name: row for row in table() if row.name != _NAME}
     if key not in rows:
         raise SettingError(f"{path} has an unknown key {key!r}{_proposal(key, [*rows, _TABLE])}")

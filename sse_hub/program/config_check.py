@@ -1,5 +1,5 @@
-"""`sse-server config check FILE [CHANNEL …]`: what is wrong with a file of settings and rules, or which rule each of
-these channels gets."""
+"""`sse-server config check FILE [CHANNEL …]` shows what is wrong with a file of settings and rules, or which rule each
+channel gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 
 def _check(path: str, channels: Sequence[str]) -> int:
-    """:raises SettingError: with what is wrong."""
+    """:raises SettingError: if something in the file cannot be used."""
     settings = read_file(path, {}, os.environ)
     click.echo(f"{path} is right: {_count(len(settings.rules), 'rule')}")
     for channel in channels:
@@ -34,7 +34,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _described(channel: str, settings: Settings) -> str:
-    """Which rule a channel gets, and all that it says."""
+    """The rule that a channel gets, with its bounds."""
     for number, rule in enumerate(settings.rules, 1):
         if matches(rule.match, channel):
             return "\n".join([f'{channel}: [[channel]] {number}, match = "{rule.match}"', *_lines(rule)])
@@ -63,7 +63,7 @@ command = click.Group(
                 click.Argument(["channels"], nargs=-1, metavar="[CHANNEL …]"),
             ],
             callback=_check,
-            help="Say what is wrong with a file for --config, or which rule each of these channels gets.",
+            help="Check a file for --config, and show the rule that each CHANNEL gets.",
         )
     ],
     help="The file of settings and rules.",

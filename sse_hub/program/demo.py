@@ -1,4 +1,4 @@
-"""The demonstration feed: a publisher like any other. Nothing else needs this module."""
+"""The demonstration feed. It publishes like any application. No other module needs it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class _Feed:
         if not self._nodes.is_leader:
             return  # another node publishes it
         text = compact_json({**data, "timestamp": timestamp(time.time_ns() // 1_000_000)})
-        with contextlib.suppress(StoreUnavailable):  # the feed goes on when the store is back
+        with contextlib.suppress(StoreUnavailable):  # the next events come when the store is back
             await self._hub.publish(text, channel=channel, event=type, ephemeral=ephemeral)
 
 

@@ -1,4 +1,4 @@
-"""Several processes of one server, and the stores that cannot serve them.
+"""Refuses several processes that do not share a store.
 
 With gunicorn's `--workers 4`, a publish reaches one process, but three quarters of the subscribers are connected to the
 others. A shared store makes one hub of all processes. With a store for each process, most subscribers would get nothing
@@ -16,7 +16,8 @@ from ..settings import Settings
 __all__ = ["is_worker", "refuse_several"]
 
 _APP_LOAD_ERROR = 4
-"""gunicorn's status for an application that cannot be loaded; after any other it starts the worker again for ever."""
+"""gunicorn's exit status for an application that cannot be loaded. After any other status, it starts the worker again
+for ever."""
 
 
 def refuse_several(settings: Settings) -> None:
@@ -36,15 +37,15 @@ def refuse_several(settings: Settings) -> None:
 
 
 def is_worker() -> bool:
-    """Whether this process is one of gunicorn's."""
+    """Whether this process is a worker of gunicorn."""
     return _workers(inspect.currentframe()) is not None
 
 
 def _workers(frame: FrameType | None) -> int | None:
     """The number of gunicorn's workers. None without gunicorn.
 
-    gunicorn gives an application no information about itself. But one of its objects is among our callers and has its
-    settings, which may come from the command line, the environment or a file.
+    gunicorn gives an application no information about itself. But one of gunicorn's objects is among our callers, and
+    it has the settings from the command line, the environment or a file.
     """
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("gunicorn."):

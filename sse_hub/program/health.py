@@ -31,7 +31,7 @@ def _request(settings: Settings) -> tuple[int, bytes]:
     host, port = settings.reachable_host, settings.port
     connection: http.client.HTTPConnection
     if settings.tls_cert:
-        # The server is on this machine, at an address that its certificate does not name. So nothing is checked.
+        # The certificate is not checked: it does not name the address at which the server is on this machine.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,8 @@
 """Holding the server's addresses for its workers, which come and go.
 
-Each worker listens for itself, and the system spreads connections over those that do (SO_REUSEPORT). The arbiter binds
-the same addresses without listening: so a port that was free stays the server's while no worker listens, and port 0 is
-the same port for all.
+Each worker listens for itself, and the system spreads connections over the workers (SO_REUSEPORT). The arbiter binds
+the same addresses and does not listen. So the server keeps its port while no worker listens, and port 0 becomes the
+same port for all workers.
 """
 
 from __future__ import annotations

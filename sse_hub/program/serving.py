@@ -37,14 +37,14 @@ BACKLOG = 4096
 wait for seconds."""
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread that reads the store lets the event loop go on. Python's 5 ms are longer than a
-delivery takes."""
+"""Seconds after which a thread that reads the store lets the event loop continue. Python's default of 5 ms is longer
+than a delivery."""
 
 logger = logging.getLogger("sse_hub")
 
 
 def hide_versions() -> None:
-    """Keep aiohttp from naming its version and Python's in its own answers, for example to malformed requests. Versions
+    """Remove the versions of aiohttp and Python from aiohttp's own answers, for example to malformed requests. Versions
     help an attacker. This is only for our own process, not for an application that embeds the hub."""
     web_response.SERVER_SOFTWARE = "sse-hub"  # type: ignore[attr-defined]
 
@@ -55,11 +55,11 @@ def make_runner(app: web.Application) -> web.AppRunner:
     hide_versions()
     return web.AppRunner(
         app,
-        auto_decompress=False,  # `read_body` refuses compressed bodies, and the rest of one must not be unpacked either
+        auto_decompress=False,  # `read_body` refuses compressed bodies; aiohttp must not unpack their rest
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
         access_log_class=request_log.AccessLog,
         shutdown_timeout=settings.drain * 0.2,
-        keepalive_timeout=settings.request_timeout,  # counted from the connection on, so that slow headers end, too
+        keepalive_timeout=settings.request_timeout,  # from the beginning of the connection, so slow headers end, too
         max_line_size=settings.max_header,
         max_field_size=settings.max_header,
     )

@@ -24,7 +24,7 @@ def on(name: str, act: Callable[[], None]) -> None:
 
 
 def restore(name: str) -> None:
-    """Give the signal back to the system."""
+    """Let the signal have its default effect again."""
     number = getattr(signal, name, None)
     if number is None:
         return

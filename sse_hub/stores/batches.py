@@ -19,9 +19,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 500
-"""Items written at once. More would let the first one wait too long for the commit."""
+"""Largest number of items written at once. With more, the first one would wait too long for the commit."""
 _MOST_BYTES = 1 << 20
-"""Bytes of several items written at once. Over a slow line, a larger pipeline would time out."""
+"""Largest number of bytes of several items written at once. Over a slow line, a larger pipeline would time out."""
 _TURNS = 2
 """Turns of the event loop from a request's bytes to its append."""
 SLICE = 250
@@ -36,9 +36,9 @@ class Append(NamedTuple):
     """The idempotency key. Empty for none."""
     memo: str = ""
     if_idle: bool = False
-    """Whether to append nothing if somebody publishes to the channel meanwhile."""
+    """Whether to append nothing if there is a publish to the channel meanwhile."""
     forget: str = ""
-    """A channel that is to be forgotten, in place of drafts."""
+    """A channel to forget. There are no drafts then."""
 
     def size_bytes(self) -> int:
         """Approximate number of bytes to write."""
@@ -48,8 +48,8 @@ class Append(NamedTuple):
 class Batches(Generic[Item, Result]):
     """Collects items while a write is under way.
 
-    :param write: writes some items and returns a result for each; an exception in place of a result is raised for that
-        item alone, one that is raised is raised for all.
+    :param write: writes some items and returns a result for each. An exception in place of a result is raised for that
+        item alone; an exception that it raises is raised for all items.
     :param size: the bytes of an item.
     """
 

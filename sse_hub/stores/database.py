@@ -2,8 +2,8 @@
 opens and closes its connections itself. A commit has reached the disk when `write` returns
 (`synchronous=FULL`). reading.py has the reads.
 
-Retention (retention.py) costs every write a little instead of stopping all for long: an event too many in a channel
-goes in the transaction that brought the new one; old ones go some at a time.
+Retention (retention.py) costs each write a little and never stops the others for long. An event too many in a channel
+is deleted in the transaction that adds the new one. Old events are deleted a few at a time.
 """
 
 from __future__ import annotations
@@ -45,27 +45,28 @@ _UPGRADES = {
         "ALTER TABLE floors ADD COLUMN anew INTEGER DEFAULT 0",
     ],
 }
-"""By the version that they lead away from. `accepted` is a time in milliseconds, NULL where the id has the same; `anew`
-says that the channel begins above its floor."""
+"""By the version that each of them replaces. `accepted` is a time in milliseconds, NULL where the id has the same;
+`anew` says that the channel begins above its floor."""
 _ALL = Subscription(frozenset({"*"}))
 _BUSY = 1.0
 """Seconds to wait for another program that has locked the file. An operator's query must not stop the hub for long."""
 _STEP = 500
-"""Keys deleted at once."""
+"""Largest number of keys deleted at once."""
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
-"""Events that are read into the hub's log at the start, in some tenths of a second."""
+"""Largest number of events that are read into the hub's log at the start, in some tenths of a second."""
 _KEY_AGE_MS = 600_000
 _KEYS = 100_000
 _KEY_BYTES = 64 << 20
-"""Limit for all answers that are kept for keys."""
+"""Largest size of all answers that are kept for keys."""
 _WAL_BYTES = 16 << 20
-"""Size at which the write-ahead log is begun again."""
+"""Size at which SQLite begins the write-ahead log again."""
 _WAL_PERIOD = 1.0
 """Seconds until the next trial, if another program reads the file."""
 _LEAST_FREE_BYTES = 4 << 20
 _FLOORS = 100_000
-"""Channels with a floor of their own. If there are more, the oldest floors become part of the common floor."""
+"""Largest number of channels with a floor of their own. If there are more, the oldest floors become part of the common
+floor."""
 
 
 class Appended(NamedTuple):
@@ -75,9 +76,9 @@ class Appended(NamedTuple):
     ids: Sequence[EventId | None]
     memo: str
     floor: EventId | None = None
-    """Up to where its channel was forgotten, if that was asked for."""
+    """The id up to which the channel was forgotten, if it was."""
     refused: Ended | None = None
-    """Why nothing was appended."""
+    """The reason why nothing was appended."""
 
 
 class Content(NamedTuple):
@@ -94,7 +95,7 @@ class Database:
 
     :param clock: Unix time in milliseconds.
     :param rules: what is retained of each channel.
-    :param passed_over: called with the number of rows that are none of ours.
+    :param passed_over: called with the number of rows that a hub has not written.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class Database:
                     writer.execute(statement)
                 writer.execute(f"PRAGMA application_id = {_APPLICATION}")
                 writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-                origin = EventId(self._clock(), 0)  # one look at the clock: the floor must not be above the head
+                origin = EventId(self._clock(), 0)  # the clock is read once: the floor must not be above the head
                 self._mark("head", origin)
                 self._mark("floor", origin)
         for older in range(version, _SCHEMA_VERSION) if tables else ():
@@ -206,8 +207,7 @@ class Database:
         return Content(origin, tail[::-1], marks["head"])
 
     def write(self, appends: Sequence[Append]) -> list[Appended]:
-        """Make events of all these drafts in one transaction, but for those that a channel does not take because it has
-        ended.
+        """Make events of these drafts in one transaction, apart from those for channels that have ended.
 
         :raises sqlite3.Error: if that cannot be done; nothing is written then.
         """
@@ -271,7 +271,7 @@ class Database:
         )
 
     def silent(self) -> list[str]:
-        """Channels whose publisher has been silent for too long; each is given once."""
+        """Channels that have been silent for their `idle_end`; each is returned once."""
         idle, now_ms = self.retention.idle, self._clock()
         found: list[str] = []
         while len(found) < _STEP and (channel := idle.pop(now_ms)) is not None:
@@ -280,9 +280,9 @@ class Database:
 
     def expire(self, prove: bool = False) -> bool:
         """Delete some of the events that are too old or too many; return whether there are more. The file is locked for
-        writing even if there are none, so that a failure is known before a publish.
+        writing even if there are none, so that a failure is known before the next publish.
 
-        :param prove: whether to write in any case, to find out whether the file can be written.
+        :param prove: whether to write something in any case, to find out whether the file can be written.
         :raises sqlite3.Error: if that cannot be done.
         """
         self._check_space()
@@ -308,7 +308,7 @@ class Database:
             retention.settle(expiry, committed=False)
             raise
         retention.settle(expiry, committed=True)
-        # 1 MB of what is free goes back to the system; execute() would stop after the first page.
+        # 1 MB of free space goes back to the system; execute() would stop after the first page.
         self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return expiry.rows >= STEP
 
@@ -375,6 +375,6 @@ class Database:
             yield
             self._writer.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # a full disk may have ended it already
+            with contextlib.suppress(sqlite3.Error):  # a full disk may have ended the transaction already
                 self._writer.execute("ROLLBACK")
             raise

@@ -1,15 +1,16 @@
 """A node's follower: it reads the stream in Redis and delivers its events to the hub.
 
-Every entry has an ordinal. A missing ordinal means that entries have gone before this node has read them. The floors
-tell their channels, and the subscribers of these channels are informed. A stream that begins again (FLUSHALL, another
-Redis, a Redis that lost its last entries) has a new origin, and all subscribers are informed. Entries of other programs
-are skipped.
+Every entry has an ordinal. A missing ordinal means that entries are gone that this node has not read. The floors show
+their channels, and the subscribers of these channels are informed. A stream that begins again (FLUSHALL, another Redis,
+a Redis that lost its last entries) has a new origin, and all subscribers are informed. Entries of other programs are
+skipped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -19,20 +20,19 @@ from ..core.events import Event, EventId, check_channel
 from ..core.hub import Hub
 from .batches import deliver_in_slices
 from .entries import of_stream
-from .line import Line, RedisFailed
+from .line import BEGUN_ANEW, Line, RedisFailed
 from .scripts import BEGIN
 
-__all__ = ["BEGUN_ANEW", "Follower", "floors_of"]
+__all__ = ["Follower", "floors_of"]
 
-BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 _BLOCK_MS = 1000
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
-"""Events that are read into the hub's log at the start."""
+"""Largest number of events that are read into the hub's log at the start."""
 _TAIL_PATIENCE = 5.0
-"""Seconds that this may take over a slow line. Older events are read when a subscriber needs them."""
+"""Largest time in seconds for this, over a slow line. Older events are read when a subscriber needs them."""
 _CATCH_UP = 2.0
-"""Seconds to wait until this node has read the written events."""
+"""Largest time in seconds to wait until this node has read the written events."""
 _NEVER = EventId(0, 0)
 
 _Entries = Sequence[tuple[str, dict[str, str]]]
@@ -45,7 +45,7 @@ class Follower:
 
     :param line: to Redis.
     :param hub: gets the events.
-    :param keys: what the keys begin with.
+    :param keys: the beginning of all keys.
     """
 
     def __init__(self, line: Line, hub: Hub, keys: str) -> None:
@@ -59,6 +59,11 @@ class Follower:
         self._ordinal = 0
         self._last_ephemeral = "0-0"
         self._progress = asyncio.Event()
+
+    @property
+    def position(self) -> str:
+        """The state of this node, for `scripts.LOOKING`."""
+        return json.dumps([self.origin, str(self.last), self._ordinal])
 
     async def begin(self) -> None:
         """Read the state of the stream, and find out whether it is the one that this node knows.
@@ -106,7 +111,7 @@ class Follower:
             if int(ordinal) != self._ordinal + 1:
                 self._deliver(events, previous)
                 events = []
-                if max(floors.values(), default=_NEVER) <= previous:  # else the floors of an earlier gap explain it
+                if max(floors.values(), default=_NEVER) <= previous:  # else those of an earlier gap explain it
                     floors = await self._note_gap(event.id.preceding())
             self._ordinal, previous = int(ordinal), event.id
             if event.id > max(floors.get(event.channel, _NEVER), floors.get("", _NEVER), self.last):
@@ -155,7 +160,7 @@ class Follower:
         return list(answer.items()) if isinstance(answer, dict) else answer or []
 
     def _readable(self, entries: _Entries) -> list[Event]:
-        """The events of these entries, but for those that are none of ours."""
+        """The events of these entries, without those that a hub has not written."""
         events = [of_stream(id, fields) for id, fields in entries if "x" not in (fields or {})]
         self._hub.pass_over(events.count(None))
         return [event for event in events if event is not None]
@@ -194,7 +199,7 @@ class Follower:
 
 
 def floors_of(flat: Sequence[str]) -> dict[str, EventId]:
-    """Floors by channel, as a script gives them."""
+    """Floors by channel, from the result of a script."""
     return {channel: EventId.parse(floor) for channel, floor in zip(flat[::2], flat[1::2], strict=True)}
 
 

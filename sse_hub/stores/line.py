@@ -1,7 +1,7 @@
 """The line to a Redis: its connections, its commands, and all their errors.
 
-Every error becomes a `RedisFailed` here, so that no other module has to know the errors of the client library, of
-uvloop or of a socket. No command is sent twice, because a second XADD of an event would be a second event.
+Every error becomes a `RedisFailed` here, so no other module has to know the errors of the client library, of uvloop or
+of sockets. No command is sent twice: a second XADD would add the event again.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ from redis.exceptions import TimeoutError as LineLate
 
 from ..core.ports import StoreUnavailable
 
-__all__ = ["Line", "RedisFailed"]
+__all__ = ["BEGUN_ANEW", "Line", "RedisFailed"]
+
+BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 
 TIMEOUT = 3.0
-"""Seconds without an answer after which Redis counts as away. A cut network sends nothing, not even an end."""
+"""Seconds without an answer after which Redis counts as away. A cut network does not close the connection."""
 _LONGEST_TIMEOUT = 60.0
 _MOST_ENTRIES = 500
 _READ_BYTES = 256 << 10
-"""Bytes that a read should bring. A read asks for a number of entries, so it is computed from their mean size."""
+"""Intended size of a read in bytes. A read asks for a number of entries, which is computed from their mean size."""
 
 
 class RedisFailed(StoreUnavailable):
-    """Redis could not be asked, or has refused.
+    """Redis could not be reached, or has refused a command.
 
-    :param reason: what is wrong, as a sentence for a person.
-    :param away: whether the connections are of no use, so that others have to be made.
+    :param reason: a sentence that says what is wrong.
+    :param away: whether the connections cannot be used any more, so that new ones are needed.
     :param late: whether the answer did not come in time.
     """
 
@@ -57,6 +59,8 @@ class RedisFailed(StoreUnavailable):
     def of(cls, error: Exception) -> RedisFailed:
         """The failure for an error of the client library."""
         text = (str(error) or type(error).__name__).rstrip(".")
+        if "STALE" in text:  # an answer of the hub's own scripts
+            return cls(BEGUN_ANEW)
         if isinstance(error, AskError | ClusterDownError | MovedError):
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
         refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)
@@ -163,7 +167,7 @@ class Line:
             pipeline.execute_command("EVALSHA", _digest(script), 1, self._key, *values)
         results: list[Any] = await pipeline.execute(raise_on_error=False)
         missed = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-        if missed:  # those have done nothing
+        if missed:  # these runs have done nothing
             await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
             for i, result in zip(missed, await self._pipeline(script, [calls[i] for i in missed]), strict=True):
                 results[i] = result

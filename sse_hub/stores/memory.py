@@ -15,7 +15,7 @@ from .batches import SLICE, Append, Batches, deliver_in_slices
 __all__ = ["MemoryStore"]
 
 _PERIOD = 1.0
-"""Seconds between two looks at channels whose publisher is silent."""
+"""Seconds between two searches for silent channels."""
 
 
 class MemoryStore:
@@ -23,7 +23,7 @@ class MemoryStore:
 
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
-    :param background: watches the store's task; without one, `abandon` is for others to call.
+    :param background: watches the store's task; if it is None, the caller has to call `abandon`.
     """
 
     def __init__(self, hub: Hub, clock: Callable[[], int], background: Background | None = None) -> None:
@@ -41,28 +41,28 @@ class MemoryStore:
         return None
 
     async def open(self) -> None:
-        """Nothing is retained from an earlier process. From now on, end channels that are silent."""
+        """Begin to end silent channels. There are no events of an earlier process."""
         if self._background is not None:
             self._keeping = self._background.start("abandoned", self._keep)
 
     async def close(self) -> None:
-        """Wait until what is being delivered is."""
+        """Wait until all accepted events are delivered."""
         if self._keeping is not None:
             await end(self._keeping)
         await self._batches.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Make events of the drafts and deliver them; they are as safe as the process."""
+        """Make events of the drafts and deliver them. They last as long as the process."""
         return await self._put(Append(drafts))
 
     async def forget(self, channel: str) -> None:
-        """Forget the channel, once what came before is delivered."""
+        """Forget the channel, after the earlier events are delivered."""
         await self._put(Append((), forget=channel))
 
     async def abandon(self) -> None:
-        """End the channels whose publisher has been silent for too long."""
+        """End the channels that have been silent for their `idle_end`."""
         while (channel := self._idle.pop(self._clock())) is not None:
-            with contextlib.suppress(Ended):  # somebody was quicker
+            with contextlib.suppress(Ended):  # another publish has ended it meanwhile
                 await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
 
     async def _keep(self) -> None:
@@ -80,7 +80,7 @@ class MemoryStore:
     async def _write(self, appends: Sequence[Append]) -> Sequence[Sequence[Event] | Exception]:
         results: list[Sequence[Event] | Exception] = []
         delivered = 0
-        for append in appends:  # each is delivered before the next is looked at, which may find its channel ended
+        for append in appends:  # each is delivered before the next, whose channel it may have ended
             try:
                 events = self._accept(append)
             except Ended as ended:

@@ -5,7 +5,7 @@
     {prefix}:changes        a short stream of changes of these numbers
     {prefix}:lease:NAME     the node that has a lease
 
-They have the hash tag of scripts.py. A node that has not been heard of for a while is forgotten with all its keys.
+They have the hash tag of scripts.py. A node that sends nothing for a while is forgotten with all its keys.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _NEVER = EventId(0, 0)
 
 
 class Gate:
-    """Gives the writer a moment without readers, in which SQLite can begin its write-ahead log again. Without it, reads
-    that follow each other without a pause would let the log grow for ever."""
+    """Gives the writer a moment without readers, in which SQLite can begin its write-ahead log again. Without such a
+    moment, the log would grow for ever while readers never pause."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Gate:
         """The context of a reader while it uses one state of the file."""
         until = time.monotonic() + _PATIENCE
         while self._wanted.is_set() and time.monotonic() < until:
-            time.sleep(0.0005)  # a lock is not fair; the next page would take it again at once
+            time.sleep(0.0005)  # a lock is not fair: the next page would get it again at once
         with self._lock:
             yield
 
@@ -61,8 +61,8 @@ class Gate:
 class Reader:
     """Reads the file at `path`. Every method is called in the same thread.
 
-    :param gate: is kept while a page is read.
-    :param passed_over: called with the number of rows that are none of ours.
+    :param gate: is held while a page is read.
+    :param passed_over: called with the number of rows that a hub has not written.
     """
 
     def __init__(self, path: Path, gate: Gate, passed_over: Callable[[int], None]) -> None:
@@ -122,7 +122,7 @@ class Reader:
             return start, _floors(connection, subscription, start)
 
     def beginning(self, subscription: Subscription, head: EventId) -> tuple[EventId, bool, Mapping[str, EventId]]:
-        """See `ports.Catalogue`; `head` is where a stream of nothing begins."""
+        """See `ports.Catalogue`; `head` is the result if there are no events."""
         with self._snapshot() as connection:
             first = next(following(connection, subscription, _NEVER, self._passed_over), None)
             start = head if first is None or first.id is None else first.id.preceding()
@@ -229,7 +229,7 @@ def _floors(connection: sqlite3.Connection, subscription: Subscription, after: E
 
 
 def _has_lost(connection: sqlite3.Connection, subscription: Subscription) -> bool:
-    """Whether something of the beginning of a channel is gone."""
+    """Whether a channel has lost events of its beginning."""
     if any(
         subscription.covers(channel) for (channel,) in connection.execute("SELECT channel FROM floors WHERE NOT anew")
     ):
@@ -239,7 +239,7 @@ def _has_lost(connection: sqlite3.Connection, subscription: Subscription) -> boo
 
 
 def _names(connection: sqlite3.Connection, subscription: Subscription, after: str, count: int) -> list[str]:
-    """Names that come after this one, sorted, among which the subscription's channels are."""
+    """Sorted names after this one, among which are the subscription's channels."""
     found: set[str] = set()
     for key in keys(subscription):
         if "*" not in key:

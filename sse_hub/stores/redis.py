@@ -2,10 +2,10 @@
 
 A publish is one XADD, in a script that also handles the channel's history and the idempotency key. Publishes that come
 during a pipeline go into the next one. All events reach the hub by XREAD from the stream, even those of this node. So
-all nodes deliver in one order. When Redis is back after a failure, a node reads on after the last id that it has.
+all nodes deliver in one order. When Redis is back after a failure, a node continues after the last id that it has.
 
-The store is in trouble if Redis is away or refuses to write. No command is sent twice. A publisher without an answer
-does not know whether its event was published, unless it gave an idempotency key.
+The store is in trouble if Redis is away or refuses to write. No command is sent twice. A publisher that gets no answer
+does not know whether its event was published. With an idempotency key, it can try again safely.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
 from .entries import named, of_stream
-from .follower import BEGUN_ANEW, Follower, floors_of
-from .line import Line, RedisFailed
+from .follower import Follower, floors_of
+from .line import BEGUN_ANEW, Line, RedisFailed
 from .node_scripts import EXCHANGE, LEASE, LEAVE
-from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, STATE, TRIM, numbers, ranges
+from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 
 __all__ = ["RedisStore"]
@@ -40,17 +40,18 @@ _PERIOD = 0.5
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
-"""A node's entry and its lease end this long after its last renewal. It renews them three times in this time."""
+"""Seconds after which a node's entry and its lease end, unless they are renewed. A node renews them three times in this
+time."""
 _WORDS = 1000
-"""Words that are sent to Redis in one step. A subscription and its count are two."""
+"""Largest number of words sent to Redis in one step. A subscription and its count are two words."""
 _ENTRIES = 20
-"""Changes of other nodes that are read in one step, each of this number of words."""
+"""Largest number of changes of other nodes that are read in one step. Each has at most as many words as above."""
 _KEY_AGE_MS = 600_000
 _HEADS = 500
 _DUE = 100
-"""Channels that are looked at in one step."""
+"""Largest number of channels that are looked at in one step."""
 _LOOK = 100
-"""Entries of a channel that are looked at to find one of a wanted type."""
+"""Largest number of entries of a channel that are looked at to find one of a wanted type."""
 _NEVER = EventId(0, 0)
 _LEAST_VERSION = 7
 
@@ -62,13 +63,13 @@ logger = logging.getLogger("sse_hub")
 class RedisStore:
     """Keeps events in a Redis stream.
 
-    :param url: as `Line` takes it.
+    :param url: the address, in the form that `Line` takes.
     :param hub: gets the events.
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
-    :param keys: what the keys begin with, with a hash tag in braces; nodes with the same beginning share a hub.
-    :param most: entries of the stream, whatever the history says.
-    :param grace: seconds for which an event stays in any case, for nodes that are slow to read it.
+    :param keys: the beginning of all keys, with a hash tag in braces. Nodes with the same beginning share a hub.
+    :param most: largest number of entries in the stream, whatever the rules say.
+    :param grace: seconds for which an event is never removed, for nodes that are slow to read it.
     :raises ValueError: if the URL is impossible.
     """
 
@@ -83,14 +84,13 @@ class RedisStore:
         most: int,
         grace: float,
     ) -> None:
-        self._key = keys
         self._line = Line(url, keys)
         self._hub = hub
         self._background = background
         self._node = node
         self._follower = Follower(self._line, hub, keys)
         self._rules = hub.log.rules
-        self._version = -1  # another file of rules than this node has may have counted until now
+        self._version = -1  # another node with other rules may have made these entries
         self._most = most
         self._grace_ms = round(grace * 1000)
         self._batches = Batches[Append, _Result](self._write, Append.size_bytes)
@@ -118,7 +118,7 @@ class RedisStore:
         ]
 
     async def close(self) -> None:
-        """Wait for the last answers, give up the lease, and end the connections."""
+        """Wait for the last answers, give the lease back, and close the connections."""
         await self._batches.close()
         for task in self._tasks:
             await end(task)
@@ -127,7 +127,7 @@ class RedisStore:
         await self._line.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Add the events to the stream, in one pipeline with what others publish meanwhile."""
+        """Add the events to the stream, in one pipeline with other publishes of this time."""
         ids, _ = await self.append_once("", drafts, "")
         now = EventId(self._hub.log.head.ms, 0)
         accepted = [now if id is None else id for id in ids]
@@ -143,18 +143,18 @@ class RedisStore:
         return ids, memo
 
     async def forget(self, channel: str) -> None:
-        """Take the channel's entries out, some at a time, and have all nodes forget it."""
+        """Remove the channel's entries, some at a time, and let all nodes forget the channel."""
         if self._away is not None:
             raise StoreUnavailable(self._away)
         going_on = "0"
         while await self._ask(FORGET, channel, _TRIM_STEP, going_on):
             going_on = "1"
-        await self._follower.reached(EventId.parse(await self._ask(LAST)))
+        await self._follower.reached(EventId.parse(await self._look(LAST)))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
         names = sorted(subscription.names) if subscription.exact else []
-        reached, flat, found = await self._ask(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
+        reached, flat, found = await self._look(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
         events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in found]
         return Page(
             [event for event in events if event is not None and subscription.covers(event.channel)],
@@ -166,7 +166,7 @@ class RedisStore:
         """Read the stream backwards and look for wanted events."""
         start, before, looked_at = self._hub.log.head, "+", 0
         while count and looked_at < most:
-            heads = await self._ask(HEADS, before, min(_HEADS, most - looked_at))
+            heads = await self._look(HEADS, before, min(_HEADS, most - looked_at))
             for id, channel, type in heads:
                 if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
                     count -= named(channel, type)
@@ -181,30 +181,30 @@ class RedisStore:
         """Read the stream's last id, and wait until this node has read up to the given id."""
         if id <= self._follower.last:
             return True
-        if EventId.parse(await self._ask(LAST)) < id:
+        if EventId.parse(await self._look(LAST)) < id:
             return False
         await self._follower.reached(id)
         if id > self._follower.last:
-            raise StoreUnavailable("This node has not read from Redis yet what the client has.")
+            raise StoreUnavailable("This node has not yet read the client's last event from Redis.")
         return True
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
         """Look up the channels' lists."""
-        found = await self._ask(CHANNELS, after, count)
+        found = await self._look(CHANNELS, after, count)
         return [Retained(name, int(n), EventId.parse(first), EventId.parse(last)) for name, n, first, last in found]
 
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """Look at the floors of the subscription's channels."""
         names = sorted(subscription.names) if subscription.exact else []
-        first, lost, gone = await self._ask(BEGINNING, *names)
+        first, lost, gone = await self._look(BEGINNING, *names)
         start = EventId.parse(first).preceding() if first else self._hub.log.head
         lost = bool(lost) or any(map(subscription.covers, gone))
         return start, lost, (await self.page(subscription, start, start)).floors
 
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
-        """Look up the channels' lists, and the entries that stand last in them."""
+        """Look up the channels' lists, and the last entries in them."""
         types = json.dumps(sorted(subscription.types), ensure_ascii=False)
-        found, entries = await self._ask(LATEST, count, _LOOK, types, *ranges(subscription, after))
+        found, entries = await self._look(LATEST, count, _LOOK, types, *ranges(subscription, after))
         names = sorted(set(found))[:count]
         events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
         wanted = [event for event in events if event is not None and event.channel in names]
@@ -213,7 +213,7 @@ class RedisStore:
 
     async def state(self, channel: str) -> ChannelState:
         """Look up the channel's list and its end."""
-        exists, end = await self._ask(STATE, channel)
+        exists, end = await self._look(STATE, channel)
         id, _, reason = end.partition(" ")
         return ChannelState(bool(exists), End(EventId.parse(id), reason) if end else None)
 
@@ -223,7 +223,7 @@ class RedisStore:
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
         """Write the changes of this node, in parts, and read those of the other nodes. This write also shows whether
-        Redis accepts writes, before there is a publish."""
+        Redis accepts writes, before the next publish does."""
         pairs = [str(word) for pair in changes.items() for word in pair]
         heard: list[tuple[str, Mapping[str, int], bool]] = []
         begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
@@ -258,9 +258,8 @@ class RedisStore:
 
     def _result(self, result: Any) -> _Result | Exception:
         if isinstance(result, RedisFailed):
-            failed = RedisFailed(BEGUN_ANEW) if "STALE" in result.reason else result
-            self._note(failed)
-            return failed
+            self._note(result)
+            return result
         self._note_accepted()
         if result[0] == "ENDED":
             return Ended(*result[1:])
@@ -281,7 +280,7 @@ class RedisStore:
                     self._note(failed, away=True)
                     await asyncio.sleep(_PERIOD)
         except Exception:
-            self._follower.origin = ""  # it is unknown what was read, so begin with the newest events
+            self._follower.origin = ""  # the last read event is unknown, so begin with the newest events
             self._away = "The stream in Redis is being read again."
             raise
 
@@ -304,7 +303,7 @@ class RedisStore:
         except RedisFailed as failed:
             if failed.away:
                 raise
-            return  # this user may not ask
+            return  # this user of Redis may not ask
         version = str(server.get("redis_version", _LEAST_VERSION))
         if int(version.partition(".")[0]) < _LEAST_VERSION:
             raise RedisFailed(f"Redis {_LEAST_VERSION} or Valkey is needed; this is Redis {version}.")
@@ -332,11 +331,12 @@ class RedisStore:
                     self._note(RedisFailed(BEGUN_ANEW))
 
     async def _trim(self) -> tuple[str, bool]:
-        """Do what is due; return the origin of the stream, and whether there is more to do."""
+        """Apply the rules to the channels that are due; return the origin of the stream, and whether there is more to
+        do."""
         rules = self._rules
-        if self._version != rules.version:
-            self._version = rules.version
+        if self._version != (version := rules.version):
             await self._review()
+            self._version = version
         longest_ms = max(round(rules.longest_ms), self._grace_ms)
         origin, due = await self._ask(DUE, longest_ms, _DUE)
         if not due:
@@ -353,8 +353,14 @@ class RedisStore:
             more = len(names) == _DUE
             if names:
                 after = names[-1]
-                scores = [word for name in names for word in (0, name)]
-                await self._line.ask("ZADD", f"{self._key}:due", "LT", *scores)
+                await self._ask(REVIEW, *names)
+
+    async def _look(self, script: str, *values: str | int) -> Any:
+        """Run a script that reads the stream that this node knows.
+
+        :raises RedisFailed: also if another one is in its place.
+        """
+        return await self._ask(script, *values, self._follower.position)
 
     async def _ask(self, script: str, *values: str | int) -> Any:
         """Run a script.

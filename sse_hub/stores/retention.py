@@ -1,8 +1,8 @@
-"""What a SQLite file retains of each channel: how many events there are, how channels have ended, and what goes when.
+"""The contents of a SQLite file by channel: how many events it retains, how channels have ended, and when events
+expire.
 
-This stands beside the file in memory, and is as true as the file is: what a transaction changes is `Staged` until it is
-committed. A channel is looked at when something of it may expire, and at no other time. All of it belongs to the thread
-that writes.
+It is kept in memory and always agrees with the file: the changes of a transaction are `Staged` until it is committed. A
+channel is looked at only when something of it may expire. All of it belongs to the thread that writes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .entries import named
 __all__ = ["STEP", "Expiry", "Retention", "Staged"]
 
 STEP = 500
-"""Rows deleted at once: a few milliseconds, for which publishers wait."""
+"""Largest number of rows deleted at once. It takes a few milliseconds, for which publishers wait."""
 
 
 class Staged:
-    """What a transaction adds."""
+    """The changes of a transaction."""
 
     def __init__(self) -> None:
         self.added = Counter[str]()
@@ -38,9 +38,9 @@ class Staged:
 
 
 class Retention:
-    """What is retained.
+    """What a file retains.
 
-    :param rules: how much that may be.
+    :param rules: the bounds of each channel.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -64,15 +64,15 @@ class Retention:
                 self._ends[channel] = End(EventId(ms, seq), reason)
         self._due.clear()
         self.idle.clear()
-        for channel in self._counts:  # nobody knows when something of it expires: find out, a few at a time
+        for channel in self._counts:  # it is unknown when something of them expires: find out, a few at a time
             self._due.at(channel, 0)
 
     def end_of(self, channel: str) -> End | None:
-        """How a channel has ended. Any thread may ask."""
+        """How a channel has ended. Any thread may call this."""
         return self._ends.get(channel)
 
     def state(self, channel: str) -> ChannelState:
-        """How a channel stands. Any thread may ask."""
+        """The state of a channel. Any thread may call this."""
         return ChannelState(channel in self._counts, self._ends.get(channel))
 
     def check(self, drafts: Sequence[Draft], staged: Staged) -> None:
@@ -96,7 +96,7 @@ class Retention:
             staged.ends[event.channel] = End(event.id, reason)
 
     def trim(self, connection: sqlite3.Connection, staged: Staged) -> None:
-        """Delete what is too much in the channels that are added to, some at a time."""
+        """Delete events that are too many in the channels of this transaction, some at a time."""
         for channel in staged.added:
             rule = self._rules.of(channel)
             least = 1 if channel in staged.ends else rule.least
@@ -111,7 +111,7 @@ class Retention:
                 staged.added[channel] -= excess
 
     def forget(self, connection: sqlite3.Connection, channel: str, floor: EventId, staged: Staged) -> None:
-        """Delete all of a channel, which begins anew above the floor."""
+        """Delete all events of a channel, which begins anew above the floor."""
         connection.execute("DELETE FROM events WHERE channel = ?", (channel,))
         connection.execute("INSERT OR REPLACE INTO floors VALUES (?, ?, ?, 1)", (channel, *floor))
         staged.forgotten.append(channel)
@@ -120,7 +120,7 @@ class Retention:
         staged.added[channel] = -self._counts[channel]
 
     def commit(self, staged: Staged, now_ms: int) -> None:
-        """Take over what was committed."""
+        """Apply the changes of a transaction that was committed."""
         self.times.latest_ms = max(self.times.latest_ms, now_ms)
         for channel in staged.forgotten:
             self._ends.pop(channel, None)
@@ -146,7 +146,8 @@ class Retention:
                 del self._counts[channel]
 
     def set_back(self, now_ms: int, head: EventId) -> bool:
-        """Note what the clock says; say whether it was set back, up to this id having been ahead."""
+        """Note the time of the clock; return whether the clock was set back. Then ids up to `head` were given while it
+        was ahead."""
         back = self.times.note(now_ms, head)
         if back:
             self._due.bring_forward(now_ms)
@@ -159,14 +160,14 @@ class Retention:
         return next_ms is not None and next_ms <= now_ms
 
     def expire(self, connection: sqlite3.Connection, now_ms: int, expiry: Expiry) -> None:
-        """Delete some of what is too old or too much. `settle` it once that is committed."""
+        """Delete some of the events that are too old or too many. After the transaction, `settle` applies it."""
         while expiry.rows < STEP and (channel := self._due.pop(now_ms)) is not None:
             expiry.looked_at[channel] = now_ms
             expiry.rows += 1
             self._expire(connection, channel, now_ms, expiry)
 
     def settle(self, expiry: Expiry, *, committed: bool) -> None:
-        """Take over what was expired, if it was committed; else look at it again."""
+        """Apply the expiry if it was committed; otherwise let its channels be due again."""
         if committed:
             for channel in expiry.forgotten:
                 self._ends.pop(channel, None)
@@ -180,9 +181,9 @@ class Retention:
     def _expire(self, connection: sqlite3.Connection, channel: str, now_ms: int, expiry: Expiry) -> None:
         rule, end, count = self._rules.of(channel), self._ends.get(channel), self._counts[channel]
         if rule.idle_end is not None and end is None and channel not in self.idle:
-            self.idle.note(channel, _newest_ms(connection, channel))  # a publisher may have ended with this server
+            self.idle.note(channel, _newest_ms(connection, channel))  # its publisher may be gone, too
         age_ms, least = rule.history_age_ms, rule.least
-        expires_ms: float | None = None  # of all of it; None: each event has its own time
+        expires_ms: float | None = None  # the time of all events; None: each event has its own
         if end is not None:
             age_ms, least = rule.end_age_ms, 1
             row = connection.execute("SELECT ifnull(accepted, ms) FROM events WHERE (ms, seq) = (?, ?)", end.id)
@@ -221,21 +222,21 @@ class Retention:
 
 
 class Expiry:
-    """What has expired."""
+    """The changes of one step of expiring."""
 
     def __init__(self) -> None:
         self.rows = 0
-        """How much there was to do."""
+        """The amount of work in this step."""
         self.gone = Counter[str]()
-        """Events by channel, as negative numbers."""
+        """Numbers of deleted events by channel, as negative numbers."""
         self.forgotten: list[str] = []
-        """Channels that had ended, and begin anew."""
+        """Channels that had ended and now begin anew."""
         self.looked_at: dict[str, float | None] = {}
-        """When to look at each channel again; None for never."""
+        """The time at which each channel is due again; None for never."""
 
 
 def _newest_ms(connection: sqlite3.Connection, channel: str) -> int:
-    """When a channel's newest event was accepted."""
+    """The time at which a channel's newest event was accepted."""
     row = connection.execute(
         "SELECT ifnull(accepted, ms) FROM events WHERE channel = ? ORDER BY ms DESC, seq DESC LIMIT 1", (channel,)
     ).fetchone()

@@ -1,7 +1,7 @@
-"""What Redis does to keep channels as their rules say: what is too old goes, what is silent ends, what is deleted goes.
+"""The scripts by which Redis applies rules: they remove old events, end silent channels and forget deleted ones.
 
-Rules are the nodes' to know: a node asks which channels are due (DUE) and gives their rules with them (TRIM). All nodes
-do so; what one has done, the next finds done. The keys are described in scripts.py.
+Only the nodes know the rules: a node asks which channels are due (DUE) and gives their rules (TRIM). All nodes do so;
+work that one node has done is not due for the others. The keys are described in scripts.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from ..core.events import literals
 from ..core.rules import Rule
 from ..core.subscription import Subscription, keys
-from .scripts import ANYWAY, COMMON
+from .scripts import ANYWAY, COMMON, LOOKING
 
-__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "STATE", "TRIM", "numbers", "ranges"]
+__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
 
 _ACCEPTED = """
 local ahead, back, time = id('ahead'), number('back'), now()
@@ -162,6 +162,14 @@ return left <= 0 and 1 or 0
 """
 )
 
+REVIEW = (
+    ANYWAY
+    + """
+-- ARGV: channels, which are due now.
+for _, channel in ipairs(ARGV) do redis.call('ZADD', KEYS[1] .. ':due', 'LT', 0, channel) end
+"""
+)
+
 FORGET = (
     ANYWAY
     + COMMON
@@ -199,8 +207,7 @@ return 0
 )
 
 BEGINNING = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: channels, or none for all of them. The first id, whether the floor of all channels hides losses of theirs, and
 -- the channels of which the beginning is gone.
@@ -230,7 +237,7 @@ return {first or '', lost and 1 or 0, found}
 )
 
 LATEST = (
-    ANYWAY
+    LOOKING
     + """
 -- ARGV: most channels, most entries of a channel to look at, types as JSON, then ranges of names: first, last, ...
 -- The names, and the newest wanted entry of each.
@@ -259,7 +266,7 @@ return {names, found}
 )
 
 STATE = (
-    ANYWAY
+    LOOKING
     + """
 return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
 """

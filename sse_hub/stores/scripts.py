@@ -1,4 +1,4 @@
-"""What Redis does in one step to add to the stream and to read it, and the keys that the hub keeps there.
+"""The scripts by which Redis adds to the stream and reads it, each in one step, and the keys of the hub in Redis.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -22,7 +22,7 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
-that take out what is too old are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
+that remove old entries are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
 Mercure protocol have the same keys after `{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
@@ -38,10 +38,10 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "PAGE"]
+__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "LOOKING", "PAGE"]
 
 ANYWAY = "#!lua flags=allow-oom\n"
-"""Reading, and making room, must go on when memory is full."""
+"""Reading and removing must be possible when memory is full."""
 _WRITING = "#!lua\n"
 
 COMMON = """
@@ -115,6 +115,20 @@ local function above(after, wanted)
   return found
 end
 """
+
+LOOKING = (
+    ANYWAY
+    + COMMON
+    + """
+-- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
+-- entry that the node has read. A stream that has begun anew, or that was restored from a copy, has no events and no
+-- floors for what is gone. So nothing may be read from it before the node has informed its subscribers.
+local position = cjson.decode(table.remove(ARGV))
+if id('origin') ~= position[1] or less(last(), position[2]) or number('added') < position[3] then
+  return redis.error_reply('STALE the stream has begun anew')
+end
+"""
+)
 
 BEGIN = (
     ANYWAY
@@ -228,8 +242,7 @@ return answer
 )
 
 PAGE = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
@@ -260,11 +273,10 @@ return {reached, above(after, wanted), found}
 """
 )
 
-LAST = ANYWAY + COMMON + "return last()"
+LAST = LOOKING + "return last()"
 
 HEADS = (
-    ANYWAY
-    + COMMON
+    LOOKING
     + """
 -- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
 local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
@@ -281,7 +293,7 @@ return found
 )
 
 CHANNELS = (
-    ANYWAY
+    LOOKING
     + """
 -- ARGV: a name, most channels. The retained events of channels whose names come after it.
 local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}

@@ -43,7 +43,7 @@ logger = logging.getLogger("sse_hub")
 class SqliteStore:
     """Keeps events in a file.
 
-    :param path: the file, made if it is not there; SQLite keeps others beside it.
+    :param path: the file. It is made if it does not exist. SQLite keeps other files beside it.
     :param hub: gets the events.
     :param clock: Unix time in milliseconds.
     :param background: watches the store's task.
@@ -93,7 +93,7 @@ class SqliteStore:
         self._reading.shutdown()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        """Commit events, together with those of others that come meanwhile."""
+        """Commit events, together with other publishes of this time."""
         if self._trouble is None and all(draft.ephemeral and not self._watches(draft.channel) for draft in drafts):
             for draft in drafts:
                 if (ended := self._database.retention.end_of(draft.channel)) is not None:
@@ -130,7 +130,7 @@ class SqliteStore:
         return id <= self._head
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
-        """Look them up in the reading thread."""
+        """Look the channels up in the reading thread."""
         return await self._read(lambda: self._reader.channels(after, count))
 
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
@@ -143,7 +143,7 @@ class SqliteStore:
         return await self._read(lambda: self._reader.latest(subscription, after, count))
 
     async def state(self, channel: str) -> ChannelState:
-        """What stands beside the file in memory."""
+        """See `ports.Catalogue`. The state of every channel is in memory."""
         return self._database.retention.state(channel)
 
     async def _put(self, append: Append) -> Appended:
@@ -186,9 +186,9 @@ class SqliteStore:
             self._note_blocked()
 
     async def _abandon(self) -> None:
-        """End the channels whose publisher has been silent for too long."""
+        """End the channels that have been silent for their `idle_end`."""
         for channel in await self._in_writing_thread(self._database.silent):
-            with contextlib.suppress(Ended, StoreUnavailable):  # it is found silent again, if it is
+            with contextlib.suppress(Ended, StoreUnavailable):  # if it is silent, it is found again
                 await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
 
     async def _try(self) -> None:

@@ -101,7 +101,9 @@ async def test_one_cursor_over_all_charts_is_moved_by_pointer_and_keyboard(page:
         assert box is not None
         await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         await expect(moment).not_to_have_text("now")
-        await expect(page.locator(value(page, "figureSubscribers"))).to_have_text("–")  # there were no values at that time
+        await expect(page.locator(value(page, "figureSubscribers"))).to_have_text(
+            "–"
+        )  # there were no values at that time
         await page.mouse.move(0, 0)
         await expect(moment).to_have_text("now")
         slider = page.get_by_label("Moment")
@@ -154,14 +156,21 @@ async def test_values_at_the_edge_of_what_can_be_drawn_are_drawn(page: Page, ser
 
 async def test_a_tick_of_the_timeline_chooses_its_event(page: Page, server: Server) -> None:
     await figures(page, server.url)
-    await page.evaluate(TIMELINE, [
+    await page.evaluate(
+        TIMELINE,
+        [
             {"ago": 30_000, "channel": "a", "event": "first", "replayed": True},
             {"ago": 10_000, "channel": "b", "event": "second", "replayed": True},
-        ])
+        ],
+    )
     place = page.locator("#figures-place")
     await expect(place.locator("li")).to_have_text(["a", "b"])
     canvas = place.locator("canvas")
-    await expect(canvas).to_have_attribute("aria-label", "Timeline of the last 60 seconds: 2 events in 2 channels, 0 times without a connection, 0 losses.", timeout=15_000)
+    await expect(canvas).to_have_attribute(
+        "aria-label",
+        "Timeline of the last 60 seconds: 2 events in 2 channels, 0 times without a connection, 0 losses.",
+        timeout=15_000,
+    )
     box = await canvas.bounding_box()
     assert box is not None
     await canvas.click(position={"x": box["width"] / 2 + 30, "y": 10})
@@ -172,9 +181,17 @@ async def test_a_tick_of_the_timeline_chooses_its_event(page: Page, server: Serv
 
 async def test_replayed_events_gaps_and_losses_are_told_apart(page: Page, server: Server) -> None:
     await figures(page, server.url)
-    await page.evaluate(TIMELINE, [{"ago": 20_000, "channel": "a", "event": "old", "replayed": True}, {"ago": 1000, "channel": "a", "event": "new"}])
+    await page.evaluate(
+        TIMELINE,
+        [
+            {"ago": 20_000, "channel": "a", "event": "old", "replayed": True},
+            {"ago": 1000, "channel": "a", "event": "new"},
+        ],
+    )
     await page.evaluate("timeline.gap(Date.now() - 15000, Date.now() - 10000); timeline.gap(Date.now() - 500, null)")
-    await page.evaluate("timeline.lost({ channel: 'a', after: `${Date.now() - 40000}-0`, next: `${Date.now() - 30000}-0` })")
+    await page.evaluate(
+        "timeline.lost({ channel: 'a', after: `${Date.now() - 40000}-0`, next: `${Date.now() - 30000}-0` })"
+    )
     canvas = page.locator("#figures-place canvas")
     await expect(canvas).to_have_attribute(
         "aria-label",

@@ -30,7 +30,9 @@ async def elements(page: Page) -> int:
 
 
 async def test_the_tree_shows_every_digit_and_both_of_two_equal_keys(page: Page, server: Server) -> None:
-    place = await shown(page, server, TREE, '{"id": 12345678901234567890, "price": 1.10, "id": 1e400, "s": "\\u00e9\\n"}')
+    place = await shown(
+        page, server, TREE, '{"id": 12345678901234567890, "price": 1.10, "id": 1e400, "s": "\\u00e9\\n"}'
+    )
     await expect(place.locator(".number")).to_have_text(["12345678901234567890", "1.10", "1e400"])
     await expect(place.locator(".string")).to_have_text(['"\\u00e9\\n"'])
     await expect(place.locator(".key")).to_have_text(["id", "price", "id", "s"])
@@ -94,7 +96,9 @@ async def test_the_lines_are_one_stop_of_the_keyboard_and_the_arrows_move_in_the
     await expect(place.locator('[aria-selected="true"]')).to_contain_text("id")
     await page.keyboard.press("ArrowDown")
     await expect(place.locator('[aria-selected="true"]')).to_contain_text("data")
-    assert await lines.get_attribute("aria-activedescendant") == await place.locator("[aria-selected=true]").get_attribute("id")
+    assert await lines.get_attribute("aria-activedescendant") == await place.locator(
+        "[aria-selected=true]"
+    ).get_attribute("id")
     await page.keyboard.press("End")
     await expect(place.locator('[aria-selected="true"]')).to_contain_text("An empty line ends the event.")
     await page.keyboard.press("ArrowDown")
@@ -112,5 +116,12 @@ async def test_large_events_are_shown_by_their_beginning(page: Page, server: Ser
 
 async def test_a_field_that_the_standard_passes_over_is_said_to_be(page: Page, server: Server) -> None:
     place = await shown(page, server, WIRE, ": ping\nfoo: 1\nid: a\0b\nretry: soon\nretry: 20\n\n")
-    for words in ("A comment.", "has no field of this name", "an id must not have a NUL", "has only digits", "20 ms", "The page gets nothing."):
+    for words in (
+        "A comment.",
+        "has no field of this name",
+        "an id must not have a NUL",
+        "has only digits",
+        "20 ms",
+        "The page gets nothing.",
+    ):
         await expect(place).to_contain_text(words)

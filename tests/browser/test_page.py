@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
 from hubs import Server, serving
+from network import Network
 from playwright.async_api import BrowserContext, Page, expect
-from programs import Program
+from programs import Start
 from screen import figure, inspector, lines, newest, opened, rows, stream, the_state
 
-from sse_hub.http.streams import STREAMS
 from sse_server import Settings, create_app
 
 
@@ -183,18 +182,17 @@ async def test_a_cut_connection_comes_back_without_loss(page: Page, server: Serv
 
 
 async def test_a_connection_that_breaks_comes_back_without_loss(page: Page, server: Server) -> None:
-    await opened(page, server.url)
-    await server.hub.publish("before")
-    await expect(rows(page)).to_have_count(1)
-    for connection in list(server.app[STREAMS]._open.values()):
-        connection.abort()
-    await server.hub.publish("meanwhile")
-    await expect(lines(page)).to_have_text(["meanwhile", "before"])
+    async with Network(server.port) as network:
+        await opened(page, network.url)
+        await server.hub.publish("before")
+        await expect(rows(page)).to_have_count(1)
+        network.reset()
+        await server.hub.publish("meanwhile")
+        await network.mend()
+        await expect(lines(page)).to_have_text(["meanwhile", "before"])
 
 
-async def test_a_silent_server_turns_everything_grey_within_three_pings(
-    page: Page, program: Callable[..., Program]
-) -> None:
+async def test_a_silent_server_turns_everything_grey_within_three_pings(page: Page, program: Start) -> None:
     hub = program("--ping", "1")
     await opened(page, hub.url)
     await expect(page.locator("#connection-ping")).to_contain_text("ago")
@@ -208,7 +206,7 @@ async def test_a_silent_server_turns_everything_grey_within_three_pings(
 
 
 async def test_a_restarted_server_is_followed_again_and_the_loss_is_shown(
-    page: Page, program: Callable[..., Program], unused_tcp_port: int
+    page: Page, program: Start, unused_tcp_port: int
 ) -> None:
     hub = program("--port", str(unused_tcp_port), "--no-demo")
     await opened(page, hub.url)
@@ -330,15 +328,16 @@ async def test_a_conflated_stream_brings_the_newest_value_of_an_interval(page: P
 
 
 async def test_a_plain_stream_has_a_connection_of_its_own_and_goes_on_after_a_cut(page: Page, server: Server) -> None:
-    await opened(page, server.url, "c?replay=0&plain=1")
-    await server.hub.publish("a", channel="c")
-    await expect(lines(page)).to_have_text(["a"])
-    await stream(page, "c?replay=0&plain=1").locator(".stream").click()
-    await expect(inspector(page)).to_contain_text("plain=1")
-    for connection in list(server.app[STREAMS]._open.values()):
-        connection.abort()
-    await server.hub.publish("b", channel="c")
-    await expect(lines(page)).to_have_text(["b", "a"])
+    async with Network(server.port) as network:
+        await opened(page, network.url, "c?replay=0&plain=1")
+        await server.hub.publish("a", channel="c")
+        await expect(lines(page)).to_have_text(["a"])
+        await stream(page, "c?replay=0&plain=1").locator(".stream").click()
+        await expect(inspector(page)).to_contain_text("plain=1")
+        network.reset()
+        await server.hub.publish("b", channel="c")
+        await network.mend()
+        await expect(lines(page)).to_have_text(["b", "a"])
 
 
 async def test_at_most_two_streams_have_a_connection_of_their_own(page: Page, server: Server) -> None:

@@ -134,7 +134,7 @@ async def test_an_event_stream_is_one_whatever_its_charset_is(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["", "a", ";", "text/", "text/html; charset=\x01"])
-async def test_a_content_type_that_is_none_is_no_event_stream(kind: str) -> None:
+async def test_a_malformed_content_type_is_not_an_event_stream(kind: str) -> None:
     async with scripted(raw(HEAD.replace("text/event-stream", kind))) as server:
         with pytest.raises(SSEError):
             await EventSource(server.url, max_connect_retry=0).connect()
@@ -177,7 +177,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-async def test_an_answer_that_is_no_hubs_is_refused_at_once(answer: Any) -> None:
+async def test_an_answer_of_another_server_is_refused_at_once(answer: Any) -> None:
     async with scripted(*[answer] * 4) as server, SSEClient(server.url) as client:
         for ask in (client.publish("a"), client.broadcast("a"), client.channels(), client.history()):
             with pytest.raises(Refused, match=f"{server.url.rstrip('/')}.*a hub"):
@@ -186,7 +186,7 @@ async def test_an_answer_that_is_no_hubs_is_refused_at_once(answer: Any) -> None
 
 
 @pytest.mark.parametrize("data", ["no json", "[]", "{}", json.dumps({**ENVELOPE, "timestamp": "soon"})])
-async def test_a_stream_that_is_no_hubs_says_so_and_stays_usable(data: str) -> None:
+async def test_a_stream_of_another_server_gives_a_warning_and_stays_usable(data: str) -> None:
     events = f"data: {data}\n\nevent: connected\ndata: {data}\n\nevent: lost\ndata: {data}\n\n"
     async with scripted(held(f"{events}data: {json.dumps({**ENVELOPE, 'new': 1})}\n\n")) as server:
         async with SSEClient(server.url) as client, client.stream() as following:
@@ -288,3 +288,15 @@ async def test_an_answer_of_another_kind_is_no_event_stream_although_it_is_large
     async with scripted(raw(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{'x' * 1_000_000}")) as server:
         with pytest.raises(NotAnEventStream):
             await EventSource(server.url).connect()
+
+
+async def test_a_large_body_is_sent_whole_again_with_a_fresh_token() -> None:
+    fine = status(
+        200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"main","event":"message","subscribers":0}'
+    )
+    tokens = iter(["old", "new"])
+    async with scripted(status(401), fine) as server:
+        async with SSEClient(server.url.rstrip("/"), token=lambda: next(tokens)) as client:
+            await client.publish("x" * (2 << 20))
+    assert [len(request.body) for request in server.requests] == [2 << 20] * 2
+    assert server.requests[1].headers["authorization"] == "Bearer new"

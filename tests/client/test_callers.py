@@ -94,7 +94,7 @@ def test_an_iterable_that_waits_holds_up_nothing_else(client: SyncClient) -> Non
     publishing.join()
 
 
-def test_an_error_of_an_iterable_comes_through_after_what_it_gave(client: SyncClient) -> None:
+def test_an_error_of_an_iterable_is_raised_after_its_events(client: SyncClient) -> None:
     def items() -> Iterator[str]:
         yield "a"
         raise LookupError("the source is broken")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server, serving
 from scripted import scripted, silent, status, stream
 
@@ -44,7 +44,7 @@ async def test_an_event_cannot_be_changed() -> None:
     assert not hasattr(event, "__dict__")
 
 
-async def test_data_that_is_no_json_says_so() -> None:
+async def test_data_that_are_not_json_raise_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="Expecting value"):
         Event("message", "", "no json", "", "").json()
 
@@ -88,7 +88,9 @@ async def test_ephemeral_events_come_too_and_move_no_cursor(server: Server, clie
         assert events.last_event_id == str(id)
 
 
-async def test_what_the_hub_says_of_the_stream_is_offered_and_no_event(server: Server, client: SSEClient) -> None:
+async def test_the_hubs_own_events_are_attributes_of_the_stream_and_not_events(
+    server: Server, client: SSEClient
+) -> None:
     notices: list[str] = []
     await server.hub.publish("a")
     events = client.stream(replay=1, on_notice=lambda event: notices.append(event.type))
@@ -107,7 +109,7 @@ async def test_a_cursor_resumes_where_another_stream_ended(server: Server, clien
     assert [event.data for event in await take(client.stream(last_event_id=cursor), 1)] == ["c"]
 
 
-async def test_a_loss_is_told_to_whoever_asks(server: Server, client: SSEClient) -> None:
+async def test_a_loss_is_reported_to_a_callback(server: Server, client: SSEClient) -> None:
     losses: list[Lost] = []
     await server.hub.publish("a")
     events = client.stream(last_event_id="1-0", on_lost=losses.append)
@@ -115,7 +117,7 @@ async def test_a_loss_is_told_to_whoever_asks(server: Server, client: SSEClient)
     assert [loss.after for loss in losses] == ["1-0"]
 
 
-async def test_a_loss_that_nobody_asks_for_is_a_warning_in_the_log(
+async def test_a_loss_without_a_callback_is_a_warning_in_the_log(
     server: Server, client: SSEClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     await server.hub.publish("a")
@@ -123,7 +125,7 @@ async def test_a_loss_that_nobody_asks_for_is_a_warning_in_the_log(
     assert "are lost" in caplog.text
 
 
-async def test_a_loss_in_the_middle_of_a_stream_is_told() -> None:
+async def test_a_loss_in_the_middle_of_a_stream_is_reported() -> None:
     losses: list[Lost] = []
     async with scripted(stream('event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n', envelope("5-0", "a"))) as server:
         async with SSEClient(server.url) as client:
@@ -136,7 +138,7 @@ def envelope(id: str, data: str) -> str:
     return f"id: {id}\ndata: {value}\n\n"
 
 
-async def test_what_comes_again_after_a_reconnect_is_dropped() -> None:
+async def test_events_that_come_again_after_a_reconnect_are_dropped() -> None:
     first = "retry: 10\n\n" + envelope("9-0", "a") + envelope("10-0", "b")
     async with scripted(stream(first), stream(envelope("10-0", "b") + envelope("10-1", "c"))) as server:
         async with SSEClient(server.url) as client:
@@ -150,7 +152,7 @@ async def test_another_hub_behind_the_address_is_believed() -> None:
             assert [event.data async for event in client.stream()] == ["a", "b"]
 
 
-async def test_a_full_server_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_client_waits_for_a_full_server(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(max_subscribers=1, retry=20) as server, SSEClient(server.url) as client:
         errors = asyncio.Event()
         first = client.stream()
@@ -173,7 +175,7 @@ async def test_a_stream_that_is_closed_ends(client: SSEClient) -> None:
     events = client.stream()
     async with events:
         waiting = asyncio.create_task(anext(events, None))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # a turn, in which it begins to wait
         await events.close()
         assert await waiting is None
 
@@ -191,7 +193,7 @@ async def test_more_streams_than_aiohttps_pool_leave_room_to_publish(server: Ser
     assert (await client.publish("a")).subscribers == 110
 
 
-async def test_a_token_is_sent_with_everything_and_asked_for_each_time() -> None:
+async def test_the_token_is_read_anew_for_each_request() -> None:
     tokens = iter("abcdef")
     scripts = stream("retry: 10\n\n" + envelope("1-0", "a")), status(204), status(404)
     async with scripted(*scripts) as server, SSEClient(server.url, token=lambda: next(tokens)) as client:
@@ -268,11 +270,12 @@ class Lossy:
         up.close()
 
 
-async def test_a_hub_that_is_away_is_waited_for(unused_tcp_port: int) -> None:
+async def test_the_client_waits_for_a_hub_that_is_away(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sse_client")
     answer = status(200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"c","event":"t","subscribers":0}')
     async with SSEClient(f"http://127.0.0.1:{unused_tcp_port}") as client:
         waiting = asyncio.create_task(client.publish("a"))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: "publishing again" in caplog.text)
         async with scripted(status(503, "Retry-After: 1\r\n"), answer, port=unused_tcp_port) as server:
             assert (await waiting).id == "1-0"
     assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
@@ -325,7 +328,7 @@ async def test_items_that_come_slowly_are_published_as_they_come(client: SSEClie
         assert await client.publish_many(items(), on_batch=lambda _: published.set()) == 2
 
 
-async def test_a_source_is_asked_for_no_more_than_the_hub_takes(unused_tcp_port: int) -> None:
+async def test_no_more_is_read_from_a_source_than_the_hub_accepts(unused_tcp_port: int) -> None:
     given = 0
 
     async def items() -> AsyncIterator[str]:
@@ -340,7 +343,7 @@ async def test_a_source_is_asked_for_no_more_than_the_hub_takes(unused_tcp_port:
     assert given <= 501
 
 
-async def test_an_error_of_the_source_comes_through(client: SSEClient) -> None:
+async def test_an_error_of_the_source_is_raised(client: SSEClient) -> None:
     async def items() -> AsyncIterator[str]:
         yield "a"
         raise LookupError("the source is broken")
@@ -352,7 +355,7 @@ async def test_an_error_of_the_source_comes_through(client: SSEClient) -> None:
 # Questions
 
 
-async def test_channels_tell_what_the_hub_has(client: SSEClient) -> None:
+async def test_channels_are_those_of_the_hub(client: SSEClient) -> None:
     published = await client.publish("a", channel="c")
     async with client.stream("c", "d"):
         listed = {channel.name: channel for channel in await client.channels()}
@@ -369,14 +372,14 @@ async def test_history_goes_on_after_a_cursor(client: SSEClient) -> None:
     assert (await client.history(after="1-0")).lost
 
 
-async def test_health_is_told_though_it_be_bad(server: Server, client: SSEClient) -> None:
+async def test_bad_health_is_returned_and_not_raised(server: Server, client: SSEClient) -> None:
     assert (await client.health())["status"] == "ok"
     draining = status(503, "Content-Type: application/json\r\n", '{"status":"draining"}')
     async with scripted(draining) as ending, SSEClient(ending.url) as other:
         assert (await other.health())["status"] == "draining"
 
 
-async def test_a_question_to_nobody_is_an_error(unused_tcp_port: int) -> None:
+async def test_a_request_without_a_server_is_an_error(unused_tcp_port: int) -> None:
     async with SSEClient(f"http://127.0.0.1:{unused_tcp_port}") as client:
         with pytest.raises(SSEError, match=str(unused_tcp_port)):
             await client.channels()
@@ -397,7 +400,7 @@ async def take_none(events: Stream) -> None:
 # Several streams as one
 
 
-async def test_merge_gives_what_comes_from_any(server: Server, client: SSEClient) -> None:
+async def test_merge_yields_the_events_of_all_streams(server: Server, client: SSEClient) -> None:
     for channel in ("a", "b"):
         await server.hub.publish(channel, channel=channel)
     async with aclosing(merge(client.stream("a", replay=1), client.stream("b", replay=1))) as events:
@@ -406,7 +409,7 @@ async def test_merge_gives_what_comes_from_any(server: Server, client: SSEClient
         assert (await anext(events)).data == "again"
 
 
-async def test_merge_ends_with_the_last_and_raises_what_one_raises() -> None:
+async def test_merge_ends_with_the_last_stream_and_raises_the_error_of_any() -> None:
     async def count(to: int) -> AsyncIterator[int]:
         for n in range(to):
             yield n

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from programs import Program
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
@@ -77,9 +77,7 @@ async def through_ten_kills(start: Callable[[], Program]) -> Outcome:
 
         async def progress(count: int) -> None:
             seen = len(outcome.received)
-            async with asyncio.timeout(30):
-                while len(outcome.received) < seen + count:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: len(outcome.received) >= seen + count)
 
         following = asyncio.create_task(follow())
         publishing = asyncio.create_task(publish())
@@ -92,9 +90,7 @@ async def through_ten_kills(start: Callable[[], Program]) -> Outcome:
         ending.set()
         await publishing
         last = outcome.published[-1]
-        async with asyncio.timeout(30):
-            while outcome.received[-1] < last:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: outcome.received[-1] >= last)
         following.cancel()
         await asyncio.wait([following])
     return outcome

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from eventually import PATIENCE
+from forks import in_a_child
 from hubs import Server
 from programs import Program, Start
 
@@ -24,19 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 @pytest.fixture
 def hub(program: Start) -> Program:
     return program("--no-demo")
-
-
-def in_a_child(act: Callable[[], object]) -> int:
-    """Run it in a forked process; its exit status, or the signal that ended it as a negative number."""
-    pid = os.fork()
-    if not pid:
-        status = 1
-        signal.alarm(int(PATIENCE))
-        with contextlib.suppress(BaseException):
-            act()
-            status = 0
-        os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @pytest.fixture
@@ -57,7 +43,7 @@ def test_a_client_of_the_parent_publishes_in_a_child(client: SyncClient) -> None
     assert data(client) == ["before", "in the child", "after"]
 
 
-def test_a_stream_of_the_parent_goes_on_in_both_from_where_it_was(client: SyncClient) -> None:
+def test_after_a_fork_a_stream_continues_in_parent_and_child(client: SyncClient) -> None:
     def the_rest() -> None:
         assert [next(events).data for _ in range(2)] == ["b", "c"]
 
@@ -77,7 +63,7 @@ def test_a_stream_of_the_parent_goes_on_in_both_from_where_it_was(client: SyncCl
     assert statuses == [0, 0]
 
 
-def test_what_a_child_finalizes_does_not_disturb_its_parent(client: SyncClient) -> None:
+def test_finalizers_in_a_child_do_not_disturb_its_parent(client: SyncClient) -> None:
     def leave() -> None:
         nonlocal client
         del client
@@ -162,7 +148,7 @@ async def test_a_client_that_is_closed_in_one_event_loop_ends_its_streams_in_ano
     assert await following == "ended"
 
 
-async def test_a_client_without_await_says_what_is_wrong_with_waiting_for_itself(server: Server) -> None:
+async def test_a_synchronous_client_refuses_to_wait_for_itself(server: Server) -> None:
     def use() -> None:
         with SSEClient.sync(server.url) as client:
 

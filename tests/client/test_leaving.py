@@ -104,6 +104,33 @@ stream = client.stream(replay=2)
 print(asyncio.run(anext(stream, None)).data, asyncio.run(anext(stream, None)).data)
 asyncio.run(client.close())
 """,
+    "a run": """
+async def main():
+    async with SSEClient(URL) as client, client.run("run", interrupt=True) as run:
+        await run.write("a")
+asyncio.run(main())
+""",
+    "a run that nobody ends": """
+async def main():
+    await SSEClient(URL).run("run").write("a")
+asyncio.run(main())
+""",
+    "a run that is interrupted": """
+import signal
+async def main():
+    async with SSEClient(URL) as client, client.run("run", interrupt=True) as run:
+        await run.write("a")
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
+""",
+    "a run without await that nobody ends": """
+client = SSEClient.sync(URL)
+client.run("run").write("a")
+""",
 }
 
 

@@ -130,7 +130,7 @@ async def test_a_proxy_without_a_scheme_is_one(server: Server, monkeypatch: pyte
     assert len(seen.seen) == 1
 
 
-async def test_no_proxy_names_what_is_reached_directly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hosts_in_no_proxy_are_reached_directly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "example.org,127.0.0.1")
     async with SSEClient(server.url) as client:
@@ -192,7 +192,7 @@ async def test_a_file_without_certificates_is_wrong_use(secure: Server, tmp_path
     assert "no certificates" in err
 
 
-async def test_a_name_that_does_not_resolve_says_so() -> None:
+async def test_an_unknown_host_name_gets_a_message_that_says_so() -> None:
     async with SSEClient("http://no-such-host.invalid") as client:
         with pytest.raises(SSEError, match=r"the name no-such-host\.invalid does not resolve"):
             await client.channels()

@@ -51,7 +51,7 @@ def test_any_bytes_are_read_as_a_reader_written_from_the_standard_alone_reads_th
 
 
 @given(st.lists(st.tuples(st.text(), st.sampled_from(["", "note"]))), st.lists(st.integers(0, 400)))
-def test_what_the_server_frames_is_read_back_however_it_is_split(
+def test_events_framed_by_the_server_are_read_back_however_they_are_split(
     events: list[tuple[str, str]], cuts: list[int]
 ) -> None:
     frames = [frame(data, id=EventId(1, n), type=type or None) for n, (data, type) in enumerate(events)]
@@ -69,7 +69,7 @@ def test_a_carriage_return_dispatches_at_once() -> None:
     assert parser.feed(b"\n") == []
 
 
-def test_a_new_stream_forgets_what_was_cut_off_and_keeps_id_and_retry() -> None:
+def test_a_new_stream_forgets_an_incomplete_event_and_keeps_id_and_retry() -> None:
     parser = EventParser()
     parser.feed(b"retry: 9\nid: 1\ndata: a\n\nid: 2\nevent: t\ndata: half")
     parser.reset()

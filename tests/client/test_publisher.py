@@ -54,7 +54,7 @@ def test_events_are_published_in_order_within_a_channel(hub: Program, publisher:
         assert [event.type for event in published[:2]] == ["even", "odd"]
 
 
-def test_what_cannot_be_published_is_an_error_at_once(publisher: Publisher) -> None:
+def test_values_that_cannot_be_published_are_an_error_at_once(publisher: Publisher) -> None:
     with pytest.raises(ValueError, match="JSON"):
         publisher.publish(float("nan"))
     with pytest.raises(ValueError, match="UTF-8"):
@@ -75,7 +75,7 @@ def test_publishing_never_waits_and_a_full_queue_says_what_it_drops(caplog: pyte
     assert "1 events for channel main were dropped" in caplog.text
 
 
-def test_what_the_hub_refuses_is_dropped_and_the_rest_is_published(hub: Program) -> None:
+def test_events_that_the_hub_refuses_are_dropped_and_the_others_are_published(hub: Program) -> None:
     dropped: list[Dropped] = []
     publisher = Publisher(hub.url, on_drop=dropped.append)
     publisher.publish("a", channel="c")
@@ -132,14 +132,14 @@ for number in range(100):
 """
 
 
-def test_the_end_of_the_program_publishes_what_waits_and_says_nothing(hub: Program) -> None:
+def test_the_end_of_the_program_publishes_waiting_events_without_a_message(hub: Program) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, hub.url]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
     assert data(hub) == [str(number) for number in range(100)]
 
 
-def test_the_end_of_a_program_does_not_wait_for_ever_and_says_what_is_lost() -> None:
+def test_the_end_of_a_program_does_not_wait_for_ever_and_names_lost_events() -> None:
     script = SCRIPT.replace('"localhost")', '"localhost"), exit_deadline=0.3')
     command = [sys.executable, "-c", script, f"http://127.0.0.1:{free_port()}"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
@@ -213,7 +213,7 @@ for what in ("apples", "nothing", "pears"):
 """
 
 
-def test_django_publishes_what_was_committed(hub: Program) -> None:
+def test_django_publishes_only_after_the_commit(hub: Program) -> None:
     run = subprocess.run([sys.executable, "-c", DJANGO, hub.url], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert data(hub) == ['{"sold":"apples"}', '{"sold":"pears"}']

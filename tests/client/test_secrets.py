@@ -39,7 +39,7 @@ ENDLESS = {"silent": silent, "too large": held(f"data: {'x' * 100}\n\n")}
 
 
 @pytest.mark.parametrize("script", (FAILURES | ENDLESS).values(), ids=FAILURES | ENDLESS)
-async def test_no_secret_stands_in_a_log_or_an_error(script: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_and_errors_hold_no_secret(script: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "sse_client")
     async with scripted(*[script] * 99) as server:
         url = server.url.replace("//", "//user:pa%40ss@")
@@ -59,7 +59,7 @@ async def test_no_secret_stands_in_a_log_or_an_error(script: Any, caplog: pytest
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 
-async def test_no_token_stands_in_a_log_or_an_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_and_errors_hold_no_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "sse_client")
     async with serving(jwt_key=SECRET) as server, SSEClient(server.url, token="a.SECRET.b") as client:
         with pytest.raises(Refused) as caught:

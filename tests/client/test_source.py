@@ -7,15 +7,15 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import aiohttp_sse_client.client as theirs
 import pytest
 from cases import CASES, Case
-from eventually import PATIENCE
-from scripted import HEAD, Connection, held, raw, scripted, silent, status, stream
+from eventually import PATIENCE, eventually
+from scripted import HEAD, Connection, Scripted, held, raw, scripted, silent, status, stream
 
 import sse_client
 from sse_client import (
@@ -47,15 +47,14 @@ async def data_of(events: AsyncIterator[Event]) -> list[str]:
 async def nothing_is_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
-    async with asyncio.timeout(PATIENCE):
-        while asyncio.all_tasks() - before - {asyncio.current_task()}:  # what a server's end of a connection still does
-            await asyncio.sleep(0.01)
+    # a server's end of a connection may still have something to do
+    await eventually(lambda: not asyncio.all_tasks() - before - {asyncio.current_task()})
 
 
 # The interface of aiohttp_sse_client
 
 
-def test_the_constructor_takes_what_theirs_takes_in_the_same_order() -> None:
+def test_the_constructor_has_the_parameters_of_aiohttp_sse_client_in_its_order() -> None:
     def names(constructor: Any) -> list[str]:
         return [name for name, p in inspect.signature(constructor).parameters.items() if p.kind is not p.VAR_KEYWORD]
 
@@ -63,7 +62,7 @@ def test_the_constructor_takes_what_theirs_takes_in_the_same_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["READY_STATE_CONNECTING", "READY_STATE_OPEN", "READY_STATE_CLOSED", "MessageEvent"])
-def test_constants_and_event_class_are_theirs(name: str) -> None:
+def test_constants_and_event_class_are_those_of_aiohttp_sse_client(name: str) -> None:
     assert getattr(sse_client, name) == getattr(theirs, name)
 
 
@@ -227,7 +226,7 @@ async def test_an_answer_that_is_no_http_is_tried_again(answer: str) -> None:
         assert await data_of(events) == ["a"]
 
 
-async def test_a_server_that_is_not_there_yet_is_waited_for(unused_tcp_port: int) -> None:
+async def test_the_client_waits_for_a_server_that_has_not_started(unused_tcp_port: int) -> None:
     failed = asyncio.Event()
     events = source(f"http://127.0.0.1:{unused_tcp_port}/", on_error=failed.set)
     waiting = asyncio.create_task(data_of(events))
@@ -271,14 +270,14 @@ async def test_a_204_ends_it_without_an_error() -> None:
     "answer",
     [status(200, "Content-Type: text/html\r\n", "data: a\n\n"), status(200), status(205), status(206), status(304)],
 )
-async def test_what_is_no_event_stream_ends_it_with_an_error(answer: Any) -> None:
+async def test_an_answer_that_is_not_an_event_stream_ends_it_with_an_error(answer: Any) -> None:
     async with scripted(answer) as server:
         with pytest.raises(NotAnEventStream, match="an event stream is 200 text/event-stream"):
             await source(server.url).__aenter__()
     assert len(server.requests) == 1
 
 
-async def test_the_time_of_retry_is_waited() -> None:
+async def test_the_client_waits_for_the_time_of_retry() -> None:
     async with scripted(stream("retry: 300\ndata: a\n\n"), stream()) as server, source(server.url) as events:
         await anext(events)
         began = time.monotonic()
@@ -286,7 +285,7 @@ async def test_the_time_of_retry_is_waited() -> None:
         assert time.monotonic() - began >= 0.6  # twice: the second stream brought no event, but no other time either
 
 
-async def test_the_time_of_retry_after_is_waited() -> None:
+async def test_the_client_waits_for_the_time_of_retry_after() -> None:
     began = time.monotonic()
     async with scripted(status(503, "Retry-After: 1\r\n"), stream("data: a\n\n")) as server, source(server.url):
         assert time.monotonic() - began >= 1
@@ -316,13 +315,13 @@ async def test_streams_without_an_event_count_as_failures() -> None:
     assert len(server.requests) == 4
 
 
-async def test_a_stream_on_which_nothing_comes_is_given_up() -> None:
+async def test_the_client_leaves_a_silent_stream() -> None:
     async with scripted(held("data: a\n\n"), stream("data: b\n\n")) as server:
         async with source(server.url, idle_timeout=0.2) as events:
             assert await data_of(events) == ["a", "b"]
 
 
-async def test_a_server_that_never_answers_is_given_up() -> None:
+async def test_the_client_leaves_a_server_that_never_answers() -> None:
     async with scripted(silent, stream("data: a\n\n")) as server, source(server.url, idle_timeout=0.2) as events:
         assert await data_of(events) == ["a"]
 
@@ -330,12 +329,12 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
 async def test_comments_keep_a_stream_open() -> None:
     async def script(connection: Connection) -> None:
         await connection.send(HEAD)
-        for _ in range(6):
+        for _ in range(15):
             await connection.send(": ping\n")
             await asyncio.sleep(0.1)
         await connection.send("\ndata: a\n\n")
 
-    async with scripted(script) as server, source(server.url, idle_timeout=0.4) as events:
+    async with scripted(script) as server, source(server.url, idle_timeout=1) as events:
         assert await data_of(events) == ["a"]
     assert len(server.requests) == 2
 
@@ -356,7 +355,7 @@ async def test_the_total_timeout_of_a_session_does_not_end_a_stream() -> None:
 # What is asked for
 
 
-async def test_the_request_says_what_it_accepts_and_wants_no_cache() -> None:
+async def test_the_request_accepts_event_streams_and_no_cache() -> None:
     async with scripted(stream()) as server, source(server.url):
         pass
     headers = server.requests[0].headers
@@ -385,7 +384,7 @@ async def test_headers_from_a_function_are_fresh_for_each_attempt() -> None:
     assert [request.headers["authorization"] for request in server.requests] == ["1", "2", "3"]
 
 
-async def test_a_401_has_the_headers_asked_for_once_more() -> None:
+async def test_a_401_makes_the_client_compute_its_headers_once_more() -> None:
     tokens = iter("123")
     async with scripted(status(401), stream("data: a\n\n")) as server:
         async with source(server.url, headers=lambda: {"Authorization": next(tokens)}) as events:
@@ -469,7 +468,7 @@ async def test_redirects_without_end_are_an_error() -> None:
             await source(server.url).__aenter__()
 
 
-async def test_a_url_that_is_none_is_an_error() -> None:
+async def test_a_malformed_url_is_an_error() -> None:
     with pytest.raises(SSEError, match="cannot be connected to"):
         await source("ftp://example.org/").__aenter__()
 
@@ -491,34 +490,53 @@ async def test_a_session_of_the_caller_is_left_open() -> None:
         assert not session.closed
 
 
-@pytest.mark.parametrize(
-    "script", [silent, held(), held("data: a\n\n"), status(500)], ids=["answer", "event", "next", "retry"]
-)
-async def test_close_ends_an_iteration_that_waits(script: Any) -> None:
-    async with scripted(*[script] * 3) as server:
-        events = source(server.url, reconnection_time=100)
+MOMENTS = {"answer": silent, "event": held(), "next": held("data: a\n\n"), "retry": status(500)}
+"""The server's script by what the client then waits for."""
+
+
+@pytest.fixture
+def until_waiting(caplog: pytest.LogCaptureFixture) -> Callable[..., Awaitable[None]]:
+    """Waits until an iteration waits for this."""
+    caplog.set_level(logging.INFO, "sse_client")
+
+    async def until(moment: str, server: Scripted, events: EventSource, got: list[str]) -> None:
+        signs: dict[str, Callable[[], object]] = {
+            "answer": lambda: server.requests,
+            "event": lambda: events.ready_state == READY_STATE_OPEN,
+            "next": lambda: got,
+            "retry": lambda: "connecting again" in caplog.text,
+        }
+        await eventually(signs[moment])
+
+    return until
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_close_ends_an_iteration_that_waits(moment: str, until_waiting: Callable[..., Awaitable[None]]) -> None:
+    got: list[str] = []
+    async with scripted(*[MOMENTS[moment]] * 3) as server:
+        events = source(server.url, reconnection_time=100, on_message=lambda event: got.append(event.data))
         waiting = asyncio.create_task(data_of(events))
-        while not server.requests:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await until_waiting(moment, server, events, got)
         await events.close()
-        assert await waiting in ([], ["a"])
+        assert await waiting == (["a"] if moment == "next" else [])
         await events.close()
 
 
-@pytest.mark.parametrize(
-    "script", [silent, held(), held("data: a\n\n"), status(500)], ids=["answer", "event", "next", "retry"]
-)
-async def test_cancelling_an_iteration_that_waits_leaves_nothing(script: Any) -> None:
-    async def iterate(url: str) -> None:
-        async with source(url, reconnection_time=100) as events:
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_cancelling_an_iteration_that_waits_leaves_nothing(
+    moment: str, until_waiting: Callable[..., Awaitable[None]]
+) -> None:
+    got: list[str] = []
+
+    async def iterate(events: EventSource) -> None:
+        async with events:
             await data_of(events)
 
-    async with scripted(*[script] * 3) as server:
-        waiting = asyncio.create_task(iterate(server.url))
-        while not server.requests:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+    async with scripted(*[MOMENTS[moment]] * 3) as server:
+        events = source(server.url, reconnection_time=100, on_message=lambda event: got.append(event.data))
+        waiting = asyncio.create_task(iterate(events))
+        await until_waiting(moment, server, events, got)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -49,7 +49,7 @@ async def test_a_hub_that_is_well_passes_everything() -> None:
     assert code == 0
 
 
-async def test_nobody_is_one_failure_that_says_what_to_do(unused_tcp_port: int) -> None:
+async def test_no_server_is_one_failure_with_advice(unused_tcp_port: int) -> None:
     code, out = await checked(f"http://127.0.0.1:{unused_tcp_port}")
     assert code == 1
     assert signs(out) == {"health": "✗"}

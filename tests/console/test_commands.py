@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server, serving
 from programs import ROOT
 
@@ -70,9 +70,7 @@ async def start(server: Server) -> AsyncIterator[Any]:
 
 async def followed(server: Server) -> None:
     """Wait until somebody follows."""
-    async with asyncio.timeout(PATIENCE):
-        while not server.hub.statistics().subscribers:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: server.hub.statistics().subscribers)
 
 
 # listen
@@ -154,14 +152,17 @@ async def test_a_broken_pipe_ends_with_141_and_says_nothing(server: Server) -> N
         "bash", "-c", shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
     await followed(server)
-    while server.hub.statistics().subscribers:  # until a write meets the end of the pipe
-        await server.hub.publish("b")
-        await asyncio.sleep(0.05)
+
+    async def has_left() -> bool:
+        await server.hub.publish("b")  # a write notices the end of the pipe
+        return not server.hub.statistics().subscribers
+
+    await eventually(has_left)
     out, err = await process.communicate()
     assert (out, err) == (b"a\n141\n", b"")
 
 
-async def test_listen_keeps_trying_and_says_so(start: Any, unused_tcp_port: int) -> None:
+async def test_listen_keeps_trying_and_reports_it(start: Any, unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     status, _, err = await (await start("listen", "--timeout", "0.5", "--count", "1", SSE_URL=url)).end()
     assert status == 124
@@ -198,13 +199,13 @@ async def test_a_publish_that_is_refused_is_one_line(start: Any) -> None:
     assert "the hub's own" in err
 
 
-async def test_a_publish_without_data_says_what_is_missing(start: Any) -> None:
+async def test_a_publish_without_data_gets_a_message_about_them(start: Any) -> None:
     status, _, err = await (await start("publish", "c")).end()
     assert status == 2
     assert "Give it as DATA" in err
 
 
-async def test_a_publish_to_nobody_fails_within_its_deadline(start: Any, unused_tcp_port: int) -> None:
+async def test_a_publish_without_a_server_fails_within_its_deadline(start: Any, unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     status, _, err = await (await start("publish", "c", "x", "--deadline", "0.3", SSE_URL=url)).end()
     assert (status, err.count("\n")) == (1, 1)
@@ -214,7 +215,7 @@ async def test_a_publish_to_nobody_fails_within_its_deadline(start: Any, unused_
 # channels, history, metrics, run
 
 
-async def test_channels_and_history_show_what_is_retained(server: Server, start: Any) -> None:
+async def test_channels_and_history_show_the_retained_events(server: Server, start: Any) -> None:
     first = await server.hub.publish("a", channel="c")
     await server.hub.publish("b", channel="c")
     _, out, _ = await (await start("channels")).end()
@@ -240,7 +241,7 @@ async def test_run_gives_each_event_to_a_command(server: Server, start: Any) -> 
     assert (await command.end())[:2] == (0, f"one c t {id}\n")
 
 
-async def test_run_ends_when_the_command_fails_unless_told_to_go_on(server: Server, start: Any) -> None:
+async def test_run_ends_when_the_command_fails_unless_it_should_continue(server: Server, start: Any) -> None:
     for data in "ab":
         await server.hub.publish(data)
     status, _, err = await (await start("run", "main", "--replay", "2", "--count", "2", "--", "false")).end()
@@ -250,14 +251,14 @@ async def test_run_ends_when_the_command_fails_unless_told_to_go_on(server: Serv
     assert (status, err.count("false ended with 1")) == (0, 2)
 
 
-async def test_run_remembers_what_was_dealt_with_alone(server: Server, start: Any, tmp_path: Path) -> None:
+async def test_run_remembers_only_handled_events(server: Server, start: Any, tmp_path: Path) -> None:
     file = tmp_path / "cursor"
     ids = [await server.hub.publish(data) for data in "ab"]
     await (await start("run", "main", "--replay", "2", "--cursor-file", str(file), "--", "grep", "a")).end()
     assert file.read_text().strip() == str(ids[0])
 
 
-async def test_run_says_when_there_is_no_such_command(server: Server, start: Any) -> None:
+async def test_run_reports_a_command_that_does_not_exist(server: Server, start: Any) -> None:
     await server.hub.publish("a")
     status, _, err = await (await start("run", "main", "--replay", "1", "--", "/no/such")).end()
     assert (status, err.count("\n")) == (1, 1)
@@ -279,7 +280,7 @@ async def test_wrong_use_is_one_line_and_status_2(start: Any, arguments: list[st
     assert (status, err.count("\n")) == (2, 1)
 
 
-async def test_a_question_to_nobody_is_one_line_and_status_1(start: Any, unused_tcp_port: int) -> None:
+async def test_a_request_without_a_server_is_one_line_and_status_1(start: Any, unused_tcp_port: int) -> None:
     status, _, err = await (await start("channels", SSE_URL=f"http://127.0.0.1:{unused_tcp_port}")).end()
     assert (status, err.count("\n")) == (1, 1)
 

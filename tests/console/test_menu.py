@@ -79,7 +79,7 @@ def _control() -> None:
 CTRL_C, CTRL_D = "\x03", "\x04"
 
 
-async def test_the_main_stream_is_shown_and_ctrl_c_comes_back(server: Server, terminal: Terminal) -> None:
+async def test_the_main_stream_is_shown_and_ctrl_c_returns_to_the_menu(server: Server, terminal: Terminal) -> None:
     await terminal.sees("Main stream")
     await terminal.sees("Your choice")
     terminal.type("1\n")
@@ -92,7 +92,7 @@ async def test_the_main_stream_is_shown_and_ctrl_c_comes_back(server: Server, te
     assert await terminal.process.wait() == 0
 
 
-async def test_a_custom_channel_is_asked_for(server: Server, terminal: Terminal) -> None:
+async def test_the_menu_asks_for_a_custom_channel(server: Server, terminal: Terminal) -> None:
     await server.hub.publish("in a", channel="a.b")
     await terminal.sees("Your choice")
     terminal.type("3\n")
@@ -102,7 +102,7 @@ async def test_a_custom_channel_is_asked_for(server: Server, terminal: Terminal)
     await terminal.sees("in a")
 
 
-async def test_a_broadcast_is_asked_for_and_answered(server: Server, terminal: Terminal) -> None:
+async def test_the_menu_asks_for_a_message_and_publishes_it(server: Server, terminal: Terminal) -> None:
     await terminal.sees("Your choice")
     terminal.type("4\n")
     await terminal.sees("Message")

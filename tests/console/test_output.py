@@ -81,7 +81,7 @@ async def test_lines_that_are_no_text_are_published_all_the_same(server: Server)
     assert await server.retained("c") == ["é", "\ufffd", "last"]
 
 
-async def test_what_a_server_says_is_one_line_that_a_terminal_does_not_obey(server: Server) -> None:
+async def test_a_message_of_a_server_is_one_line_without_control_characters(server: Server) -> None:
     problem = json.dumps({"detail": "no\n\x1b[2J\nand no"})
     async with scripted(status(403, "Content-Type: application/problem+json\r\n", problem)) as other:
         code, _, err = await command(server, "--url", other.url, "channels")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from sse_hub.core.due import Due
 
 
@@ -34,8 +36,13 @@ def test_a_clock_that_goes_back_brings_all_forward() -> None:
 
 def test_keys_that_are_set_again_and_again_cost_no_memory() -> None:
     due = Due[int]()
-    for number in range(100_000):
-        due.at(number % 10, number)
+    tracemalloc.start()
+    try:
+        for number in range(100_000):
+            due.at(number % 10, number)
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     due.discard(3)
     assert len(due) == 9
-    assert len(due._heap) < 100
+    assert kept_bytes < 100_000

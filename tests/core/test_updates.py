@@ -58,7 +58,7 @@ def test_an_update_without_data_has_an_empty_data_line_so_that_it_is_dispatched(
         '{"topics":[["t"]],"private":false,"id":null,"type":null,"retry":null,"data":""}',
     ],
 )
-def test_data_that_no_hub_has_written_reach_nobody(data: str) -> None:
+def test_data_that_no_hub_has_written_reach_no_subscriber(data: str) -> None:
     assert not wants(Draft("mercure", "update", data).accepted(ID, ID.ms), ["*"], ["*"])
 
 

@@ -80,6 +80,43 @@ def test_what_a_hub_with_a_clock_ahead_took_with_it_is_covered_by_the_loss_that_
     assert "lacks gone" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
 
 
+def test_what_came_and_went_between_two_hubs_is_covered_if_the_ids_begin_anew_below_the_cursor(faults: Any) -> None:
+    published = [
+        faults.Published("had.", "a", ((900, 0), (900, 0)), sent_ms=50_000),
+        faults.Published("between.", "a", ((50, 0), (50, 0)), sent_ms=60_000),
+        faults.Published("new.", "a", ((70, 0), (70, 0)), sent_ms=80_000),
+        faults.Published("skipped.", "a", ((40, 0), (40, 0)), sent_ms=20_000),
+    ]
+    entries = [
+        faults.Connected(None, (0, 0), lost=False),
+        faults.Got((900, 0), "had."),
+        faults.Connected((900, 0), (69, 0), lost=True, at_ms=70_000),
+        faults.Got((70, 0), "new."),
+    ]
+    verdict = "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
+    assert "lacks skipped" in verdict, "it was sent long before the last event that the follower has"
+    assert "between" not in verdict
+    entries[2] = faults.Connected((900, 0), (69, 0), lost=False, at_ms=70_000)
+    assert "lacks between" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
+
+
+def test_what_a_hub_with_a_clock_behind_published_is_covered_by_the_loss_of_its_beginning(faults: Any) -> None:
+    published = [
+        faults.Published("had.", "a", ((50, 0), (50, 0)), sent_ms=50),
+        faults.Published("behind.", "a", ((40, 0), (40, 0)), sent_ms=70),
+        faults.Published("new.", "a", ((90, 0), (90, 0)), sent_ms=120),
+    ]
+    entries = [
+        faults.Connected(None, (0, 0), lost=False),
+        faults.Got((50, 0), "had."),
+        faults.Connected((50, 0), (50, 0), lost=True, at_ms=100),
+        faults.Got((90, 0), "new."),
+    ]
+    assert faults.check(published, [faults.Story("it", ("a",), entries)]) == []
+    published[1].sent_ms = 49
+    assert "lacks behind" in "; ".join(faults.check(published, [faults.Story("it", ("a",), entries)]))
+
+
 def test_a_loss_that_a_connection_reports_may_come_later_than_what_it_brings_first(faults: Any) -> None:
     early = faults.Connected((2, 0), (2, 0), lost=True, at_ms=100)
     lost = faults.Lost((3, 0), (5, 0))
@@ -103,4 +140,4 @@ def test_an_event_with_another_id_is_found(faults: Any) -> None:
 
 def test_an_event_that_was_never_published_is_found(faults: Any) -> None:
     entries = [got(faults, 2, "one"), got(faults, 3, "two"), got(faults, 4, "three"), got(faults, 5, "ghost")]
-    assert "nobody published" in wrong(faults, *entries)
+    assert "was not published" in wrong(faults, *entries)

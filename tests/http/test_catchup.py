@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
+import pytest
 from hubs import NDJSON, serving
+
+from sse_hub.core.events import EventId
+from sse_hub.core.ports import Archive, Page, StoreUnavailable
+from sse_hub.core.subscription import Subscription
 
 
 async def test_fifty_that_resume_at_once_get_everything_while_a_live_one_keeps_getting_events(
@@ -32,3 +38,39 @@ async def test_fifty_that_resume_at_once_get_everything_while_a_live_one_keeps_g
             published += 1
         assert all(await asyncio.gather(*resuming))
         assert published > 10
+
+
+class Failing:
+    """An archive whose pages with events cannot be read: `page` fails as soon as `failing` is set."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.asked, self.failing = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._archive, name)
+
+    async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
+        if after == upto:
+            return await self._archive.page(subscription, after, upto)
+        self.asked.set()
+        await self.failing.wait()
+        raise StoreUnavailable("away")
+
+
+async def test_a_read_that_fails_after_its_last_subscriber_has_left_troubles_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(store=f"sqlite:{tmp_path / 'events.db'}", cache=10, history=1000) as server:
+        start = str(server.hub.log.head)
+        await server.post("/realtime/main", data=b"line\n" * 500, headers=NDJSON)
+        assert server.hub.archive is not None
+        server.hub.archive = archive = Failing(server.hub.archive)  # type: ignore[assignment]
+        async with server.stream(headers={"Last-Event-ID": start}):
+            async with asyncio.timeout(10):
+                await archive.asked.wait()
+        await server.until_subscribers(0)
+        archive.failing.set()
+        await server.health()  # meanwhile the read fails
+        gc.collect()  # asyncio reports an error that nobody has taken when its task is collected
+        assert "never retrieved" not in caplog.text

@@ -70,7 +70,7 @@ async def test_a_publish_that_failed_is_not_kept_so_that_it_can_be_tried_again(s
     assert await cache.once("key", fail) == b"published"
 
 
-async def test_a_publish_is_done_though_the_client_that_asked_for_it_has_left(server: Server) -> None:
+async def test_a_publish_is_completed_though_its_client_has_left(server: Server) -> None:
     cache = IdempotencyCache(10, Metrics(server.hub.statistics, "node"))
     begun, let = asyncio.Event(), asyncio.Event()
 

@@ -133,7 +133,7 @@ async def test_a_token_needs_no_end_and_either_name_of_the_claim_will_do(
 @pytest.mark.parametrize(
     ("anonymous", "reading", "publishing"), [("none", 401, 401), ("subscribe", 200, 401), ("all", 200, 200)]
 )
-async def test_what_a_request_without_a_token_may_do_is_a_setting(
+async def test_the_rights_of_a_request_without_a_token_are_a_setting(
     anonymous: str, reading: int, publishing: int
 ) -> None:
     async with serving(jwt_key=SECRET, anonymous=anonymous) as server:

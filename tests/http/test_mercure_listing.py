@@ -50,7 +50,7 @@ async def test_the_beginning_and_the_end_of_each_subscription_are_private_update
         assert [event.json() for event in ended] == [{**event.json(), "active": False} for event in begun]
 
 
-async def test_nobody_without_a_grant_learns_of_subscriptions() -> None:
+async def test_clients_without_a_grant_get_no_updates_about_subscriptions() -> None:
     async with serving(mercure_subscriptions=True) as server, follow(server, ["*", ALL]) as anonymous:
         async with follow(server, "t"):
             pass

@@ -53,7 +53,7 @@ async def test_type_and_retry_reach_the_subscriber(server: Server) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "type", "retry"])
-async def test_an_empty_field_is_as_if_it_were_absent(server: Server, field: str) -> None:
+async def test_an_empty_field_counts_as_absent(server: Server, field: str) -> None:
     async with follow(server, "t") as stream:
         id = await update(server, "t", **{field: ""})
         assert cursor_of(id) is not None
@@ -163,7 +163,7 @@ async def test_a_body_of_a_megabyte_is_published_whole(server: Server) -> None:
     assert await server.status(PATH, "POST", data=io.BytesIO(b"topic=t&data=" + b"x" * (1 << 20)), headers=FORM) == 413
 
 
-async def test_a_publisher_that_is_too_fast_is_told_when_to_go_on() -> None:
+async def test_a_publisher_that_is_too_fast_gets_the_time_to_wait() -> None:
     async with serving(publish_rate=1.0) as server:
         refused = (await server.post(PATH, data={"topic": "t"}))[0]
         while refused.status == 200:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from eventually import eventually
 from hubs import Server, serving
 from mercures import PATH, follow, update, with_token
+from redis_server import RedisServer
 from tokens import SECRET
 
 from sse_hub.core.events import EventId
@@ -24,11 +26,10 @@ async def test_after_a_known_id_all_that_was_accepted_later_comes_then_live_upda
             async with follow(server, "t", {"Last-Event-ID": ids[number]}) as stream:
                 assert stream.response.headers["Last-Event-ID"] == ids[number]
                 assert stream.response.headers["Mercure-Last-Event-ID"] == ids[number]
-                expected = [f"d{n}" for n in (2, 4, 5) if n > number + 1]
+                expected = [*(f"d{n}" for n in (2, 4, 5) if n > number + 1), *["live"] * number]
                 assert [event.data for event in await stream.take(len(expected))] == expected
                 await update(server, "t", "live")
                 assert (await stream.next()).data == "live"
-                break
 
 
 @pytest.mark.parametrize("name", ["lastEventID", "last_event_id", "Last-Event-ID"])
@@ -54,7 +55,13 @@ async def test_without_an_id_only_live_updates_come_and_the_answer_names_none(se
         assert (await stream.next()).data == "live"
 
 
-@pytest.mark.parametrize("id", ["earliest", "unknown", "0-0", "1763949600123-0", name_of(EventId(1, 1)), "#é😀"])
+@pytest.mark.parametrize(
+    "id",
+    [
+        *("earliest", "unknown", "0-0", "1763949600123-0", name_of(EventId(1, 1)), "#é😀"),
+        *("urn:uuid:ffffffff-ffff-8fff-bfff-ffffffffffff", "9" * 400, f"1-{1 << 70}"),
+    ],
+)
 async def test_an_id_that_is_not_known_gives_everything_and_the_header_says_so(store: str, id: str) -> None:
     async with serving(store=store) as server:
         await fill(server)
@@ -103,6 +110,36 @@ async def test_another_node_knows_ids_and_labels(redis_store: str) -> None:
         async with follow(two, "t", lastEventID="one") as stream:
             assert stream.response.headers["Last-Event-ID"] == "one"
             assert (await stream.next()).data == "d2"
+
+
+async def test_entries_of_other_programs_among_the_updates_in_redis_are_passed_over(shared_redis: RedisServer) -> None:
+    store = f"{shared_redis.url}?prefix=updates&grace=0"
+    async with serving(store=store) as server, follow(server, "*") as live:
+        ids = [await update(server, "t", "before")]
+        for fields in (("some", "thing"), ("n", "x"), ("c", "mercure", "t", "update", "d", "no JSON")):
+            shared_redis.ask("XADD", "{updates}:mercure:events", "*", *fields)
+        ids.append(await update(server, "t", "after"))
+        assert [event.data for event in await live.take(2)] == ["before", "after"]
+    async with serving(store=store) as server, follow(server, "*", lastEventID=ids[0]) as stream:
+        assert stream.response.headers["Last-Event-ID"] == ids[0]
+        assert (await stream.next()).data == "after"
+        assert (await server.get("/health"))[1]["status"] == "ok"
+
+
+async def test_a_loss_of_updates_is_reported_though_redis_has_evicted_its_floors(redis: RedisServer) -> None:
+    store = f"{redis.url}?grace=0"
+    async with serving(store=store, mercure_history=2) as server:
+        ids = await fill(server)
+
+        async def trimmed() -> bool:
+            return redis.ask("XLEN", "{sse-hub}:mercure:events") == b":2\r\n"
+
+        await eventually(trimmed)
+    redis.ask("DEL", "{sse-hub}:mercure:floors")
+    async with serving(store=store, mercure_history=2) as server:
+        for id, answered in ((ids[0], "earliest"), (ids[3], ids[3])):
+            async with follow(server, "*", lastEventID=id) as stream:
+                assert stream.response.headers["Last-Event-ID"] == answered
 
 
 async def test_a_client_that_comes_back_with_a_lesser_token_gets_what_that_token_grants() -> None:

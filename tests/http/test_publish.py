@@ -41,10 +41,10 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
 @pytest.mark.parametrize(
     ("body", "answered"),
     [
-        ("", "no JSON"),
+        ("", "not JSON"),
         ("[]", "object"),
         ("{}", "message is missing"),
-        ('{"message":NaN}', "no JSON"),
+        ('{"message":NaN}', "not JSON"),
         ('{"message":"x","colour":1}', "'colour'"),
         ('{"message":"x","timestamp":"yesterday"}', "ISO 8601"),
         ('{"message":"x","timestamp":12}', "ISO 8601"),

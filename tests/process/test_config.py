@@ -92,7 +92,7 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(file: Path) ->
         ("[[channel]]\nmatch = 'a'\nend_age = nan", "key end_age, is nan, but it takes seconds"),
         ("[[channel]]\nmatch = 'a'\nkeep_last = 1", "key keep_last, is 1, but it takes true or false"),
         ("[[channel]]\nmatch = 'a.*'\n[[channel]]\nmatch = 'a.b'", "[[channel]] 1 has 'a.*', which matches all"),
-        ("history = x", "is no TOML: Invalid value (at line 1"),
+        ("history = x", "is not TOML: Invalid value (at line 1"),
     ],
 )
 def test_what_is_wrong_is_an_error_that_names_file_table_and_key(file: Path, text: str, said: str) -> None:
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
     with pytest.raises(SettingError, match="cannot be read: No such file"):
         read_file(str(file), {}, {})
     file.write_bytes(b"\xff")
-    with pytest.raises(SettingError, match="is no UTF-8 text: byte 0"):
+    with pytest.raises(SettingError, match="is not UTF-8 text: byte 0"):
         read_file(str(file), {}, {})
 
 

@@ -74,19 +74,31 @@ def test_a_command_in_a_document_mints_a_token(block: str) -> None:
     with shell(printing, ROOT, SSE_JWT_KEY=SECRET) as run:
         output = run.wait()
     claims = jwt.decode(output.strip().splitlines()[-1], SECRET, ["HS256"])
-    assert claims["sse"] == {
+    assert claims["mercure" if "--mercure" in block else "sse"] == {
         "subscribe": re.findall(r"--subscribe '?([^\s']+)", block),
         "publish": re.findall(r"--publish '?([^\s']+)", block),
     }
 
 
-@blocks(lambda block: block.startswith("sse-client run"))
+@blocks(lambda block: block.startswith("sse-client run "))
 async def test_a_command_in_a_document_runs_for_each_event(block: str, program: Start, tmp_path: Path) -> None:
     running = program("--no-demo")
     with shell(block, tmp_path, SSE_URL=running.url) as run:
         await eventually(lambda: b'"subscribers":0' not in fetch(running.url + "/health").body)
         fetch(running.url + "/realtime/logs", b"an error of many")
         run.until(b"of many")
+
+
+@blocks(lambda block: block.startswith("sse-client run-job"))
+def test_a_command_in_a_document_is_a_stream_with_an_end(block: str, program: Start, tmp_path: Path) -> None:
+    running = program("--no-demo")
+    (tmp_path / "a file").touch()
+    with shell(block, tmp_path, SSE_URL=running.url) as run:
+        run.wait()
+    channel = block.split()[2]
+    stream = fetch(f"{running.url}/realtime/{channel}?from=start").body
+    assert b"a file" in stream
+    assert b'"reason":"done"' in stream
 
 
 @blocks(lambda block: re.fullmatch(r"python [a-z]+\.py", block) is not None)

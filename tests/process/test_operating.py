@@ -11,10 +11,13 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import jwt
 import pytest
 from certificates import certify
 from cryptography import x509
 from eventually import eventually
+from hubs import remote
+from mercures import publish
 from programs import ROOT, Program, Start
 from tokens import SECRET, mint
 
@@ -69,7 +72,7 @@ async def test_a_broken_certificate_at_sighup_leaves_the_old_one(program: Start,
     assert "the old one stays" in running.end()[1]
 
 
-def test_answers_by_tls_ask_to_be_asked_by_tls_only(program: Start, tmp_path: Path) -> None:
+def test_answers_by_tls_demand_tls_for_later_requests(program: Start, tmp_path: Path) -> None:
     cert, key = certify(tmp_path, "localhost")
     running = program("--tls-cert", cert, "--tls-key", key)
     context = ssl.create_default_context(cafile=cert)
@@ -78,7 +81,7 @@ def test_answers_by_tls_ask_to_be_asked_by_tls_only(program: Start, tmp_path: Pa
         assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def test_a_certificate_that_is_none_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
+def test_a_malformed_certificate_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     running = program("--tls-cert", str(tmp_path / "cert.pem"))
     status, rest = running.wait()
@@ -152,6 +155,10 @@ def test_a_minted_token_opens_the_channels_that_it_grants(program: Start) -> Non
         (("mint", "--expires", "soon"), "90s, 15m, 1h, 30d"),
         (("mint", "--jwt-key", "short"), "at least 32 bytes"),
         (("mint", "--nothing"), "--help"),
+        (("mint", "--mercure", "--admin"), "--admin is a right of the hub's own tokens"),
+        (("mint", "--mercure", "--payload", "{"), "--payload is no JSON"),
+        (("mint", "--payload", "1"), "--payload needs --mercure"),
+        (("mint", "--expires", "never"), "90s, 15m, 1h, 30d"),
         ((), "mint"),
     ],
 )
@@ -172,6 +179,34 @@ def test_a_bad_token_is_explained_too() -> None:
     run = token("explain", "-", stdin=mint(["*"], lasts=-60) + "\n")
     assert run.returncode == 1
     assert "Not accepted: it has expired" in run.stdout
+
+
+async def test_a_minted_mercure_token_publishes_and_reads_what_it_grants(program: Start) -> None:
+    book, other = "https://example.com/books/1", "https://example.com/films/1"
+    minted = token("mint", "--mercure", "--publish", "https://example.com/books/{id}", "--expires", "never")
+    headers = {"Authorization": f"Bearer {minted.stdout.strip()}"}
+    running = program("--jwt-key", SECRET)
+    async with remote(running.url) as hub:
+        assert (await publish(hub, book, headers=headers))[0] == 200
+        status, body = await publish(hub, other, headers=headers)
+        assert (status, "https://example.com/books/{id}" in body) == (403, True)
+
+
+def test_a_mercure_token_is_explained_for_channels_and_for_topics() -> None:
+    minted = token("mint", "--mercure", "--subscribe", "https://e.com/{id}", "--expires", "never", "--payload", "[7]")
+    run = token("explain", minted.stdout.strip())
+    assert run.returncode == 0
+    assert "For channels: Not accepted: the claim exp is missing" in run.stdout
+    topics = run.stdout.partition("For topics of the Mercure protocol: Accepted.")[2]
+    assert "private topics: https://e.com/{id}" in topics
+    assert "may publish to: nothing" in topics
+    assert "it has no end" in topics
+
+
+def test_a_mercure_token_that_nothing_accepts_is_explained_with_status_1() -> None:
+    run = token("explain", jwt.encode({"mercure": {"publish": "books"}}, SECRET))
+    assert run.returncode == 1
+    assert "For topics of the Mercure protocol: Not accepted: publish in the claim mercure is no list" in run.stdout
 
 
 # The log

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 import zipapp
 from collections.abc import Iterator
@@ -28,17 +27,14 @@ from sse_hub.program import signals
 SERVER = str(ROOT / "sse_server.py")
 
 
-def healthy(port: int, patience: float = PATIENCE) -> bool:
-    """Whether a server at this port reports good health within some seconds."""
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer,
-        ):
+def until_healthy(port: int) -> None:
+    """Wait until a server at this port reports good health."""
+
+    def is_healthy() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
             return bool(answer.status == 200)
-        time.sleep(0.05)
-    return False
+
+    asyncio.run(eventually(is_healthy, despite=(OSError,)))
 
 
 @contextlib.contextmanager
@@ -62,7 +58,7 @@ def test_it_serves_and_ends_well_whichever_standard_streams_are_closed(loop: str
             os.close(descriptor)
 
     with started("--loop", loop, preexec_fn=close, stderr=None) as (process, port):
-        assert healthy(port)
+        until_healthy(port)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
@@ -76,7 +72,7 @@ def test_it_serves_though_its_standard_error_is_a_full_pipe() -> None:
     os.set_blocking(writing, True)
     try:
         with started(stderr=writing) as (process, port):
-            assert healthy(port)
+            until_healthy(port)
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
     finally:
@@ -86,7 +82,7 @@ def test_it_serves_though_its_standard_error_is_a_full_pipe() -> None:
 
 def test_it_serves_though_nothing_can_be_written_to_its_standard_error() -> None:
     with open("/dev/full", "wb") as full, started(stderr=full) as (process, port):
-        assert healthy(port)
+        until_healthy(port)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
@@ -95,7 +91,7 @@ def test_sighup_ends_nothing(program: Start) -> None:
     running = program("--no-demo")
     for _ in range(3):
         running.process.send_signal(signal.SIGHUP)
-        assert healthy(running.port)
+        until_healthy(running.port)
     status, answered = running.end()
     assert (status, "were read again" in answered) == (0, True)
 
@@ -152,6 +148,16 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_passed_over() -> None:
         assert "8000" in process.stderr.readline()
 
 
+def test_the_port_of_a_file_is_taken_though_kubernetes_sets_another(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "hub.toml").write_text(f"port = {port}\n")
+    command = [sys.executable, SERVER, "--config", str(tmp_path / "hub.toml"), "--no-demo"]
+    environment = {**os.environ, "SSE_PORT": "tcp://10.96.12.7:80"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        until_healthy(port)
+        process.terminate()
+
+
 @contextlib.contextmanager
 def started_at_default(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen([sys.executable, SERVER], env=environment, stderr=subprocess.PIPE, text=True)
@@ -185,7 +191,7 @@ def test_it_listens_at_several_addresses(program: Start) -> None:
         "rediss//:s3cret@host",
     ],
 )
-def test_an_address_of_redis_that_is_none_gets_a_line_without_its_password(address: str) -> None:
+def test_a_malformed_address_of_redis_gets_a_line_without_its_password(address: str) -> None:
     run = subprocess.run(
         [sys.executable, SERVER, "--port", "0", "--store", address],
         capture_output=True,
@@ -237,7 +243,7 @@ def test_the_page_is_served_out_of_a_zip_file(tmp_path: Path) -> None:
     command = [sys.executable, "-P", str(tmp_path / "hub.pyz"), "--port", str(port), "--no-demo"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
-        assert healthy(port)
+        until_healthy(port)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
             assert b"<!doctype html>" in answer.read().lower()
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,7 +19,7 @@ import pytest
 from certificates import certify
 from eventually import eventually
 from hubs import Remote, Stream
-from programs import Program, Start, fetch
+from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
@@ -176,6 +178,26 @@ async def test_sighup_has_each_worker_read_its_certificate_again(program: Start,
     assert len(workers(running)) == 2
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_workers_serve_and_end_well_whichever_standard_streams_are_closed(closed: tuple[int, ...]) -> None:
+    port = free_port()
+
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    command = [sys.executable, str(ROOT / "sse_server.py"), "--workers", "2", "--no-demo", "--port", str(port)]
+    process = subprocess.Popen(command, preexec_fn=close)
+    try:
+        url = f"http://127.0.0.1:{port}/health"
+        asyncio.run(eventually(lambda: fetch(url).status == 200, despite=(OSError,)))
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def test_workers_share_a_redis_that_is_given(program: Start, redis: RedisServer) -> None:
     running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--store", redis.url)
     assert not processes(running, "valkey-server")
@@ -200,6 +222,29 @@ def test_a_port_that_is_in_use_is_one_line_that_proposes_another(program: Start)
     assert second.first_line == (
         f"sse-server: port {first.port} of 127.0.0.1 is in use; try another: --port {first.port + 1}\n"
     )
+
+
+def test_an_address_that_the_redis_client_refuses_is_one_line(program: Start) -> None:
+    refused = program("--workers", "2", "--store", "redis://:s3cret@host/0?unknown=1")
+    assert refused.wait() == (1, "")
+    assert "the Redis client does not take the address redis://…@host/0" in refused.first_line
+
+
+def test_workers_that_all_fail_at_once_end_the_server_without_a_traceback() -> None:
+    script = """if True:
+        import sys
+        from sse_hub.program import workers
+        from sse_hub.settings import Settings
+
+        def create_app(*_):
+            raise SystemExit("sse-server: this worker cannot begin")
+
+        sys.exit(workers.run(Settings(port=0, workers=4, store="redis://127.0.0.1:1/0"), create_app))
+    """
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert "this worker cannot begin" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_sqlite_file_cannot_be_shared(program: Start) -> None:

@@ -91,7 +91,7 @@ async def test_a_cursor_is_continued_after_and_a_replay_begins_that_far_back(sto
         "18446744073709551615-1",
     ],
 )
-async def test_a_cursor_that_is_none_of_this_hubs_is_lost(store: str, cursor: str) -> None:
+async def test_a_cursor_that_this_hub_has_not_issued_is_lost(store: str, cursor: str) -> None:
     async with serving(store=store) as server:
         await server.hub.publish("a")
         async with server.stream(headers={"Last-Event-ID": cursor}) as stream:
@@ -230,7 +230,7 @@ async def test_events_that_the_log_no_longer_has_are_read_from_the_store_without
 
 
 @pytest.mark.parametrize("id", ["9223372036854775808-0", "99999999999999999999-99999999999999999999"])
-async def test_an_id_of_more_than_63_bits_is_none_of_ours(store: str, id: str) -> None:
+async def test_an_id_of_more_than_63_bits_is_an_unknown_id(store: str, id: str) -> None:
     async with serving(store=store) as server:
         response, problem = await server.get("/api/channels/c/events", params={"after": id})
         assert (response.status, "not an event id" in problem["detail"]) == (400, True)
@@ -341,7 +341,7 @@ async def test_a_batch_above_the_limit_is_refused_whole(store: str) -> None:
         assert await server.retained("c") == ["1", "2", "3"]
 
 
-async def test_a_key_of_one_identity_is_none_of_anothers(store: str) -> None:
+async def test_identities_do_not_share_idempotency_keys(store: str) -> None:
     async with serving(store=store, jwt_key=SECRET) as server:
         pairs = [("bob", "eve 1"), ("bob eve", "1"), (None, "1"), ("token 1", "1")]
         answers = []

@@ -111,7 +111,7 @@ async def test_a_first_connection_learns_how_a_channel_has_ended(store: str) -> 
             assert [event.type for event in await stream.rest()] == ["connected", "end"]
 
 
-async def test_ended_204_answers_at_once_for_what_has_ended_or_is_not_there(store: str) -> None:
+async def test_ended_204_answers_at_once_for_channels_that_have_ended_or_do_not_exist(store: str) -> None:
     async with serving(store=store) as server:
         assert await server.status("/realtime/run?ended=204&from=start") == 204
         await server.hub.publish("a", channel="run")
@@ -269,7 +269,7 @@ async def test_ends_survive_a_restart(durable: str) -> None:
             assert (await stream.take(2))[1].data == "b"
 
 
-async def test_what_was_forgotten_begins_anew_after_a_restart_too(durable: str) -> None:
+async def test_a_forgotten_channel_begins_anew_after_a_restart_too(durable: str) -> None:
     async with serving(store=durable) as server:
         await ending(server, "run", "old")
         await server.ask("DELETE", "/realtime/run")

@@ -95,7 +95,7 @@ async def test_a_redis_that_refuses_to_write_degrades_the_node_and_recovers(redi
         assert (await stream.next()).data == "y"
 
 
-async def test_a_redis_that_is_not_there_yet_is_waited_for(redis: RedisServer) -> None:
+async def test_a_node_waits_for_a_redis_that_has_not_started(redis: RedisServer) -> None:
     await asyncio.to_thread(redis.stop)
     async with serving(store=redis.url) as server:
         assert "Redis" in await server.until_status("degraded")

@@ -44,6 +44,20 @@ async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: 
         assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
 
 
+async def test_new_rules_make_room_in_a_redis_whose_memory_is_full(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.url}?grace=0", history=10_000) as server:
+        redis.ask("CONFIG", "SET", "maxmemory", "6mb")
+        for size in (100_000, 1000, 1):
+            while (await server.post("/realtime/main", data=b"x" * size))[0].status == 200:
+                pass
+    async with serving(store=f"{redis.url}?grace=0", history=1) as server:
+
+        async def accepted() -> bool:
+            return (await server.post("/realtime/main", data=b"x" * 100_000))[0].status == 200
+
+        await eventually(accepted)
+
+
 @pytest.mark.parametrize("key", ["floors", "events", "hub"])
 async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, key: str) -> None:
     async with serving(store=f"{redis.url}?grace=0", history=2) as server:

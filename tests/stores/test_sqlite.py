@@ -7,7 +7,9 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -79,23 +81,32 @@ async def test_a_second_process_at_the_same_file_waits_until_the_first_has_ended
                 assert [event.data for event in (await stream.until("live"))[1:-1]] == ["a"]
 
 
-async def test_a_file_that_is_read_only_still_serves_its_events(tmp_path: Path) -> None:
+async def test_a_file_that_becomes_read_only_still_serves_its_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_only = False
+
+    class Connection(sqlite3.Connection):
+        """SQLite as it is where the system forbids writing. A system forbids nothing to root, who may run this test."""
+
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            super().execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+            return super().execute(*arguments)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))
     path = tmp_path / "events.db"
     async with serving(store=f"sqlite:{path}") as server:
         await server.hub.publish("kept")
-        store = server.hub.store
         async with server.stream() as stream:
             await stream.until("connected")
-            # What SQLite does where the system forbids writing; as root, nothing is forbidden.
-            await store._in_writing_thread(  # type: ignore[attr-defined]
-                lambda: store._database._writer.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
-            )
+            read_only = True
             response, problem = await server.post("/realtime/main", data=b"x")
             assert (response.status, "readonly" in problem["detail"]) == (503, True)
             assert (await server.get("/health"))[1]["status"] == "degraded"
             async with server.stream("/stream?replay=1") as other:
                 assert [event.data for event in (await other.until("live"))[1:-1]] == ["kept"]
-            await server.until_status("ok")  # it is opened anew, and can be written now
+            read_only = False
+            await server.until_status("ok")
             await server.post("/realtime/main", data=b"again")
             assert (await stream.next()).data == "again"
 

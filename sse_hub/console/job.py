@@ -1,0 +1,222 @@
+"""A command whose output is published line by line, to the end of its channel."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import io
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import click
+
+from sse_client import Ended, SSEClient, SSEError
+
+from .display import harmless, stderr
+
+__all__ = ["run_job"]
+
+_LINES_AHEAD = 1000
+"""Lines that wait to be published. Then the command waits, as for any reader that is slow."""
+_CHUNK = 1 << 16
+_LONGEST = 64 << 10
+"""Characters of a line; a longer one is published in pieces."""
+_LINGER = 1.0
+"""Seconds without output after which a pipe is left that outlives the command: a daemon may hold it for ever."""
+_GRACE = 10.0
+"""Seconds that a command has between SIGTERM and SIGKILL, as with docker stop."""
+_PASSED_ON = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if (number := getattr(signal, name, None))]
+
+
+async def run_job(client: SSEClient, channel: str, command: Sequence[str], deadline: float) -> int:
+    """Run a command, publish its output and end the channel; return the command's exit status as a shell has it.
+
+    Lines of standard output have the type `message`, those of standard error `stderr`. A hub that fails or refuses does
+    not stop the command; somebody who ends the channel as `cancelled` does.
+
+    :param deadline: seconds within which each request must be acknowledged.
+    :raises click.ClickException: if the command cannot be started; the channel then ends as `failed`.
+    """
+    job = Job(command, channel)
+    with job.passing_signals_on():
+        try:
+            async with client.run(channel, interrupt=True, deadline=deadline) as run:
+                await job.start()
+                async for type, line in job:
+                    await run.write(line, event=type)
+                status = await job.status()
+                await run.end("done" if not status else "cancelled" if job.interrupted else "failed")
+                return status
+        except SSEError as error:
+            if not job.started:
+                raise
+            ended = error.reason if isinstance(error, Ended) else ""
+            why = f"{channel} has ended: {ended}" if ended else str(error)
+            stderr.print(f"sse-client: output is not published any more: {harmless(why)}", markup=False)
+            return await job.finish(stop=ended == "cancelled")
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Notes the end of a command when it comes; `Process.wait` waits for the pipes, too, before Python 3.13."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        super().__init__(limit=_CHUNK, loop=asyncio.get_running_loop())
+        self._ended = ended
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self._ended.set()
+
+
+class Job:
+    """A command that runs, as an asynchronous iterator of the type and the text of each line."""
+
+    def __init__(self, command: Sequence[str], channel: str) -> None:
+        self.interrupted = False
+        """Whether a signal was passed on."""
+        self._command, self._channel = command, channel
+        self._process: asyncio.SubprocessTransport | None = None
+        self._ended = asyncio.Event()
+        self._read_all = False  # and given all to the iterator
+        self._lines: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(_LINES_AHEAD)
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the command was started."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Start the command.
+
+        :raises click.ClickException: if that is not possible.
+        """
+        name = self._command[0]
+        if shutil.which(name) is None:
+            raise click.ClickException(f"{name} cannot be started: there is no such program")
+        # Python and programs of C hold back some kilobytes where their output is no terminal, but for these.
+        unbuffer = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
+        try:
+            self._process, protocol = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Protocol(self._ended),
+                *unbuffer,
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={"PYTHONUNBUFFERED": "1", **os.environ, "SSE_CHANNEL": self._channel},
+                start_new_session=True,  # its children get its signals, too
+            )
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{name} cannot be started: {error}") from None
+        self._reading = asyncio.create_task(self._read(protocol))
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, str]]:
+        while not self._read_all:
+            line = await self._lines.get()
+            if line is None:
+                self._read_all = True
+            else:
+                yield line
+
+    async def status(self) -> int:
+        """Wait until the command has ended; its exit status, 128 and more for a signal."""
+        assert self._process is not None
+        await self._ended.wait()
+        status = self._process.get_returncode()
+        assert status is not None
+        self._process.close()  # a daemon that the command has left behind may hold the pipes
+        return status if status >= 0 else 128 - status
+
+    @contextlib.contextmanager
+    def passing_signals_on(self) -> Iterator[None]:
+        """Give the command the signals that come for this process, while it runs."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in _PASSED_ON:
+                loop.add_signal_handler(number, self._interrupt, number)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(NotImplementedError):
+                for number in _PASSED_ON:
+                    loop.remove_signal_handler(number)
+
+    async def finish(self, *, stop: bool) -> int:
+        """Wait until the command has ended, and publish nothing more; its exit status.
+
+        :param stop: whether to stop it.
+        """
+        dropping = asyncio.create_task(self._drop())
+        if stop:
+            await self._stop()
+        await dropping
+        return await self.status()
+
+    async def _stop(self) -> None:
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self.status()
+        except TimeoutError:
+            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    async def _drop(self) -> None:
+        async for _ in self:
+            pass
+
+    def _interrupt(self, number: int) -> None:
+        if self._process is None or self._ended.is_set():
+            raise KeyboardInterrupt  # it is the hub that is being waited for
+        self.interrupted = True
+        self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and not self._ended.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.get_pid(), number)
+                else:
+                    self._process.send_signal(number)
+
+    async def _read(self, protocol: _Protocol) -> None:
+        assert protocol.stdout is not None
+        assert protocol.stderr is not None
+        try:
+            await asyncio.gather(
+                self._read_lines(protocol.stdout, "message"), self._read_lines(protocol.stderr, "stderr")
+            )
+        finally:
+            await self._lines.put(None)
+
+    async def _read_lines(self, pipe: asyncio.StreamReader, type: str) -> None:
+        """Read a pipe to its end. LF, CRLF and CR end a line: progress bars begin theirs anew by a CR."""
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+        rest = ""
+        while data := await self._some(pipe):
+            *lines, rest = (rest + decoder.decode(data)).split("\n")
+            if len(rest) > _LONGEST:
+                lines, rest = [*lines, rest], ""
+            for line in lines:
+                await self._put(type, line)
+        rest += decoder.decode(b"", final=True)
+        for line in rest.split("\n") if rest else []:
+            await self._put(type, line)
+
+    async def _put(self, type: str, line: str) -> None:
+        for begin in range(0, max(len(line), 1), _LONGEST):
+            await self._lines.put((type, line[begin : begin + _LONGEST]))
+
+    async def _some(self, pipe: asyncio.StreamReader) -> bytes:
+        """The next bytes; none at the end of the pipe, or if it outlives the command."""
+        while True:
+            had_ended = self._ended.is_set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    return await pipe.read(_CHUNK)
+            if had_ended:
+                return b""

@@ -1,0 +1,179 @@
+"""The variables of the reference hub's container image, so that a compose file of it needs only another image.
+
+`MERCURE_PUBLISHER_JWT_KEY`, `MERCURE_SUBSCRIBER_JWT_KEY`, the two `…_JWT_ALG`, and the lines of
+`MERCURE_EXTRA_DIRECTIVES`; beside them the port in `SERVER_NAME`. A flag and a variable of this hub win over them, and
+they win over the file of `--config`. Words that this hub does not know are named in a remark.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from ..auth import CURVES, read_file
+from ..settings import SettingError, table
+
+__all__ = ["read"]
+
+_DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
+_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+_PUBLIC_ALGORITHMS = ("RS256", *CURVES.values(), "EdDSA")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ELSEWHERE = {
+    "transport": "this hub keeps updates where --store says",
+    "transport_url": "this hub keeps updates where --store says",
+    "write_timeout": "a stream of this hub has no end; --send-timeout ends one that takes no data",
+    "dispatch_timeout": "--send-timeout is that of this hub",
+    "protocol_version_compatibility": "this hub speaks protocol version 8",
+    "demo": "the page of this hub is at /",
+    "ui": "the page of this hub is at /",
+    "publisher_jwks_url": "this hub has --jwks-url, for all tokens",
+    "subscriber_jwks_url": "this hub has --jwks-url, for all tokens",
+}
+
+
+def read(environment: Mapping[str, str]) -> dict[str, object]:
+    """Settings by the names of their fields, as far as the variables say something. If a variable of this hub says the
+    same, the caller prefers it.
+
+    :raises SettingError: if a value cannot be used.
+    """
+    if not any(name.startswith("MERCURE_") and environment[name] for name in _VARIABLES if name in environment):
+        return {}
+    reading = _Reading()
+    for name, act in _VARIABLES.items():
+        if environment.get(name):
+            act(reading, environment)
+    return {**reading.values, "remarks": tuple(reading.remarks)}
+
+
+class _Reading:
+    """The settings and the remarks that were found."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+        self.remarks: list[str] = []
+        self._rows = {row.name: row for row in table()}
+
+    def set(self, name: str, text: str, source: str) -> None:
+        """Set a value that is written as that of the flag is."""
+        self.values[name] = self._rows[name].value(text, source)
+
+    def key(self, role: str, key: str, algorithm: str, source: str) -> None:
+        """Set the key of a role.
+
+        :param algorithm: that of the tokens; empty for HS256.
+        """
+        self.set(f"mercure_{role}_key", key, source)
+        known = _PUBLIC_ALGORITHMS if "-----BEGIN" in read_file(key) else _SECRET_ALGORITHMS
+        if algorithm and algorithm not in known:
+            kind = "a public key" if known is _PUBLIC_ALGORITHMS else "a secret"
+            raise SettingError(
+                f"{source} is {kind}, and the algorithm beside it is {algorithm[:20]!r}; it takes {', '.join(known)}"
+            )
+
+    def ignore(self, what: str, why: str) -> None:
+        self.remarks.append(f"{what} is ignored: {why}")
+
+
+def _read_key(role: str) -> Callable[[_Reading, Mapping[str, str]], None]:
+    name = f"MERCURE_{role.upper()}_JWT"
+
+    def act(reading: _Reading, environment: Mapping[str, str]) -> None:
+        reading.key(role, environment[f"{name}_KEY"], environment.get(f"{name}_ALG", ""), f"{name}_KEY")
+
+    return act
+
+
+def _read_directives(reading: _Reading, environment: Mapping[str, str]) -> None:
+    for words in _lines(environment[_DIRECTIVES]):
+        directive, *values = words
+        shown = f"{directive[:40]!r} in {_DIRECTIVES}"
+        if directive in _WORDS:
+            _WORDS[directive](reading, values, shown)
+        else:
+            reading.ignore(shown, _ELSEWHERE.get(directive, "this hub does not know it"))
+
+
+def _read_server_name(reading: _Reading, environment: Mapping[str, str]) -> None:
+    name = environment["SERVER_NAME"]
+    scheme, found, rest = name.rpartition("://")
+    host, colon, port = (rest if found else name).partition(":")
+    if colon and port.isdecimal():
+        reading.set("port", port, "SERVER_NAME")
+    if scheme != "http" and (host or not colon):
+        reading.ignore(
+            f"{name[:80]!r} in SERVER_NAME" if not colon else f"the name {host[:80]!r} in SERVER_NAME",
+            "this hub fetches no certificate; give it --tls-cert, or put a proxy in front of it",
+        )
+
+
+def _read_transport(reading: _Reading, environment: Mapping[str, str]) -> None:
+    reading.ignore("MERCURE_TRANSPORT_URL", _ELSEWHERE["transport_url"])
+
+
+def _lines(text: str) -> Iterator[Sequence[str]]:
+    """The words of each directive. What a directive has in braces is passed over."""
+    depth = 0
+    for line in text.splitlines():
+        try:
+            words = shlex.split(line.replace("`", '"'), comments=True)
+        except ValueError:
+            raise SettingError(
+                f"{_DIRECTIVES} has a quotation mark that is not closed: {line.strip()[:80]!r}"
+            ) from None
+        if words and not depth and words[0] != "}":
+            yield [word for word in words if word not in ("{", "}")]
+        depth += words.count("{") - words.count("}")
+
+
+def _origins(name: str) -> Callable[[_Reading, Sequence[str], str], None]:
+    return lambda reading, values, shown: reading.set(name, ",".join(values), shown)
+
+
+def _one(name: str) -> Callable[[_Reading, Sequence[str], str], None]:
+    return lambda reading, values, shown: reading.set(name, " ".join(values), shown)
+
+
+def _fixed(name: str, text: str) -> Callable[[_Reading, Sequence[str], str], None]:
+    return lambda reading, values, shown: reading.set(name, text, shown)
+
+
+def _key(role: str) -> Callable[[_Reading, Sequence[str], str], None]:
+    def act(reading: _Reading, values: Sequence[str], shown: str) -> None:
+        key, algorithm = [*values, "", ""][:2]
+        reading.key(role, key, algorithm, shown)
+
+    return act
+
+
+def _heartbeat(reading: _Reading, values: Sequence[str], shown: str) -> None:
+    text = " ".join(values)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise SettingError(f"{shown} is {text[:40]!r}; it takes a duration, such as 40s or 1m30s")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds:
+        reading.set("ping", f"{seconds:.9f}", shown)
+    else:
+        reading.ignore(shown, "this hub always sends comments; --ping says how often")
+
+
+_WORDS: Mapping[str, Callable[[_Reading, Sequence[str], str], None]] = {
+    "anonymous": _fixed("anonymous", "subscribe"),
+    "subscriptions": _fixed("mercure_subscriptions", "1"),
+    "cors_origins": _origins("cors_origin"),
+    "publish_origins": _origins("mercure_publish_origins"),
+    "cookie_name": _one("mercure_cookie"),
+    "heartbeat": _heartbeat,
+    "publisher_jwt": _key("publisher"),
+    "subscriber_jwt": _key("subscriber"),
+}
+_VARIABLES: Mapping[str, Callable[[_Reading, Mapping[str, str]], None]] = {
+    "MERCURE_PUBLISHER_JWT_KEY": _read_key("publisher"),
+    "MERCURE_SUBSCRIBER_JWT_KEY": _read_key("subscriber"),
+    "MERCURE_TRANSPORT_URL": _read_transport,
+    _DIRECTIVES: _read_directives,
+    "SERVER_NAME": _read_server_name,
+}
