@@ -16,7 +16,8 @@ CHART = """async ([points, options]) => {
   const { Clock } = await import("/web/app/chart/clock.js");
   const { Cursor } = await import("/web/app/chart/cursor.js");
   const chart = new Chart({
-    title: "Test", unit: "°C", quantities: [{ colour: "--channel-1" }], clock: new Clock(), cursor: new Cursor(), ...options,
+    title: "Test", unit: "°C", quantities: [{ colour: "--channel-1" }],
+    clock: new Clock(), cursor: new Cursor(), ...options,
   });
   for (const [ago, value] of points) chart.add(Date.now() - ago, value);
   document.querySelector("#figures-place").replaceChildren(chart.element);
@@ -204,7 +205,8 @@ async def test_replayed_events_gaps_and_losses_are_told_apart(page: Page, server
           const pen = canvas.getContext("2d");
           const at = (share) => {
             const x = Math.round(canvas.width * share);
-            return new Set(pen.getImageData(x - 12, 0, 24, 20 * devicePixelRatio).data.filter((_, at) => at % 4 === 3)).size > 2;
+            const { data } = pen.getImageData(x - 12, 0, 24, 20 * devicePixelRatio);
+            return new Set(data.filter((_, at) => at % 4 === 3)).size > 2;
           };
           return [at(0.4), at(0.79), at(0.62)];
         }"""
