@@ -35,6 +35,8 @@ _VIEWS = {
     "dashboard": f"{_STREAMS}&case=dashboard",
 }
 _PATIENCE_MS = 30_000
+_LIVE_MS = 7000
+"""For so long a picture of the documents waits for live events, so that rates and ticks are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,12 @@ _SHOWN = {
 """The pictures of the documents."""
 
 
-async def _take(browser: Browser, url: str, picture: Picture, file: Path) -> None:
+async def _take(browser: Browser, url: str, picture: Picture, file: Path, live_ms: float) -> None:
     size = {"width": picture.width, "height": _SIZES[picture.width]}
     page = await browser.new_page(viewport=size, device_scale_factor=picture.scale)  # type: ignore[arg-type]
     await page.goto(f"{url}/#{_VIEWS[picture.view]}&theme={picture.theme}&language={picture.language}")
     await page.locator('#connection[data-state="live"]').wait_for(timeout=_PATIENCE_MS)
+    await page.wait_for_timeout(live_ms)
     await _prepare(page, picture)
     await page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     await page.screenshot(path=file)
@@ -92,7 +95,7 @@ async def _take_all(chromium: str, url: str, wanted: dict[Path, Picture], second
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for file, picture in wanted.items():
-            await _take(browser, url, picture, file)
+            await _take(browser, url, picture, file, _LIVE_MS if file.parent == _DOCUMENTS else 0)
             print(file)
         await browser.close()
 
