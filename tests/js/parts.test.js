@@ -197,6 +197,15 @@ test("the hub's clock is followed if it differs, and not for the way of an event
 
 // The timeline
 
+test("a lane that is wanted from the beginning stays, and stays first", () => {
+  const lanes = new Lanes(60_000, ["first"]);
+  lanes.add("second", 1000, false, null);
+  lanes.add("first", 1000, false, null);
+  assert.deepEqual([...lanes.lanes.keys()], ["first", "second"]);
+  lanes.forget(1_000_000);
+  assert.deepEqual([...lanes.lanes.keys()], ["first"]);
+});
+
 test("many events of a moment are one bin, and replayed ones are told from live ones", () => {
   const lanes = new Lanes(60_000);
   for (let at = 0; at < 1000; at += 1) lanes.add("a", 1_000_000 + (at % 40), false, at);

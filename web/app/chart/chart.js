@@ -167,7 +167,9 @@ export class Chart {
     const high = Math.max(...there.map((extent) => extent.high));
     const counted = this.options.unit === "" && Number.isInteger(low) && Number.isInteger(high);
     const least = counted ? 1 : low === 0 && high === 0 && this.options.unit === "ratio" ? 0.01 : 0;
-    return axis(low, high, count, least);
+    const scale = axis(low, high, count, least);
+    const most = { "%": 100, ratio: 1 }[this.options.unit] ?? Infinity;
+    return scale.high > most && high <= most ? axis(most - scale.high + scale.low, most, count, least) : scale;
   }
 
   /**

@@ -131,7 +131,7 @@ class Bench {
       const [key, n] = lane.split(" ");
       return say(key, { n: number(Number(n)) });
     };
-    return new Timeline(this.#lanes, { colour: ink, label, spanMs: SPAN_MS });
+    return new Timeline(this.#lanes, { colour: ink, label, spanMs: SPAN_MS, lanes: ["labPublished"] });
   }
 
   async close() {

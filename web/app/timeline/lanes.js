@@ -21,10 +21,14 @@ export class Lanes {
   /** Events that came and have no lane, because there are too many channels. */
   passed = 0;
 
-  /** @param {number} spanMs time that is shown */
-  constructor(spanMs) {
+  /**
+   * @param {number} spanMs time that is shown
+   * @param {readonly string[]} fixed names of lanes that are there from the beginning
+   */
+  constructor(spanMs, fixed = []) {
     this.spanMs = spanMs;
     this.binMs = spanMs / BINS;
+    for (const name of fixed) this.lanes.set(name, { name, bins: new Map(), newest: Infinity });
   }
 
   /**

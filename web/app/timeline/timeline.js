@@ -23,6 +23,7 @@ const TOLD_MS = 5000;
  * @property {(entry: any) => void} [choose]  the event whose tick was clicked
  * @property {(channel: string) => string} [label]  the name of a lane
  * @property {number} [spanMs]
+ * @property {readonly string[]} [lanes]  lanes that are there from the beginning, in this order
  */
 
 export class Timeline {
@@ -53,7 +54,7 @@ export class Timeline {
     this.options = options;
     this.element = element;
     this.spanMs = options.spanMs ?? SPAN_MS;
-    this.#lanes = new Lanes(this.spanMs);
+    this.#lanes = new Lanes(this.spanMs, options.lanes);
     element.classList.add("timeline");
     const body = make("div", "timeline-body", this.#names, this.#canvas);
     element.append(body, this.#note);
