@@ -94,6 +94,7 @@ export class ConnectionBar {
   #why(name, facts) {
     if (name === "off") return this.#model.streams.length ? "" : say("noStreams");
     if (!facts) return "";
+    if (name === "waiting") return [details(facts.state), reasonOf(facts)].filter(Boolean).join(" · ");
     if (name !== "stale") return details(facts.state);
     const silent = (Date.now() - (facts.heardAt ?? 0)) / 1000;
     return say("silentFor", { time: seconds(silent), ping: seconds(facts.ping ?? 0) });
@@ -142,6 +143,16 @@ export class ConnectionBar {
 function isStale({ state, heardAt, ping }) {
   if (state.name !== "live" && state.name !== "catching") return false;
   return Boolean(heardAt && ping) && Date.now() - (heardAt ?? 0) > SUSPICIOUS * (ping ?? 0) * 1000;
+}
+
+/**
+ * Why it waits: what the server said, or that there is none. The browser's own words are in a language of its own.
+ *
+ * @param {Facts} facts
+ */
+function reasonOf({ problem, state }) {
+  if (!problem) return state.reason ?? "";
+  return problem.status ? problem.detail ?? problem.title : say("unreachable");
 }
 
 /** @param {?Facts} facts */
