@@ -33,7 +33,8 @@ DRAW_CHARTS = """async ([charts, rate]) => {
     title: `Chart ${at}`, unit: "B/s", quantities: [{ colour: "--channel-1" }], clock, cursor,
   }));
   place.append(...drawn.map(({ element }) => element));
-  const add = (ms) => drawn.forEach((chart, at) => chart.add(ms, 1e6 * (1 + Math.sin(ms / 9000 + at)) + 1e5 * Math.random()));
+  const value = (ms, at) => 1e6 * (1 + Math.sin(ms / 9000 + at)) + 1e5 * Math.random();
+  const add = (ms) => drawn.forEach((chart, at) => chart.add(ms, value(ms, at)));
   for (let ms = Date.now() - 300_000; ms < Date.now(); ms += 1000 / rate) add(ms);
   setInterval(() => add(Date.now()), 1000 / rate);
 }"""
@@ -48,7 +49,8 @@ DRAW_TIMELINE = """async ([lanes, rate]) => {
     for (let each = 0; each < rate / 50; each += 1) {
       sequence += 1;
       const now = new Date();
-      timeline.add({ id: `${now.getTime()}-${sequence}`, channel: `c${sequence % lanes}`, event: "t", timestamp: now.toISOString() });
+      const [id, channel] = [`${now.getTime()}-${sequence}`, `c${sequence % lanes}`];
+      timeline.add({ id, channel, event: "t", timestamp: now.toISOString() });
     }
   }, 20);
 }"""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
 import textwrap
+from html.parser import HTMLParser
 from importlib.metadata import distribution
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 import sse_client
 import sse_hub
+from sse_hub.core.rules import Rule
 from sse_hub.http.app_keys import HUB, METRICS
 from sse_hub.http.openapi import document
 from sse_hub.metrics import LIMITS
@@ -65,7 +70,8 @@ def figures() -> dict[str, tuple[str, str]]:
 
 
 def test_every_metric_is_documented_as_it_describes_itself_and_no_other() -> None:
-    rows = re.findall(r"^\| `(sse_\w+)`(?: \S+)? \| (\w+) \| (.*) \|$", OPERATING, re.MULTILINE)
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(sse_\w+)`(?: \S+)? \| (\w+) \| (.*) \|$", text, re.MULTILINE)
     assert {name: (type, about) for name, type, about in rows} == figures()
 
 
@@ -74,6 +80,46 @@ def test_every_limit_is_documented_with_its_label() -> None:
     assert labels == {*LIMITS, *create_app(Settings(no_demo=True))[HUB].statistics().evicted}
     flags = set(re.findall(r"^\| `(--[a-z-]+)`", OPERATING, re.MULTILINE))
     assert flags <= {row.flag for row in table()}
+
+
+def test_the_reference_of_rules_has_every_key_and_no_other() -> None:
+    text = (ROOT / "docs" / "reference" / "rules.md").read_text()
+    keys = {field.name for field in dataclasses.fields(Rule)}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
+
+
+ERRORS = (ROOT / "docs" / "reference" / "errors.md").read_text()
+
+
+def problems() -> set[tuple[str, str]]:
+    """Status and beginning of each message that the code gives to a problem where it makes it."""
+    found = set()
+    for path in (ROOT / "sse_hub").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or path.name.startswith("mercure"):
+                continue
+            function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            arguments = [each.values[0] if isinstance(each, ast.JoinedStr) else each for each in node.args]
+            values = [each.value for each in arguments if isinstance(each, ast.Constant)]
+            implied = {"Problem": [], "unauthorized": [401], "passing": [503]}.get(function)
+            match [*(implied or []), *values] if implied is not None else []:
+                case [int(status), str(text), *_]:
+                    found.add((str(status), text))
+    return found
+
+
+def test_the_reference_of_errors_explains_every_message_and_no_other() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(.*?)` \|", ERRORS, re.MULTILINE)
+    given = problems()
+    explained = {(status, text) for status, text in given if any(s == status and text.startswith(b) for s, b in rows)}
+    assert {(status, text) for status, text in given - explained if len(text) > len("The ")} == set()
+    assert [row for row in rows if not any(s == row[0] and text.startswith(row[1]) for s, text in given)] == []
+
+
+def test_the_reference_of_errors_names_what_the_client_raises() -> None:
+    raised = {name for name in sse_client.__all__ if issubclass_of_error(getattr(sse_client, name))}
+    rows = set(re.findall(r"^\| `([A-Z]\w+)` \|", ERRORS, re.MULTILINE))
+    assert rows == raised - {"SSEError"}
 
 
 def test_help_names_every_flag_with_its_default() -> None:
@@ -186,7 +232,9 @@ def test_the_public_names_are_these() -> None:
 QUOTING = [
     path
     for path in MARKDOWN
-    if name_of(path).startswith(("README", "docs/tutorial/", "docs/how-to/", "docs/frameworks/", "examples/"))
+    if name_of(path).startswith(
+        ("README", "docs/tutorial/", "docs/how-to/", "docs/frameworks/", "docs/explanation/", "examples/")
+    )
 ]
 QUOTED = "\n".join(
     path.read_text()
@@ -206,10 +254,13 @@ def test_code_in_a_guide_is_a_quotation_of_a_file_that_tests_run(file: Path) -> 
 
 def translation(path: Path) -> Path:
     """The Portuguese document for an English one."""
-    return path.with_suffix(".pt-BR.md") if path.parent == ROOT else path.parent / "pt-BR" / path.name
+    return path.with_suffix(".pt-BR.md")
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs/tutorial").glob("*.md"))], ids=name_of)
+ENGLISH = [path for path in MARKDOWN if not path.name.endswith(".pt-BR.md")]
+
+
+@pytest.mark.parametrize("file", [path for path in ENGLISH if translation(path).exists()], ids=name_of)
 def test_the_portuguese_document_has_the_same_code_in_the_same_order(file: Path) -> None:
     languages = ("sh", "python", "html", "js", "text", "json", "")
     assert fenced(translation(file).read_text(), *languages) == fenced(file.read_text(), *languages)
@@ -254,9 +305,58 @@ def test_the_server_and_the_client_are_commands() -> None:
     }
 
 
-def test_the_site_of_the_documents_is_built_without_a_warning_and_shows_every_page(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+class Links(HTMLParser):
+    """The addresses that a page of the site leads to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.add(values.get("id") or "")
+        self.found.extend(value for name in ("href", "src") if (value := values.get(name)))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the documents, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "not included in the" not in run.stderr
-    assert (tmp_path / "tutorial" / "pt-BR" / "1-by-hand" / "index.html").is_file()
+    return folder
+
+
+def test_the_site_has_every_page_in_both_languages_and_a_switch_between_them(site: Path) -> None:
+    english = {path.relative_to(site) for path in site.rglob("index.html") if "pt-BR" not in path.parts}
+    assert {path.relative_to(site / "pt-BR") for path in (site / "pt-BR").rglob("index.html")} == english
+    chapter = Path("tutorial/1-by-hand/index.html")
+    assert "A stream by hand" in (site / chapter).read_text()
+    assert "Um stream feito à mão" in (site / "pt-BR" / chapter).read_text()
+    assert "../../pt-BR/tutorial/1-by-hand/" in Links(site / chapter).found
+
+
+def test_every_link_within_the_site_leads_to_a_page_and_to_a_place_in_it(site: Path) -> None:
+    pages = {path: Links(path) for path in site.rglob("*.html") if path.name != "404.html"}
+    dead = []
+    for page, links in pages.items():
+        for link in links.found:
+            path, _, anchor = unquote(link).partition("#")
+            if re.match(r"\w+:|//", link):
+                continue
+            aim = (page.parent / path).resolve() if path else page
+            aim = aim / "index.html" if aim.is_dir() else aim
+            if not aim.is_file() or (anchor and aim in pages and anchor not in pages[aim].ids):
+                dead.append((str(page.relative_to(site)), link))
+    assert dead == []
+
+
+def test_the_search_of_the_site_finds_pages_of_both_languages(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    assert index["config"]["lang"] == ["en", "pt"]
+    places = {entry["location"] for entry in index["docs"]}
+    assert {"tutorial/1-by-hand/", "pt-BR/tutorial/1-by-hand/"} <= places

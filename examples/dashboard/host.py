@@ -1,4 +1,4 @@
-"""Publish the figures of this host every second. Run one on each host: python host.py"""
+"""Publish the figures of this host ten times a second. Run one on each host: python host.py"""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ async def main() -> None:
                 "disk": psutil.disk_usage("/").percent,
             }
             await hub.publish(figures, channel=f"hosts.{HOST}", event="figures")
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
 
 
 asyncio.run(main())

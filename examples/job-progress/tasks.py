@@ -9,22 +9,23 @@ from celery import Celery
 from sse_client import Ended, SSEClient
 
 HUB = os.environ.get("SSE_URL", "http://127.0.0.1:8000")
-REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-STEPS = 20
+STEPS = int(os.environ.get("STEPS", "20"))
 
-app = Celery("tasks", broker=REDIS, backend=REDIS)
+app = Celery("tasks", broker=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
 app.conf.broker_connection_retry_on_startup = True
 
 
 @app.task(bind=True)
 def work(self: Any) -> str:
-    # The run ends the channel: as done here, as failed if the work raises an error.
-    with SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub:
-        try:
-            with hub.run(f"jobs.{self.request.id}", event="progress") as run:
-                for step in range(1, STEPS + 1):
-                    run.write({"step": step, "steps": STEPS})
-                    time.sleep(0.2)  # the work itself
-        except Ended as ended:  # somebody has pressed Cancel
-            return ended.reason
+    try:
+        # The client is made in the task: a worker forks, and a connection must not be shared with a child.
+        with (
+            SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub,
+            hub.run(f"jobs.{self.request.id}", event="progress") as run,
+        ):
+            for step in range(1, STEPS + 1):
+                time.sleep(0.2)  # the work itself
+                run.write({"step": step, "steps": STEPS})
+    except Ended as ended:  # somebody has cancelled the job
+        return ended.reason
     return "done"

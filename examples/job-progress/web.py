@@ -3,9 +3,10 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from tasks import HUB, work
 
 from sse_client import Ended, SSEClient
@@ -20,12 +21,16 @@ def page() -> FileResponse:
 
 @app.post("/jobs")
 def start() -> dict[str, str]:
-    job = work.delay()
-    return {"id": job.id, "url": os.environ.get("SSE_PUBLIC_URL", HUB) + f"/realtime/jobs.{job.id}?from=start"}
+    return {"id": work.delay().id}
+
+
+@app.get("/jobs/{id}")
+def follow(id: UUID) -> RedirectResponse:
+    """Here you can check the log-in, and add a token for this channel."""
+    return RedirectResponse(f"{HUB}/realtime/jobs.{id}?from=start")
 
 
 @app.delete("/jobs/{id}")
-async def cancel(id: str) -> None:
-    async with SSEClient(HUB, token=os.environ.get("SSE_TOKEN")) as hub:
-        with suppress(Ended):  # the job was quicker
-            await hub.end(f"jobs.{id}", "cancelled")
+def cancel(id: UUID) -> None:
+    with SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub, suppress(Ended):
+        hub.end(f"jobs.{id}", "cancelled")

@@ -16,7 +16,8 @@ CHART = """async ([points, options]) => {
   const { Clock } = await import("/web/app/chart/clock.js");
   const { Cursor } = await import("/web/app/chart/cursor.js");
   const chart = new Chart({
-    title: "Test", unit: "°C", quantities: [{ colour: "--channel-1" }], clock: new Clock(), cursor: new Cursor(), ...options,
+    title: "Test", unit: "°C", quantities: [{ colour: "--channel-1" }],
+    clock: new Clock(), cursor: new Cursor(), ...options,
   });
   for (const [ago, value] of points) chart.add(Date.now() - ago, value);
   document.querySelector("#figures-place").replaceChildren(chart.element);
@@ -118,6 +119,7 @@ async def test_one_cursor_over_all_charts_is_moved_by_pointer_and_keyboard(page:
 async def test_a_chart_is_also_a_text_and_a_table(page: Page, server: Server) -> None:
     for percent in (10, 30, 20):
         await publish(server, cpu_percent=percent)
+        await asyncio.sleep(0.01)  # points of the same millisecond are one
     await figures(page, server.url)
     label = page.locator('#figures-place canvas[aria-label^="CPU. now 20\u202f%, between 10\u202f% and 30\u202f%"]')
     await expect(label).to_have_count(1, timeout=15_000)
@@ -157,7 +159,10 @@ async def test_a_tick_of_the_timeline_chooses_its_event(page: Page, server: Serv
     await figures(page, server.url)
     await page.evaluate(
         TIMELINE,
-        [{"ago": 30_000, "channel": "a", "event": "first"}, {"ago": 10_000, "channel": "b", "event": "second"}],
+        [
+            {"ago": 30_000, "channel": "a", "event": "first", "replayed": True},
+            {"ago": 10_000, "channel": "b", "event": "second", "replayed": True},
+        ],
     )
     place = page.locator("#figures-place")
     await expect(place.locator("li")).to_have_text(["a", "b"])
@@ -200,7 +205,8 @@ async def test_replayed_events_gaps_and_losses_are_told_apart(page: Page, server
           const pen = canvas.getContext("2d");
           const at = (share) => {
             const x = Math.round(canvas.width * share);
-            return new Set(pen.getImageData(x - 12, 0, 24, 20 * devicePixelRatio).data.filter((_, at) => at % 4 === 3)).size > 2;
+            const { data } = pen.getImageData(x - 12, 0, 24, 20 * devicePixelRatio);
+            return new Set(data.filter((_, at) => at % 4 === 3)).size > 2;
           };
           return [at(0.4), at(0.79), at(0.62)];
         }"""

@@ -11,9 +11,9 @@ from pathlib import Path
 import aiomqtt
 import pytest
 from eventually import eventually
-from hubs import Server, serving
+from hubs import NDJSON, Server, remote, serving
 from playwright.async_api import Browser, Page, expect
-from programs import ROOT, fetch, free_port, tool
+from programs import ROOT, Start, fetch, free_port, tool
 from redis_server import RedisServer
 from shells import Shell, adapted, shell
 from tokens import SECRET
@@ -39,6 +39,25 @@ async def test_the_dashboard_shows_a_row_for_each_host_and_marks_a_silent_one(se
             await expect(page.locator("#hosts tr")).to_have_count(2)
             await expect(page.locator("#hosts [data-figure=memory]").first).to_contain_text("%")
         await expect(page.locator("#hosts tr.old")).to_contain_text("two", timeout=15_000)
+
+
+async def test_the_dashboard_gets_the_newest_figures_of_many_and_of_a_host_that_was_silent_before(
+    page: Page, program: Start
+) -> None:
+    hub = program("--no-demo", "--config", str(EXAMPLES / "dashboard" / "hub.toml"))
+    async with remote(hub.url) as server:
+
+        async def publish(host: str, *loads: int) -> None:
+            lines = "\n".join(json.dumps({"cpu": load, "memory": 1, "disk": 1}) for load in loads)
+            await server.post(f"/realtime/hosts.{host}?event=figures", data=lines, headers=NDJSON)
+
+        await publish("silent", 1, 7)
+        await page.goto(f"{(EXAMPLES / 'dashboard' / 'page.html').as_uri()}?hub={server.url}")
+        await expect(page.locator("#hosts tr", has_text="silent")).to_contain_text("7 %")
+        await publish("busy", *range(101))
+        await expect(page.locator("#hosts tr", has_text="busy")).to_contain_text("100 %")
+        assert await server.figure("sse_events_conflated_total") > 0
+        assert len(await server.retained("hosts.busy")) == 1
 
 
 async def test_a_notification_reaches_its_user_only_and_waits_while_he_is_away(browser: Browser) -> None:
@@ -137,24 +156,39 @@ async def test_an_alert_of_prometheus_goes_through_alertmanager_to_the_page(
         await expect(page.locator("#alerts li")).to_contain_text("ShopIsDown: firing", timeout=30_000)
 
 
-async def test_a_job_shows_its_progress_and_can_be_cancelled(
-    server: Server, page: Page, shared_redis: RedisServer
-) -> None:
+async def test_a_job_shows_its_progress_over_a_reload(server: Server, page: Page, shared_redis: RedisServer) -> None:
+    with jobs(server, shared_redis) as (url, _):
+        await begin(page, url)
+        await page.reload()
+        await expect(page.locator("#state")).to_have_text("done", timeout=20_000)
+        await expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
+        assert await page.locator("#bar").evaluate("bar => bar.value") == 1
+
+
+async def test_a_job_that_is_cancelled_frees_its_worker(server: Server, page: Page, shared_redis: RedisServer) -> None:
+    with jobs(server, shared_redis, STEPS="1000000") as (url, worker):
+        await begin(page, url)
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.locator("#state")).to_have_text("cancelled")
+        await asyncio.to_thread(worker.until, b": 'cancelled'")
+
+
+@contextmanager
+def jobs(server: Server, redis: RedisServer, **variables: str) -> Iterator[tuple[str, Shell]]:
+    """The example about jobs: the address of its page, and its worker."""
     port = free_port()
-    variables = {"SSE_URL": server.url, "REDIS_URL": shared_redis.url}
+    variables |= {"SSE_URL": server.url, "REDIS_URL": redis.url}
     with (
         example("celery --app tasks worker --pool solo --loglevel INFO", "job-progress", **variables) as worker,
         example(f"uvicorn web:app --port {port}", "job-progress", **variables) as web,
     ):
-        await asyncio.to_thread(worker.until, b"ready.")
-        await asyncio.to_thread(web.until, b"running on")
-        await page.goto(f"http://127.0.0.1:{port}/")
-        await page.get_by_role("button", name="Start").click()
-        await expect(page.locator("#state")).to_have_text("working")
-        await page.reload()
-        await expect(page.locator("#state")).to_have_text("done", timeout=20_000)
-        await page.goto(f"http://127.0.0.1:{port}/?again")
-        await page.get_by_role("button", name="Start").click()
-        await expect(page.locator("#state")).to_have_text("working")
-        await page.get_by_role("button", name="Cancel").click()
-        await expect(page.locator("#state")).to_have_text("cancelled")
+        worker.until(b"ready.")
+        web.until(b"running on")
+        yield f"http://127.0.0.1:{port}/", worker
+
+
+async def begin(page: Page, url: str) -> None:
+    """Start a job, and wait for its first step."""
+    await page.goto(url)
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.locator("#state")).to_have_text("working")

@@ -173,7 +173,7 @@ async def test_sighup_reads_the_rules_again_and_keeps_the_old_ones_if_they_are_b
     assert running.end()[0] == 0
 
 
-def test_the_example_of_the_operators_guide_is_right(file: Path) -> None:
-    text = (ROOT / "docs" / "operating.md").read_text()
+def test_the_example_of_the_reference_is_right(file: Path) -> None:
+    text = (ROOT / "docs" / "reference" / "rules.md").read_text()
     example = text.partition("```toml\n")[2].partition("```")[0]
     assert [rule.match for rule in read(file, example).rules] == ["chat.*", "jobs.*", "sensors.*", "alerts"]

@@ -16,7 +16,7 @@ from tokens import SECRET, mint
 
 DOCUMENTS = [
     ROOT / "README.md",
-    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "pt-BR" not in path.parts),
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if not path.name.endswith(".pt-BR.md")),
 ]
 """`tests/test_docs.py` compares the commands of a translation with those of its original."""
 FENCE = re.MULTILINE | re.DOTALL

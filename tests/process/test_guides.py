@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
 from eventually import eventually
 from hubs import Server, serving
 from playwright.async_api import Page, expect
@@ -29,20 +28,6 @@ async def test_the_program_of_the_readme_prints_what_is_published(server: Server
         await server.until_subscribers(1)
         await server.post("/realtime/orders.new", data="a book")
         await asyncio.to_thread(run.until, b"orders.new a book\n")
-
-
-async def test_the_fastapi_application_publishes_what_its_page_shows(
-    server: Server, page: Page, tmp_path: Path
-) -> None:
-    pytest.importorskip("fastapi", reason="fastapi is missing: pip install -e '.[test]'")
-    port = free_port()
-    command = f"exec uvicorn --app-dir {FRAMEWORKS} fastapi_app:app --port {port}"
-    with shell(command, tmp_path, SSE_URL=server.url) as run:
-        run.until(b"running on")
-        await page.goto(f"http://127.0.0.1:{port}/")
-        await server.until_subscribers(1)
-        await page.request.post(f"http://127.0.0.1:{port}/orders/book")
-        await expect(page.locator("#orders li")).to_have_text(["book"])
 
 
 async def test_the_application_with_a_hub_inside_publishes_an_order(tmp_path: Path) -> None:

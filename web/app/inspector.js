@@ -143,10 +143,8 @@ export class Inspector {
 function wireOf(entry) {
   const plain = frame(entry);
   if (!entry.raw) return wire(plain);
-  const element = make("div", "", wire(entry.raw));
-  if (entry.raw.length === plain.length) return element;
-  element.append(worded("p", "wireEnvelope", "note"), wire(plain));
-  return element;
+  if (entry.raw.length === plain.length) return wire(entry.raw);
+  return make("div", "", wire(plain), worded("p", "wireEnvelope", "note"), wire(entry.raw));
 }
 
 /**

@@ -60,6 +60,7 @@ export class Chart {
     this.element.append(this.#caption(), this.#canvas);
     this.#canvas.setAttribute("role", "img");
     translate(this.element);
+    this.#canvas.setAttribute("aria-label", this.words());
     this.#picture = { due: (/** @type {number} */ now) => now - this.#drawn >= (this.#dirty ? this.#pixelMs : 2 * this.#pixelMs), draw: () => this.#draw() };
     const { cursor } = options;
     cursor.follow(this.#canvas, (x) => this.#timeAt(x));

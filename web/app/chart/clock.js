@@ -21,7 +21,12 @@ export class Clock {
 
   /** The Unix time that the hub's clock shows now, in milliseconds. @param {number} now that of this browser */
   now(now = Date.now()) {
+    return now + this.ahead;
+  }
+
+  /** Milliseconds by which the hub's clock is ahead of that of this browser; 0 for a small difference. */
+  get ahead() {
     const ahead = this.#ahead ?? 0;
-    return Math.abs(ahead) < TOLERANCE_MS ? now : now + ahead;
+    return Math.abs(ahead) < TOLERANCE_MS ? 0 : ahead;
   }
 }

@@ -4,7 +4,7 @@
 import { parts } from "../inspect/characters.js";
 import { button, make, worded } from "../make.js";
 import { Timeline } from "../timeline/timeline.js";
-import { number, say, translate } from "../words.js";
+import { number, say, spoken, translate } from "../words.js";
 import * as real from "./experiments.js";
 import * as simulated from "./simulated.js";
 import { Refused, Stage } from "./stage.js";
@@ -210,11 +210,14 @@ class Bench {
     const seconds = (performance.now() - this.#began) / 1000;
     const cut = text.length > LONGEST_ENTRY ? `${text.slice(0, LONGEST_ENTRY)}…` : text;
     const body = make("pre", "", ...parts(cut, { breaks: true }).map(({ text: part, unseen }) => (unseen ? make("span", "unseen-sign", part) : part)));
-    bytes.append(make("div", `lab-entry ${direction}`, make("span", "lab-time", `${number(seconds, 2)} s`), body));
+    bytes.append(make("div", `lab-entry ${direction}`, make("span", "lab-time", secondsOf(seconds)), body));
     if (bytes.childElementCount > MOST_ENTRIES) bytes.firstElementChild?.remove();
     if (atEnd) bytes.scrollTop = bytes.scrollHeight;
   }
 }
+
+/** Seconds, all with as many digits, so that they stand below each other. @param {number} seconds */
+const secondsOf = (seconds) => `${seconds.toLocaleString(spoken(), { minimumFractionDigits: 2, maximumFractionDigits: 2 })} s`;
 
 /** @param {unknown} error */
 function reason(error) {

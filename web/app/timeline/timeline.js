@@ -66,6 +66,7 @@ export class Timeline {
     this.#canvas.addEventListener("pointerleave", () => (this.#note.textContent = ""), { signal });
     for (const change of ["theme", "language"]) document.addEventListener(change, () => this.#dress(), { signal });
     this.#layOut();
+    this.#tell();
   }
 
   /**
@@ -163,7 +164,7 @@ export class Timeline {
     const x = (/** @type {number} */ ms) => ((ms - this.#from) / this.spanMs) * width;
     const bottom = height - AXIS;
     this.#axis(pen, x, now, width, height);
-    const ahead = now - Date.now(); // gaps are times of this browser
+    const { ahead } = this.#clock; // gaps are times of this browser
     for (const { from, to } of this.#lanes.gaps) {
       hatch(pen, x(from + ahead), Math.min(width, x(to + ahead)), 0, bottom, colour(this.element, "--faint"));
     }
@@ -246,8 +247,9 @@ export class Timeline {
 
   /** The timeline in words, for those who do not see it. */
   #tell() {
-    if (this.#drawn - this.#told < TOLD_MS) return;
-    this.#told = this.#drawn;
+    const now = performance.now();
+    if (now - this.#told < TOLD_MS) return;
+    this.#told = now;
     let events = 0;
     for (const { bins } of this.#lanes.lanes.values()) for (const { live, replayed } of bins.values()) events += live + replayed;
     this.#canvas.setAttribute("aria-label", say("timelineWords", {

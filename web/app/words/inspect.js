@@ -16,8 +16,8 @@ export const INSPECT = {
   wireAll: ["{n} bytes, {lines} lines", "{n} bytes, {lines} linhas"],
   wireStandard: ["What the standard does with it: WHATWG HTML, section 9.2.6", "O que a norma faz com isto: WHATWG HTML, seção 9.2.6"],
   wireEnvelope: [
-    "This page asks for envelopes (?envelope=1), so that one stream can carry many channels. Other readers get:",
-    "Esta página pede envelopes (?envelope=1), para que um fluxo leve muitos canais. Outros leitores recebem:",
+    "Every EventSource of this channel gets these bytes. This page asks for envelopes (?envelope=1), so that one stream can carry many channels, and got:",
+    "Todo EventSource deste canal recebe estes bytes. Esta página pede envelopes (?envelope=1), para que um fluxo leve muitos canais, e recebeu:",
   ],
   effect_comment: [
     "A comment. The reader passes it over; it shows that the connection is alive.",
