@@ -94,7 +94,7 @@ export class ConnectionBar {
   #why(name, facts) {
     if (name === "off") return this.#model.streams.length ? "" : say("noStreams");
     if (!facts) return "";
-    if (name === "waiting") return [details(facts.state), reasonOf(facts)].filter(Boolean).join(" · ");
+    if (name === "waiting") return [details(facts.state), reasonOf(facts, this.#wasLive)].filter(Boolean).join(" · ");
     if (name !== "stale") return details(facts.state);
     const silent = (Date.now() - (facts.heardAt ?? 0)) / 1000;
     return say("silentFor", { time: seconds(silent), ping: seconds(facts.ping ?? 0) });
@@ -149,10 +149,12 @@ function isStale({ state, heardAt, ping }) {
  * Why it waits: what the server said, or that there is none. The browser's own words are in a language of its own.
  *
  * @param {Facts} facts
+ * @param {boolean} wasLive whether there was a connection
  */
-function reasonOf({ problem, state }) {
+function reasonOf({ problem, state, failures = 0 }, wasLive) {
   if (!problem) return state.reason ?? "";
-  return problem.status ? problem.detail ?? problem.title : say("unreachable");
+  if (problem.status) return problem.detail ?? problem.title;
+  return say(wasLive && failures <= 1 ? "brokeOff" : "unreachable");
 }
 
 /** @param {?Facts} facts */
