@@ -162,6 +162,7 @@ async def test_on_paper_there_are_the_events_and_nothing_to_press(page: Page, se
     await expect(newest(page)).to_be_visible()
     await expect(page.locator("#views")).to_be_hidden()
     await expect(page.locator("#filters")).to_be_hidden()
+    assert await page.evaluate("document.documentElement.scrollHeight") < 3000
 
 
 async def test_without_scripts_the_page_says_how_to_read_a_stream(browser: Browser, server: Server) -> None:
@@ -310,6 +311,13 @@ async def test_errors_are_in_the_language_of_the_page_and_the_servers_words_are_
     await page.locator("#send").click()
     await expect(page.locator("#answer")).to_contain_text("O servidor não entende isto.")
     await expect(page.locator("#answer [lang=en]")).to_contain_text("the hub's own")
+
+
+async def test_a_server_that_is_away_is_said_to_be_in_the_language_of_the_page(page: Page, server: Server) -> None:
+    await page.route("**/stream?*", lambda route: route.abort())
+    await page.goto(f"{server.url}/#streams=main&language=pt-BR")
+    await expect(the_state(page)).to_have_attribute("data-state", "waiting")
+    await expect(the_state(page)).to_contain_text("Não foi possível alcançar o servidor.")
 
 
 async def test_every_word_of_the_page_is_in_the_dictionary_in_both_languages(page: Page, server: Server) -> None:

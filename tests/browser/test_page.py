@@ -176,6 +176,7 @@ async def test_a_cut_connection_comes_back_without_loss(page: Page, server: Serv
     await page.get_by_role("button", name="Cut").click()
     await expect(the_state(page)).to_have_attribute("data-state", "waiting")
     await expect(the_state(page)).to_contain_text("attempt 2 in")
+    await expect(the_state(page)).to_contain_text("The connection broke off.")
     await server.hub.publish("meanwhile")
     await expect(lines(page)).to_have_text(["meanwhile", "before"])
     await expect(await figure(page, "reconnects")).to_have_text("1")

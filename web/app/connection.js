@@ -94,6 +94,7 @@ export class ConnectionBar {
   #why(name, facts) {
     if (name === "off") return this.#model.streams.length ? "" : say("noStreams");
     if (!facts) return "";
+    if (name === "waiting") return [details(facts.state), reasonOf(facts, this.#wasLive)].filter(Boolean).join(" · ");
     if (name !== "stale") return details(facts.state);
     const silent = (Date.now() - (facts.heardAt ?? 0)) / 1000;
     return say("silentFor", { time: seconds(silent), ping: seconds(facts.ping ?? 0) });
@@ -142,6 +143,18 @@ export class ConnectionBar {
 function isStale({ state, heardAt, ping }) {
   if (state.name !== "live" && state.name !== "catching") return false;
   return Boolean(heardAt && ping) && Date.now() - (heardAt ?? 0) > SUSPICIOUS * (ping ?? 0) * 1000;
+}
+
+/**
+ * Why it waits: what the server said, or that there is none. The browser's own words are in a language of its own.
+ *
+ * @param {Facts} facts
+ * @param {boolean} wasLive whether there was a connection
+ */
+function reasonOf({ problem, state, failures = 0 }, wasLive) {
+  if (!problem) return state.reason ?? "";
+  if (problem.status) return problem.detail ?? problem.title;
+  return say(wasLive && failures <= 1 ? "brokeOff" : "unreachable");
 }
 
 /** @param {?Facts} facts */

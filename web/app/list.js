@@ -144,7 +144,7 @@ export class EventList {
 
   #scrolled() {
     if (this.#scroller.scrollTop > 2) this.#freeze();
-    else if (this.#still && !this.#isPaused && this.#newer > 0 && !this.#isChosen) this.thaw();
+    else if (this.#still && !this.#isPaused && !this.#isChosen) this.thaw();
     this.#soon();
   }
 

@@ -20,7 +20,7 @@ export function details({ name, attempts = 0, nextAttempt = 0, reason, replayed 
   }
   if (name === "waiting") {
     const seconds = number(Math.max(0, Math.ceil((nextAttempt - Date.now()) / 1000)));
-    return [say("attemptIn", { n: number(attempts + 1), s: seconds }), reason].filter(Boolean).join(" · ");
+    return say("attemptIn", { n: number(attempts + 1), s: seconds });
   }
   return name === "closed" || name === "ended" ? reason ?? "" : "";
 }

@@ -159,7 +159,10 @@ export class StreamList {
     put(find(".word", HTMLElement, element), isLive ? say("state_live") : "");
     put(find(".rate", HTMLElement, element), isLive ? rate : say(`state_${name}`));
     put(find(".unit", HTMLElement, element), isLive ? say("rate") : "");
-    put(find(".why", HTMLElement, element), reason);
+    const words = find(".why", HTMLElement, element);
+    put(words, reason);
+    words.lang = name === "closed" ? "en" : ""; // what the server says is in English
+    words.title = reason;
     find(".stream", HTMLButtonElement, element).title = stream.name;
     const mute = find(".mute", HTMLButtonElement, element);
     const isMuted = view.mute.includes(stream.text);

@@ -46,6 +46,7 @@ export const STATES = {
   connect: ["Connect", "Conectar"],
   disconnect: ["Disconnect", "Desconectar"],
   lost: ["Events after {after} are gone; the stream goes on at {next}.", "Os eventos depois de {after} se perderam; o fluxo continua em {next}."],
+  brokeOff: ["The connection broke off.", "A conexão caiu."],
   lostOpen: ["Events after {after} are gone.", "Os eventos depois de {after} se perderam."],
   closing: ["The server is ending; it asks to come back.", "O servidor está encerrando; ele pede que se volte."],
   announcedState: ["Connection: {state}", "Conexão: {state}"],
