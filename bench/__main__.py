@@ -13,6 +13,7 @@ from pathlib import Path
 WHAT = {
     "answers": "a thousand answers of language models at once, with an early and a late reader each",
     "browser": "the browser client, at 10,000 events a second in Chromium",
+    "charts": "what the charts and the timeline of the page cost in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "faults of nodes, stores and networks under load, and the events that are lost",
     "nodes": "several processes that share a port and one Redis",
@@ -20,7 +21,7 @@ WHAT = {
     "publish": "the costs of the stores",
     "requests": "a single publish and the opening of a stream, beside a bare aiohttp handler",
     "resume": "a thousand subscribers that resume at once, and the latency of live ones meanwhile",
-    "screenshots": "the pictures in the README",
+    "screenshots": "pictures of the page: its views, widths, themes and languages",
     "soak": "everything at once, for hours",
     "users": "a channel for each user, patterns over very many channels, the largest requests beside the live",
     "values": "a thousand channels, conflated for a hundred dashboards",

@@ -77,6 +77,11 @@ def hub(*flags: str) -> contextlib.AbstractContextManager[Server]:
     return _running([str(_BENCH.parent / "sse_server.py"), "--no-demo", "--port", "0", *flags])
 
 
+def demonstration() -> contextlib.AbstractContextManager[Server]:
+    """Run this repository's hub with the demonstration feed."""
+    return _running([str(_BENCH.parent / "sse_server.py"), "--port", "0"])
+
+
 def nagle() -> contextlib.AbstractContextManager[Server]:
     """Run this repository's hub with Nagle's algorithm left on."""
     return _running([str(_BENCH / "peers" / "nagle.py"), "--no-demo", "--port", "0", *MANY])

@@ -17,11 +17,6 @@ SCRIPTS = sorted(
     for path in (ROOT / "web").rglob("*.js")
     if path.name != "react.js"  # its types need those of React, which tests/js has
 )
-UNTYPED = {
-    f"web/app/{name}.js"
-    for name in ("behind", "copy", "log", "page", "pages", "publish", "session", "streams", "visitors")
-}
-"""Scripts without types. Delete a name here when its script has them: the test says so."""
 PROGRAMS = sorted({path.parent for name in ("docs", "examples") for path in (ROOT / name).rglob("*.py")})
 """The folders of documents and examples that have programs."""
 GITHUB = ROOT / ".github"
@@ -72,11 +67,7 @@ def test_the_types_of_the_programs_of_documents_and_examples_are_sound(folder: P
 
 
 @pytest.mark.parametrize("path", SCRIPTS)
-def test_the_types_of_a_script_of_the_page_are_sound(
-    type_errors: list[str], path: str, request: pytest.FixtureRequest
-) -> None:
-    if path in UNTYPED:
-        request.applymarker(pytest.mark.xfail(reason="its types are not written yet", strict=True))
+def test_the_types_of_a_script_of_the_page_are_sound(type_errors: list[str], path: str) -> None:
     assert [line for line in type_errors if line.startswith(f"{path}(")] == []
 
 

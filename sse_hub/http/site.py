@@ -49,12 +49,19 @@ def _folder() -> Traversable:
 
 
 def _files() -> Iterator[tuple[str, Traversable]]:
-    for folder in ("app", "client"):
-        for path in (_folder() / folder).iterdir():
-            if path.is_file():
-                yield f"{folder}/{path.name}", path
-                if folder == "client":
-                    yield path.name, path
+    yield from _below(_folder() / "app", "app")
+    for name, path in _below(_folder() / "client", "client"):
+        yield name, path
+        yield name.removeprefix("client/"), path
+
+
+def _below(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
+    """The files of a folder and of the folders in it, with their names."""
+    for path in folder.iterdir():
+        if path.is_file():
+            yield f"{name}/{path.name}", path
+        else:
+            yield from _below(path, f"{name}/{path.name}")
 
 
 def _file(request: web.Request, file: Traversable, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -20,7 +20,7 @@ from ..http.cluster import NODES, Nodes
 from ..metrics import Metrics
 from ..tasks import end
 
-__all__ = ["CADENCE", "demonstration"]
+__all__ = ["CADENCE", "demonstration", "next_due"]
 
 CADENCE = {"message": 2.0, "sensor": 4.0, "heartbeat": 5.0, "notification": 8.0, "metrics": 1.0}
 """Seconds between two events of each kind (docs/protocol.md, "The demonstration feed")."""
@@ -92,13 +92,22 @@ class _Feed:
 
 async def _every(seconds: float, publish: Callable[[int], Awaitable[None]]) -> None:
     """Publish at once and then at every whole period from now, so that delays do not add up."""
-    began = time.monotonic()
+    due = time.monotonic()
     sequence = 0
     while True:
         sequence += 1
         await publish(sequence)
-        elapsed = time.monotonic() - began
-        await asyncio.sleep(seconds - elapsed % seconds)
+        now = time.monotonic()
+        due = next_due(due, now, seconds)
+        await asyncio.sleep(due - now)
+
+
+def next_due(due: float, now: float, seconds: float) -> float:
+    """The first whole period after `due` that is not over.
+
+    A sleep may end a moment early. So one period always passes: the clock alone would give the same period again.
+    """
+    return due + seconds * max(1, math.ceil((now - due) / seconds))
 
 
 async def demonstration(app: web.Application) -> AsyncIterator[None]:

@@ -265,7 +265,7 @@ async def test_the_page_offers_every_channel_of_a_hub_that_has_many(page: Page, 
 async def test_the_page_counts_every_subscriber_of_a_hub_that_has_many(page: Page) -> None:
     async with serving(max_subscribers_per_address=2000) as server, crowd(server.port, 1100, get("/stream")):
         await server.until_subscribers(1100)
-        await page.goto(server.url)
+        await page.goto(f"{server.url}/#view=figures")
         await expect(page.locator("#more-subscribers")).to_have_text("and 901 more", timeout=20_000)
 
 

@@ -8,6 +8,7 @@ import pytest
 from conftest import CHROMIUM_ARGUMENTS
 from hubs import Server, serving
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from screen import opened
 from tabs import LIVE, follow, got, tab
 
 
@@ -37,8 +38,7 @@ def named(server: Server) -> str:
 
 async def shown(page: Page, server: Server) -> None:
     """The page of the hub, live."""
-    await page.goto(f"{named(server)}/#streams=main")
-    await expect(page.locator('.card[data-stream="main"] .state')).to_have_attribute("data-state", "live")
+    await opened(page, named(server), "main", more="&view=publish")
 
 
 async def test_it_is_no_secure_context(lan: BrowserContext, at_home: Server) -> None:
@@ -60,25 +60,18 @@ async def test_the_page_shows_events_and_publishes(lan: BrowserContext, at_home:
     page = await lan.new_page()
     await shown(page, at_home)
     await page.locator("#send").click()
-    await expect(page.locator("#answer")).to_contain_text("reached 1 subscribers")
+    await expect(page.locator("#answer")).to_contain_text("went to 1 subscriber.")
     await expect(page.locator(".row:visible").first).to_contain_text("Hello from the page")
 
 
 async def test_a_text_is_copied_without_a_clipboard_for_pages(lan: BrowserContext, at_home: Server) -> None:
     page = await lan.new_page()
     await shown(page, at_home)
-    line = await page.locator("#curl").inner_text()
-    await page.locator("#copy-curl").click()
-    await expect(page.locator("#copy-curl")).to_have_text("Copied")
+    line = await page.locator("#publish-code code").inner_text()
+    copy = page.locator("#publish-code button")
+    await copy.click()
+    await expect(copy).to_have_text("Copied")
     await page.locator("#publish textarea").focus()
     await page.keyboard.press("Control+a")
     await page.keyboard.press("Control+v")
     await expect(page.locator("#publish textarea")).to_have_value(line)
-
-
-async def test_falling_behind_can_be_shown(lan: BrowserContext) -> None:
-    async with serving(history=100, allowed_hosts=("hub.lan", "127.0.0.1")) as server:
-        page = await lan.new_page()
-        await shown(page, server)
-        await page.get_by_role("button", name="Fall behind").click()
-        await expect(page.locator("#behind-answer")).to_contain_text("The hub told it of the gap", timeout=20_000)

@@ -1,168 +1,224 @@
-"""The page in a real browser, at a real server."""
+"""The page in a real browser, at a real server: its streams and its connection."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
+import re
+import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 from hubs import Server, serving
 from network import Network
-from playwright.async_api import BrowserContext, Locator, Page, expect
-from programs import Program
+from playwright.async_api import BrowserContext, Page, expect
+from programs import Start
+from screen import figure, inspector, lines, newest, opened, rows, stream, the_state
 
 from sse_server import Settings, create_app
 
 
-async def connected(page: Page, url: str, *streams: str) -> None:
-    """Open the page on these streams and wait until it is live."""
-    query = "&".join(f"streams={stream}" for stream in streams or ("main",))
-    await page.goto(f"{url}/#{query}")
-    for stream in streams or ("main",):
-        await expect(state(page, stream)).to_have_attribute("data-state", "live")
-
-
-def card(page: Page, stream: str) -> Locator:
-    return page.locator(f'.card[data-stream="{stream}"]')
-
-
-def state(page: Page, stream: str = "main") -> Locator:
-    return card(page, stream).locator(".state")
-
-
-def figure(page: Page, name: str, stream: str = "main") -> Locator:
-    return card(page, stream).locator(f'[data-figure="{name}"]')
-
-
-def rows(page: Page) -> Locator:
-    return page.locator(".row:visible")
-
-
-def newest(page: Page) -> Locator:
-    return page.locator(".row:visible").first.locator(".data")
-
-
-# Streams
-
-
 async def test_the_page_shows_every_kind_of_the_demonstration_feed(page: Page) -> None:
     async with serving(no_demo=False) as server:
-        await page.goto(server.url)
-        for stream in ("main", "metrics"):
-            await expect(state(page, stream)).to_have_attribute("data-state", "live")
+        await opened(page, server.url, "main", "metrics")
+        await page.get_by_role("button", name="metrics hidden").click()
         for type in ("message", "sensor", "heartbeat", "notification", "metrics"):
             await expect(page.locator(f'.row[data-type="{type}"]').first).to_be_visible(timeout=12_000)
 
 
-async def test_a_card_tells_state_rate_total_cursor_and_latency(page: Page, server: Server) -> None:
-    await connected(page, server.url)
+async def test_live_events_are_in_sight_at_once_on_a_desktop(page: Page, server: Server) -> None:
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    await opened(page, server.url)
+    await server.hub.publish("seen")
+    await expect(newest(page)).to_be_in_viewport(ratio=1)
+    for pane in ("#streams", "#events", "#inspector", "#timeline", "#connection"):
+        await expect(page.locator(pane)).to_be_in_viewport(ratio=1)
+
+
+async def test_twenty_streams_fit_on_a_desktop(page: Page, server: Server) -> None:
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    names = [f"c{n}" for n in range(18)]
+    await opened(page, server.url, *names)
+    await expect(stream(page, names[-1])).to_be_in_viewport(ratio=1)
+    height = await stream(page, "c0").evaluate("row => row.getBoundingClientRect().height")
+    assert height <= 37
+
+
+async def test_a_stream_tells_its_figures_in_the_inspector(page: Page, server: Server) -> None:
+    await opened(page, server.url)
     id = await server.hub.publish("12345")
-    await expect(figure(page, "last")).to_have_text(str(id))
-    await expect(figure(page, "total")).to_have_text("1")
-    await expect(figure(page, "bytes")).to_have_text("5")
-    await expect(figure(page, "latency")).to_contain_text(" ms")
-    await expect(figure(page, "rate")).to_have_text("0.2")
+    await expect(await figure(page, "total")).to_have_text("1")
+    await expect(await figure(page, "last")).to_have_text(str(id))
+    await expect(await figure(page, "delay")).to_have_text("0 ms")
+    await expect(await figure(page, "rate")).to_have_text("0.2")
+
+
+async def test_received_bytes_are_those_of_the_wire_and_not_of_utf_16(page: Page, server: Server) -> None:
+    await opened(page, server.url, "main?replay=0&plain=1")
+    await server.hub.publish("€")
+    # `id: ` and the id, `data: €` and three line ends
+    size = len(f"id: {await _last_id(server)}\ndata: €\n\n".encode())
+    await expect(await figure(page, "received", "main?replay=0&plain=1")).to_have_text(f"{size} bytes")
+
+
+async def _last_id(server: Server) -> str:
+    _, answer = await server.get("/api/channels/main/events")
+    return str(answer["events"][-1]["id"])
 
 
 async def test_streams_and_patterns_are_added_and_removed_and_kept_over_a_reload(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await page.get_by_label("Channel or pattern").fill("logs sensors.*")
-    await page.get_by_role("button", name="Add").click()
-    await expect(state(page, "sensors.*")).to_have_attribute("data-state", "live")
+    await opened(page, server.url)
+    await page.locator("#add input").fill("logs sensors.*")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(stream(page, "sensors.*")).to_have_attribute("data-state", "live")
     await server.hub.publish("21", channel="sensors.kitchen")
     await expect(newest(page)).to_have_text("21")
-    await card(page, "main").get_by_role("button", name="Remove").click()
+    await stream(page, "main").locator(".stream").click()
+    await inspector(page).get_by_role("button", name="Remove").click()
     assert "streams=logs&streams=sensors.*" in page.url
+    await expect(stream(page, "logs").locator(".stream")).to_be_focused()
     await page.reload()
-    await expect(page.locator(".card h3")).to_have_text(["logs", "sensors.*"])
+    await expect(page.locator("#stream-rows .name")).to_have_text(["logs", "sensors.*"])
 
 
 async def test_a_view_is_shared_by_its_address(context: BrowserContext, server: Server) -> None:
     first, second = await context.new_page(), await context.new_page()
-    await connected(first, server.url, "a", "b")
+    await opened(first, server.url, "a", "b")
     await first.get_by_role("searchbox").fill("needle")
     await second.goto(first.url)
-    await expect(second.locator(".card h3")).to_have_text(["a", "b"])
+    await expect(second.locator("#stream-rows .name")).to_have_text(["a", "b"])
     await expect(second.get_by_role("searchbox")).to_have_value("needle")
+
+
+async def test_another_address_changes_the_page_without_a_reload(page: Page, server: Server) -> None:
+    await opened(page, server.url, "a")
+    await page.evaluate("location.hash = '#streams=b&theme=dark&text=x&view=figures'")
+    await expect(page.locator("#stream-rows .name")).to_have_text(["b"])
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(page.locator("#figures")).to_be_visible()
+    await page.go_back()
+    await expect(page.locator("#figures")).to_be_hidden()
+    await expect(page.locator("#stream-rows .name")).to_have_text(["a"])
+
+
+async def test_unknown_values_in_an_address_are_passed_over(page: Page, server: Server) -> None:
+    await page.goto(f"{server.url}/#view=nowhere&theme=mauve&language=xx&streams=main")
+    await expect(stream(page, "main")).to_have_attribute("data-state", "live")
+    await page.get_by_role("button", name="Settings").click()
+    await expect(page.get_by_label("Theme")).to_have_value("system")
+    await expect(page.get_by_label("Language")).to_have_value("en")
+    await expect(page.locator("#events")).to_be_visible()
 
 
 async def test_channels_that_exist_are_offered(page: Page, server: Server) -> None:
     await server.hub.publish("a", channel="somewhere")
-    await connected(page, server.url)
+    await opened(page, server.url)
     await expect(page.locator('#channels option[value="somewhere"]')).to_have_count(1)
 
 
-async def test_a_paused_stream_loses_nothing(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await card(page, "main").get_by_role("button", name="Pause").click()
-    await expect(state(page)).to_have_text("paused")
-    for data in "abc":
-        await server.hub.publish(data)
-    await expect(figure(page, "total")).to_have_text("3")
-    assert await rows(page).count() == 0
-    await card(page, "main").get_by_role("button", name="Go on").click()
-    await expect(rows(page).locator(".data")).to_have_text(["c", "b", "a"])
+async def test_a_hidden_stream_still_counts_and_is_shown_again(page: Page, server: Server) -> None:
+    await opened(page, server.url, "a", "b")
+    await stream(page, "a").hover()
+    await stream(page, "a").locator(".mute").click()
+    await server.hub.publish("from a", channel="a")
+    await server.hub.publish("from b", channel="b")
+    await expect(lines(page)).to_have_text(["from b"])
+    await expect(await figure(page, "total", "a")).to_have_text("1")
+    await page.get_by_role("button", name="a hidden").click()
+    await expect(lines(page)).to_have_text(["from b", "from a"])
+
+
+async def test_metrics_are_hidden_at_first(page: Page, server: Server) -> None:
+    await opened(page, server.url, "main", "metrics")
+    await server.hub.publish("{}", channel="metrics", event="metrics")
+    await server.hub.publish("seen")
+    await expect(lines(page)).to_have_text(["seen"])
+    await expect(page.get_by_role("button", name="metrics hidden")).to_be_visible()
 
 
 async def test_a_disconnected_stream_goes_on_where_it_was(page: Page, server: Server) -> None:
-    await connected(page, server.url)
+    await opened(page, server.url)
     await server.hub.publish("a")
-    await expect(figure(page, "total")).to_have_text("1")
-    await card(page, "main").get_by_role("button", name="Disconnect").click()
-    await expect(state(page)).to_have_attribute("data-state", "closed")
+    await expect(await figure(page, "total")).to_have_text("1")
+    await inspector(page).get_by_role("button", name="Disconnect").click()
+    await expect(stream(page)).to_have_attribute("data-state", "off")
     await server.hub.publish("b")
-    await card(page, "main").get_by_role("button", name="Connect", exact=True).click()
-    await expect(rows(page).locator(".data")).to_have_text(["b", "a"])
+    await inspector(page).get_by_role("button", name="Connect", exact=True).click()
+    await expect(lines(page)).to_have_text(["b", "a"])
 
 
-async def test_all_streams_are_disconnected_and_connected_at_once(page: Page, server: Server) -> None:
-    await connected(page, server.url, "a", "b")
-    every = page.get_by_role("group", name="All streams")
-    await every.get_by_role("button", name="Disconnect").click()
-    for stream in ("a", "b"):
-        await expect(state(page, stream)).to_have_attribute("data-state", "closed")
-    await every.get_by_role("button", name="Connect", exact=True).click()
-    for stream in ("a", "b"):
-        await expect(state(page, stream)).to_have_attribute("data-state", "live")
+@pytest.mark.parametrize("view", ["events", "figures", "case"])
+async def test_disconnect_leaves_no_stream_open_in_any_view(page: Page, server: Server, view: str) -> None:
+    await opened(page, server.url, "a", "b", more="&case=sensors" if view == "case" else f"&view={view}")
+    await server.until_subscribers(1)
+    await the_state(page).get_by_role("button", name="Disconnect").click()
+    await expect(the_state(page)).to_have_attribute("data-state", "off")
+    await server.until_subscribers(0)
+    await the_state(page).get_by_role("button", name="Connect", exact=True).click()
+    await expect(the_state(page)).to_have_attribute("data-state", "live")
+
+
+# The connection
+
+
+async def test_the_bar_tells_cursor_ping_and_retry(page: Page) -> None:
+    async with serving(ping=0.2) as server:
+        await opened(page, server.url)
+        id = await server.hub.publish("a")
+        await expect(page.locator("#connection-cursor")).to_have_text(str(id))
+        await expect(page.locator("#connection-ping")).to_contain_text("ago")
+        await expect(page.locator("#connection-retry")).to_contain_text(" ms")
 
 
 async def test_a_cut_connection_comes_back_without_loss(page: Page, server: Server) -> None:
-    await connected(page, server.url)
+    await opened(page, server.url)
     await server.hub.publish("before")
     await expect(rows(page)).to_have_count(1)
-    await page.get_by_role("button", name="Cut my connection").click()
-    await expect(state(page)).to_have_text("back in 1 s")
+    await page.get_by_role("button", name="Cut").click()
+    await expect(the_state(page)).to_contain_text(re.compile("Waiting attempt 2 in . s · The connection broke off."))
     await server.hub.publish("meanwhile")
-    await expect(rows(page).locator(".data")).to_have_text(["meanwhile", "before"])
-    await expect(figure(page, "reconnects")).to_have_text("1")
+    await expect(lines(page)).to_have_text(["meanwhile", "before"])
+    await expect(await figure(page, "reconnects")).to_have_text("1")
 
 
 async def test_a_connection_that_breaks_comes_back_without_loss(page: Page, server: Server) -> None:
     async with Network(server.port) as network:
-        await connected(page, network.url)
+        await opened(page, network.url)
         await server.hub.publish("before")
         await expect(rows(page)).to_have_count(1)
         network.reset()
         await server.hub.publish("meanwhile")
         await network.mend()
-        await expect(rows(page).locator(".data")).to_have_text(["meanwhile", "before"])
+        await expect(lines(page)).to_have_text(["meanwhile", "before"])
+
+
+async def test_a_silent_server_turns_everything_grey_within_three_pings(page: Page, program: Start) -> None:
+    hub = program("--ping", "1")
+    await opened(page, hub.url)
+    await expect(page.locator("#connection-ping")).to_contain_text("ago")
+    await expect(page.locator("html")).to_have_attribute("data-fresh", "true")
+    hub.process.send_signal(signal.SIGSTOP)
+    await expect(the_state(page)).to_have_attribute("data-state", "stale")
+    await expect(the_state(page)).to_contain_text("a ping is due every 1 s")
+    await expect(page.locator("html")).to_have_attribute("data-fresh", "false")
+    hub.process.send_signal(signal.SIGCONT)
+    await expect(the_state(page)).to_have_attribute("data-state", "live")
 
 
 async def test_a_restarted_server_is_followed_again_and_the_loss_is_shown(
-    page: Page, program: Callable[..., Program], unused_tcp_port: int
+    page: Page, program: Start, unused_tcp_port: int
 ) -> None:
-    hub = program("--port", str(unused_tcp_port))
-    await connected(page, hub.url)
+    hub = program("--port", str(unused_tcp_port), "--no-demo")
+    await opened(page, hub.url)
     hub.end()
     await expect(page.locator('.row[data-type="closing"]').first).to_be_visible()
-    await expect(state(page)).to_have_attribute("data-state", "waiting")
-    program("--port", str(unused_tcp_port))
-    await expect(state(page)).to_have_attribute("data-state", "live", timeout=15_000)
-    await expect(figure(page, "losses")).to_have_text("1")
+    await expect(the_state(page)).to_have_attribute("data-state", "waiting")
+    await expect(page.locator("html")).to_have_attribute("data-fresh", "false")
+    program("--port", str(unused_tcp_port), "--no-demo")
+    await expect(stream(page)).to_have_attribute("data-state", "live", timeout=15_000)
+    await expect(page.locator('.row[data-type="lost"]').first).to_contain_text("are gone")
+    await expect(await figure(page, "losses")).to_have_text("1")
+    await expect(await figure(page, "reconnects")).to_have_text("1")  # and not one for each attempt that failed
 
 
 async def test_a_full_server_is_waited_for_and_its_reason_shown(page: Page) -> None:
@@ -174,209 +230,162 @@ async def test_a_full_server_is_waited_for_and_its_reason_shown(page: Page) -> N
             await expect(page.locator('.row[data-type="error"] .data').first).to_contain_text(
                 "slots for subscribers are in use"
             )
-        await expect(state(page)).to_have_attribute("data-state", "live", timeout=15_000)
+        await expect(stream(page)).to_have_attribute("data-state", "live", timeout=15_000)
 
 
-async def test_a_refused_stream_says_why_and_is_not_asked_for_again(page: Page, server: Server) -> None:
+async def test_a_refused_stream_says_why_below_its_name(page: Page, server: Server) -> None:
     await page.goto(f"{server.url}/#streams=no%2Fchannel")
-    await expect(state(page, "no/channel")).to_have_attribute("data-state", "closed")
-    await expect(state(page, "no/channel")).to_contain_text("is neither a channel name nor a pattern")
+    await expect(stream(page, "no/channel")).to_have_attribute("data-state", "closed")
+    row = stream(page, "no/channel")
+    await expect(row.locator(".why")).to_contain_text("is neither a channel name nor a pattern")
+    name, why = await row.locator(".name").bounding_box(), await row.locator(".why").bounding_box()
+    assert name is not None
+    assert why is not None
+    assert name["width"] > 60
+    assert why["y"] > name["y"]
 
 
-async def test_falling_behind_shows_the_loss_while_no_other_stream_waits(page: Page) -> None:
-    async with serving(history=100) as server:
-        await connected(page, server.url)
-        await page.get_by_role("button", name="Fall behind").click()
-        await expect(page.locator("#behind-answer")).to_contain_text("The hub told it of the gap", timeout=20_000)
-        await server.hub.publish("still here")
-        await expect(newest(page)).to_have_text("still here")
+async def test_a_name_of_129_characters_stays_inside_the_window(page: Page, server: Server) -> None:
+    name = "n" * 129
+    await page.goto(f"{server.url}/#streams={name}")
+    await expect(stream(page, name)).to_have_attribute("data-state", "closed")
+    await stream(page, name).locator(".stream").click()
+    width = (page.viewport_size or {"width": 0})["width"]
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-# Events
+@pytest.mark.parametrize("name", ["a/b", "a?b", ""])
+async def test_what_is_no_channel_is_refused_with_a_reason(page: Page, server: Server, name: str) -> None:
+    await opened(page, server.url)
+    await page.locator("#add input").fill(name)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#stream-rows li")).to_have_count(1)
+    if name == "a/b":
+        await expect(page.locator("#add-answer")).to_contain_text("is no channel and no pattern")
 
 
-async def test_events_are_filtered_by_channel_type_and_text(page: Page, server: Server) -> None:
-    await connected(page, server.url, "*")
-    for channel, type, data in (("a", "x", "one"), ("a", "y", "two"), ("b", "x", "Three")):
-        await server.hub.publish(data, channel=channel, event=type)
-    filters = page.get_by_role("search")
-    await filters.get_by_label("Type").select_option("x")
-    await expect(rows(page).locator(".data")).to_have_text(["Three", "one"])
-    await filters.get_by_label("Channel").select_option("a")
-    await expect(rows(page).locator(".data")).to_have_text(["one"])
-    await filters.get_by_label("Channel").select_option("")
-    await filters.get_by_label("Text").fill("thr")
-    await expect(rows(page).locator(".data")).to_have_text(["Three"])
+# Options of a stream
 
 
-async def test_an_event_is_read_as_indented_json_and_copied(context: BrowserContext, server: Server) -> None:
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = await context.new_page()
-    await connected(page, server.url)
-    id = await server.hub.publish('{"a":[1,2]}', event="t")
-    await rows(page).first.click()
-    details = page.get_by_role("complementary")
-    await expect(details).to_contain_text(str(id))
-    assert json.loads(await details.locator("pre").inner_text()) == {"a": [1, 2]}
-    await details.get_by_role("button", name="Copy").click()
-    assert await page.evaluate("navigator.clipboard.readText()") == '{\n  "a": [\n    1,\n    2\n  ]\n}'
+async def choose_options(page: Page, name: str, **options: str) -> None:
+    await page.get_by_role("button", name="Add a stream with options").click()
+    dialog = page.locator("#options")
+    for key, value in options.items():
+        field = dialog.locator(f"[name={key}]")
+        await (field.select_option(value) if key in ("begin", "form", "protocol") else field.fill(value))
+    await dialog.locator("[name=name]").fill(name)
+    await dialog.get_by_role("button", name="Follow").click()
 
 
-async def test_events_are_walked_through_with_the_keyboard(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    for data in "abc":
-        await server.hub.publish(data)
-    await expect(rows(page)).to_have_count(3)
-    await page.get_by_role("listbox").focus()
-    await page.keyboard.press("ArrowDown")
-    await page.keyboard.press("ArrowDown")
-    await expect(page.locator("#details pre")).to_have_text("b")
-    await expect(page.locator('.row[aria-selected="true"] .data')).to_have_text("b")
-
-
-async def test_a_paused_log_stands_still_and_has_all_of_it_afterwards(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await server.hub.publish("a")
-    await expect(rows(page)).to_have_count(1)
-    await page.locator("#pause-log").click()
-    await server.hub.publish("b")
-    await expect(page.locator("#log-status")).to_contain_text("paused, 1 more have come")
-    await expect(rows(page)).to_have_count(1)
-    await page.locator("#pause-log").click()
-    await expect(rows(page).locator(".data")).to_have_text(["b", "a"])
-
-
-@pytest.mark.parametrize("form", ["NDJSON", "CSV"])
-async def test_the_shown_events_are_exported(page: Page, server: Server, tmp_path: Path, form: str) -> None:
-    await connected(page, server.url)
-    id = await server.hub.publish('=1+"x",\n', event="t")
-    await expect(rows(page)).to_have_count(1)
-    async with page.expect_download() as download:
-        await page.get_by_role("group", name="Export").get_by_role("button", name=form).click()
-    await (await download.value).save_as(tmp_path / "file")
-    text = (tmp_path / "file").read_bytes().decode()
-    if form == "NDJSON":
-        value = json.loads(text)
-        assert (value["id"], value["channel"], value["event"], value["data"]) == (str(id), "main", "t", '=1+"x",\n')
-    else:
-        head, rest = text.split("\r\n", 1)
-        assert head == "id,timestamp,channel,event,data"
-        assert rest.startswith(f"{id},")
-        assert rest.endswith(',main,t,"\'=1+""x"",\n"\r\n')
-
-
-async def test_thousands_of_events_are_kept_but_only_those_in_sight_are_drawn(page: Page) -> None:
-    async with serving(history=10_000) as server:
-        await connected(page, server.url)
-        lines = "\n".join(f"line {n}" for n in range(1000))
-        for _ in range(8):
-            headers = {"Content-Type": "application/x-ndjson"}
-            await server.post("/realtime/main", data=lines, headers=headers)
-        await expect(page.locator("#log-status")).to_contain_text("8,000 in all")
-        await expect(page.locator("#log-status")).to_contain_text("passed undrawn")
-        await expect(newest(page)).to_have_text("line 999")
-        assert await page.locator(".row").count() < 40
-        kept = await page.locator("#log-status").inner_text()
-        assert 5000 <= int(kept.split(" of ")[1].split(" ")[0].replace(",", "")) <= 6000
-
-
-async def test_two_thousand_events_a_second_do_not_freeze_the_page(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    frames = page.evaluate(
-        "async () => { for (let frame = 0; frame < 50; frame += 1) await new Promise(requestAnimationFrame); }"
-    )
-    drawing = asyncio.ensure_future(frames)
-    while not drawing.done():
-        for _ in range(100):
-            await server.hub.publish('{"value": 1}', event="sensor")
-        await asyncio.wait([drawing], timeout=0.05)  # 2,000 events a second
-    await drawing
-    total = server.hub.statistics().published
-    await expect(figure(page, "total")).to_have_text(f"{total:,}")
+async def _published(server: Server, *data: str, channel: str = "c", event: str = "message") -> list[str]:
+    return [str(await server.hub.publish(each, channel=channel, event=event)) for each in data]
 
 
 @pytest.mark.parametrize(
-    "evil", ["<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "'\"><svg onload=alert(1)>"]
+    ("options", "seen"),
+    [
+        ({"begin": "replay", "replay": "2"}, ["c", "b"]),
+        ({"begin": "latest"}, ["c"]),
+        ({"begin": "start"}, ["c", "b", "a"]),
+        ({"begin": "now"}, []),
+    ],
 )
-async def test_markup_in_channel_type_and_data_is_text(page: Page, server: Server, evil: str) -> None:
-    await connected(page, server.url, "*")
-    name = evil.replace(" ", "").replace("/", "")
-    await server.hub.publish(evil, channel=name, event=evil)
-    row = page.locator(".row:visible").first
-    await expect(row.locator(".data")).to_have_text(evil)
-    await expect(row.locator(".channel")).to_have_text(name)
-    await row.click()
-    await expect(page.locator("#details h3")).to_have_text(f"{name} · {evil}")
-    assert await page.locator("#log img, #log script, #log svg, #details svg, #details img").count() == 0
+async def test_a_stream_begins_where_it_is_asked_to(
+    page: Page, server: Server, options: dict[str, str], seen: list[str]
+) -> None:
+    await _published(server, "a", "b", "c")
+    await opened(page, server.url)
+    await choose_options(page, "c", **options)
+    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
+    await server.hub.publish("live", channel="c")
+    await expect(lines(page)).to_have_text(["live", *seen])
 
 
-# Figures
+async def test_a_stream_begins_after_an_id(page: Page, server: Server) -> None:
+    _, second, _ = await _published(server, "a", "b", "c")
+    await opened(page, server.url)
+    await choose_options(page, "c", begin="after", after=second)
+    await expect(lines(page)).to_have_text(["c"])
 
 
-async def test_figures_are_charted_from_the_past_on(page: Page) -> None:
-    async with serving(no_demo=False) as server:
-        async with server.stream("/metrics?replay=0") as stream:
-            await stream.until("metrics")
-            await stream.until("metrics")
-        await page.goto(server.url)
-        chart = page.locator('.chart[data-figure="cpu_percent"]')
-        await expect(chart.locator(".value")).not_to_have_text("–")
-        await expect(page.locator('#sensor-charts .chart[data-figure="humidity"] .value')).not_to_have_text("–")
-        assert await ink(chart) > 100
-        box = await chart.locator("canvas").bounding_box()
-        assert box is not None
-        await page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 40)
-        await expect(chart.locator(".value")).to_contain_text("·")
+async def test_a_stream_of_some_types_brings_only_these(page: Page, server: Server) -> None:
+    await opened(page, server.url)
+    await choose_options(page, "c", types="x, y", begin="now")
+    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
+    for type in ("x", "z", "y"):
+        await server.hub.publish(type, channel="c", event=type)
+    await expect(lines(page)).to_have_text(["y", "x"])
 
 
-async def ink(chart: Locator) -> int:
-    """The number of drawn pixels on the canvas."""
-    drawn: int = await chart.locator("canvas").evaluate(
-        """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
-             .filter((_, at) => at % 4 === 3).filter(alpha => alpha > 0).length"""
-    )
-    return drawn
+async def test_a_conflated_stream_brings_the_newest_value_of_an_interval(page: Page, server: Server) -> None:
+    await opened(page, server.url)
+    await choose_options(page, "c", conflate="500", begin="now")
+    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
+    for n in range(20):
+        await server.hub.publish(str(n), channel="c")
+    await expect(newest(page)).to_have_text("19")
+    assert await rows(page).count() <= 3
 
 
-# Publishing
+async def test_a_plain_stream_has_a_connection_of_its_own_and_goes_on_after_a_cut(page: Page, server: Server) -> None:
+    async with Network(server.port) as network:
+        await opened(page, network.url, "c?replay=0&plain=1")
+        await server.hub.publish("a", channel="c")
+        await expect(lines(page)).to_have_text(["a"])
+        await stream(page, "c?replay=0&plain=1").locator(".stream").click()
+        await expect(inspector(page)).to_contain_text("plain=1")
+        network.reset()
+        await server.hub.publish("b", channel="c")
+        await network.mend()
+        await expect(lines(page)).to_have_text(["b", "a"])
 
 
-async def test_a_broadcast_arrives_and_is_answered(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await page.locator("#publish textarea").fill('{"celsius": 21}')
-    await page.locator("#send").click()
-    await expect(page.locator("#answer")).to_contain_text("reached 1 subscribers")
-    await expect(newest(page)).to_contain_text('"message":{"celsius":21}')
+async def test_at_most_two_streams_have_a_connection_of_their_own(page: Page, server: Server) -> None:
+    await opened(page, server.url)
+    for name in ("a", "b", "c"):
+        await choose_options(page, name, form="plain")
+    await expect(page.locator("#stream-rows li")).to_have_count(3)
+    await expect(page.locator("#add-answer")).to_contain_text("At most 2 streams")
 
 
-async def test_data_is_published_as_it_stands_ephemeral_if_wanted(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await page.get_by_label("Form").select_option("raw")
-    await page.locator("#publish textarea").fill("two\nlines")
-    await page.get_by_label("ephemeral").check()
-    await page.locator("#send").click()
-    await expect(page.locator("#answer")).to_contain_text("ephemeral reached 1")
-    await expect(newest(page)).to_have_text("two\nlines")
-    assert server.hub.statistics().retained == 0
+async def test_topics_of_the_mercure_protocol_are_followed(page: Page, server: Server) -> None:
+    await opened(page, server.url)
+    await choose_options(page, "https://example.com/books/1", protocol="mercure")
+    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
+    await server.post("/.well-known/mercure", data={"topic": "https://example.com/books/1", "data": "a book"})
+    await expect(newest(page)).to_have_text("a book")
 
 
-async def test_a_refused_publish_shows_the_servers_message(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await page.locator("#publish").get_by_label("Type").fill("live")
-    await page.locator("#send").click()
-    await expect(page.locator("#answer")).to_contain_text("the hub's own")
+async def test_a_stream_is_changed_in_its_place(page: Page, server: Server) -> None:
+    await opened(page, server.url, "c")
+    await stream(page, "c").locator(".stream").click()
+    await inspector(page).get_by_role("button", name="Change").click()
+    await expect(page.locator("#options [name=name]")).to_have_value("c")
+    await page.locator("#options [name=begin]").select_option("start")
+    await page.locator("#options").get_by_role("button", name="Follow").click()
+    await expect(page.locator("#stream-rows li")).to_have_count(1)
+    assert "streams=c%3Ffrom%3Dstart" in page.url
 
 
-async def test_the_curl_line_does_the_same(page: Page, server: Server) -> None:
-    await connected(page, server.url)
-    await page.locator("#publish textarea").fill("it's 5 o'clock $HOME")
-    line = await page.locator("#curl").inner_text()
-    process = await asyncio.create_subprocess_exec("sh", "-c", line + " -s", stdout=asyncio.subprocess.DEVNULL)
-    assert await process.wait() == 0
-    await expect(newest(page)).to_contain_text("it's 5 o'clock $HOME")
+async def test_a_channel_that_ends_is_shown_as_ended_with_its_reason(page: Page, server: Server) -> None:
+    await opened(page, server.url, "job")
+    await server.post("/realtime/job?end=done", data="the result")
+    await expect(stream(page, "job")).to_have_attribute("data-state", "ended")
+    await expect(stream(page, "job").locator(".why")).to_have_text("the channel has ended: done")
+    await expect(rows(page).locator(".type")).to_have_text(["end", "message"])
 
 
 # Around
+
+
+async def test_eight_tabs_share_one_connection(context: BrowserContext, server: Server) -> None:
+    tabs = [await context.new_page() for _ in range(8)]
+    await asyncio.gather(*(opened(tab, server.url, "main") for tab in tabs))
+    await server.until_subscribers(1)
+    await server.hub.publish("for all")
+    for tab in tabs:
+        await expect(newest(tab)).to_have_text("for all")
+    assert server.hub.statistics().subscribers == 1
 
 
 async def test_the_page_works_below_a_prefix_of_another_application(page: Page) -> None:
@@ -386,9 +395,9 @@ async def test_the_page_works_below_a_prefix_of_another_application(page: Page) 
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        await connected(page, f"http://127.0.0.1:{runner.addresses[0][1]}/events")
+        await opened(page, f"http://127.0.0.1:{runner.addresses[0][1]}/events", "main", more="&view=publish")
         await page.locator("#send").click()
-        await expect(page.locator("#answer")).to_contain_text("reached")
+        await expect(page.locator("#answer")).to_contain_text("went to")
         await page.close()
     finally:
         await runner.cleanup()

@@ -7,7 +7,8 @@ from hubs import Server
 
 
 async def test_the_page_and_its_assets_carry_an_etag_and_are_revalidated(server: Server) -> None:
-    for path in ("/", "/web/app/page.js", "/web/app/page.css", "/web/client/sse.js", "/web/sse.js"):
+    modules = ("/web/app/page.js", "/web/app/inspect/json.js", "/web/client/sse.js", "/web/sse.js")
+    for path in ("/", "/web/app/page.css", *modules):
         response, _ = await server.get(path)
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-cache"

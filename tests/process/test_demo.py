@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubs import Server, serving
 
 from sse_hub.http.app_keys import BACKGROUND
-from sse_hub.program.demo import CADENCE
+from sse_hub.program.demo import CADENCE, next_due
 
 
 async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> None:
@@ -28,6 +28,15 @@ async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> 
 
 def test_the_cadence_of_the_feed_is_that_of_the_protocol() -> None:
     assert CADENCE == {"message": 2, "sensor": 4, "heartbeat": 5, "notification": 8, "metrics": 1}
+
+
+def test_a_sleep_that_ends_early_publishes_nothing_twice() -> None:
+    assert next_due(8.0, 7.9998, 8.0) == 16.0
+    assert next_due(8.0, 8.3, 8.0) == 16.0
+
+
+def test_periods_that_were_missed_are_not_made_up_for() -> None:
+    assert next_due(8.0, 25.0, 8.0) == 32.0
 
 
 async def test_without_the_feed_nothing_is_published(server: Server) -> None:

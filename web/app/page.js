@@ -1,74 +1,85 @@
-// The page: one connection to the hub, and the parts that show what it brings. What comes from outside becomes text,
-// never markup.
+// The page: one connection to the hub, what came of it, and the parts that show it. Everything that comes from outside
+// becomes text, never markup.
 
-import * as behind from "./behind.js";
-import { csv, ndjson, save } from "./files.js";
-import * as figures from "./figures.js";
-import { EventLog } from "./log.js";
-import { list } from "./pages.js";
-import * as publish from "./publish.js";
-import * as session from "./session.js";
 import { connect } from "../client/sse.js";
-import * as streams from "./streams.js";
+import { paint } from "./colours.js";
+import { ConnectionBar } from "./connection.js";
+import { find } from "./dom.js";
+import { csv, ndjson, save } from "./files.js";
+import { Inspector } from "./inspector.js";
+import { listenToKeys } from "./keys.js";
+import { EventList } from "./list.js";
+import { Model } from "./model.js";
+import { offerNames } from "./names.js";
+import { StreamOptions } from "./options.js";
+import { PublishForm } from "./publish.js";
+import { SessionDialog } from "./session.js";
+import { StreamList } from "./streams.js";
+import { Subscribers } from "./subscribers.js";
+import { Timeline } from "./timeline/timeline.js";
 import { choose, view } from "./view.js";
-import * as visitors from "./visitors.js";
+import { Views } from "./views.js";
 import { browserLanguage, speak } from "./words.js";
 
-const OFFERED_MS = 5000;
-const OFFERED = 5000; // names that are offered; of more, a person types the beginning
-const REST = 20; // the lists of a large hub are long: times that reading one took, until it is read again
-
-const theme = document.querySelector("#theme");
-const language = document.querySelector("#language");
+const theme = find("#theme", HTMLSelectElement);
+const language = find("#language", HTMLSelectElement);
 
 function dress() {
-  document.documentElement.dataset.theme = view.theme;
-  theme.value = view.theme;
+  document.documentElement.dataset.theme = theme.value = view.theme;
+  document.dispatchEvent(new Event("theme"));
 }
 
-/** Offer the channels that exist wherever one can be named. */
-async function offer() {
-  const began = performance.now();
-  if (!document.hidden) await readNames();
-  setTimeout(offer, Math.max(OFFERED_MS, REST * (performance.now() - began)));
-}
-
-async function readNames() {
-  try {
-    const { entries = [] } = (await list("api/channels", "channels", { most: OFFERED, check: session.ask })) ?? {};
-    const names = entries.map(({ name }) => name);
-    const offered = document.querySelector("#channels");
-    if ([...offered.options].map(({ value }) => value).join() !== names.join()) {
-      offered.replaceChildren(...names.map((name) => new Option(name, name)));
-    }
-  } catch {
-    // the streams say that the server is away
-  }
+function talk() {
+  language.value = view.language || browserLanguage();
+  speak(language.value);
 }
 
 dress();
-language.value = view.language || browserLanguage();
-speak(language.value);
+talk();
 theme.addEventListener("input", () => {
   choose({ theme: theme.value });
   dress();
 });
 language.addEventListener("input", () => {
   choose({ language: language.value });
-  speak(language.value);
+  talk();
 });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
+document.addEventListener("view", () => {
+  dress();
+  talk();
+});
+find("#open-settings", HTMLButtonElement).addEventListener("click", () => find("#settings", HTMLDialogElement).showModal());
 
 const hub = connect(".");
-const log = new EventLog();
-document.querySelector("#save-ndjson").addEventListener("click", () => {
-  save("events.ndjson", "application/x-ndjson", ndjson(log.matching));
-});
-document.querySelector("#save-csv").addEventListener("click", () => save("events.csv", "text/csv", csv(log.matching)));
+const model = new Model();
+const list = new EventList(model, hub.base);
+const timeline = new Timeline(find("#timeline", HTMLElement), { colour: paint, choose: (entry) => list.reveal(entry) });
+model.on("add", (entry) => entry.note || timeline.add(entry, { replayed: entry.replayed }));
+model.on("gap", (from, to) => timeline.gap(from, to));
+model.on("lost", (loss) => timeline.lost(loss));
+model.on("clear", () => timeline.clear());
 
-session.begin(hub);
-streams.begin(hub, log);
-figures.begin(hub);
-publish.begin();
-behind.begin();
-visitors.begin();
-offer();
+new SessionDialog(hub);
+const bar = new ConnectionBar(hub, model);
+const streams = new StreamList(hub, model);
+const options = new StreamOptions((text) => streams.follow(text));
+const inspector = new Inspector(model, hub.base, {
+  remove: (stream) => streams.remove(stream),
+  mute: (stream) => streams.toggleMute(stream),
+  only: (stream) => list.only(stream.name),
+  change: (stream) => options.open(stream.spec, () => streams.remove(stream)),
+});
+const publish = new PublishForm(hub.base);
+const views = new Views(hub, bar, new Subscribers());
+listenToKeys({ list, inspector, publish, views });
+
+find("#save-ndjson", HTMLButtonElement).addEventListener("click", () => save("events.ndjson", "application/x-ndjson", ndjson(list.shown)));
+find("#save-csv", HTMLButtonElement).addEventListener("click", () => save("events.csv", "text/csv", csv(list.shown)));
+model.on("select", (chosen) => {
+  if (!chosen) return;
+  if (view.view === "publish" && !inspector.isSheet) choose({ view: "events" });
+  views.show();
+  inspector.open();
+});
+void offerNames();

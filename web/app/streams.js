@@ -1,181 +1,183 @@
-// The cards: one for each stream that is followed, with its state and its figures.
+// The list of streams: a row for each, with its state, its rate, and whether its events are shown.
 
-import { say, number, translate } from "./words.js";
+import { Sparkline } from "./chart/sparkline.js";
+import { colourOf } from "./colours.js";
+import { copyOf, find } from "./dom.js";
+import { showText } from "./inspect/characters.js";
+import { isKnown, specOf, textOf } from "./specs.js";
+import { standing, why } from "./states.js";
+import { Stream } from "./stream.js";
 import { choose, view } from "./view.js";
+import { number, say } from "./words.js";
 
-const HISTORY = 50; // events with which a card begins
-const TOLD = ["live", "waiting", "closed", "ended"]; // states that are worth a word
+const PERIOD_MS = 1000;
+const MOST_OWN = 2; // streams with a connection of their own: a browser opens six to a server
 
-const list = document.querySelector("#cards");
-const template = document.querySelector("#card").content.firstElementChild;
-const announced = document.querySelector("#announced");
-const cards = new Map();
+/** @typedef {{stream: Stream, element: HTMLElement, sparkline: Sparkline}} Row */
 
-/** One stream. */
-class Card {
-  total = 0;
-  bytes = 0;
-  reconnects = 0;
-  losses = 0;
-  last = "";
-  latency = null;
-  paused = false;
-  arrivals = []; // of the last seconds: [second, events]
-  state = { name: "connecting" };
-  until = 0;
-  following = null;
+export class StreamList {
+  #hub;
+  #model;
+  #place = find("#stream-rows", HTMLElement);
+  #answer = find("#add-answer", HTMLElement);
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
 
-  constructor(hub, name, log) {
-    this.hub = hub;
-    this.name = name;
-    this.log = log;
-    this.element = template.cloneNode(true);
-    this.element.querySelector("h3").textContent = name;
-    this.element.dataset.stream = name;
-    translate(this.element);
-    for (const button of this.element.querySelectorAll("button")) {
-      button.addEventListener("click", () => this[button.name]());
-      button.setAttribute("aria-description", name);
+  /**
+   * @param {import("../client/sse.js").Hub} hub
+   * @param {import("./model.js").Model} model
+   */
+  constructor(hub, model) {
+    this.#hub = hub;
+    this.#model = model;
+    for (const text of [...view.streams]) this.#add(text);
+    this.#keep();
+    const form = find("#add", HTMLFormElement);
+    const field = find("#add input", HTMLInputElement);
+    form.addEventListener("submit", (submit) => {
+      submit.preventDefault();
+      const names = field.value.split(/[\s,]+/).filter(Boolean);
+      if (names.every((name) => this.follow(name))) form.reset();
+    });
+    model.on("state", (stream) => this.#show(this.#rows.get(stream.text)));
+    model.on("select", () => this.#mark());
+    document.addEventListener("language", () => this.#showAll());
+    document.addEventListener("view", () => this.#adopt());
+    setInterval(() => this.#tick(), PERIOD_MS);
+  }
+
+  /**
+   * Follow a stream; nothing happens if it is followed already. Otherwise the reason is shown.
+   *
+   * @param {string} text see specs.js
+   * @returns {boolean} whether it is followed now
+   */
+  follow(text) {
+    const spec = specOf(text);
+    const isName = isKnown(text) && (spec.topics.length > 0 || /^[^\s/,?]+$/.test(spec.name));
+    const isOwn = spec.form === "plain" || spec.types.length > 0;
+    const owned = this.#model.streams.filter(({ isOwn: own }) => own).length;
+    let refused = isName ? "" : say("notAName", { name: text.slice(0, 100) });
+    if (isOwn && owned >= MOST_OWN && !this.#rows.has(textOf(spec))) refused = say("tooManyOwn", { n: number(MOST_OWN) });
+    this.#answer.textContent = refused;
+    this.#answer.hidden = !refused;
+    if (refused) return false;
+    this.#add(text);
+    this.#keep();
+    return true;
+  }
+
+  /** @param {Stream} stream */
+  remove(stream) {
+    const row = this.#rows.get(stream.text);
+    if (!row) return;
+    const next = row.element.nextElementSibling ?? row.element.previousElementSibling;
+    this.#drop(row);
+    this.#keep();
+    const focus = next?.querySelector("button") ?? document.querySelector("#add input");
+    if (focus instanceof HTMLElement) focus.focus();
+  }
+
+  /** @param {Stream} stream */
+  toggleMute({ text }) {
+    const isMuted = view.mute.includes(text);
+    choose({ mute: isMuted ? view.mute.filter((each) => each !== text) : [...view.mute, text] });
+    this.#showAll();
+    this.#model.tell("streams");
+  }
+
+  /** @param {string} text */
+  #add(text) {
+    const stream = new Stream(this.#hub, this.#model, text);
+    if (this.#rows.has(stream.text)) return stream.disconnect();
+    const element = copyOf("#stream-row");
+    const canvas = find("canvas", HTMLCanvasElement, element);
+    element.dataset.stream = stream.text;
+    element.dataset.colour = String(colourOf(stream.name));
+    showText(find(".name", HTMLElement, element), stream.name);
+    const row = { stream, element, sparkline: new Sparkline(canvas, { colour: `--channel-${colourOf(stream.name)}` }) };
+    find(".stream", HTMLButtonElement, element).addEventListener("click", () => this.#model.select(stream));
+    find(".mute", HTMLButtonElement, element).addEventListener("click", () => this.toggleMute(stream));
+    this.#rows.set(stream.text, row);
+    this.#model.streams.push(stream);
+    this.#place.append(element);
+    this.#show(row);
+  }
+
+  /** @param {Row} row */
+  #drop({ stream, element, sparkline }) {
+    stream.disconnect();
+    sparkline.close();
+    element.remove();
+    this.#rows.delete(stream.text);
+    this.#model.streams.splice(this.#model.streams.indexOf(stream), 1);
+    if (this.#model.selected === stream) this.#model.select(null);
+  }
+
+  /** The address has changed: follow what it names, and nothing else. */
+  #adopt() {
+    const wanted = view.streams.map((text) => textOf(specOf(text)));
+    for (const [text, row] of [...this.#rows]) if (!wanted.includes(text)) this.#drop(row);
+    for (const text of wanted) if (!this.#rows.has(text)) this.#add(text);
+    this.#showAll();
+    this.#model.tell("streams");
+  }
+
+  #keep() {
+    choose({ streams: [...this.#rows.keys()] });
+    this.#model.tell("streams");
+  }
+
+  #tick() {
+    for (const row of this.#rows.values()) {
+      row.sparkline.add(row.stream.lastSecond());
+      this.#model.tell("state", row.stream);
     }
-    list.append(this.element);
-    this.connect({ replay: HISTORY });
   }
 
-  connect(from = this.last ? { after: this.last } : { replay: HISTORY }) {
-    if (this.following) return;
-    const listener = {
-      event: (event) => this.event(event),
-      state: (state) => this.hear(state),
-      lost: (loss) => this.lost(loss),
-      problem: (problem) => this.problem(problem),
-      closing: () => this.log.note(this.name, "closing", say("closing")),
-    };
-    this.following = this.hub.follow([this.name], listener, from);
+  #showAll() {
+    for (const row of this.#rows.values()) this.#show(row);
   }
 
-  disconnect() {
-    this.following?.close();
-    this.following = null;
-    this.state = { name: "closed" };
-    this.show();
+  #mark() {
+    for (const { stream, element } of this.#rows.values()) {
+      const button = find(".stream", HTMLButtonElement, element);
+      if (stream === this.#model.selected) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    }
   }
 
-  /** The button that turns it on and off. */
-  power() {
-    if (this.following) this.disconnect();
-    else this.connect();
-    this.show();
-  }
-
-  reconnect() {
-    this.disconnect();
-    this.reconnects += 1;
-    this.connect();
-  }
-
-  /** Show nothing new; what comes meanwhile is shown when it goes on. */
-  pause(paused = !this.paused) {
-    this.paused = paused;
-    this.log.hold(this.name, paused);
-    this.show();
-  }
-
-  remove() {
-    this.pause(false);
-    this.disconnect();
-    this.element.remove();
-    cards.delete(this.name);
-    choose({ streams: [...cards.keys()] });
-  }
-
-  // What the hub's connection tells (sse.js, Listener):
-
-  event(event) {
-    const second = this.state.name === "live" ? Math.floor(Date.now() / 1000) : 0; // older ones have no rate
-    if (this.arrivals.at(-1)?.[0] === second) this.arrivals.at(-1)[1] += 1;
-    else this.arrivals.push([second, 1]);
-    this.total += 1;
-    this.bytes += event.data.length;
-    if (event.id) this.last = event.id;
-    if (this.state.name === "live") this.latency = Date.now() - Date.parse(event.timestamp);
-    this.log.add(event, this.name);
-  }
-
-  hear(state) {
-    if (state.name === "connecting" && this.state.name === "waiting") this.reconnects += 1;
-    if (state.name !== this.state.name && TOLD.includes(state.name)) this.announce(state);
-    this.state = state;
-    this.until = state.nextAttempt ?? 0;
-    this.show();
-  }
-
-  lost(loss) {
-    this.losses += 1;
-    this.log.note(this.name, "lost", say("lost", loss));
-  }
-
-  problem({ detail, title }) {
-    this.log.note(this.name, "error", detail ?? title);
-  }
-
-  announce(state) {
-    // Once for all cards, which share a connection; a change that is over at once is not worth a word.
-    clearTimeout(Card.announcing);
-    Card.announcing = setTimeout(() => (announced.textContent = `${this.name}: ${this.words(state)}`), 1000);
-  }
-
-  words(state = this.state) {
-    const words = say(state.name, { n: number(Math.max(0, Math.ceil((this.until - Date.now()) / 1000))) });
-    return state.reason && state.name !== "waiting" ? `${words}: ${state.reason}` : words;
-  }
-
-  show() {
-    const field = (name) => this.element.querySelector(`[data-figure="${name}"]`);
-    const badge = this.element.querySelector(".state");
-    badge.dataset.state = this.paused ? "paused" : this.state.name;
-    badge.textContent = this.paused ? say("paused") : this.words();
-    this.element.querySelector("[name=pause]").textContent = say(this.paused ? "resume" : "pause");
-    this.element.querySelector("[name=power]").textContent = say(this.following ? "disconnect" : "connect");
-    field("rate").textContent = number(this.rate(), 1);
-    for (const name of ["total", "bytes", "reconnects", "losses"]) field(name).textContent = number(this[name]);
-    field("last").textContent = this.last || "–";
-    field("latency").textContent = this.latency === null ? "–" : `${number(Math.max(0, this.latency))} ms`;
-  }
-
-  /** Events a second, over the last five whole ones. */
-  rate() {
-    const now = Math.floor(Date.now() / 1000);
-    this.arrivals = this.arrivals.filter(([second]) => second >= now - 5);
-    return this.arrivals.reduce((sum, [second, count]) => sum + (second < now ? count : 0), 0) / 5;
+  /** @param {Row|undefined} row */
+  #show(row) {
+    if (!row) return;
+    const { stream, element } = row;
+    const name = standing(stream);
+    const reason = why(stream);
+    const rate = number(stream.rate(), 1);
+    element.dataset.state = name;
+    const isLive = name === "live";
+    put(find(".word", HTMLElement, element), isLive ? say("state_live") : "");
+    put(find(".rate", HTMLElement, element), isLive ? rate : say(`state_${name}`));
+    put(find(".unit", HTMLElement, element), isLive ? say("rate") : "");
+    const words = find(".why", HTMLElement, element);
+    put(words, reason);
+    words.lang = name === "closed" ? "en" : ""; // what the server says is in English
+    words.title = reason;
+    find(".stream", HTMLButtonElement, element).title = stream.name;
+    const mute = find(".mute", HTMLButtonElement, element);
+    const isMuted = view.mute.includes(stream.text);
+    mute.setAttribute("aria-pressed", String(isMuted));
+    mute.setAttribute("aria-label", say("muteStream", { name: stream.name }));
+    mute.title = say(isMuted ? "unmute" : "mute");
   }
 }
 
-/** Follow a stream in a card of its own; nothing happens if there is one. */
-export function add(hub, name, log) {
-  if (!cards.has(name)) cards.set(name, new Card(hub, name, log));
-  choose({ streams: [...cards.keys()] });
-}
-
-/** Set the cards up: those of the view, the form for more, the buttons for all. */
-export function begin(hub, log) {
-  for (const name of [...view.streams]) add(hub, name, log);
-  const form = document.querySelector("#add");
-  form.addEventListener("submit", (submit) => {
-    submit.preventDefault();
-    for (const name of form.elements.channel.value.split(/[\s,]+/).filter(Boolean)) add(hub, name, log);
-    form.reset();
-  });
-  const every = (act) => () => [...cards.values()].forEach(act);
-  document.querySelector("#pause-all").addEventListener("click", () => {
-    const paused = [...cards.values()].some((card) => !card.paused);
-    every((card) => card.pause(paused))();
-  });
-  document.querySelector("#connect-all").addEventListener("click", every((card) => card.connect()));
-  document.querySelector("#disconnect-all").addEventListener("click", every((card) => card.disconnect()));
-  document.querySelector("#reconnect-all").addEventListener("click", every((card) => card.reconnect()));
-  document.querySelector("#cut").addEventListener("click", () => hub.cut());
-  setInterval(() => {
-    every((card) => card.show())();
-    document.querySelector("#leads").textContent = say(hub.leads ? "leads" : "follows");
-  }, 500);
+/**
+ * A text that is there already is not put again: a screen reader would begin anew.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,0 +1,138 @@
+// Monitoring: is all well? Figures with limits, the health of the hub, and what has given an alarm.
+
+import { timeOfDay, withUnit } from "../chart/units.js";
+import { showText } from "../inspect/characters.js";
+import { make, worded } from "../make.js";
+import { summary } from "../summaries.js";
+import { say, translate } from "../words.js";
+import { parsed } from "./place.js";
+
+const HEALTH_MS = 10_000;
+const STALE_MS = 10_000; // figures that are older say nothing
+const LOOK_MS = 1000;
+const ALARMS = 50;
+
+/** @typedef {"ok"|"warning"|"critical"|"unknown"} Verdict */
+
+/** Figure, its words, its unit, and where it becomes a warning and critical. */
+const CHECKS = /** @type {const} */ ([
+  ["cpu_percent", "figureCpu", "%", 80, 95], ["memory_percent", "figureMemory", "%", 85, 95],
+  ["error_rate", "figureErrors", "ratio", 0.01, 0.05], ["subscribers", "figureSubscribers", "", 5000, 9000],
+]);
+
+/** A line of the list of checks. */
+class Check {
+  /** @type {Verdict} */
+  verdict = "unknown";
+  #since = Date.now();
+  #state = make("span", "check-state");
+  #value = make("td", "check-value", "–");
+  #sinceCell = make("td", "note");
+
+  /** @param {string} words @param {string} [limits] */
+  constructor(words, limits = "") {
+    const name = worded("th", words);
+    name.scope = "row";
+    this.element = make("tr", "", name, make("td", "", this.#state), this.#value, make("td", "note check-limits", limits), this.#sinceCell);
+    this.show();
+  }
+
+  /**
+   * @param {Verdict} verdict
+   * @param {string} value
+   */
+  set(verdict, value) {
+    if (verdict !== this.verdict) this.#since = Date.now();
+    this.verdict = verdict;
+    this.#value.textContent = value;
+    this.show();
+  }
+
+  show() {
+    this.#state.dataset.verdict = this.verdict;
+    this.#state.textContent = say(`verdict_${this.verdict}`);
+    this.#sinceCell.textContent = timeOfDay(this.#since);
+  }
+}
+
+/** @type {import("./place.js").Case} */
+export function monitoring(element, { hub, base }) {
+  const health = new Check("caseHealth");
+  const checks = CHECKS.map(([figure, words, unit, warning, critical]) => {
+    const limits = `≥ ${withUnit(warning, unit)} · ≥ ${withUnit(critical, unit)}`;
+    return { figure, unit, warning, critical, line: new Check(words, limits) };
+  });
+  const overall = make("p", "overall");
+  overall.setAttribute("role", "status");
+  const alarms = make("ol", "alarms");
+  const noAlarms = worded("p", "caseNoAlarms", "note");
+  const head = ["caseCheck", "caseState", "caseColumnValue", "caseLimits", "caseSinceWhen"].map((key) => Object.assign(worded("th", key), { scope: "col" }));
+  const table = make("table", "checks", make("thead", "", make("tr", "", ...head)), make("tbody", "", health.element, ...checks.map(({ line }) => line.element)));
+  element.append(overall, make("div", "wide-table", table), worded("h3", "caseAlarms"), noAlarms, alarms);
+  let heard = -Infinity;
+
+  function look() {
+    if (performance.now() - heard > STALE_MS) for (const { line } of checks) line.set("unknown", "–");
+    const verdicts = [health, ...checks.map(({ line }) => line)].map(({ verdict }) => verdict);
+    const worst = /** @type {Verdict[]} */ (["critical", "warning", "unknown", "ok"]).find((each) => verdicts.includes(each)) ?? "ok";
+    const words = say(`overall_${worst}`);
+    if (overall.textContent !== words) overall.textContent = words; // what is said once is not said again
+    overall.dataset.verdict = worst;
+  }
+
+  async function ask() {
+    try {
+      const response = await fetch(new URL("health", base));
+      const { status = "", reason = "" } = await response.json();
+      health.set(response.ok ? "ok" : "critical", [status, reason].filter(Boolean).join(": "));
+    } catch {
+      health.set("critical", say("caseNoAnswer"));
+    }
+    look();
+  }
+
+  const figures = hub.follow("metrics", {
+    event: ({ event, data }) => {
+      if (event !== "metrics") return;
+      heard = performance.now();
+      const values = parsed(data);
+      for (const { figure, unit, warning, critical, line } of checks) {
+        const value = values[figure];
+        if (typeof value !== "number") line.set("unknown", "–");
+        else line.set(value >= critical ? "critical" : value >= warning ? "warning" : "ok", withUnit(value, unit));
+      }
+      look();
+    },
+  }, { replay: "latest" });
+
+  const messages = hub.follow("main", {
+    event: (event) => {
+      const { level } = parsed(event.data);
+      const grave = event.event === "error" || level === "error" || level === "critical";
+      if (!grave && level !== "warning") return;
+      noAlarms.hidden = true;
+      const words = make("span", "");
+      showText(words, summary(event));
+      const item = make("li", "", make("time", "note", timeOfDay(Date.parse(event.timestamp))), words);
+      item.dataset.verdict = grave ? "critical" : "warning";
+      alarms.prepend(item);
+      if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
+    },
+  }, { replay: 200 });
+
+  const speak = () => {
+    for (const each of [health, ...checks.map(({ line }) => line)]) each.show();
+    look();
+  };
+  translate(element);
+  look();
+  void ask();
+  const timers = [setInterval(look, LOOK_MS), setInterval(ask, HEALTH_MS)];
+  document.addEventListener("language", speak);
+  return () => {
+    timers.forEach(clearInterval);
+    document.removeEventListener("language", speak);
+    figures.close();
+    messages.close();
+  };
+}

@@ -1,0 +1,165 @@
+// Notifications: a list with what is unread, a toast for each new one, the number of unread ones in the title, and the
+// browser's own notifications while the page is hidden.
+
+import { timeOfDay } from "../chart/units.js";
+import { showText } from "../inspect/characters.js";
+import { button, make, worded } from "../make.js";
+import { summary } from "../summaries.js";
+import { number, say, translate } from "../words.js";
+import { inWords, parsed, send } from "./place.js";
+
+const MOST = 100;
+const REPLAY = 50;
+const TOASTS = 3;
+const TOAST_MS = 6000;
+const LEVELS = ["info", "success", "warning", "error"];
+const CHANNEL = "notifications";
+
+/** @typedef {import("../../client/types.js").HubEvent} HubEvent */
+
+/** @type {import("./place.js").Case} */
+export function notifications(element, { hub, base }) {
+  const list = make("ol", "notices");
+  const toasts = make("div", "toasts");
+  toasts.setAttribute("role", "status");
+  const count = make("strong");
+  const none = worded("p", "caseNoNotices", "note");
+  const answer = make("p", "note");
+  answer.setAttribute("role", "status");
+  const title = document.title;
+  let unread = 0;
+
+  function tell() {
+    count.textContent = say(unread === 1 ? "caseOneUnread" : "caseUnread", { n: number(unread) });
+    document.title = unread ? `(${unread}) ${title}` : title;
+    none.hidden = list.childElementCount > 0;
+  }
+
+  /** @param {HTMLElement} item */
+  function read(item) {
+    if (item.dataset.unread === undefined) return;
+    delete item.dataset.unread;
+    unread -= 1;
+    tell();
+  }
+
+  /**
+   * @param {HubEvent} event
+   * @param {boolean} isNew
+   */
+  function add(event, isNew) {
+    const words = make("span", "notice-words");
+    showText(words, summary(event));
+    const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
+    item.dataset.level = levelOf(event);
+    if (isNew) {
+      item.dataset.unread = "";
+      unread += 1;
+      const press = button("caseMarkRead", () => {
+        read(item);
+        press.remove();
+        list.focus();
+      });
+      item.append(press);
+    }
+    list.prepend(item);
+    if (list.childElementCount > MOST) {
+      const last = /** @type {HTMLElement} */ (list.lastElementChild);
+      read(last);
+      last.remove();
+    }
+    tell();
+  }
+
+  const following = hub.follow(["main", CHANNEL], {
+    event: (event) => {
+      if (event.event !== "notification") return;
+      const isNew = following.state.name === "live";
+      add(event, isNew);
+      if (!isNew) return;
+      toast(toasts, event);
+      notify(event);
+    },
+    state: ({ name }) => (element.dataset.state = name),
+  }, { replay: REPLAY });
+
+  const publish = async () => {
+    const data = JSON.stringify({ level: "info", title: say("caseTestTitle"), message: say("caseTestText") });
+    try {
+      await send(base, CHANNEL, { data, event: "notification" });
+      answer.textContent = "";
+    } catch (error) {
+      answer.textContent = inWords(error);
+    }
+  };
+  const readAll = () => {
+    for (const item of list.children) {
+      read(/** @type {HTMLElement} */ (item));
+      item.querySelector("button")?.remove();
+    }
+  };
+  list.tabIndex = -1;
+  element.append(
+    make("div", "case-form", count, button("caseReadAll", readAll), permission(), button("caseTest", publish, "main")),
+    answer, none, list, toasts,
+  );
+  translate(element);
+  tell();
+  document.addEventListener("language", tell);
+  return () => {
+    document.removeEventListener("language", tell);
+    following.close();
+    document.title = title;
+  };
+}
+
+/** @param {HubEvent} event */
+function levelOf({ data }) {
+  const { level } = parsed(data);
+  return typeof level === "string" && LEVELS.includes(level) ? level : "info";
+}
+
+/**
+ * Show an event for some seconds, unless a pointer or the focus is on it.
+ *
+ * @param {HTMLElement} place
+ * @param {HubEvent} event
+ */
+function toast(place, event) {
+  const words = make("span");
+  showText(words, summary(event));
+  const element = make("div", "toast", words);
+  element.dataset.level = levelOf(event);
+  const close = () => element.remove();
+  const cross = button("caseClose", close);
+  element.append(cross);
+  let timer = setTimeout(close, TOAST_MS);
+  element.addEventListener("pointerenter", () => clearTimeout(timer));
+  element.addEventListener("pointerleave", () => (timer = setTimeout(close, TOAST_MS)));
+  element.addEventListener("focusin", () => clearTimeout(timer));
+  place.append(element);
+  if (place.childElementCount > TOASTS) place.firstElementChild?.remove();
+}
+
+/** The browser's own notification, while the page cannot be seen. @param {HubEvent} event */
+function notify(event) {
+  if (!document.hidden || !("Notification" in globalThis) || Notification.permission !== "granted") return;
+  try {
+    new Notification(summary(event).slice(0, 100), { tag: event.id ?? undefined });
+  } catch {
+    // Chromium on Android has notifications only for service workers
+  }
+}
+
+/** The button that asks for the browser's notifications, or a word on why there are none. */
+function permission() {
+  if (!isSecureContext || !("Notification" in globalThis)) return worded("span", "caseNoNotification", "note");
+  const place = make("span");
+  const show = () => {
+    const { permission: given } = Notification;
+    if (given === "default") place.replaceChildren(button("caseAllow", () => Notification.requestPermission().then(show)));
+    else place.replaceChildren(worded("span", given === "granted" ? "caseAllowed" : "caseDenied", "note"));
+  };
+  show();
+  return place;
+}

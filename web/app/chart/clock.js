@@ -1,0 +1,32 @@
+// The hub's clock, as far as this page can tell: the browser's may differ from it by minutes.
+
+/** Less than that is the way of the event, and no difference of clocks. */
+const TOLERANCE_MS = 1500;
+
+export class Clock {
+  /** Milliseconds by which the hub's clock is ahead. @type {?number} */
+  #ahead = null;
+
+  /**
+   * A live event was accepted at this time of the hub.
+   *
+   * @param {number} ms Unix time
+   * @param {number} now Unix time of this browser
+   */
+  hear(ms, now = Date.now()) {
+    if (!Number.isFinite(ms)) return;
+    // The event that took the shortest way tells most about the difference.
+    this.#ahead = Math.max(this.#ahead ?? -Infinity, ms - now);
+  }
+
+  /** The Unix time that the hub's clock shows now, in milliseconds. @param {number} now that of this browser */
+  now(now = Date.now()) {
+    return now + this.ahead;
+  }
+
+  /** Milliseconds by which the hub's clock is ahead of that of this browser; 0 for a small difference. */
+  get ahead() {
+    const ahead = this.#ahead ?? 0;
+    return Math.abs(ahead) < TOLERANCE_MS ? 0 : ahead;
+  }
+}

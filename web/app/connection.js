@@ -1,0 +1,174 @@
+// The connection bar: how the connection stands that all tabs share, and what is known of it.
+
+import { find } from "./dom.js";
+import { details } from "./states.js";
+import { seconds } from "./times.js";
+import { number, say } from "./words.js";
+
+const TICK_MS = 500;
+const SUSPICIOUS = 1.5; // pings without a byte after which the figures are shown as stale
+const ANNOUNCED_MS = 1000; // a change that is over sooner is not worth a word
+/** The worst first: of several streams, the worst is shown. */
+const WORST = ["waiting", "connecting", "catching", "live", "ended", "closed"];
+
+/**
+ * @typedef {import("../client/sse.js").StreamFacts} StreamFacts
+ * @typedef {Partial<StreamFacts> & {state: import("../client/sse.js").State}} Facts
+ * @typedef {import("../client/sse.js").Hub} Hub
+ * @typedef {import("./model.js").Model} Model
+ */
+
+export class ConnectionBar {
+  #hub;
+  #model;
+  #section = find("#connection", HTMLElement);
+  #announced = find("#announced", HTMLElement);
+  #told = "";
+  #telling = 0;
+  /** When the connection went down: Unix milliseconds. @type {?number} */
+  #down = null;
+  #wasLive = false;
+
+  /**
+   * @param {Hub} hub
+   * @param {Model} model
+   */
+  constructor(hub, model) {
+    this.#hub = hub;
+    this.#model = model;
+    hub.watch(() => this.#show());
+    model.on("state", () => this.#show());
+    model.on("streams", () => this.#show());
+    document.addEventListener("language", () => this.#show());
+    find("#cut", HTMLButtonElement).addEventListener("click", () => {
+      hub.cut();
+      for (const stream of model.streams) stream.cut();
+    });
+    find("#power", HTMLButtonElement).addEventListener("click", () => this.#switch());
+    setInterval(() => this.#show(), TICK_MS);
+    this.#show();
+  }
+
+  /** Whether all streams were disconnected here. */
+  get isOff() {
+    return this.#model.streams.length > 0 && this.#model.streams.every(({ isOff }) => isOff);
+  }
+
+  #switch() {
+    const isOff = this.isOff;
+    for (const stream of this.#model.streams) isOff ? stream.connect() : stream.disconnect();
+    this.#show();
+    document.dispatchEvent(new Event("power"));
+  }
+
+  /** The stream that stands worst, of those that are open. @returns {?Facts} */
+  get #worst() {
+    const own = this.#model.streams.filter(({ isOwn, isOff }) => isOwn && !isOff);
+    const all = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
+    return WORST.map((name) => all.find(({ state }) => state.name === name)).find(Boolean) ?? null;
+  }
+
+  #show() {
+    const facts = this.#worst;
+    const isOff = this.isOff;
+    const name = isOff || !facts ? "off" : isStale(facts) ? "stale" : facts.state.name;
+    this.#section.dataset.state = name;
+    this.#freshen(["live", "catching", "connecting"].includes(name));
+    put("#connection-state", say(`state_${name}`));
+    put("#connection-why", this.#why(name, facts));
+    put("#connection-cursor", facts?.cursor ?? "–");
+    put("#connection-ping", pinged(facts));
+    put("#connection-retry", facts?.retry ? `${number(facts.retry)} ms` : "–");
+    put("#connection-tab", say(this.#hub.leads ? "leads" : "follows"));
+    put("#power", say(isOff ? "connect" : "disconnect"));
+    find("#cut", HTMLButtonElement).disabled = isOff || name === "waiting";
+    find("#power", HTMLButtonElement).disabled = this.#model.streams.length === 0;
+    this.#announce(name);
+    this.#noteGap(name);
+  }
+
+  /**
+   * @param {string} name
+   * @param {?Facts} facts
+   */
+  #why(name, facts) {
+    if (name === "off") return this.#model.streams.length ? "" : say("noStreams");
+    if (!facts) return "";
+    if (name === "waiting") return [details(facts.state), reasonOf(facts, this.#wasLive)].filter(Boolean).join(" · ");
+    if (name !== "stale") return details(facts.state);
+    const silent = (Date.now() - (facts.heardAt ?? 0)) / 1000;
+    return say("silentFor", { time: seconds(silent), ping: seconds(facts.ping ?? 0) });
+  }
+
+  /**
+   * Everything that is not of now turns grey (page.css); what is drawn is drawn anew.
+   *
+   * @param {boolean} isFresh
+   */
+  #freshen(isFresh) {
+    const { dataset } = document.documentElement;
+    if (dataset.fresh === String(isFresh)) return;
+    dataset.fresh = String(isFresh);
+    document.dispatchEvent(new Event("theme"));
+  }
+
+  /** @param {string} name */
+  #announce(name) {
+    if (name === this.#told) return;
+    this.#told = name;
+    clearTimeout(this.#telling);
+    this.#telling = setTimeout(() => {
+      this.#announced.textContent = say("announcedState", { state: say(`state_${name}`) });
+    }, ANNOUNCED_MS);
+  }
+
+  /** @param {string} name */
+  #noteGap(name) {
+    const isUp = name === "live" || name === "catching" || name === "stale";
+    if (isUp && this.#down !== null) this.#model.tell("gap", this.#down, Date.now());
+    if (isUp) this.#down = null;
+    else if (this.#wasLive && this.#down === null) {
+      this.#down = Date.now();
+      this.#model.tell("gap", this.#down, null);
+    }
+    this.#wasLive ||= isUp;
+  }
+}
+
+/**
+ * Whether a ping is overdue. The client gives the connection up after three.
+ *
+ * @param {Facts} facts
+ */
+function isStale({ state, heardAt, ping }) {
+  if (state.name !== "live" && state.name !== "catching") return false;
+  return Boolean(heardAt && ping) && Date.now() - (heardAt ?? 0) > SUSPICIOUS * (ping ?? 0) * 1000;
+}
+
+/**
+ * Why it waits: what the server said, or that there is none. The browser's own words are in a language of its own.
+ *
+ * @param {Facts} facts
+ * @param {boolean} wasLive whether there was a connection
+ */
+function reasonOf({ problem, state, failures = 0 }, wasLive) {
+  if (!problem) return state.reason ?? "";
+  if (problem.status) return problem.detail ?? problem.title;
+  return say(wasLive && failures <= 1 ? "brokeOff" : "unreachable");
+}
+
+/** @param {?Facts} facts */
+function pinged(facts) {
+  if (!facts) return "–";
+  if (facts.pingedAt) return say("ago", { time: seconds((Date.now() - facts.pingedAt) / 1000) });
+  return facts.ping ? say("noPing", { ping: seconds(facts.ping) }) : "–";
+}
+
+/**
+ * @param {string} selector
+ * @param {string} text
+ */
+function put(selector, text) {
+  const element = find(selector, HTMLElement);
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,53 @@
+// Words for how a connection stands: English, then Portuguese.
+
+/** @type {Record<string, [english: string, portuguese: string]>} */
+export const STATES = {
+  connection: ["Connection", "Conexão"],
+  state_connecting: ["Connecting", "Conectando"],
+  state_catching: ["Catching up", "Recuperando"],
+  state_live: ["Live", "Ao vivo"],
+  state_stale: ["Silent", "Sem sinal"],
+  state_waiting: ["Waiting", "Esperando"],
+  state_closed: ["Refused", "Recusado"],
+  state_off: ["Disconnected", "Desconectado"],
+  state_ended: ["Ended", "Terminado"],
+  attemptNow: ["attempt {n}", "tentativa {n}"],
+  attemptIn: ["attempt {n} in {s} s", "tentativa {n} em {s} s"],
+  caught: ["{n} events", "{n} eventos"],
+  caughtOf: ["{n} of at most {expected} events", "{n} de no máximo {expected} eventos"],
+  silentFor: ["nothing for {time}; a ping is due every {ping}", "nada há {time}; um ping é esperado a cada {ping}"],
+  noStreams: ["no stream is followed", "nenhum fluxo é seguido"],
+  cursor: ["Cursor", "Cursor"],
+  cursorWhy: [
+    "The id of the last event. After a break, the browser sends it, and the hub goes on behind it.",
+    "O id do último evento. Depois de uma queda, o navegador o envia, e o hub continua a partir dele.",
+  ],
+  ping: ["Last ping", "Último ping"],
+  pingWhy: [
+    "A comment line that the hub sends when nothing else comes. Three missed pings mean a dead connection.",
+    "Uma linha de comentário que o hub envia quando nada mais chega. Três pings perdidos significam uma conexão morta.",
+  ],
+  noPing: ["none yet, every {ping}", "nenhum ainda, a cada {ping}"],
+  ago: ["{time} ago", "há {time}"],
+  retry: ["retry", "retry"],
+  retryWhy: [
+    "The time to wait before a reconnect. The hub draws another one for each connection, so that not all come back at once.",
+    "O tempo de espera antes de reconectar. O hub sorteia um para cada conexão, para que nem todos voltem ao mesmo tempo.",
+  ],
+  tab: ["Tabs", "Abas"],
+  tabWhy: ["All tabs of this hub share one connection.", "Todas as abas deste hub compartilham uma conexão."],
+  leads: ["this one holds the connection", "esta mantém a conexão"],
+  follows: ["another one holds the connection", "outra mantém a conexão"],
+  cut: ["Cut", "Cortar"],
+  cutWhy: [
+    "Break the connection as a network would, and see it come back without a loss.",
+    "Interrompa a conexão como faria uma rede, e veja-a voltar sem perdas.",
+  ],
+  connect: ["Connect", "Conectar"],
+  disconnect: ["Disconnect", "Desconectar"],
+  lost: ["Events after {after} are gone; the stream goes on at {next}.", "Os eventos depois de {after} se perderam; o fluxo continua em {next}."],
+  brokeOff: ["The connection broke off.", "A conexão caiu."],
+  lostOpen: ["Events after {after} are gone.", "Os eventos depois de {after} se perderam."],
+  closing: ["The server is ending; it asks to come back.", "O servidor está encerrando; ele pede que se volte."],
+  announcedState: ["Connection: {state}", "Conexão: {state}"],
+};
