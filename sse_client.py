@@ -1984,6 +1984,7 @@ class Run:
         self._url = url
         self._written: deque[_Written] = deque()
         self._size = 0  # of the texts, in characters
+        self._published = 0
         self._ending = ""  # why this run ends the channel; empty while it goes on
         self._error: SSEError | None = None  # why nothing more can be published
         self._raised = False  # whether the user has got that error
@@ -2014,16 +2015,16 @@ class Run:
         self._go_on()
 
     async def flush(self) -> None:
-        """Wait until everything that was written is published.
+        """Wait until everything that was written so far is published.
 
         :raises SSEError: as `write`.
         """
-        while self._sending is not None and not self._sending.done():
+        due = self._published + len(self._written)
+        while self._published < due and self._error is None:
             self._hurry.set()
-            await asyncio.wait([self._sending])
-        if self._error is not None:
-            self._raised = True
-            raise self._error.with_traceback(None)
+            self._room.clear()
+            await self._room.wait()
+        self._raise()
 
     async def end(self, reason: str = "done") -> None:
         """Publish the rest and end the channel.
@@ -2038,7 +2039,13 @@ class Run:
             self._watch.dismiss()
         self._room.set()
         self._go_on()
-        await self.flush()
+        await self._sent()
+
+    async def _sent(self) -> None:
+        """Wait until the end is published."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+        self._raise()
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
@@ -2067,7 +2074,7 @@ class Run:
         if self._error is None:
             try:
                 async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
-                    await (self.flush() if self._ending else self.end(reason))
+                    await (self._sent() if self._ending else self.end(reason))
             except (SSEError, TimeoutError) as why:
                 if error is None:
                     raise
@@ -2076,8 +2083,7 @@ class Run:
         else:
             await self._fail(self._error)
             if error is None and not self._raised:
-                self._raised = True
-                raise self._error.with_traceback(None)
+                self._raise()
 
     async def _fail(self, error: SSEError) -> None:
         """End the channel as `failed` if it has lost events, so that nobody waits for them for ever."""
@@ -2086,12 +2092,16 @@ class Run:
                 await self._client.end(self.channel, "failed", deadline=_BRIEFLY)
 
     def _check(self) -> None:
+        """:raises SSEError: if nothing more can be written."""
+        self._raise()
+        if self._ending:
+            raise self._ended_as(self._ending)
+
+    def _raise(self) -> None:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
             raise self._error.with_traceback(None)  # which would grow with each time
-        if self._ending:
-            raise self._ended_as(self._ending)
 
     def _ended_as(self, reason: str) -> Ended:
         problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
@@ -2145,6 +2155,7 @@ class Run:
             pass
         for _ in texts[: len(self._written)]:  # the run may have been stopped meanwhile
             self._size -= len(self._written.popleft().text)
+            self._published += 1
         self._room.set()
         if end:
             self.ended = end

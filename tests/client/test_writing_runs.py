@@ -164,6 +164,15 @@ async def test_flush_waits_until_everything_is_published(client: SSEClient) -> N
         await run.flush()
 
 
+async def test_flush_does_not_wait_for_what_others_write_meanwhile(client: SSEClient) -> None:
+    async with client.run("c") as run, asyncio.timeout(PATIENCE):
+        writing = asyncio.create_task(write_for_ever(run))
+        for _ in range(3):
+            await run.flush()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
 # How it ends
 
 
