@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 
+CHANNELS = ("awaited", "soon", "child", "child.soon", "run.*")
 RUN = [f"token {number}\n" if number % 5 else f"{number} " for number in range(40)]
 """The tokens of a run. Some cannot share a batch with others."""
 
@@ -63,6 +64,25 @@ async def children(client: SyncClient, publisher: Publisher, ending: asyncio.Eve
     return names
 
 
+async def write_runs(client: SSEClient, ending: asyncio.Event) -> int:
+    """Write one run after the other; how many were written."""
+    for number in itertools.count(1):
+        async with client.run(f"run.{number - 1}") as run:
+            for token in RUN:
+                await run.write(token)
+                await asyncio.sleep(random.uniform(0, 0.02))
+        if ending.is_set():
+            break
+    return number
+
+
+def written(number: int) -> tuple[str, list[bytes]]:
+    """The channel of a run, and what it has: its tokens and its end."""
+    channel = f"run.{number}"
+    end = json.dumps({"channel": channel, "reason": "done"}, separators=(",", ":"))
+    return channel, [text.encode() for text in (*RUN, end)]
+
+
 async def test_every_event_comes_once_and_in_order_through_many_failures(program: Start, tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path / 'events.db'}"
     limits = ("--history", "1000000", "--max-replay", "1000000", "--retry", "50")
@@ -89,25 +109,13 @@ async def test_every_event_comes_once_and_in_order_through_many_failures(program
                 sent["soon"] += 1
                 await asyncio.sleep(0.005)
 
-        async def write_runs() -> int:
-            """Write one run after the other; how many were written."""
-            for number in itertools.count():
-                async with client.run(f"run.{number}") as run:
-                    for token in RUN:
-                        await run.write(token)
-                        await asyncio.sleep(random.uniform(0, 0.02))
-                if ending.is_set():
-                    break
-            return number + 1
-
-        names_of_channels = ("awaited", "soon", "child", "child.soon", "run.*")
-        stream = client.stream(*names_of_channels, idle_timeout=2.0, max_reconnection_time=0.5)
+        stream = client.stream(*CHANNELS, idle_timeout=2.0, max_reconnection_time=0.5)
         await stack.enter_async_context(stream)  # what is published before a first connection is not its business
         async with asyncio.TaskGroup() as group:
             following = group.create_task(follow())
             publishing = group.create_task(publish())
             forking = group.create_task(children(sync, publisher, ending))
-            writing = group.create_task(write_runs())
+            writing = group.create_task(write_runs(client, ending))
             await asyncio.sleep(SECONDS / 2)
             gc.collect()
             tracemalloc.start()
@@ -120,16 +128,11 @@ async def test_every_event_comes_once_and_in_order_through_many_failures(program
             assert await asyncio.to_thread(publisher.flush, 60)
             expected = {name: [b"%d" % number for number in range(count)] for name, count in sent.items()}
             children_sent = [f"{name} {number}".encode() for name in names for number in range(20)]
-            count = sum(sent.values()) + 2 * len(children_sent) + runs * (len(RUN) + 1)  # a run has an end, too
+            expected |= {"child": children_sent, "child.soon": children_sent} | dict(map(written, range(runs)))
+            count = sum(map(len, expected.values()))
             await eventually(lambda: sum(map(len, received.values())) >= count)
             following.cancel()
-        assert received["awaited"] == expected["awaited"]
-        assert received["soon"] == expected["soon"]
-        assert received["child"] == children_sent
-        assert received["child.soon"] == children_sent
-        for number in range(runs):
-            *tokens, end = received[f"run.{number}"]
-            assert ([token.decode() for token in tokens], json.loads(end)["reason"]) == (RUN, "done")
+        assert received == expected
         assert publisher.dropped == 0
         assert len(asyncio.all_tasks()) <= tasks + 5
         assert len(os.listdir("/proc/self/fd")) <= files + 5
