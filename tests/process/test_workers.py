@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from hubs import Remote, Stream
 from mercures import PATH, follow
 from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
+from tokens import SECRET, mint
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
 if sys.platform == "win32":
@@ -51,10 +53,10 @@ def connections() -> aiohttp.ClientSession:
 
 
 @asynccontextmanager
-async def following(hub: Remote, count: int = 16) -> AsyncIterator[list[Stream]]:
+async def following(hub: Remote, count: int = 16, headers: dict[str, str] | None = None) -> AsyncIterator[list[Stream]]:
     """Streams at all workers: of 16 connections, the chance that all are at one is 1 in 30,000."""
     async with AsyncExitStack() as stack:
-        streams = [await stack.enter_async_context(hub.stream()) for _ in range(count)]
+        streams = [await stack.enter_async_context(hub.stream(headers=headers)) for _ in range(count)]
         for stream in streams:
             await stream.until("connected")
         yield streams
@@ -99,6 +101,19 @@ async def test_any_worker_ends_the_stream_of_any(server: tuple[Program, Remote])
         for stream in streams:
             assert [event.type for event in await stream.rest()] == ["error"]
         assert await hub.status("/api/subscribers/257", "DELETE") == 404
+
+
+async def test_signing_out_ends_the_streams_of_the_session_at_every_worker(program: Start) -> None:
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--jwt-key", SECRET)
+    token = mint(subscribe=["*"], publish=["*"])
+    cookie = {"Cookie": f"sse_token={token}"}
+    async with connections() as client:
+        hub = Remote(running.url, client)
+        async with following(hub, headers=cookie) as streams:
+            assert await hub.status("/api/session", "DELETE", headers=cookie) == 204
+            for stream in streams:
+                (farewell,) = await stream.rest()
+                assert (farewell.type, json.loads(farewell.data)["status"]) == ("error", 401)
 
 
 async def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: tuple[Program, Remote]) -> None:
