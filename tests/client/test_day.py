@@ -63,6 +63,28 @@ async def children(client: SyncClient, publisher: Publisher, ending: asyncio.Eve
     return names
 
 
+async def publish(client: SSEClient, publisher: Publisher, sent: dict[str, int], ending: asyncio.Event) -> None:
+    """Publish numbers to two channels, and count them in `sent`."""
+    while not ending.is_set():
+        await client.publish(sent["awaited"], channel="awaited")
+        sent["awaited"] += 1
+        publisher.publish(sent["soon"], channel="soon")
+        sent["soon"] += 1
+        await asyncio.sleep(0.005)
+
+
+async def write_runs(client: SSEClient, ending: asyncio.Event) -> int:
+    """Write one run after the other; return how many were written."""
+    for number in itertools.count():
+        async with client.run(f"run.{number}") as run:
+            for token in RUN:
+                await run.write(token)
+                await asyncio.sleep(random.uniform(0, 0.02))
+        if ending.is_set():
+            break
+    return number + 1
+
+
 async def test_every_event_comes_once_and_in_order_through_many_failures(program: Start, tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path / 'events.db'}"
     limits = ("--history", "1000000", "--max-replay", "1000000", "--retry", "50")
@@ -81,33 +103,14 @@ async def test_every_event_comes_once_and_in_order_through_many_failures(program
             async for event in impatiently(stream):
                 received.setdefault(event.channel, []).append(event.data.encode())  # not what the client has made
 
-        async def publish() -> None:
-            while not ending.is_set():
-                await client.publish(sent["awaited"], channel="awaited")
-                sent["awaited"] += 1
-                publisher.publish(sent["soon"], channel="soon")
-                sent["soon"] += 1
-                await asyncio.sleep(0.005)
-
-        async def write_runs() -> int:
-            """Write one run after the other; how many were written."""
-            for number in itertools.count():
-                async with client.run(f"run.{number}") as run:
-                    for token in RUN:
-                        await run.write(token)
-                        await asyncio.sleep(random.uniform(0, 0.02))
-                if ending.is_set():
-                    break
-            return number + 1
-
         names_of_channels = ("awaited", "soon", "child", "child.soon", "run.*")
         stream = client.stream(*names_of_channels, idle_timeout=2.0, max_reconnection_time=0.5)
         await stack.enter_async_context(stream)  # what is published before a first connection is not its business
         async with asyncio.TaskGroup() as group:
             following = group.create_task(follow())
-            publishing = group.create_task(publish())
+            publishing = group.create_task(publish(client, publisher, sent, ending))
             forking = group.create_task(children(sync, publisher, ending))
-            writing = group.create_task(write_runs())
+            writing = group.create_task(write_runs(client, ending))
             await asyncio.sleep(SECONDS / 2)
             gc.collect()
             tracemalloc.start()
