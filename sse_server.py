@@ -46,7 +46,7 @@ from sse_hub.metrics import Metrics
 from sse_hub.program import command, config, demo, gunicorn, serving, stores, systemd, workers
 from sse_hub.program.serving import make_runner
 from sse_hub.settings import SettingError, Settings
-from sse_hub.stdio import complain, secure
+from sse_hub.stdio import complain, program_name, secure
 from sse_hub.tasks import Background
 from sse_hub.worker import Worker
 
@@ -131,7 +131,7 @@ def _from_environment() -> Settings:
     try:
         return config.load({}, os.environ)
     except SettingError as error:
-        complain(f"sse-server: {error}")
+        complain(f"{program_name()}: {error}")
         raise SystemExit(2) from None
 
 
@@ -169,7 +169,7 @@ def _run(settings: Settings) -> int:
     except ssl.SSLError:
         raise
     except OSError as error:
-        complain(f"sse-server: {serving.cannot_listen(error, settings)}")
+        complain(f"{program_name()}: {serving.cannot_listen(error, settings)}")
         return 1
     return 0
 

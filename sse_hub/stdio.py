@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 
-__all__ = ["complain", "secure"]
+__all__ = ["complain", "program_name", "secure"]
 
 
 def secure() -> None:
@@ -28,3 +29,9 @@ def complain(message: str) -> None:
     """Write a line to standard error, if that is possible."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr, flush=True)
+
+
+def program_name() -> str:
+    """The command by which the server was started. Its messages and its help begin with it."""
+    called = Path(sys.argv[0]).stem  # without the `.exe` of Windows
+    return called if called == "sse-hub" else "sse-server"

@@ -240,14 +240,14 @@ QUOTED = "\n".join(
     path.read_text()
     for folder in ("docs", "examples", "deploy", "tests/http")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.suffix in {".py", ".html", ".js", ".conf", ".yaml", ".yml", ".sql"} or path.name == "Caddyfile"
+    if path.suffix in {".py", ".html", ".js", ".jsx", ".conf", ".yaml", ".yml", ".sql"} or path.name == "Caddyfile"
 )
 """Every file that tests run and that a document may quote."""
 
 
 @pytest.mark.parametrize("file", QUOTING, ids=name_of)
 def test_code_in_a_guide_is_a_quotation_of_a_file_that_tests_run(file: Path) -> None:
-    for block in fenced(file.read_text(), "python", "html", "js", "nginx", "yaml", "sql", ""):
+    for block in fenced(file.read_text(), "python", "html", "js", "jsx", "nginx", "yaml", "sql", ""):
         lines = [line.strip() for line in block.strip().splitlines()]
         assert "\n".join(lines) in "\n".join(line.strip() for line in QUOTED.splitlines()), block
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from yarl import URL
 
 from sse_client import SSEClient
 
-__all__ = ["Access", "tls"]
+__all__ = ["Access", "origin_of", "tls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,21 @@ def tls(cacert: Path | None, insecure: bool) -> dict[str, Any]:
         return {"ssl": ssl.create_default_context(cafile=cacert)}
     except (ssl.SSLError, OSError) as error:
         raise click.UsageError(f"{cacert} holds no certificates in PEM: {error}") from None
+
+
+def origin_of(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The origin of a page's address: scheme, host and port. The callback of an option.
+
+    :raises click.BadParameter: if it is no address of a page.
+    """
+    if value is None:
+        return None
+    try:
+        origin = URL(value).origin()
+    except ValueError:
+        origin = URL()
+    if origin.scheme not in ("http", "https"):
+        raise click.BadParameter(
+            f"{value!r} is no address of a page, such as https://www.example.org", context, parameter
+        )
+    return str(origin)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .access import Access
+from .cross_origin import CROSS_ORIGIN
 from .display import address, console, harmless
 from .probes import PROBES, Finding, Probe, Status, watch_quiet_stream
 
@@ -21,18 +22,19 @@ _SIGNS = {
 }
 
 
-async def check(access: Access, idle: float = 20.0) -> int:
+async def check(access: Access, idle: float = 20.0, origin: str | None = None) -> int:
     """Run all checks and print their findings; return 1 if a check failed, otherwise 0.
 
     :param idle: seconds for which a quiet stream is watched.
+    :param origin: the origin of the page that is to use the hub, where that is another one.
     """
     findings: list[Finding] = []
     async with access.client(idle_timeout=None) as client:
-        probe = Probe(client, idle)
+        probe = Probe(client, idle, origin)
         console.print(f"Checking {address(access.url)}", style="dim")
         quiet = asyncio.create_task(watch_quiet_stream(probe))
         try:
-            for act in PROBES:
+            for act in (*PROBES, *CROSS_ORIGIN):
                 findings.append(await act(probe))
                 _print(findings[-1])
                 if findings[-1].fatal:

@@ -19,7 +19,7 @@ from sse_hub import __version__
 
 from . import check as checking
 from . import menu
-from .access import Access, tls
+from .access import Access, origin_of, tls
 from .cursor import CursorFile
 from .display import as_json, channel_table, console, event_line, harmless, stderr
 from .figures import follow_figures
@@ -376,10 +376,11 @@ def forget(context: click.Context, channel: str, deadline: float) -> None:
     metavar="SECONDS",
     help="Time for which to watch a quiet stream.",
 )
+@click.option("--origin", callback=origin_of, metavar="URL", help="Origin of your page, where it is not the hub's.")
 @click.pass_context
-def check(context: click.Context, url: str | None, idle: float) -> int:
-    """Check a hub and the proxies before it: buffering, compression, timeouts, CORS, resuming."""
+def check(context: click.Context, url: str | None, idle: float, origin: str | None) -> int:
+    """Check a hub and the proxies before it: buffering, compression, timeouts, CORS, cookies, resuming."""
     access: Access = replace(context.obj, url=url or context.obj.url)
     with suppress(asyncio.CancelledError):
-        return _run(checking.check(access, idle))
+        return _run(checking.check(access, idle, origin))
     return 130

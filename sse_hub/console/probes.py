@@ -15,9 +15,10 @@ import aiohttp
 
 from sse_client import EventParser, Parsed, SSEClient, SSEError
 
-__all__ = ["PROBES", "Finding", "Probe", "Status", "watch_quiet_stream"]
+__all__ = ["PATIENCE", "PROBES", "Finding", "Probe", "Status", "failed", "watch_quiet_stream"]
 
-_PATIENCE = 5.0
+PATIENCE = 5.0
+"""Seconds in which an answer or an event has to come."""
 _PING = 15.0
 _HELD_BACK = 1.0
 """Seconds after which an event counts as held back: 50 times the delay of a hub on another continent."""
@@ -64,7 +65,7 @@ class RawStream:
     async def until(self, data: str | None = None, type: str | None = None) -> Parsed | None:
         """The next event with this data or of this type; None if the stream ends or 5 s pass."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     while self._events:
                         event = self._events.pop(0)
@@ -80,11 +81,13 @@ class Probe:
     """The tools of the checks.
 
     :param idle: seconds for which a quiet stream is watched.
+    :param origin: the origin of the page that is to use the hub, if the user has named it.
     """
 
-    def __init__(self, client: SSEClient, idle: float) -> None:
+    def __init__(self, client: SSEClient, idle: float, origin: str | None = None) -> None:
         self.client = client
         self.idle = idle
+        self.origin = origin
         self.channel = f"check-{uuid.uuid4().hex[:12]}"
 
     @asynccontextmanager
@@ -94,7 +97,7 @@ class Probe:
         :raises TimeoutError: if there is no answer within 5 s.
         """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             response = await self.client.request(
                 "GET", path, headers={"Accept": "text/event-stream", "Accept-Encoding": "identity", **named}
             )
@@ -102,12 +105,12 @@ class Probe:
             yield RawStream(response)
 
 
-def _failed(
+def failed(
     name: str, error: BaseException | str, *, fatal: bool = False, means: str = "", mend: tuple[str, ...] = ()
 ) -> Finding:
     said = str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
-        said = f"no answer within {_PATIENCE:g} s"
+        said = f"no answer within {PATIENCE:g} s"
     elif isinstance(error, aiohttp.ClientConnectorError):
         said = f"nobody answers at {error.host}:{error.port}"
     return Finding(name, Status.FAILED, said, means=means, mend=mend, fatal=fatal)
@@ -117,13 +120,13 @@ async def health(probe: Probe) -> Finding:
     began = time.monotonic()
     name = "health"
     try:
-        async with asyncio.timeout(_PATIENCE), await probe.client.request("GET", "/health") as response:
+        async with asyncio.timeout(PATIENCE), await probe.client.request("GET", "/health") as response:
             took = time.monotonic() - began
             if response.status == 404:
                 return Finding(name, Status.WARNING, "there is no /health: this may be another server", took)
             answer = await response.json(content_type=None)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(
+        return failed(
             name,
             error,
             fatal=True,
@@ -149,15 +152,15 @@ async def _first_event(probe: Probe, name: str, path: str, type: str | None) -> 
             response = stream.response
             if response.status != 200 or response.content_type != "text/event-stream":
                 said = f"{response.status} {response.content_type}"
-                return _failed(name, said, means="A browser never retries after an answer but 200 text/event-stream.")
+                return failed(name, said, means="A browser never retries after an answer but 200 text/event-stream.")
             event = await stream.until(type=type)
             took = time.monotonic() - began
     except TimeoutError as error:
-        return _failed(name, error, means=_BUFFERED, mend=_UNBUFFER, fatal=True)
+        return failed(name, error, means=_BUFFERED, mend=_UNBUFFER, fatal=True)
     except (aiohttp.ClientError, OSError) as error:
-        return _failed(name, error, fatal=True)
+        return failed(name, error, fatal=True)
     if event is None:
-        return _failed(name, f"nothing came within {_PATIENCE:g} s", means=_BUFFERED, mend=_UNBUFFER)
+        return failed(name, f"nothing came within {PATIENCE:g} s", means=_BUFFERED, mend=_UNBUFFER)
     return Finding(name, Status.OK, f"first event: {event.type or 'message'}", took)
 
 
@@ -184,18 +187,18 @@ async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) ->
     try:
         async with probe.stream(path) as stream:
             if await stream.until(type="connected") is None:
-                return _failed(name, "nothing comes on the stream", means=_BUFFERED, mend=_UNBUFFER)
+                return failed(name, "nothing comes on the stream", means=_BUFFERED, mend=_UNBUFFER)
             began = time.monotonic()
             if broadcast:
-                published = (await probe.client.broadcast("check", channel=probe.channel, deadline=_PATIENCE))[0]
+                published = (await probe.client.broadcast("check", channel=probe.channel, deadline=PATIENCE))[0]
             else:
-                published = await probe.client.publish("check", channel=probe.channel, deadline=_PATIENCE)
+                published = await probe.client.publish("check", channel=probe.channel, deadline=PATIENCE)
             event = await stream.until(type="")
             took = time.monotonic() - began
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+        return failed(name, error)
     if event is None or event.last_event_id != published.id:
-        return _failed(name, "the published event did not arrive", means=_BUFFERED, mend=_UNBUFFER)
+        return failed(name, "the published event did not arrive", means=_BUFFERED, mend=_UNBUFFER)
     return Finding(name, Status.OK, "published and received", took)
 
 
@@ -217,12 +220,12 @@ async def buffering(probe: Probe) -> Finding:
             await stream.until(type="connected")
             for number in range(5):
                 began = time.monotonic()
-                await probe.client.publish(f"buffering {number}", channel=probe.channel, deadline=_PATIENCE)
+                await probe.client.publish(f"buffering {number}", channel=probe.channel, deadline=PATIENCE)
                 if await stream.until(data=f"buffering {number}") is None:
-                    return _failed(name, f"event {number + 1} of 5 is held back", means=_BUFFERED, mend=_UNBUFFER)
+                    return failed(name, f"event {number + 1} of 5 is held back", means=_BUFFERED, mend=_UNBUFFER)
                 delays.append(time.monotonic() - began)
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+        return failed(name, error)
     slowest = max(delays)
     if slowest > _HELD_BACK:
         said = f"an event took {slowest:.1f} s, the quickest {min(delays) * 1000:.0f} ms"
@@ -237,11 +240,11 @@ async def compression(probe: Probe) -> Finding:
             coding = stream.response.headers.get("Content-Encoding", "identity")
             await stream.until(type="connected")
             began = time.monotonic()
-            await probe.client.publish("compression", channel=probe.channel, deadline=_PATIENCE)
+            await probe.client.publish("compression", channel=probe.channel, deadline=PATIENCE)
             event = await stream.until(data="compression")
             took = time.monotonic() - began
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+        return failed(name, error)
     if event is None:
         means = "Something compresses the stream, and does not send an event on as soon as it is complete."
         mend = (
@@ -249,7 +252,7 @@ async def compression(probe: Probe) -> Finding:
             "Apache:  SetEnv no-gzip 1",
             "Caddy:   no encode for text/event-stream",
         )
-        return _failed(name, f"an event is held back with Content-Encoding: {coding}", means=means, mend=mend)
+        return failed(name, f"an event is held back with Content-Encoding: {coding}", means=means, mend=mend)
     return Finding(name, Status.OK, "none" if coding == "identity" else f"{coding}, flushed with each event", took)
 
 
@@ -260,7 +263,7 @@ async def headers(probe: Probe) -> Finding:
             control = stream.response.headers.get("Cache-Control", "")
             accel = stream.response.headers.get("X-Accel-Buffering", "")
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+        return failed(name, error)
     missing = [] if "no-transform" in control else ["Cache-Control: no-transform"]
     if "no-cache" not in control and "no-store" not in control:
         missing.append("Cache-Control: no-cache")
@@ -274,49 +277,24 @@ async def headers(probe: Probe) -> Finding:
     return Finding(name, Status.WARNING, "missing: " + ", ".join(missing), means=means, mend=_UNBUFFER[2:])
 
 
-async def cors(probe: Probe) -> Finding:
-    name = "CORS"
-    origin = "https://example.org"
-    asked = {
-        "Origin": origin,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type",
-    }
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            async with await probe.client.request("OPTIONS", "/api/broadcast", headers=asked) as response:
-                allowed = response.headers.get("Access-Control-Allow-Origin")
-                status = response.status
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
-    if status < 300 and allowed in {"*", origin}:
-        return Finding(name, Status.OK, f"pages of any origin may publish ({allowed})")
-    if status < 300:
-        return Finding(name, Status.OK, f"pages of {origin} may not publish; this is a choice (--cors-origin)")
-    means = "Pages of another origin cannot publish: the browser's preflight request (OPTIONS) is refused."
-    return Finding(
-        name, Status.WARNING, f"OPTIONS is answered {status}", means=means, mend=("forward OPTIONS to the hub",)
-    )
-
-
 async def resuming(probe: Probe) -> Finding:
     name = "resume"
     try:
-        first = await probe.client.publish("resume 1", channel=probe.channel, deadline=_PATIENCE)
-        await probe.client.publish("resume 2", channel=probe.channel, deadline=_PATIENCE)
+        first = await probe.client.publish("resume 1", channel=probe.channel, deadline=PATIENCE)
+        await probe.client.publish("resume 2", channel=probe.channel, deadline=PATIENCE)
         began = time.monotonic()
         async with probe.stream(f"/realtime/{probe.channel}", Last_Event_ID=first.id or "") as stream:
             event = await stream.until(data="resume 2")
             took = time.monotonic() - began
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failed(name, error)
+        return failed(name, error)
     if event is None:
         means = "A client that was cut off loses the events of that time."
         mend = (
             "forward the header Last-Event-ID",
             "more than one process needs a store that all share: --store redis://…",
         )
-        return _failed(name, "the events after Last-Event-ID were not sent", means=means, mend=mend)
+        return failed(name, "the events after Last-Event-ID were not sent", means=means, mend=mend)
     return Finding(name, Status.OK, "after a reconnect, the missed events came", took)
 
 
@@ -371,7 +349,6 @@ PROBES: tuple[Callable[[Probe], Awaitable[Finding]], ...] = (
     buffering,
     compression,
     headers,
-    cors,
     resuming,
 )
 """The checks in their order. The quiet stream is watched at the same time."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from ..core.events import EventId
 from ..core.hub import Hub, State, Subscriber
@@ -83,7 +84,7 @@ class CatchUp:
             return
         after = subscriber.cursor
         try:
-            page = await self._page(subscriber.subscription, after, upto)
+            page = await self._page(subscriber, after, upto)
         except StoreUnavailable:
             await asyncio.sleep(_RETRY)  # the stream stays open, with its cursor
             return
@@ -91,10 +92,11 @@ class CatchUp:
             self._hub.feed(subscriber, after, page)
             await asyncio.sleep(0)
 
-    async def _page(self, subscription: Subscription, after: EventId, upto: EventId) -> EncodedPage:
+    async def _page(self, subscriber: Subscriber, after: EventId, upto: EventId) -> EncodedPage:
         """The store's page after this cursor: from the cache, from a read that is running, or from a new read."""
+        subscription = subscriber.subscription
         known = self._pages.get(subscription, after)
-        if known is not None:
+        if known is not None and not _is_outdated(known, subscriber.informed, after):
             return known
         reading = self._reading.get((subscription, after))
         if reading is None:
@@ -118,6 +120,12 @@ class CatchUp:
         if page.reached < end:
             self._pages.add(subscription, after, page)
         return page
+
+
+def _is_outdated(page: EncodedPage, informed: Mapping[str, EventId], after: EventId) -> bool:
+    """Whether the page has events that are gone from the store by now, and the subscriber knows that they are gone."""
+    floors = page.floors
+    return any(floor > after and floors.get(channel) != floor for channel, floor in informed.items())
 
 
 def _can_feed(connection: Connection) -> bool:

@@ -6,6 +6,8 @@ application is often mounted in another one.
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
@@ -16,7 +18,8 @@ from .request_log import REQUEST_ID
 
 __all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 
-_REQUEST_HEADERS = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID"
+_REQUEST_HEADERS = ("Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "Last-Event-ID")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 _EXPOSED = "ETag, Last-Event-ID, Link, Mercure-Last-Event-ID, Retry-After, X-Request-ID"
 _ALWAYS = {
     "Server": "sse-hub",  # without the version, which would help an attacker; /health has it
@@ -39,10 +42,21 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
         headers={
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+            "Access-Control-Allow-Headers": _allowed_headers(request),
             "Access-Control-Max-Age": _PREFLIGHT_AGE,
         },
     )
+
+
+def _allowed_headers(request: web.Request) -> str:
+    """The names of ours and those that the page asks for, which do no harm: the hub does not read them.
+
+    Libraries send headers of their own on each request (htmx `HX-Request`, Datastar `Datastar-Request`). The answer
+    cannot be `*`, because that does not cover `Authorization`, nor a request with cookies (WHATWG Fetch, 3.2.5).
+    """
+    asked = ",".join(request.headers.getall("Access-Control-Request-Headers", [])).split(",")
+    others = {name.strip().lower() for name in asked} - {name.lower() for name in _REQUEST_HEADERS}
+    return ", ".join([*_REQUEST_HEADERS, *sorted(filter(_FIELD_NAME.fullmatch, others))])
 
 
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -14,7 +14,7 @@ import click
 
 from .. import __version__
 from ..settings import SettingError, Settings, table
-from ..stdio import complain
+from ..stdio import complain, program_name
 from . import config, config_check, health, token
 
 __all__ = ["run"]
@@ -34,21 +34,21 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     :param serve: runs the server until a signal ends it, and returns the exit status.
     """
     try:
-        status = _group(serve).main(arguments, prog_name="sse-server", standalone_mode=False)
+        status = _group(serve).main(arguments, prog_name=program_name(), standalone_mode=False)
     except click.exceptions.Exit as exit:
         return exit.exit_code
     except click.ClickException as error:
-        name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sse-server"
+        name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else program_name()
         complain(f"{name}: {error.format_message()}; --help shows how")
         return 2
     except SettingError as error:
-        complain(f"sse-server: {error}")
+        complain(f"{program_name()}: {error}")
         return 2
     except ssl.SSLError as error:
-        complain(f"sse-server: the certificate or its key cannot be used: {error}")
+        complain(f"{program_name()}: the certificate or its key cannot be used: {error}")
         return 1
     except OSError as error:
-        complain(f"sse-server: {error.strerror or error}")
+        complain(f"{program_name()}: {error.strerror or error}")
         return 1
     return int(status or 0)
 
@@ -63,7 +63,7 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
         return health.ask(_settings(given))
 
     group = click.Group(
-        "sse-server",
+        program_name(),
         params=[*_options(), _version()],
         callback=click.pass_context(begin),
         invoke_without_command=True,

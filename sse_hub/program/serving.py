@@ -19,6 +19,7 @@ from ..http.access import ACCESS
 from ..http.app_keys import HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
 from ..settings import SettingError, Settings, url_of
+from ..stdio import program_name
 from . import config, signals, systemd
 
 __all__ = [
@@ -185,7 +186,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         if name == "auto":
             return None
-        raise SystemExit("sse-server: --loop uvloop needs uvloop: pip install 'sse-hub[speed]'") from None
+        raise SystemExit(f"{program_name()}: --loop uvloop needs uvloop: pip install 'sse-hub[speed]'") from None
     return uvloop.new_event_loop  # type: ignore[no-any-return, unused-ignore]
 
 

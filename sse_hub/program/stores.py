@@ -16,6 +16,7 @@ from ..core.log import Log
 from ..core.ports import Archive, Catalogue, Store
 from ..core.rules import Rules
 from ..settings import Settings
+from ..stdio import program_name
 from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
@@ -97,9 +98,9 @@ def _refusing(address: Address) -> Iterator[None]:
     try:
         yield
     except ImportError:
-        raise SystemExit("sse-server: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
+        raise SystemExit(f"{program_name()}: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     except (ValueError, TypeError) as error:  # its message may hold the password
         raise SystemExit(
-            f"sse-server: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
+            f"{program_name()}: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
             "an address looks like redis://user:password@host:6379/0"
         ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hubs import Server, remote, serving
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 from programs import Start
 from scripted import held, scripted, status, stream
 from sockets import crowd, get
@@ -267,3 +267,21 @@ async def test_the_page_counts_every_subscriber_of_a_hub_that_has_many(page: Pag
         await server.until_subscribers(1100)
         await page.goto(f"{server.url}/#view=figures")
         await expect(page.locator("#more-subscribers")).to_have_text("and 901 more", timeout=20_000)
+
+
+async def test_what_comes_and_ends_between_the_connection_and_the_replay_comes_once(
+    server: Server, context: BrowserContext
+) -> None:
+    async def publish_first(route: Route) -> None:
+        await server.hub.publish("a", channel="run")
+        await server.hub.end("run")
+        await route.continue_()
+
+    page = await tab(context, server.url)
+    await page.route("**/stream?*replay=10*", publish_first)
+    await follow(page, "run", start={"replay": 10})
+    await reached(page, "ended")
+    assert await page.evaluate("[got, ends.map(({ channel, reason }) => [channel, reason])]") == [
+        ["a"],
+        [["run", "done"]],
+    ]

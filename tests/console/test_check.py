@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from certificates import certify
 from eventually import PATIENCE
 from hubs import Server, serving
 from programs import ROOT
@@ -19,10 +22,11 @@ from scripted import scripted, status
 from sse_hub.console.figures import sparkline
 
 
-async def checked(url: str, *flags: str) -> tuple[int, str]:
+async def checked(url: str, *flags: str, before: tuple[str, ...] = ()) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "sse_client.py"),
+        *before,
         "check",
         url,
         *(flags or ("--idle", "0.5")),
@@ -44,8 +48,8 @@ async def test_a_hub_that_is_well_passes_everything() -> None:
     async with serving(no_demo=False, ping=0.2) as server:
         code, out = await checked(server.url, "--idle", "1")
     assert set(signs(out).values()) == {"✓"}
-    assert len(signs(out)) == 11
-    assert "11 well, 0 to look at, 0 failed" in out
+    assert len(signs(out)) == 13
+    assert "13 well, 0 to look at, 0 failed" in out
     assert code == 0
 
 
@@ -83,17 +87,19 @@ class Proxy:
         idle: float | None = None,
         change: Callable[[bytes], bytes] = bytes,
         refuse: bytes = b"OPTIONS is not refused",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
         self._hold_bytes = hold_bytes
         self._idle = idle
         self._change = change
         self._refuse = refuse
+        self._tls = tls
         self._passing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0, ssl=self._tls)
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -178,6 +184,86 @@ async def test_a_proxy_that_refuses_preflights_is_found() -> None:
         _, out = await checked(url)
     assert signs(out)["CORS"] == "!"
     assert "OPTIONS is answered 405" in out
+
+
+PAGE = ("--idle", "0.5", "--origin", "http://127.0.0.1:8001/shop")
+"""A page that wants to use the hub."""
+ORIGIN = b"Access-Control-Allow-Origin: http://127.0.0.1:8001\r\n"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sign", "says"),
+    [
+        ("*", "!", "--cors-origin http://127.0.0.1:8001"),
+        ("https://other.example", "!", "http://127.0.0.1:8001 is not allowed"),
+        ("http://127.0.0.1:8001", "✓", "http://127.0.0.1:8001 may send cookies"),
+    ],
+)
+async def test_a_hub_whose_streams_a_page_cannot_read_with_cookies_is_found(allowed: str, sign: str, says: str) -> None:
+    async with serving(no_demo=False, cors_origin=(allowed,)) as server:
+        code, out = await checked(server.url, *PAGE)
+    assert signs(out)["credentials"] == sign
+    assert says in out
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("former", "changed", "says"),
+    [
+        (b"Access-Control-Allow-Credentials: true\r\n", b"", "Access-Control-Allow-Credentials is missing"),
+        (ORIGIN, b"Access-Control-Allow-Origin: *\r\n", "may not send cookies"),
+        (ORIGIN, ORIGIN + b"Access-Control-Allow-Origin: *\r\n", "has several values"),
+    ],
+)
+async def test_a_proxy_that_spoils_the_headers_for_cookies_is_found(former: bytes, changed: bytes, says: str) -> None:
+    async with (
+        serving(no_demo=False, cors_origin=("http://127.0.0.1:8001",)) as server,
+        Proxy(server.port, change=lambda data: data.replace(former, changed)) as url,
+    ):
+        _, out = await checked(url, *PAGE)
+    assert signs(out)["credentials"] == "!"
+    assert says in out
+
+
+@pytest.mark.parametrize(
+    ("page", "sign"),
+    [
+        ("http://127.0.0.1:8001", "✓"),
+        ("http://127.0.0.2:8001", "!"),
+        ("https://127.0.0.1", "!"),
+        ("http://shop.example", "!"),
+    ],
+)
+async def test_a_page_of_another_site_that_would_send_no_cookie_is_found(page: str, sign: str) -> None:
+    async with serving(no_demo=False, cors_origin=(page,)) as server:
+        _, out = await checked(server.url, "--idle", "0.5", "--origin", page)
+    assert signs(out)["session cookie"] == sign
+    assert ("SameSite=Strict" in out) == (sign == "!" or "for pages of the same site" in out)
+
+
+async def test_a_cookie_that_a_proxy_has_made_useless_is_found() -> None:
+    async with (
+        serving(no_demo=False) as server,
+        Proxy(server.port, change=lambda data: data.replace(b"SameSite=Strict", b"SameSite=None")) as url,
+    ):
+        _, out = await checked(url)
+    assert signs(out)["session cookie"] == "!"
+    assert "SameSite=None without Secure" in out
+
+
+async def test_a_proxy_whose_tls_the_hub_does_not_see_is_found(tmp_path: Path) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certify(tmp_path, "localhost"))
+    async with serving(no_demo=False) as server, Proxy(server.port, tls=tls) as url:
+        _, out = await checked(url, "--idle", "0.5", before=("--insecure",))
+    assert signs(out)["session cookie"] == "!"
+    assert "--trusted-proxies" in out
+
+
+async def test_an_origin_that_is_none_is_wrong_use() -> None:
+    code, out = await checked("http://127.0.0.1:1", "--origin", "shop")
+    assert code == 2
+    assert "'shop' is no address of a page, such as https://www.example.org" in out
 
 
 async def test_a_hub_that_forgets_at_once_cannot_resume() -> None:

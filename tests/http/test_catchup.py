@@ -40,6 +40,22 @@ async def test_fifty_that_resume_at_once_get_everything_while_a_live_one_keeps_g
         assert published > 10
 
 
+async def test_after_a_loss_a_stream_begins_with_what_the_store_retains_even_if_older_pages_are_cached(
+    tmp_path: Path,
+) -> None:
+    store = f"sqlite:{tmp_path / 'events.db'}"
+    async with serving(store=store, cache=10, history=500) as server:
+        start = {"Last-Event-ID": str(server.hub.log.head)}
+        for first in (0, 500):
+            lines = [f"{number} {'x' * 200}" for number in range(first, first + 500)]
+            await server.post("/realtime/main", data="\n".join(lines), headers=NDJSON)
+            await server.until_trimmed("main", 500)
+            async with server.stream(headers=start) as stream:
+                connected, *events, _ = await stream.until("live")
+        assert connected.json()["lost"]
+        assert [event.data for event in events] == lines
+
+
 class Failing:
     """An archive whose pages with events cannot be read: `page` fails as soon as `failing` is set."""
 

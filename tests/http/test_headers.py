@@ -28,6 +28,17 @@ async def test_every_path_answers_a_preflight(server: Server, path: str) -> None
     assert "Idempotency-Key" in response.headers["Access-Control-Allow-Headers"]
 
 
+async def test_a_preflight_allows_the_headers_that_libraries_add(server: Server) -> None:
+    asked = [
+        ("Access-Control-Request-Headers", "hx-current-url,hx-request, authorization"),
+        ("Access-Control-Request-Headers", 'no name, "quoted", datastar-request,'),
+    ]
+    async with server.client.options(f"{server.url}/stream", headers=asked) as response:
+        allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
+    assert allowed[-3:] == ["datastar-request", "hx-current-url", "hx-request"]
+    assert allowed[:-3] == ["Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "Last-Event-ID"]
+
+
 async def test_only_named_origins_may_read_answers() -> None:
     async with serving(cors_origin=("https://a.example",)) as server:
         for origin, allowed in (("https://a.example", "https://a.example"), ("https://b.example", None)):

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
 from eventually import PATIENCE
 from hubs import Stream
-from programs import Program, Start
+from programs import Program, Start, environment, free_port
 
 import sse_hub
 
@@ -152,6 +156,26 @@ def test_a_flag_wins_over_its_variable(program: Start) -> None:
 def test_the_version_is_printed(capfd: pytest.CaptureFixture[str], program: Start) -> None:
     assert program("--version").wait()[0] == 0
     assert capfd.readouterr().out == f"sse-hub {sse_hub.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["sse-hub", "sse-server"])
+def test_help_and_errors_begin_with_the_command_that_was_called(name: str) -> None:
+    command = shutil.which(name, path=str(Path(sys.executable).parent))
+    assert command is not None, "pip install -e '.[test]' installs it"
+
+    def printed(*arguments: str, **variables: str) -> tuple[int, str]:
+        run = subprocess.run(
+            [command, *arguments], env=environment(**variables), capture_output=True, text=True, check=False
+        )
+        return run.returncode, run.stdout + run.stderr
+
+    assert printed("--help")[1].startswith(f"Usage: {name} [OPTIONS]")
+    assert printed("token", "mint", "--help")[1].startswith(f"Usage: {name} token mint ")
+    for arguments in (("--no-such-flag",), ("--ping", "soon")):
+        status, message = printed(*arguments)
+        assert (status, message.startswith(f"{name}: ")) == (2, True)
+    status, message = printed("health", SSE_PORT=str(free_port()))
+    assert (status, message.startswith(f"{name}: no server answers")) == (1, True)
 
 
 async def test_a_thousand_clients_at_once_are_all_served(program: Start) -> None:

@@ -175,7 +175,10 @@ export class Follows {
     const past = new Past(this.#home.settings, { channels, conflate, start, cursor: after ?? null }, {
       event: (event) => {
         const topic = this.#topicOf(event.channel);
-        if (topic !== undefined) this.#give(event, topic);
+        if (topic === undefined) return;
+        // Now, too: a past that ends or is refused never says how far it has come.
+        if (event.id !== null) this.#floors.set(topic, event.id);
+        this.#give(event, topic);
       },
       reached: (parts, cursor) => this.#reach(parts, cursor),
       lost: (loss) => this.lost(loss),
