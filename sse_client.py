@@ -701,7 +701,7 @@ class _Request:
             reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
             raise _Passing(reason) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
-            raise SSEError(f"{self.url} cannot be connected to: {error or type(error).__name__}") from None
+            raise SSEError(f"{self.url} cannot be connected to: {str(error) or type(error).__name__}") from None
         except aiohttp.ClientHttpProxyError as error:
             raise _refusal_of_proxy(error, self.url) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -1845,7 +1845,7 @@ class SSEClient:
             except TimeoutError:
                 raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
             except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-                raise SSEError(f"{self._base} cannot be connected to: {error or type(error).__name__}") from None
+                raise SSEError(f"{self._base} cannot be connected to: {str(error) or type(error).__name__}") from None
             except aiohttp.ClientHttpProxyError as error:
                 raise _refusal_of_proxy(error, url) from None
             except (aiohttp.ClientError, OSError) as error:
@@ -1962,6 +1962,8 @@ class _Written(NamedTuple):
 
     event: str
     text: str
+    moment: float
+    """When it was written (monotonic clock)."""
 
 
 class Run:
@@ -1982,6 +1984,7 @@ class Run:
         self._url = url
         self._written: deque[_Written] = deque()
         self._size = 0  # of the texts, in characters
+        self._published = 0
         self._ending = ""  # why this run ends the channel; empty while it goes on
         self._error: SSEError | None = None  # why nothing more can be published
         self._raised = False  # whether the user has got that error
@@ -1999,7 +2002,7 @@ class Run:
         :raises SSEError: if an event that was written before could not be published; see `SSEClient.publish`.
         :raises ValueError: if data cannot be published. The run goes on.
         """
-        written = _Written(self._event if event is None else _utf8(event), _text(data))
+        written = _Written(self._event if event is None else _utf8(event), _text(data), time.monotonic())
         self._check()
         while self._written and (len(self._written) >= _RUN_EVENTS or self._size + len(written.text) > _RUN_BYTES):
             self._room.clear()
@@ -2007,21 +2010,21 @@ class Run:
             self._check()
         self._written.append(written)
         self._size += len(written.text)
-        if len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES:
+        if self._fills_a_batch():
             self._hurry.set()
         self._go_on()
 
     async def flush(self) -> None:
-        """Wait until everything that was written is published.
+        """Wait until everything that was written so far is published.
 
         :raises SSEError: as `write`.
         """
-        while self._sending is not None and not self._sending.done():
+        due = self._published + len(self._written)
+        while self._published < due and self._error is None:
             self._hurry.set()
-            await asyncio.wait([self._sending])
-        if self._error is not None:
-            self._raised = True
-            raise self._error.with_traceback(None)
+            self._room.clear()
+            await self._room.wait()
+        self._raise()
 
     async def end(self, reason: str = "done") -> None:
         """Publish the rest and end the channel.
@@ -2036,11 +2039,18 @@ class Run:
             self._watch.dismiss()
         self._room.set()
         self._go_on()
-        await self.flush()
+        await self._sent()
+
+    async def _sent(self) -> None:
+        """Wait until the end is published."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+        self._raise()
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
-            self._watch = _Watch(self._client.channel(self.channel, events=["end"]))
+            # A loss is nothing to this stream, which waits for the end only.
+            self._watch = _Watch(self._client.channel(self.channel, events=["end"], on_lost=lambda _: None))
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -2061,20 +2071,19 @@ class Run:
         if error is not None:
             stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
             reason = "cancelled" if stopped else "failed"
-        if self._error is None and not self._ending:
+        if self._error is None:
             try:
                 async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
-                    await self.end(reason)
+                    await (self._sent() if self._ending else self.end(reason))
             except (SSEError, TimeoutError) as why:
                 if error is None:
                     raise
                 text = str(why) or f"no answer within {_BRIEFLY:g} s"
                 logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
-        elif self._error is not None:
+        else:
             await self._fail(self._error)
             if error is None and not self._raised:
-                self._raised = True
-                raise self._error.with_traceback(None)
+                self._raise()
 
     async def _fail(self, error: SSEError) -> None:
         """End the channel as `failed` if it has lost events, so that nobody waits for them for ever."""
@@ -2083,12 +2092,16 @@ class Run:
                 await self._client.end(self.channel, "failed", deadline=_BRIEFLY)
 
     def _check(self) -> None:
+        """:raises SSEError: if nothing more can be written."""
+        self._raise()
+        if self._ending:
+            raise self._ended_as(self._ending)
+
+    def _raise(self) -> None:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
             raise self._error.with_traceback(None)  # which would grow with each time
-        if self._ending:
-            raise self._ended_as(self._ending)
 
     def _ended_as(self, reason: str) -> Ended:
         problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
@@ -2121,11 +2134,15 @@ class Run:
             self._stop(SSEError(f"publishing to {self._url} was broken off: {type(error).__name__}: {error}"))
             raise
 
+    def _fills_a_batch(self) -> bool:
+        return len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES
+
     async def _gather(self) -> None:
-        """Wait for further texts, if a request began a moment ago and nobody waits."""
-        if (pause := self._not_before - time.monotonic()) > 0 and not self._ending:
+        """Wait for further texts, if a request began a moment ago, nobody waits, and no text has waited long enough."""
+        if self._written and not self._ending and not self._fills_a_batch():
+            pause = min(self._not_before, self._written[0].moment + _GATHERING) - time.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(max(pause, 0)):
                     await self._hurry.wait()
         self._hurry.clear()
         self._not_before = time.monotonic() + _GATHERING
@@ -2138,6 +2155,7 @@ class Run:
             pass
         for _ in texts[: len(self._written)]:  # the run may have been stopped meanwhile
             self._size -= len(self._written.popleft().text)
+            self._published += 1
         self._room.set()
         if end:
             self.ended = end

@@ -20,13 +20,15 @@ from sse_client import SSEClient
 
 __all__ = ["main"]
 
+_DEADLINE = 500.0
+"""Seconds; on a machine that others use, a thousand writers may have to wait for one another."""
 _TICK = 0.2
 """Seconds between two groups of tokens."""
 
 
 async def _write(client: SSEClient, channel: str, tokens: Sequence[str], speed: float, half: asyncio.Event) -> None:
     group = max(1, round(speed * _TICK))
-    async with client.run(channel) as run:
+    async with client.run(channel, deadline=_DEADLINE) as run:
         began = time.monotonic()
         for number, token in enumerate(tokens):
             if number % group == 0:

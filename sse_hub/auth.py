@@ -72,11 +72,11 @@ class FixedKey:
 
     def __init__(self, key: Any, algorithms: tuple[str, ...]) -> None:
         self._key = key
-        self._algorithms = algorithms
+        self.algorithms = algorithms
 
     async def key_of(self, header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
         """See `Keys`."""
-        return self._key, self._algorithms
+        return self._key, self.algorithms
 
 
 def read_file(value: str) -> str:
@@ -107,7 +107,7 @@ def read_key(text: str) -> FixedKey:
     except ValueError:
         raise ValueError("a secret, or a public key in PEM (-----BEGIN PUBLIC KEY-----)") from None
     if isinstance(key, rsa.RSAPublicKey):
-        return FixedKey(key, ("RS256",))
+        return FixedKey(key, ("RS256", "RS384", "RS512"))
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
         return FixedKey(key, (CURVES[key.curve.name],))
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
@@ -190,7 +190,7 @@ class KeySet:
             self._fetched = now
             self._failure = ""
         except Exception as error:  # an issuer may answer anything; tokens with known keys must stay valid
-            self._failure = f"the key set cannot be fetched: {error or type(error).__name__}"
+            self._failure = f"the key set cannot be fetched: {str(error) or type(error).__name__}"
 
     def _find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
         if "kid" in header:

@@ -17,6 +17,8 @@ SCRIPTS = sorted(
     for path in (ROOT / "web").rglob("*.js")
     if path.name != "react.js"  # its types need those of React, which tests/js has
 )
+PROGRAMS = sorted({path.parent for name in ("docs", "examples") for path in (ROOT / name).rglob("*.py")})
+"""The folders of documents and examples that have programs."""
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
@@ -50,6 +52,18 @@ def type_errors(node: str) -> list[str]:
 @pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
 def test_a_checker_finds_nothing(command: str) -> None:
     assert findings(sys.executable, "-m", *command.split()) == ""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("folder", PROGRAMS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_the_types_of_the_programs_of_documents_and_examples_are_sound(folder: Path) -> None:
+    """Each folder is checked by itself, as its reader has it: several have a module `app`."""
+    checker = [sys.executable, "-m", "mypy", "--config-file", "setup.cfg", "--explicit-package-bases"]
+    environment = {**os.environ, "MYPYPATH": f"{folder}:{ROOT}"}
+    run = subprocess.run(
+        [*checker, *sorted(folder.glob("*.py"))], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
+    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize("path", SCRIPTS)

@@ -21,22 +21,22 @@ from .display import harmless, stderr
 __all__ = ["run_job"]
 
 _LINES_AHEAD = 1000
-"""Lines that wait to be published. Then the command waits, as for any reader that is slow."""
+"""Largest number of lines that wait to be published. At this number, the command waits, as for any slow reader."""
 _CHUNK = 1 << 16
 _LONGEST = 64 << 10
-"""Characters of a line; a longer one is published in pieces."""
+"""Largest length of a line; a longer one is published in pieces."""
 _LINGER = 1.0
-"""Seconds without output after which a pipe is left that outlives the command: a daemon may hold it for ever."""
+"""Seconds without output after which a pipe that outlives the command is left: a daemon may hold it for ever."""
 _GRACE = 10.0
-"""Seconds that a command has between SIGTERM and SIGKILL, as with docker stop."""
+"""Seconds between SIGTERM and SIGKILL, as with docker stop."""
 _PASSED_ON = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if (number := getattr(signal, name, None))]
 
 
 async def run_job(client: SSEClient, channel: str, command: Sequence[str], deadline: float) -> int:
     """Run a command, publish its output and end the channel; return the command's exit status as a shell has it.
 
-    Lines of standard output have the type `message`, those of standard error `stderr`. A hub that fails or refuses does
-    not stop the command; somebody who ends the channel as `cancelled` does.
+    Lines of standard output have the type `message`, those of standard error `stderr`. If the hub fails or refuses, the
+    command goes on. If the channel is ended as `cancelled`, the command is stopped.
 
     :param deadline: seconds within which each request must be acknowledged.
     :raises click.ClickException: if the command cannot be started; the channel then ends as `failed`.
@@ -61,7 +61,7 @@ async def run_job(client: SSEClient, channel: str, command: Sequence[str], deadl
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
-    """Notes the end of a command when it comes; `Process.wait` waits for the pipes, too, before Python 3.13."""
+    """Notes the end of a command at once. Before Python 3.13, `Process.wait` waits for the pipes, too."""
 
     def __init__(self, ended: asyncio.Event) -> None:
         super().__init__(limit=_CHUNK, loop=asyncio.get_running_loop())
@@ -73,7 +73,7 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
 
 
 class Job:
-    """A command that runs, as an asynchronous iterator of the type and the text of each line."""
+    """A running command, as an asynchronous iterator over the type and the text of each line."""
 
     def __init__(self, command: Sequence[str], channel: str) -> None:
         self.interrupted = False
@@ -134,7 +134,7 @@ class Job:
 
     @contextlib.contextmanager
     def passing_signals_on(self) -> Iterator[None]:
-        """Give the command the signals that come for this process, while it runs."""
+        """Forward the signals of this process to the command, while it runs."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):  # Windows
             for number in _PASSED_ON:
@@ -147,7 +147,7 @@ class Job:
                     loop.remove_signal_handler(number)
 
     async def finish(self, *, stop: bool) -> int:
-        """Wait until the command has ended, and publish nothing more; its exit status.
+        """Wait until the command has ended, without publishing its output; return its exit status.
 
         :param stop: whether to stop it.
         """
@@ -171,7 +171,7 @@ class Job:
 
     def _interrupt(self, number: int) -> None:
         if self._process is None or self._ended.is_set():
-            raise KeyboardInterrupt  # it is the hub that is being waited for
+            raise KeyboardInterrupt  # only the hub is slow
         self.interrupted = True
         self._signal(number)
 
@@ -194,7 +194,7 @@ class Job:
             await self._lines.put(None)
 
     async def _read_lines(self, pipe: asyncio.StreamReader, type: str) -> None:
-        """Read a pipe to its end. LF, CRLF and CR end a line: progress bars begin theirs anew by a CR."""
+        """Read a pipe to its end. LF, CRLF and CR end a line: progress bars rewrite their line after a CR."""
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
         rest = ""
         while data := await self._some(pipe):

@@ -17,7 +17,7 @@ from .events import END, Event, EventId
 from .latest import superseded_in
 from .log import Log
 from .subscription import Subscription
-from .wire import wrap
+from .wire import encode, wrap
 
 __all__ = ["PAGE_BYTES", "PAGE_EVENTS", "EncodedPage", "LogPages", "PageCache"]
 
@@ -93,7 +93,8 @@ class EncodedPage(NamedTuple):
                 if subscription.conflate_ms and superseded(event):
                     frames.superseded += 1
                 else:
-                    size += frames.add(event)
+                    frames.add(event)
+                    size += len(encode(subscription, event))
             if event.type == END and event.channel == only:
                 ended = True
                 break

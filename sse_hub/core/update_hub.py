@@ -7,10 +7,10 @@ its client reconnects with its last id, and the headers of the answer report the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .delivery import TURN_WRITES
-from .events import EventId
+from .events import Event, EventId
 from .groups import Audience, Audiences, State, Subscriber
 from .hub import Hub
 from .log import Log
@@ -31,6 +31,14 @@ class UpdateHub(Hub):
 
     def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object]) -> None:
         super().__init__(log, schedule, audiences=Audiences(TURN_WRITES, TopicRouter()))
+        self.observe: Callable[[Event], None] = _pass_over
+        """Gets every update, in the order of all nodes."""
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """See `Hub`."""
+        super().deliver(events)
+        for event in events:
+            self.observe(event)
 
     def _inform_lost(self, audience: Audience, floor: EventId) -> None:
         for group in list(audience.groups):
@@ -47,3 +55,7 @@ class UpdateHub(Hub):
     def _join(self, subscriber: Subscriber) -> None:
         if subscriber.state is not State.GONE:  # its stream may have been cut in the same call
             super()._join(subscriber)
+
+
+def _pass_over(event: Event) -> None:
+    pass

@@ -191,7 +191,7 @@ async def _fetch(url: str) -> Mapping[str, Any]:
                 if len(body) > _KEY_SET_BYTES:
                     raise OSError(f"{url} answered more than {_KEY_SET_BYTES} bytes")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise OSError(f"{url}: {error or 'no answer in time'}") from None
+        raise OSError(f"{url}: {str(error) or 'no answer in time'}") from None
     keys = json.loads(body)
     if not isinstance(keys, dict):
         raise ValueError(f"{url} is not a JSON object")

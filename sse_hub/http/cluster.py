@@ -1,8 +1,8 @@
 """The exchange between nodes that share a store; also opens and closes the store.
 
-Every 1.5 s, a node writes the changes of its subscriptions into the store and reads the changes of the others. So each
-node knows the number of subscribers of all nodes, a few seconds late, and the number for a channel is a look-up. One
-node, the leader, has the lease of the demonstration feed.
+A node tells the others which subscriptions have changed (exchange.py). So each node knows the number of subscribers of
+all nodes, a few seconds late, and the number for a channel is a look-up. One node, the leader, has the lease of the
+demonstration feed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 from aiohttp import web
 
 from ..core.events import check_pattern, compact_json
 from ..core.hub import Hub
-from ..core.ports import Cluster, Exchanged, StoreUnavailable
+from ..core.ports import Cluster, Exchanged
 from ..core.routing import Router
 from ..core.subscription import Subscription
 from ..tasks import end
 from .app_keys import BACKGROUND, HUB
+from .exchange import Exchange
 
 __all__ = ["NODES", "Nodes", "storing"]
 
-_PERIOD = 1.5
 _LEASE = "demo"
 _STEP = 200
 """Largest number of subscriptions that are looked at in one turn of the event loop."""
@@ -39,7 +40,7 @@ class _Elsewhere:
         self.members = 0
 
 
-class Nodes:
+class Nodes(Exchange):
     """This node's knowledge of the other nodes. A node with a store of its own is alone.
 
     :param candidate: whether this node can lead. A node without the demonstration feed must not take the lease: then no
@@ -47,13 +48,13 @@ class Nodes:
     """
 
     def __init__(self, hub: Hub, *, candidate: bool = True) -> None:
+        super().__init__()
         self._candidate = candidate
         self.is_leader = not isinstance(hub.store, Cluster)
         """Whether this is the node that produces the demonstration feed."""
         self._hub = hub
         self._known: dict[Subscription, int] = {}  # the numbers here that the others know
         self._here = Counter[str]()  # the same by key
-        self._there: dict[str, dict[str, int]] = {}  # by node, then by key
         self._entries: dict[str, _Elsewhere] = {}  # by key
         self._router = Router[_Elsewhere]()
 
@@ -66,24 +67,21 @@ class Nodes:
         after a name."""
         return self._router.names(after, most)
 
-    async def exchange(self) -> None:
+    async def exchange(self, store: Cluster) -> None:
         """Exchange subscriptions with the other nodes and renew the lease of the leader, until cancelled."""
-        store = self._hub.store
-        assert isinstance(store, Cluster)
         if self._hub.audiences.changed is None:
             self._hub.audiences.changed = dict.fromkeys(each.subscription for each in self._hub.audiences)
-        all = True
-        while True:
-            changes = await self._changes()
-            try:
-                exchanged = await store.exchange(self._here if all else changes, all=all)
-                self.is_leader = self._candidate and await store.lease(_LEASE)
-                all = exchanged.forgotten
-                await self._hear(exchanged)
-            except StoreUnavailable:
-                self.is_leader = False  # another node may lead by now; without a store, no node can publish
-                all = True  # it is unknown whether the last message has arrived
-            await asyncio.sleep(_PERIOD)
+        await super().exchange(store)
+
+    async def _hear(self, store: Cluster, exchanged: Exchanged) -> None:
+        self.is_leader = self._candidate and await store.lease(_LEASE)
+        await super()._hear(store, exchanged)
+
+    def _be_alone(self) -> None:
+        self.is_leader = False  # another node may lead by now, and without a store none can publish
+
+    def _everything(self) -> Mapping[str, int]:
+        return self._here
 
     async def _changes(self) -> Mapping[str, int]:
         """The numbers of subscribers here that have changed, by key."""
@@ -103,17 +101,7 @@ class Nodes:
                 await asyncio.sleep(0)
         return changes
 
-    async def _hear(self, exchanged: Exchanged) -> None:
-        for node in self._there.keys() - exchanged.nodes:
-            await self._set(node, dict.fromkeys(self._there[node], 0))
-            del self._there[node]
-        for node, counts, whole in exchanged.changes:
-            if node in exchanged.nodes:
-                gone = self._there.get(node, {}).keys() - counts.keys() if whole else ()
-                await self._set(node, {**dict.fromkeys(gone, 0), **counts})
-
     async def _set(self, node: str, counts: Mapping[str, int]) -> None:
-        """Note how many subscribers of a node have each of these subscriptions."""
         there = self._there.setdefault(node, {})
         for number, (key, count) in enumerate(counts.items(), 1):
             entry = self._entries.get(key) or self._add(key)
@@ -154,7 +142,9 @@ async def storing(app: web.Application) -> AsyncIterator[None]:
     """Open the store first, and close it last. A cleanup context."""
     store = app[HUB].store
     await store.open()
-    exchanging = app[BACKGROUND].start("cluster", app[NODES].exchange) if isinstance(store, Cluster) else None
+    exchanging = None
+    if isinstance(store, Cluster):
+        exchanging = app[BACKGROUND].start("cluster", partial(app[NODES].exchange, store))
     yield
     if exchanging is not None:
         await end(exchanging)

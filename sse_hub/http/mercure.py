@@ -16,11 +16,12 @@ from ..worker import Worker
 from .access import ACCESS
 from .app_keys import BACKGROUND, METRICS, SETTINGS, UPDATES
 from .mercure_access import MERCURE_ACCESS, MercureAccess
+from .mercure_documents import SUBSCRIPTIONS_PATH
 from .mercure_listing import list_subscriptions, show_subscription
 from .mercure_publish import HUB_PATH, publish
 from .mercure_streams import MERCURE_STREAMS, MercureStreams
 from .mercure_subscribe import follow_topics
-from .mercure_subscriptions import MERCURE_SUBSCRIPTIONS, SUBSCRIPTIONS_PATH, Subscriptions, announcing
+from .mercure_subscriptions import MERCURE_SUBSCRIPTIONS, Subscriptions, announcing
 from .streams import STREAMS
 
 __all__ = ["add_mercure"]

@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+
 from aiohttp import web
 
 from ..core.events import compact_json
 from .mercure_access import MERCURE_ACCESS, not_granted
+from .mercure_documents import CONTEXT, SUBSCRIPTIONS_PATH, Document, quoted
 from .mercure_publish import HUB_PATH
 from .mercure_streams import EARLIEST
-from .mercure_subscriptions import CONTEXT, MERCURE_SUBSCRIPTIONS, SUBSCRIPTIONS_PATH, quoted
+from .mercure_subscriptions import MERCURE_SUBSCRIPTIONS
 from .problems import Problem
+from .streams import pause
 
 __all__ = ["list_subscriptions", "show_subscription"]
 
+_STEP = 500
+"""Documents that are written in one turn of the event loop."""
 _FRESH = {"Cache-Control": "private, must-revalidate, max-age=0"}
 
 
 async def list_subscriptions(request: web.Request) -> web.Response:
     """`GET /.well-known/mercure/subscriptions` and `…/subscriptions/{topic}`: all, or those of one topic selector."""
     await _allow(request)
-    subscriptions = request.app[MERCURE_SUBSCRIPTIONS]
+    last, active = _now(request)
     topic = request.match_info.get("topic")
     found = [
-        document
-        for each in subscriptions.active
-        for document in each.documents()
-        if topic is None or document["topic"] == topic
+        compact_json(document) async for document in _in_steps(active) if topic is None or document["topic"] == topic
     ]
-    return _answer(
-        request,
-        subscriptions.last_id,
-        {"id": _path(request), "type": "Subscriptions"},
-        {"subscriptions": found},
-    )
+    head = compact_json({"@context": CONTEXT, "id": _path(request), "type": "Subscriptions", "lastEventID": last})
+    return _answer(request, last, f'{head[:-1]},"subscriptions":[{",".join(found)}]}}')
 
 
 async def show_subscription(request: web.Request) -> web.Response:
     """`GET /.well-known/mercure/subscriptions/{topic}/{subscriber}`."""
     await _allow(request)
-    subscriptions = request.app[MERCURE_SUBSCRIPTIONS]
+    last, active = _now(request)
     topic, subscriber = request.match_info["topic"], request.match_info["subscriber"]
-    for each in subscriptions.active:
-        for document in each.documents() if each.subscriber == subscriber else ():
-            if document["topic"] == topic:
-                return _answer(request, subscriptions.last_id, document, {})
+    async for document in _in_steps(active):
+        if document["topic"] == topic and document["subscriber"] == subscriber:
+            return _answer(request, last, compact_json({"@context": CONTEXT, **document, "lastEventID": last}))
     raise Problem(404, f"{subscriber[:80]!r} does not subscribe to {topic[:140]!r}. {SUBSCRIPTIONS_PATH} lists all.")
+
+
+def _now(request: web.Request) -> tuple[str, Iterator[Document]]:
+    """The id of the newest update, and the subscriptions at the same moment."""
+    subscriptions = request.app[MERCURE_SUBSCRIPTIONS]
+    return subscriptions.last_id or EARLIEST, subscriptions.active()
+
+
+async def _in_steps(documents: Iterator[Document]) -> AsyncIterator[Document]:
+    """The documents. Now and then it lets the event loop do other work, because there may be tens of thousands."""
+    for count, document in enumerate(documents, 1):
+        yield document
+        if count % _STEP == 0:
+            await pause()
 
 
 def _path(request: web.Request) -> str:
@@ -65,13 +77,12 @@ async def _allow(request: web.Request) -> None:
         raise Problem(404, "Subscriptions are not listed here (--mercure-subscriptions).")
 
 
-def _answer(request: web.Request, last: str | None, head: dict[str, object], tail: dict[str, object]) -> web.Response:
-    last = EARLIEST if last is None else last
+def _answer(request: web.Request, last: str, body: str) -> web.Response:
+    """The answer; 304 if the client has it."""
     headers = {**_FRESH, "ETag": f'"{last}"', "Link": f'<{HUB_PATH}>; rel="mercure"'}
     known = request.headers.get("If-None-Match", "")
     if known and last in [each.strip().removeprefix("W/").strip('"') for each in known.split(",")]:
         return web.Response(status=304, headers=headers)
-    body = compact_json({"@context": CONTEXT, **head, "lastEventID": last, **tail})
     return web.Response(
         body=body.encode("utf-8", "replace"), headers={"Content-Type": "application/ld+json", **headers}
     )

@@ -11,38 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 
 from aiohttp import web
 
-from ..core.events import Draft, compact_json
+from ..core.events import Event
 from ..core.ports import Cluster, StoreUnavailable
 from ..core.update_hub import UpdateHub
-from ..core.updates import CHANNEL, draft, name_of, subscription_of_all, update_of
+from ..core.updates import CHANNEL, name_of
 from ..logs import tell
 from ..tasks import end
 from ..topic_grants import TopicGrant
-from .app_keys import BACKGROUND
-from .mercure_publish import HUB_PATH
+from .app_keys import BACKGROUND, UPDATES
+from .mercure_documents import Document, Subscribed, document_of, draft_of
+from .mercure_elsewhere import Elsewhere
 
-__all__ = [
-    "CONTEXT",
-    "MERCURE_SUBSCRIPTIONS",
-    "SUBSCRIPTIONS_PATH",
-    "Subscribed",
-    "Subscriptions",
-    "announcing",
-    "quoted",
-]
+__all__ = ["MERCURE_SUBSCRIPTIONS", "Subscriptions", "announcing"]
 
-SUBSCRIPTIONS_PATH = f"{HUB_PATH}/subscriptions"
-CONTEXT = "https://mercure.rocks/"
 _AT_ONCE = 100
 """Subscribers whose subscriptions are published together."""
 _RETRY = 1.0
@@ -52,41 +41,8 @@ _LAST_PATIENCE = 1.0
 logger = logging.getLogger("sse_hub.streams")
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """The subscriptions of one connection."""
-
-    subscriber: str
-    """A URN that only this connection has."""
-    topics: Sequence[str]
-    """Its topic selectors."""
-    payload: object
-    """The payload in the token. None if there is none."""
-
-    def documents(self, *, active: bool = True) -> Iterator[dict[str, object]]:
-        """The documents of the protocol about each of them."""
-        for topic in self.topics:
-            yield {
-                "id": f"{SUBSCRIPTIONS_PATH}/{quoted(topic)}/{quoted(self.subscriber)}",
-                "type": "Subscription",
-                "topic": topic,
-                "subscriber": self.subscriber,
-                "active": active,
-                **({} if self.payload is None else {"payload": self.payload}),
-            }
-
-    def drafts(self, *, active: bool) -> Iterator[Draft]:
-        """The updates that announce their beginning or their end."""
-        for document in self.documents(active=active):
-            yield draft([str(document["id"])], compact_json({"@context": CONTEXT, **document}), private=True)
-
-
-def quoted(text: str) -> str:
-    return quote(text, safe="")
-
-
 class Subscriptions:
-    """The subscriptions of this node.
+    """The subscriptions of this node, and what it knows of others.
 
     :param hub: the hub of all updates.
     :param enabled: whether they are announced and listed.
@@ -94,11 +50,15 @@ class Subscriptions:
 
     def __init__(self, hub: UpdateHub, *, enabled: bool) -> None:
         self.enabled = enabled
+        self.elsewhere = Elsewhere(hub)
         self._hub = hub
         self._open: dict[int, Subscribed] = {}
         self._waiting: dict[tuple[int, bool], Subscribed] = {}
         """The updates to publish, by the number of the subscriber and by whether it begins."""
         self._wake = asyncio.Event()
+        self._ids: dict[str, int] = {}  # numbers by the names of subscribers
+        if enabled:
+            hub.observe = self._hear
 
     def begin(self, id: int, topics: Sequence[str], grant: TopicGrant) -> None:
         """Note that a subscriber is registered.
@@ -108,19 +68,38 @@ class Subscriptions:
         if self.enabled:
             subscribed = Subscribed(f"urn:uuid:{uuid.uuid4()}", tuple(topics), grant.payload)
             self._open[id] = self._waiting[id, True] = subscribed
+            self._ids[subscribed.subscriber] = id
+            self.elsewhere.report(subscribed, active=True)
             self._wake.set()
 
     def end(self, id: int) -> None:
         """Note that a subscriber is gone."""
         subscribed = self._open.pop(id, None)
-        if subscribed is not None and self._waiting.pop((id, True), None) is None:
+        if subscribed is None:
+            return
+        del self._ids[subscribed.subscriber]
+        self.elsewhere.report(subscribed, active=False)
+        if self._waiting.pop((id, True), None) is None:
             self._waiting[id, False] = subscribed
             self._wake.set()
 
-    @property
-    def active(self) -> Sequence[Subscribed]:
-        """The subscriptions of this moment."""
-        return list(self._open.values())
+    def _hear(self, event: Event) -> None:
+        """Note what an update says of a subscription, here or at another node."""
+        document = document_of(event)
+        if document is None:
+            return
+        id = self._ids.get(str(document.get("subscriber")))
+        if id is None:
+            self.elsewhere.note(document)
+        elif not document.get("active"):
+            # Others took this node for dead, because it was frozen or cut off. So the subscription begins again.
+            self._waiting[id, True] = self._open[id]
+            self._wake.set()
+
+    def active(self) -> Iterator[Document]:
+        """The documents of those of this moment, of all nodes."""
+        here, elsewhere = list(self._open.values()), list(self.elsewhere.active.values())
+        return chain((document for subscribed in here for document in subscribed.documents()), elsewhere)
 
     @property
     def last_id(self) -> str | None:
@@ -130,8 +109,10 @@ class Subscriptions:
         return None if channel is None else name_of(channel.last)
 
     async def announce(self) -> None:
-        """Publish the noted updates, until cancelled."""
-        await self._end_forgotten()
+        """Publish what is noted, until cancelled."""
+        if not isinstance(self._hub.store, Cluster):
+            with contextlib.suppress(StoreUnavailable):
+                await self.elsewhere.end_all()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -140,7 +121,7 @@ class Subscriptions:
 
     async def _publish(self) -> None:
         some = [(key, self._waiting.pop(key)) for key in list(islice(self._waiting, _AT_ONCE))]
-        drafts = [each for (_, active), subscribed in some for each in subscribed.drafts(active=active)]
+        drafts = [draft_of(each, active=active) for (_, active), subscribed in some for each in subscribed.documents()]
         try:
             await self._hub.store.append(drafts)
         except StoreUnavailable as error:
@@ -152,47 +133,12 @@ class Subscriptions:
                     self._waiting[key] = subscribed
             await asyncio.sleep(_RETRY)
 
-    async def _end_forgotten(self) -> None:
-        """Announce the end of subscriptions whose process was killed before it could.
-
-        If nodes share the store, do nothing, because the subscriptions may be those of a node that lives.
-        """
-        if isinstance(self._hub.store, Cluster):
-            return
-        begun: dict[str, dict[str, object]] = {}
-        for event in list(self._hub.log.after(subscription_of_all(), self._hub.log.floors.top)):
-            topic = next(iter(update_of(event).topics), "")
-            if topic.startswith(f"{SUBSCRIPTIONS_PATH}/"):
-                document = _document(event.data)
-                if document.pop("active", False):
-                    begun[topic] = document
-                else:
-                    begun.pop(topic, None)
-        here = {str(document["id"]) for each in self.active for document in each.documents()}
-        gone = [
-            draft([topic], compact_json({**document, "active": False}), private=True)
-            for topic, document in begun.items()
-            if topic not in here
-        ]
-        with contextlib.suppress(StoreUnavailable):
-            if gone:
-                await self._hub.store.append(gone)
-
     async def finish(self) -> None:
         """Publish the remaining updates, before the store is closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_PATIENCE):
                 while self._waiting:
                     await self._publish()
-
-
-def _document(data: str) -> dict[str, object]:
-    """The document in an update about a subscription; empty if it is malformed."""
-    with contextlib.suppress(KeyError, RecursionError, TypeError, ValueError):
-        document: Mapping[str, object] = json.loads(json.loads(data)["data"])
-        if isinstance(document, dict):
-            return document
-    return {}
 
 
 MERCURE_SUBSCRIPTIONS: web.AppKey[Subscriptions] = web.AppKey("mercure subscriptions", Subscriptions)
@@ -204,7 +150,11 @@ async def announcing(app: web.Application) -> AsyncIterator[None]:
     if not subscriptions.enabled:
         yield
         return
-    task = app[BACKGROUND].start("mercure subscriptions", subscriptions.announce)
+    background, store = app[BACKGROUND], app[UPDATES].store
+    tasks = [background.start("mercure subscriptions", subscriptions.announce)]
+    if isinstance(store, Cluster):
+        tasks.append(background.start("mercure nodes", partial(subscriptions.elsewhere.exchange, store)))
     yield
-    await end(task)
+    for task in tasks:
+        await end(task)
     await subscriptions.finish()

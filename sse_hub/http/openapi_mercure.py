@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .mercure_documents import SUBSCRIPTIONS_PATH
 from .mercure_publish import HUB_PATH
-from .mercure_subscriptions import SUBSCRIPTIONS_PATH
 from .schemas import Json
 
 __all__ = ["MERCURE_PARAMETERS", "mercure_paths"]

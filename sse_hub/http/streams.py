@@ -39,11 +39,11 @@ from . import schemas
 from .access import session_of
 from .app_keys import BACKGROUND
 from .catchup import CatchUp
+from .conflation_timer import Releases
 from .connection import Connection, Handshake, SubscriberInfo
-from .over import is_over
+from .ended import is_over
 from .peer import address_of
 from .problems import Problem
-from .releases import Releases
 from .request_log import REQUEST_ID
 
 __all__ = ["STREAMS", "Streams", "pause", "sweeping"]

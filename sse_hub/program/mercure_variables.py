@@ -1,4 +1,5 @@
-"""The variables of the reference hub's container image, so that a compose file of it needs only another image.
+"""The variables of the reference hub's container image. With them, a compose file for that hub needs only another
+image.
 
 `MERCURE_PUBLISHER_JWT_KEY`, `MERCURE_SUBSCRIBER_JWT_KEY`, the two `…_JWT_ALG`, and the lines of
 `MERCURE_EXTRA_DIRECTIVES`; beside them the port in `SERVER_NAME`. A flag and a variable of this hub win over them, and
@@ -11,14 +12,12 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..auth import CURVES, read_file
+from ..auth import read_file, read_key
 from ..settings import SettingError, table
 
 __all__ = ["read"]
 
 _DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
-_SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
-_PUBLIC_ALGORITHMS = ("RS256", *CURVES.values(), "EdDSA")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _ELSEWHERE = {
     "transport": "this hub keeps updates where --store says",
@@ -34,8 +33,8 @@ _ELSEWHERE = {
 
 
 def read(environment: Mapping[str, str]) -> dict[str, object]:
-    """Settings by the names of their fields, as far as the variables say something. If a variable of this hub says the
-    same, the caller prefers it.
+    """Read the settings that the variables give, by the names of their fields. The caller prefers the variables of this
+    hub.
 
     :raises SettingError: if a value cannot be used.
     """
@@ -57,7 +56,7 @@ class _Reading:
         self._rows = {row.name: row for row in table()}
 
     def set(self, name: str, text: str, source: str) -> None:
-        """Set a value that is written as that of the flag is."""
+        """Set a value that is written like the flag's."""
         self.values[name] = self._rows[name].value(text, source)
 
     def key(self, role: str, key: str, algorithm: str, source: str) -> None:
@@ -66,11 +65,10 @@ class _Reading:
         :param algorithm: that of the tokens; empty for HS256.
         """
         self.set(f"mercure_{role}_key", key, source)
-        known = _PUBLIC_ALGORITHMS if "-----BEGIN" in read_file(key) else _SECRET_ALGORITHMS
+        known = read_key(read_file(key)).algorithms
         if algorithm and algorithm not in known:
-            kind = "a public key" if known is _PUBLIC_ALGORITHMS else "a secret"
             raise SettingError(
-                f"{source} is {kind}, and the algorithm beside it is {algorithm[:20]!r}; it takes {', '.join(known)}"
+                f"the algorithm beside {source} is {algorithm[:20]!r}; this key takes one of {', '.join(known)}"
             )
 
     def ignore(self, what: str, why: str) -> None:
@@ -114,7 +112,7 @@ def _read_transport(reading: _Reading, environment: Mapping[str, str]) -> None:
 
 
 def _lines(text: str) -> Iterator[Sequence[str]]:
-    """The words of each directive. What a directive has in braces is passed over."""
+    """The words of each directive. Blocks in braces are ignored."""
     depth = 0
     for line in text.splitlines():
         try:

@@ -78,20 +78,12 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
     await runner.setup()
     context = certificate(settings)
     ending = asyncio.Event()
-
-    def end() -> None:
-        for name in ("SIGTERM", "SIGINT"):
-            signals.restore(name)
-        ending.set()
-
     try:
         for host in settings.host:
             port = runner.addresses[0][1] if runner.addresses else settings.port
             site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
             await site.start()
-        for name in ("SIGTERM", "SIGINT"):
-            signals.on(name, end)
-        signals.on("SIGHUP", lambda: _read_again(app, context))
+        signals.handle(ending.set, lambda: _read_again(app, context))
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")

@@ -1,4 +1,7 @@
-"""Signals in the event loop, also on Windows, where the loop does not support them."""
+"""The signals of the server: SIGTERM and SIGINT end it, SIGHUP lets it read its files again.
+
+serving.py has what happens then. The event loop of Windows does not support signals, so `on` does it another way there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,26 @@ import contextlib
 import signal
 from collections.abc import Callable
 
-__all__ = ["on", "restore"]
+__all__ = ["handle", "on", "restore"]
+
+_ENDING = ("SIGTERM", "SIGINT")
+
+
+def handle(end: Callable[[], None], read_again: Callable[[], None]) -> None:
+    """Handle the signals of a server in the running loop.
+
+    :param end: called at SIGTERM or SIGINT, once. A second signal ends the process at once.
+    :param read_again: called at SIGHUP.
+    """
+
+    def end_once() -> None:
+        for name in _ENDING:
+            restore(name)
+        end()
+
+    for name in _ENDING:
+        on(name, end_once)
+    on("SIGHUP", read_again)
 
 
 def on(name: str, act: Callable[[], None]) -> None:

@@ -71,9 +71,9 @@ def check_address(settings: Settings) -> None:
     """
     if settings.address.kind == "redis":
         with _refusing(settings.address):
-            from ..stores.line import Line
+            from ..stores.redis_connection import RedisConnection
 
-            Line(settings.address.place, settings.address.prefix)
+            RedisConnection(settings.address.place, settings.address.prefix)
 
 
 def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> Store:

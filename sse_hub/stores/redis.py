@@ -28,8 +28,8 @@ from ..tasks import Background, end
 from .batches import Append, Batches, clean
 from .entries import named, of_stream
 from .follower import Follower, floors_of
-from .line import BEGUN_ANEW, Line, RedisFailed
 from .node_scripts import EXCHANGE, LEASE, LEAVE
+from .redis_connection import BEGUN_ANEW, RedisConnection, RedisFailed
 from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 
@@ -63,7 +63,7 @@ logger = logging.getLogger("sse_hub")
 class RedisStore:
     """Keeps events in a Redis stream.
 
-    :param url: the address, in the form that `Line` takes.
+    :param url: the address, in the form that `RedisConnection` takes.
     :param hub: gets the events.
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
@@ -84,11 +84,11 @@ class RedisStore:
         most: int,
         grace: float,
     ) -> None:
-        self._line = Line(url, keys)
+        self._connection = RedisConnection(url, keys)
         self._hub = hub
         self._background = background
         self._node = node
-        self._follower = Follower(self._line, hub, keys)
+        self._follower = Follower(self._connection, hub, keys)
         self._rules = hub.log.rules
         self._version = -1  # another node with other rules may have made these entries
         self._most = most
@@ -123,8 +123,8 @@ class RedisStore:
         for task in self._tasks:
             await end(task)
         with contextlib.suppress(StoreUnavailable):
-            await self._line.run(LEAVE, self._node, "demo")
-        await self._line.close()
+            await self._connection.run(LEAVE, self._node, "demo")
+        await self._connection.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Add the events to the stream, in one pipeline with other publishes of this time."""
@@ -250,7 +250,7 @@ class RedisStore:
             texts = [json.dumps(value, ensure_ascii=False) for value in (rules, values)]
             calls.append((self._follower.origin, self._most, append.key, _KEY_AGE_MS, append.memo, *texts))
         try:
-            results = await self._line.run_all(APPEND, calls)
+            results = await self._connection.run_all(APPEND, calls)
         except RedisFailed as failed:
             self._note(failed)
             raise StoreUnavailable(f"{failed.reason} Whether the event was published is not known.") from failed
@@ -276,7 +276,7 @@ class RedisStore:
                     await self._follower.read()
                 except RedisFailed as failed:
                     if failed.late:
-                        self._line.note_late()
+                        self._connection.note_late()
                     self._note(failed, away=True)
                     await asyncio.sleep(_PERIOD)
         except Exception:
@@ -286,7 +286,7 @@ class RedisStore:
 
     async def _begin(self) -> None:
         """Connect to Redis and read the events that this node lacks."""
-        await self._line.connect_anew()
+        await self._connection.connect_anew()
         await self._inspect()
         await self._follower.begin()
         if self._away is not None and self._tasks:
@@ -298,8 +298,8 @@ class RedisStore:
         if self._inspected:
             return
         try:
-            server = await self._line.ask("INFO", "server")
-            memory = await self._line.ask("INFO", "memory")
+            server = await self._connection.ask("INFO", "server")
+            memory = await self._connection.ask("INFO", "memory")
         except RedisFailed as failed:
             if failed.away:
                 raise
@@ -368,7 +368,7 @@ class RedisStore:
         :raises RedisFailed: if that fails.
         """
         try:
-            return await self._line.run(script, *values)
+            return await self._connection.run(script, *values)
         except RedisFailed as failed:
             if failed.away:
                 self._note(failed)

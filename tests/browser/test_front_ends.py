@@ -109,7 +109,9 @@ async def site(page: str, *routes: web.RouteDef, **settings: object) -> AsyncIte
     """The page at an origin that the hub knows."""
     made = Site(page)
     app = web.Application()
-    app.add_routes([web.get("/", made.show), web.get("/script.js", made.script), *routes])
+    app.add_routes(
+        [web.get("/", made.show), web.get(f"/{page}", made.show), web.get("/script.js", made.script), *routes]
+    )
     app.router.add_static("/node_modules", MODULES, follow_symlinks=True)
     async with mounted(app) as made.url, serving(**{"cors_origin": (made.url,), "retry": 100, **settings}) as made.hub:
         async with Network(made.hub.port) as made.network:
@@ -177,6 +179,19 @@ async def test_a_page_leaves_a_channel_that_has_ended_in_peace(front_end: FrontE
         page.on("response", lambda answer: seen.append(answer.status))
         await clock.comments(10)  # 2 s, and the reconnection time is 0.1 s
         assert seen in ([], [204])
+
+
+async def test_a_visit_of_turbo_brings_nothing_twice(page: Page) -> None:
+    turbo = FrontEnd("turbo.html", "turbo.md")
+    async with site(turbo.page) as shop:
+        await page.goto(f"{shop.url}/turbo.html")
+        await turbo.order(shop.hub, "book")
+        await expect(page.locator("#orders li")).to_have_text(["book"])
+        async with page.expect_response("**/realtime/orders?*"):
+            await page.get_by_role("link").click()
+        await expect(page.locator("#orders li")).to_have_text(["book"])
+        await turbo.order(shop.hub, "lamp")
+        await expect(page.locator("#orders li")).to_have_text(["book", "lamp"])
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 from conftest import CHROMIUM_ARGUMENTS
-from hubs import Server, serving
+from hubs import Server, mounted, serving
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from programs import ROOT
 from screen import opened
 from tabs import LIVE, follow, got, tab
 
@@ -98,3 +101,37 @@ async def test_the_experiment_with_tabs_says_what_is_missing_there(lan: BrowserC
     await page.locator('#lab-place button[name="tabs"]').click()
     await page.get_by_role("button", name="Start", exact=True).click()
     await expect(page.locator(".lab-result")).to_contain_text("This experiment needs https or localhost.")
+
+
+@asynccontextmanager
+async def example(name: str, hub: Server) -> AsyncIterator[str]:
+    """The page of an example, served in the network; its address. Only the port of the hub is another."""
+    text = (ROOT / "examples" / name / "page.html").read_text().replace(":8000", f":{hub.port}")
+
+    async def show(request: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/page.html", show)
+    async with mounted(app) as url:
+        yield url.replace("127.0.0.1", "hub.lan") + "/page.html"
+
+
+@pytest.mark.parametrize("name", ["activity-feed", "dashboard", "monitoring", "sensors"])
+async def test_the_page_of_an_example_finds_the_hub_at_its_own_host(
+    lan: BrowserContext, at_home: Server, name: str
+) -> None:
+    async with example(name, at_home) as url:
+        page = await lan.new_page()
+        await page.goto(url)
+        await at_home.until_subscribers(1)
+        await page.goto("about:blank")
+
+
+async def test_the_dashboard_shows_figures_on_a_telephone(lan: BrowserContext, at_home: Server) -> None:
+    async with example("dashboard", at_home) as url:
+        page = await lan.new_page()
+        await page.goto(url)
+        await at_home.post("/realtime/hosts.one?event=figures", json={"cpu": 7, "memory": 40, "disk": 10})
+        await expect(page.locator("#hosts tr")).to_contain_text("40 %")
+        await page.goto("about:blank")

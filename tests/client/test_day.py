@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -25,6 +27,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
     pytest.mark.timeout(SECONDS + 100),
 ]
+
+
+RUN = [f"token {number}\n" if number % 5 else f"{number} " for number in range(40)]
+"""The tokens of a run. Some cannot share a batch with others."""
 
 
 async def impatiently(stream: Stream) -> AsyncIterator[Event]:
@@ -83,12 +89,25 @@ async def test_every_event_comes_once_and_in_order_through_many_failures(program
                 sent["soon"] += 1
                 await asyncio.sleep(0.005)
 
-        stream = client.stream("awaited", "soon", "child", "child.soon", idle_timeout=2.0, max_reconnection_time=0.5)
+        async def write_runs() -> int:
+            """Write one run after the other; how many were written."""
+            for number in itertools.count():
+                async with client.run(f"run.{number}") as run:
+                    for token in RUN:
+                        await run.write(token)
+                        await asyncio.sleep(random.uniform(0, 0.02))
+                if ending.is_set():
+                    break
+            return number + 1
+
+        names_of_channels = ("awaited", "soon", "child", "child.soon", "run.*")
+        stream = client.stream(*names_of_channels, idle_timeout=2.0, max_reconnection_time=0.5)
         await stack.enter_async_context(stream)  # what is published before a first connection is not its business
         async with asyncio.TaskGroup() as group:
             following = group.create_task(follow())
             publishing = group.create_task(publish())
             forking = group.create_task(children(sync, publisher, ending))
+            writing = group.create_task(write_runs())
             await asyncio.sleep(SECONDS / 2)
             gc.collect()
             tracemalloc.start()
@@ -97,16 +116,20 @@ async def test_every_event_comes_once_and_in_order_through_many_failures(program
             ending.set()
             proxy.behave()
             await publishing
-            names = await forking
+            names, runs = await forking, await writing
             assert await asyncio.to_thread(publisher.flush, 60)
             expected = {name: [b"%d" % number for number in range(count)] for name, count in sent.items()}
             children_sent = [f"{name} {number}".encode() for name in names for number in range(20)]
-            await eventually(lambda: sum(map(len, received.values())) >= sum(sent.values()) + 2 * len(children_sent))
+            count = sum(sent.values()) + 2 * len(children_sent) + runs * (len(RUN) + 1)  # a run has an end, too
+            await eventually(lambda: sum(map(len, received.values())) >= count)
             following.cancel()
         assert received["awaited"] == expected["awaited"]
         assert received["soon"] == expected["soon"]
         assert received["child"] == children_sent
         assert received["child.soon"] == children_sent
+        for number in range(runs):
+            *tokens, end = received[f"run.{number}"]
+            assert ([token.decode() for token in tokens], json.loads(end)["reason"]) == (RUN, "done")
         assert publisher.dropped == 0
         assert len(asyncio.all_tasks()) <= tasks + 5
         assert len(os.listdir("/proc/self/fd")) <= files + 5

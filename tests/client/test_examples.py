@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
-from eventually import eventually
-from hubs import Server
+from aiohttp import web
+from eventually import PATIENCE, eventually
+from hubs import Server, mounted
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
 from programs import ROOT
 
 from sse_client import SSEClient
@@ -42,6 +48,63 @@ async def test_somebody_who_stops_it_stops_the_answer(server: Server, capsys: py
         await client.end("chat.42", "cancelled")
         await answering
     assert capsys.readouterr().out == "somebody has stopped it: cancelled\n"
+
+
+CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+
+
+@asynccontextmanager
+async def a_model(tokens: Sequence[str], go_on: asyncio.Event) -> AsyncIterator[tuple[AsyncOpenAI, asyncio.Event]]:
+    """A server that speaks OpenAI's protocol. It waits before its last token. And whether its client has left."""
+    left = asyncio.Event()
+
+    async def complete(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            for number, token in enumerate(tokens, 1):
+                if number == len(tokens):
+                    await go_on.wait()
+                choice = {"index": 0, "delta": {"content": token}, "finish_reason": None}
+                await response.write(f"data: {json.dumps({**CHUNK, 'choices': [choice]})}\n\n".encode())
+            await response.write(b"data: [DONE]\n\n")
+        except asyncio.CancelledError:
+            left.set()
+            raise
+        return response
+
+    app = web.Application()
+    app.add_routes([web.post("/chat/completions", complete)])
+    async with mounted(app, handler_cancellation=True) as url:
+        async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as openai:
+            yield openai, left
+
+
+async def test_the_answer_of_a_model_is_passed_on_to_readers_with_the_openai_package(server: Server) -> None:
+    pass_on, go_on = example("pass_on").pass_on, asyncio.Event()
+    async with SSEClient(server.url) as client, a_model(["Hel", "lo", "!"], go_on) as (openai, _):
+        passing = asyncio.create_task(pass_on(client, openai, "chat.42", "?"))
+        async with AsyncOpenAI(base_url=server.url, api_key="none", max_retries=0) as reader:
+            reading = await reader.get(
+                "/realtime/chat.42?plain=1&from=start",
+                cast_to=ChatCompletionChunk,
+                stream=True,
+                stream_cls=AsyncStream[ChatCompletionChunk],
+            )
+            go_on.set()
+            assert "".join([chunk.choices[0].delta.content or "" async for chunk in reading]) == "Hello!"
+        assert await passing == "done"
+
+
+async def test_the_stop_of_an_answer_closes_the_connection_to_the_model(server: Server) -> None:
+    pass_on = example("pass_on").pass_on
+    async with SSEClient(server.url) as client, a_model(["Hel", "lo"], asyncio.Event()) as (openai, left):
+        passing = asyncio.create_task(pass_on(client, openai, "chat.42", "?"))
+        await eventually(lambda: server.hub.log.get("chat.42") is not None)
+        await client.end("chat.42", "cancelled")
+        async with asyncio.timeout(PATIENCE):
+            assert await passing == "cancelled"
+            await left.wait()
 
 
 async def test_an_answer_is_written_without_await(server: Server) -> None:

@@ -164,6 +164,15 @@ async def test_flush_waits_until_everything_is_published(client: SSEClient) -> N
         await run.flush()
 
 
+async def test_flush_does_not_wait_for_what_others_write_meanwhile(client: SSEClient) -> None:
+    async with client.run("c") as run, asyncio.timeout(PATIENCE):
+        writing = asyncio.create_task(write_for_ever(run))
+        for _ in range(3):
+            await run.flush()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
 # How it ends
 
 
@@ -227,6 +236,19 @@ async def test_a_run_can_be_ended_before_its_block_is_left(client: SSEClient, re
         with pytest.raises(Ended, match=reason):
             await run.end()
     assert await text(client) == (["a"], reason)
+
+
+async def test_an_end_is_published_although_the_wait_for_it_was_cancelled(server: Server) -> None:
+    async with Network(server.port) as network, SSEClient(network.url) as client:
+        network.cut()
+        async with client.run("c") as run:
+            await run.write("a")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await run.end("failed")
+            await network.mend()
+        assert run.ended == "failed"
+        assert await text(client) == (["a"], "failed")
 
 
 async def test_a_run_works_without_a_block(client: SSEClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,17 @@ def test_names_fit_into_a_label_and_do_not_repeat_the_chart() -> None:
     name = rendered(KEY, "a" * 53)["Service"]["metadata"]["name"]
     assert len(name) <= 63
     assert not name.endswith("-")
+
+
+def test_the_command_of_the_guide_makes_a_hub_behind_an_ingress() -> None:
+    guide = (ROOT / "docs" / "how-to" / "proxies.md").read_text()
+    ((name, folder, sets),) = re.findall(r"^helm install (\S+) (\S+) (.*)$", guide, re.MULTILINE)
+    assert ROOT / folder == CHART
+    given = re.sub(r'"\$\(.*?\)"', "k" * 32, sets).split("--set ")[1:]
+    values = helm_python.parse_set_string(",".join(each.strip() for each in given))
+    made = rendered(values, name)
+    assert made["Ingress"]["spec"]["rules"][0]["host"] == "hub.example.org"
+    assert set(made["Ingress"]["metadata"]["annotations"]) <= set(re.findall(r"`(nginx\S+?)(?:: .*?)?`", guide))
 
 
 def test_the_chart_has_the_version_of_the_package() -> None:

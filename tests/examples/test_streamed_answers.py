@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -102,6 +103,18 @@ async def test_an_answer_whose_application_has_died_is_ended_by_the_hub(
             await ask(page, app.url)
             app.run.kill()
             await expect(page.locator("#state")).to_have_text("abandoned")
+
+
+async def test_a_reader_who_comes_too_late_for_the_beginning_learns_of_it(
+    page: Page, program: Start, tmp_path: Path
+) -> None:
+    rules = adapted(FOLDER / "hub.toml", tmp_path, "history = 5", "history = 50000")
+    async with hub_with(rules, program) as hub:
+        with application(hub, WORDS=FOR_EVER) as app:
+            await ask(page, app.url)
+            await expect(page.locator("#answer")).to_have_text(re.compile(r"(\S+ ){10}"))
+            await page.reload()
+            await expect(page.locator("#state")).to_have_text("incomplete")
 
 
 def chunk(*choices: str) -> bytes:

@@ -84,6 +84,31 @@ async def test_a_notification_reaches_its_user_only_and_waits_while_he_is_away(b
             await expect(anna.locator("#toasts li")).to_have_count(0)
 
 
+async def test_a_notification_is_shown_once_where_the_browser_has_none_of_its_own(browser: Browser) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    async with serving(jwt_key=SECRET) as hub:
+        with example(f"uvicorn app:app --port {port}", "notifications", SSE_URL=hub.url, SSE_JWT_KEY=SECRET) as run:
+            await asyncio.to_thread(run.until, b"running on")
+            page = await browser.new_page()
+            errors: list[str] = []
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            await page.add_init_script("delete window.Notification")
+            await page.add_init_script("Object.defineProperty(document, 'hidden', { get: () => true })")
+            await page.goto(url)
+            await page.get_by_placeholder("user").fill("anna")
+            await page.get_by_placeholder("password").fill("blue")
+            await page.get_by_role("button").click()
+            await expect(page.locator("#state")).to_have_text("anna is connected")
+            await page.evaluate("fetch('/notify/anna?text=one', {method: 'POST'})")
+            await expect(page.locator("#toasts li")).to_have_text(["anna: one"])
+            await page.reload()
+            await expect(page.locator("#state")).to_have_text("anna is connected")
+            await page.evaluate("fetch('/notify/anna?text=two', {method: 'POST'})")
+            await expect(page.locator("#toasts li")).to_have_text(["anna: two"])
+            assert errors == []
+
+
 async def test_the_notifications_need_a_log_in() -> None:
     port = free_port()
     with example(f"uvicorn app:app --port {port}", "notifications", SSE_JWT_KEY=SECRET) as run:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from hubs import Server, mounted, serving
+from scripted import scripted, silent
 from tokens import SECRET, bearer, mint
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -247,6 +248,13 @@ async def test_while_the_issuer_is_away_a_stream_is_asked_to_come_back_and_a_pub
     assert response.status == 503
     assert response.headers["Retry-After"] == "10"
     assert "answered 500" in problem["detail"]
+
+
+async def test_an_issuer_that_does_not_answer_is_named_with_the_reason() -> None:
+    async with scripted(silent) as issuer, serving(jwks_url=issuer.url) as server:
+        response, problem = await server.post("/realtime/main", data="x", headers=bearer((), ["*"]))
+        assert response.status == 503
+        assert f"{issuer.url}: no answer in time" in problem["detail"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hubs import serving
+
+from sse_hub import Draft
 
 
 async def test_what_is_superseded_within_the_interval_is_not_sent() -> None:
@@ -33,10 +33,9 @@ async def test_channels_and_types_are_told_apart() -> None:
 
 async def test_in_a_replay_what_is_superseded_is_left_out(store: str) -> None:
     async with serving(store=store) as server:
-        for value in range(2500):
-            if value % 500 == 0:
-                await asyncio.sleep(0)
-            await server.hub.publish(str(value), channel="ab"[value % 2])
+        drafts = [Draft("ab"[value % 2], "message", str(value)) for value in range(2500)]
+        for begin in range(0, 2500, 500):
+            await server.hub.publish_all(drafts[begin : begin + 500])
         async with server.stream("/stream?channel=a&channel=b&conflate=100&from=start") as stream:
             assert await stream.replay() == ["2498", "2499"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 from eventually import eventually
-from hubs import Remote, Server, serving
+from hubs import Remote, Server, Stream, serving
 from mercures import PATH, follow, update, with_token
 from programs import Start
 from tokens import SECRET
@@ -147,3 +149,92 @@ async def test_a_node_that_starts_does_not_announce_the_end_of_what_lives_at_ano
         async with serving(**settings) as other:
             await update(other, "t", "after its start", headers=watcher)
             assert (await stream.next()).data == "after its start"
+
+
+async def test_the_lists_of_each_node_show_the_subscriptions_of_all_nodes_and_agree_with_their_id(
+    redis_store: str,
+) -> None:
+    settings = {"store": redis_store, "mercure_subscriptions": True, "anonymous": "all"}
+    async with serving(**settings) as one, serving(**settings) as other, follow(one, [BOOK, "b"]):
+
+        async def shown() -> bool:
+            return {each["topic"] for each in (await listed(other))["subscriptions"]} == {BOOK, "b"}
+
+        await eventually(shown)
+        found = await listed(other)
+        assert (await listed(one))["subscriptions"] == found["subscriptions"]
+        assert await listed(other, found["subscriptions"][0]["id"])
+        async with follow(other, "t", lastEventID=found["lastEventID"]) as stream:
+            assert stream.response.headers["Last-Event-ID"] == found["lastEventID"]
+
+
+async def test_a_node_that_starts_learns_of_subscriptions_whose_updates_are_no_longer_retained(
+    redis_store: str,
+) -> None:
+    settings = {"store": redis_store, "mercure_subscriptions": True, "anonymous": "all", "mercure_history": 2}
+    async with serving(**settings) as one, follow(one, BOOK):
+        for _ in range(5):
+            await update(one, "t")
+        async with serving(**settings) as other:
+
+            async def shown() -> bool:
+                return [each["topic"] for each in (await listed(other))["subscriptions"]] == [BOOK]
+
+            await eventually(shown)
+
+
+async def ends_of(stream: Stream, last: str) -> list[str]:
+    """The topics whose subscriptions have ended, up to the update with these data."""
+    ended = []
+    while (event := await stream.next()).data != last:
+        if event.json()["active"] is False:
+            ended.append(event.json()["topic"])
+    return ended
+
+
+async def test_the_end_of_what_a_killed_node_had_is_announced_once(program: Start, redis_store: str) -> None:
+    arguments = ("--store", redis_store, "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
+    settings = {"store": redis_store, "mercure_subscriptions": True, "jwt_key": SECRET}
+    watcher = with_token(subscribe=[ALL, "*"], publish=["*"])
+    async with serving(**settings) as one, serving(**settings) as two, follow(one, [ALL, "last"], watcher) as stream:
+        killed = program("--port", "0", *arguments)
+        async with aiohttp.ClientSession() as client:
+            async with follow(Remote(killed.url.rstrip("/"), client), ["a", "b"]):
+                while (await stream.next()).json()["topic"] != "b":
+                    pass
+                killed.process.kill()
+                await asyncio.to_thread(killed.process.wait)
+
+        async def gone() -> bool:
+            lists = [(await listed(server, headers=watcher))["subscriptions"] for server in (one, two)]
+            return all({each["topic"] for each in found} == {ALL, "last"} for found in lists)
+
+        await eventually(gone)
+        await update(two, "last", "last", headers=watcher)
+        assert sorted(await ends_of(stream, "last")) == ["a", "b"]
+
+
+async def test_a_subscription_that_others_took_for_dead_begins_again(program: Start, redis_store: str) -> None:
+    arguments = ("--store", redis_store, "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
+    settings = {"store": redis_store, "mercure_subscriptions": True, "jwt_key": SECRET}
+    watcher = with_token(subscribe=[ALL])
+    async with serving(**settings) as one, follow(one, ALL, watcher) as stream:
+        await stream.next()
+        frozen = program("--port", "0", *arguments)
+        async with aiohttp.ClientSession() as client:
+            async with follow(Remote(frozen.url.rstrip("/"), client), "a"):
+                assert (await stream.next()).json()["active"] is True
+                frozen.process.send_signal(signal.SIGSTOP)
+                assert (await stream.next()).json()["active"] is False
+                frozen.process.send_signal(signal.SIGCONT)
+                again = (await stream.next()).json()
+                assert (again["topic"], again["active"]) == ("a", True)
+
+
+async def test_ten_thousand_subscriptions_are_listed_whole() -> None:
+    async with serving(mercure_subscriptions=True, anonymous="all", max_channels_per_connection=10_000) as server:
+        topics = [f"t{number}" for number in range(100)]
+        async with AsyncExitStack() as stack:
+            for _ in range(100):
+                await stack.enter_async_context(follow(server, topics))
+            assert len((await listed(server))["subscriptions"]) == 10_000

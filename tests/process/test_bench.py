@@ -40,5 +40,14 @@ def test_one_command_prints_the_table_and_keeps_it_as_json_and_as_a_chart(tmp_pa
     assert "times as good as the limit" in again
 
 
+def test_answers_that_are_written_at_once_are_whole_for_early_and_late_readers() -> None:
+    assert " 0 not whole" in bench("answers", "--answers", "20", "--tokens", "50", "--speed", "100")
+
+
+def test_dashboards_show_the_last_values_of_all_channels() -> None:
+    chosen = ["--channels", "50", "--dashboards", "5", "--seconds", "1"]
+    assert "the last value of each channel was shown" in bench("values", *chosen)
+
+
 def test_nothing_leaks_and_nothing_is_lost_while_clients_come_go_and_freeze() -> None:
     assert " 0 lost or doubled" in bench("soak", "--seconds", "15")

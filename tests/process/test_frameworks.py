@@ -27,7 +27,7 @@ async def hub() -> AsyncIterator[Server]:
     params=[
         ("uvicorn fastapi_app:app --port {port}", b"running on"),
         ("flask --app flask_app run --port {port}", b"Running on"),
-        ("python -u django_app.py runserver --noreload {port}", b"Starting development server"),
+        ("python django_app.py runserver --noreload {port}", b"Starting development server"),
     ],
     ids=["fastapi", "flask", "django"],
 )
@@ -35,7 +35,9 @@ def application(request: pytest.FixtureRequest, hub: Server) -> Iterator[str]:
     """Each application in turn; its address."""
     command, ready = request.param
     port = free_port()
-    with shell(f"exec {command.format(port=port)}", FRAMEWORKS, SSE_URL=hub.url, SSE_JWT_KEY=SECRET) as run:
+    with shell(
+        f"exec {command.format(port=port)}", FRAMEWORKS, PYTHONUNBUFFERED="1", SSE_URL=hub.url, SSE_JWT_KEY=SECRET
+    ) as run:
         run.until(ready)
         yield f"http://127.0.0.1:{port}"
 
@@ -97,14 +99,14 @@ async def test_nobody_orders_without_a_log_in_or_with_a_wrong_password(applicati
             b"ready.",
             "celery --app celery_app call report --args '[\"monday\"]'",
         ),
-        ("rq worker --path . --url $REDIS_URL", b"Listening on", "rq enqueue --url $REDIS_URL report.report monday"),
+        ("rq worker --path .", b"Listening on", "rq enqueue report.report monday"),
     ],
     ids=["celery", "rq"],
 )
 async def test_a_worker_that_forks_publishes_the_steps_of_a_job_and_its_end(
     server: Server, shared_redis: RedisServer, worker: str, ready: bytes, enqueue: str
 ) -> None:
-    variables = {"SSE_URL": server.url, "REDIS_URL": shared_redis.url}
+    variables = {"SSE_URL": server.url, "REDIS_URL": shared_redis.url, "RQ_REDIS_URL": shared_redis.url}
     with shell(f"exec {worker}", FRAMEWORKS, **variables) as running:
         await asyncio.to_thread(running.until, ready)
         async with server.stream("/realtime/reports.monday?from=start") as stream:

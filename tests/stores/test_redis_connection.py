@@ -1,4 +1,4 @@
-"""The line to a Redis: connections that break, hang, lead elsewhere or are slow."""
+"""The connection to a Redis: sockets that break, hang, lead elsewhere or are slow."""
 
 from __future__ import annotations
 

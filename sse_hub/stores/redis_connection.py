@@ -1,4 +1,4 @@
-"""The line to a Redis: its connections, its commands, and all their errors.
+"""The connection to a Redis: its sockets, its commands, and all their errors.
 
 Every error becomes a `RedisFailed` here, so no other module has to know the errors of the client library, of uvloop or
 of sockets. No command is sent twice: a second XADD would add the event again.
@@ -30,7 +30,7 @@ from redis.exceptions import TimeoutError as LineLate
 
 from ..core.ports import StoreUnavailable
 
-__all__ = ["BEGUN_ANEW", "Line", "RedisFailed"]
+__all__ = ["BEGUN_ANEW", "RedisConnection", "RedisFailed"]
 
 BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
 
@@ -78,8 +78,8 @@ def _converted() -> Iterator[None]:
         raise RedisFailed.of(error) from error
 
 
-class Line:
-    """Connections to one Redis.
+class RedisConnection:
+    """The connection to one Redis: a pool for commands, and a socket that follows the stream.
 
     :param url: as `Redis.from_url` takes it, or `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB`.
     :param key: given to every script.

@@ -1,0 +1,134 @@
+"""The Mercure subscriptions of other nodes, and those that a killed process has left.
+
+See docs/protocol.md, "Active subscriptions".
+
+An update about a subscription reaches all nodes in the one order of updates. So a list agrees with the id that it gives
+to go on after. The exchange adds the subscriptions whose updates are no longer retained, and it shows which nodes live:
+a subscription that no living node reports is over, and one of the nodes publishes its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from ..core.ports import Cluster, Exchanged
+from ..core.update_hub import UpdateHub
+from .exchange import Exchange
+from .mercure_documents import Document, Subscribed, draft_of
+
+__all__ = ["Elsewhere"]
+
+_LEASE = "subscriptions"
+_PATIENCE = 5.0
+"""Seconds for which no node has reported a subscription when its end is published. Nodes report every 1.5 s."""
+_MOST_ENDED = 10_000
+"""Ends that are remembered, because the node of such a subscription may report it once more."""
+_AT_ONCE = 100
+_STEP = 200
+
+
+class Elsewhere(Exchange):
+    """The subscriptions that are not of this process.
+
+    :param hub: its store takes the ends that are published.
+    """
+
+    def __init__(self, hub: UpdateHub) -> None:
+        super().__init__()
+        self._hub = hub
+        self.active: dict[str, Document] = {}
+        """Documents by their ids, which are the topics of their updates."""
+        self._ended: dict[str, None] = {}
+        self._reported: dict[str, int] = {}  # by document's id, the nodes that have it
+        self._unreported: dict[str, float] = {}  # since when, by a monotonic clock
+        self._here: dict[str, int] = {}
+        self._changed: dict[str, int] = {}
+
+    def note(self, document: Document) -> None:
+        """Note an update about a subscription that is not of this process."""
+        id = str(document["id"])
+        if document.get("active"):
+            self._ended.pop(id, None)
+            self._add(id, document)
+        else:
+            self.active.pop(id, None)
+            self._unreported.pop(id, None)
+            self._ended[id] = None
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
+
+    def report(self, subscribed: Subscribed, *, active: bool) -> None:
+        """Let the other nodes know a subscription of this process."""
+        text = subscribed.text
+        self._changed[text] = int(active)
+        if active:
+            self._here[text] = 1
+        else:
+            self._here.pop(text, None)
+
+    async def end_all(self) -> None:
+        """Publish the end of all of them, because this node has the store for itself.
+
+        :raises StoreUnavailable: if the store is away.
+        """
+        while self.active:
+            await self._end(list(islice(self.active, _AT_ONCE)))
+
+    async def _end(self, ids: Sequence[str]) -> None:
+        await self._hub.store.append([draft_of(self.active[id], active=False) for id in ids])
+        for id in ids:  # the store has delivered the ends, unless something stands between
+            self.active.pop(id, None)
+            self._unreported.pop(id, None)
+
+    async def _hear(self, store: Cluster, exchanged: Exchanged) -> None:
+        await super()._hear(store, exchanged)
+        latest = time.monotonic() - _PATIENCE
+        while over := [id for id, since in islice(self._unreported.items(), _AT_ONCE) if since < latest]:
+            if not await store.lease(_LEASE):
+                break  # another node does it
+            await self._end(over)
+
+    async def _changes(self) -> Mapping[str, int]:
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def _everything(self) -> Mapping[str, int]:
+        return self._here
+
+    async def _set(self, node: str, counts: Mapping[str, int]) -> None:
+        there = self._there.setdefault(node, {})
+        for number, (text, count) in enumerate(counts.items(), 1):
+            if (text in there) != bool(count):
+                subscribed = Subscribed.read(text)
+                for document in subscribed.documents() if subscribed is not None else ():
+                    self._count(document, 1 if count else -1)
+            if count:
+                there[text] = count
+            else:
+                there.pop(text, None)
+            if number % _STEP == 0:
+                await asyncio.sleep(0)
+
+    def _count(self, document: Document, change: int) -> None:
+        """Note that a node reports a subscription, or no longer does."""
+        id = str(document["id"])
+        self._reported[id] = self._reported.get(id, 0) + change
+        if self._reported[id]:
+            self._unreported.pop(id, None)
+            if id not in self._ended:
+                self.active.setdefault(id, document)
+            return
+        del self._reported[id]
+        if id in self.active:
+            self._unreported[id] = time.monotonic()
+
+    def _add(self, id: str, document: Document) -> None:
+        self.active[id] = document
+        if id not in self._reported:
+            self._unreported.setdefault(id, time.monotonic())
+
+    def _be_alone(self) -> None:
+        """Without the store, the others are as they were last."""
