@@ -161,12 +161,13 @@ async def test_health_names_the_store_and_never_its_address(store: str) -> None:
 async def test_each_subscriber_gets_each_event_once_through_reconnects_while_publishing_never_pauses(
     store: str,
 ) -> None:
-    total = 300
+    total = 500
     published: list[str] = []
 
     async def publish() -> None:
         for number in range(total):
             published.append(str(await server.hub.publish(str(number))))
+            await asyncio.sleep(0)  # a turn for the others; a store in memory never waits
 
     async def follow(client: int, cursor: str) -> list[str]:
         got: list[str] = []
@@ -183,7 +184,7 @@ async def test_each_subscriber_gets_each_event_once_through_reconnects_while_pub
 
     async with serving(store=store, cache=20) as server, asyncio.TaskGroup() as tasks:
         start = str(server.hub.log.head)
-        followers = [tasks.create_task(follow(client, start)) for client in range(5)]
+        followers = [tasks.create_task(follow(client, start)) for client in range(20)]
         tasks.create_task(publish())
     assert all(follower.result() == published for follower in followers)
 
