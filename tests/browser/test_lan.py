@@ -80,6 +80,29 @@ async def test_a_text_is_copied_without_a_clipboard_for_pages(lan: BrowserContex
     await expect(page.locator("#publish textarea")).to_have_value(line)
 
 
+@pytest.mark.parametrize("name", ["dashboard", "notifications", "monitoring", "sensors", "activity", "answer"])
+async def test_the_examples_of_the_page_work_there(lan: BrowserContext, at_home: Server, name: str) -> None:
+    page = await lan.new_page()
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(f"{named(at_home)}/#case={name}")
+    await expect(page.locator(f".case-{name}")).to_be_visible()
+    if name == "notifications":
+        await expect(page.locator(".case")).to_contain_text("Notifications of the browser need https.")
+        await page.get_by_role("button", name="Send a test").click()
+        await expect(page.locator(".notices li")).to_contain_text("from your browser to the hub and back")
+    if name == "answer":
+        await page.get_by_role("button", name="Ask", exact=True).click()
+        await expect(page.locator(".answer-text")).to_contain_text("Server-Sent Events are")
+
+
+async def test_the_experiment_with_tabs_says_what_is_missing_there(lan: BrowserContext, at_home: Server) -> None:
+    page = await lan.new_page()
+    await page.goto(f"{named(at_home)}/#view=lab")
+    await page.locator('#lab-place button[name="tabs"]').click()
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(page.locator(".lab-result")).to_contain_text("This experiment needs https or localhost.")
+
+
 @asynccontextmanager
 async def example(name: str, hub: Server) -> AsyncIterator[str]:
     """The page of an example, served in the network; its address. Only the port of the hub is another."""

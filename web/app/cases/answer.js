@@ -13,115 +13,140 @@ const LONGEST = 100_000; // characters that are shown
 /** @typedef {{channel: string, words: string[]}} Run `words`: what this tab's producer says, as far as it is the producer */
 
 /** @type {import("./place.js").Case} */
-export function answer(element, { hub, base }) {
-  const text = make("p", "answer-text");
-  const state = make("p", "note answer-state");
-  state.setAttribute("role", "status");
-  const ask = button("caseAsk", () => begin(newRun()), "main");
-  const stop = button("caseStop", () => end("cancelled"));
-  const channel = make("code", "answer-channel");
-  element.append(
-    worded("p", "caseQuestion", "answer-question"), text, state,
-    make("div", "case-form", ask, stop, channel), worded("p", "caseAnswerHint", "note"),
-  );
-  translate(element);
-  /** @type {?Run} */
-  let run = null;
-  /** @type {?import("../../client/types.js").Following} */
-  let following = null;
-  let received = 0;
-  let stopping = new AbortController();
-  /** @type {[key: string, gaps?: Record<string, string>]} */
-  let words = ["caseAnswerNone"];
+export function answer(element, surroundings) {
+  const run = new Answer(element, surroundings);
+  return () => run.close();
+}
 
-  /** @param {string} key @param {Record<string, string>} [gaps] */
-  function tell(key, gaps) {
-    words = [key, gaps];
-    state.textContent = say(key, gaps);
-    stop.disabled = key !== "caseAnswerRuns";
-    ask.disabled = key === "caseAnswerRuns";
-    element.dataset.state = key;
+class Answer {
+  /** @type {?Run} */
+  #run = null;
+  /** @type {?import("../../client/types.js").Following} */
+  #following = null;
+  #received = 0;
+  #producing = new AbortController();
+  /** @type {[key: string, gaps?: Record<string, string>]} */
+  #words = ["caseAnswerNone"];
+
+  #text = make("p", "answer-text");
+  #state = make("p", "note answer-state");
+  #channel = make("code", "answer-channel");
+  #ask = button("caseAsk", () => this.#begin(this.#newRun()), "main");
+  #stop = button("caseStop", () => this.#end("cancelled"));
+  #speak = () => void (this.#state.textContent = say(...this.#words));
+
+  /**
+   * @param {HTMLElement} element
+   * @param {import("./place.js").Surroundings} surroundings
+   */
+  constructor(element, { hub, base }) {
+    this.element = element;
+    this.hub = hub;
+    this.base = base;
+    this.#state.setAttribute("role", "status");
+    element.append(
+      worded("p", "caseQuestion", "answer-question"), this.#text, this.#state,
+      make("div", "case-form", this.#ask, this.#stop, this.#channel), worded("p", "caseAnswerHint", "note"),
+    );
+    translate(element);
+    const known = remembered();
+    if (known) this.#begin(known);
+    else this.#tell("caseAnswerNone");
+    document.addEventListener("language", this.#speak);
   }
 
-  /** @param {Run} next */
-  function begin(next) {
-    leave();
-    run = next;
-    received = 0;
-    text.textContent = "";
-    channel.textContent = run.channel;
+  close() {
+    document.removeEventListener("language", this.#speak);
+    this.#leave();
+  }
+
+  #leave() {
+    this.#producing.abort();
+    this.#following?.close();
+    this.#following = null;
+  }
+
+  /** @param {string} key @param {Record<string, string>} [gaps] */
+  #tell(key, gaps) {
+    this.#words = [key, gaps];
+    this.#speak();
+    this.#stop.disabled = key !== "caseAnswerRuns";
+    this.#ask.disabled = key === "caseAnswerRuns";
+    this.element.dataset.state = key;
+  }
+
+  /** The run before is forgotten, at the hub, too. @returns {Run} */
+  #newRun() {
+    if (this.#run) void send(this.base, this.#run.channel, { method: "DELETE" }).catch(() => {});
+    return { channel: `answers.${randomName().slice(0, 12)}`, words: say("caseAnswerText").split(/(?<= )/) };
+  }
+
+  /** @param {Run} run */
+  #begin(run) {
+    this.#leave();
+    this.#run = run;
+    this.#received = 0;
+    this.#text.textContent = "";
+    this.#channel.textContent = run.channel;
     remember(run);
-    tell("caseAnswerRuns");
-    let producing = false;
-    following = hub.follow(run.channel, {
-      event: ({ event, data }) => {
-        if (event !== "message") return;
-        received += 1;
-        if ((text.textContent ?? "").length < LONGEST) text.append(data);
-      },
+    this.#tell("caseAnswerRuns");
+    let begun = false;
+    this.#following = this.hub.follow(run.channel, {
+      event: ({ event, data }) => event === "message" && this.#take(data),
       state: ({ name, reason }) => {
-        if (name === "live" && !producing) {
-          producing = true;
-          void produce();
+        if (name === "live" && !begun) {
+          begun = true;
+          void this.#produce(run);
         }
-        if (name === "closed") tell("caseRefused", { why: reason ?? "" });
+        if (name === "closed") this.#tell("caseRefused", { why: reason ?? "" });
       },
       end: ({ reason }) => {
-        stopping.abort();
-        tell("caseAnswerEnded", { reason: say(`reason_${reason ?? "done"}`) });
+        this.#producing.abort();
+        this.#tell("caseAnswerEnded", { reason: say(`reason_${reason ?? "done"}`) });
       },
     }, { from: "start" });
   }
 
-  /** Say the words that the log does not have yet. The hub refuses them once somebody has ended the run. */
-  async function produce() {
-    if (!run) return;
-    const { channel: name, words: left } = run;
-    const { signal } = (stopping = new AbortController());
+  /** @param {string} word */
+  #take(word) {
+    this.#received += 1;
+    if ((this.#text.textContent ?? "").length < LONGEST) this.#text.append(word);
+  }
+
+  /**
+   * Say the words that the log does not have yet. The hub refuses them once somebody has ended the run.
+   *
+   * @param {Run} run
+   */
+  async #produce({ channel, words }) {
+    const { signal } = (this.#producing = new AbortController());
     try {
-      for (const word of left.slice(received)) {
+      for (const word of words.slice(this.#received)) {
         if (signal.aborted) return;
-        await send(base, name, { data: word });
+        await send(this.base, channel, { data: word });
         await new Promise((resolve) => setTimeout(resolve, WORD_MS));
       }
-      if (!signal.aborted && left.length) await end("done");
+      if (!signal.aborted && words.length) await this.#end("done");
     } catch (error) {
-      if (!(error instanceof Refused && error.status === 409)) tell("caseAnswerFailed", { why: inWords(error) });
+      this.#fail(error);
     }
   }
 
   /** @param {string} reason */
-  async function end(reason) {
-    if (!run) return;
-    stopping.abort();
+  async #end(reason) {
+    if (!this.#run) return;
+    this.#producing.abort();
     try {
-      await send(base, run.channel, { end: reason });
+      await send(this.base, this.#run.channel, { end: reason });
     } catch (error) {
-      if (!(error instanceof Refused && error.status === 409)) tell("caseAnswerFailed", { why: inWords(error) });
+      this.#fail(error);
     }
   }
 
-  /** The run before is forgotten, at the hub, too. */
-  function newRun() {
-    if (run) void send(base, run.channel, { method: "DELETE" }).catch(() => {});
-    return { channel: `answers.${randomName().slice(0, 12)}`, words: say("caseAnswerText").split(/(?<= )/) };
+  /** What a request failed by; that the run has ended is said by its end. @param {unknown} error */
+  #fail(error) {
+    if (!(error instanceof Refused && error.status === 409)) this.#tell("caseAnswerFailed", { why: inWords(error) });
   }
-
-  function leave() {
-    stopping.abort();
-    following?.close();
-    following = null;
-  }
-
-  const known = remembered();
-  if (known) begin(known);
-  else tell("caseAnswerNone");
-  const speak = () => (state.textContent = say(...words));
-  document.addEventListener("language", speak);
-  return () => {
-    document.removeEventListener("language", speak);
-    leave();
-  };
 }
 
 /** @returns {?Run} the run of this tab before it was reloaded */

@@ -11,92 +11,116 @@ import { parsed } from "./place.js";
 const MOST = 24; // charts
 const REPLAY = 300;
 const LONGEST_DATA = 100_000;
+const LONGEST_UNIT = 12;
 const NAMES = ["sensor", "device", "name", "room"]; // members that say what a value is of
+
+/** @typedef {import("../../client/types.js").HubEvent} HubEvent */
 
 /** @type {import("./place.js").Case} */
 export function sensors(element, { hub }) {
-  const [clock, cursor] = [new Clock(), new Cursor()];
-  /** @type {Map<string, Chart>} */
-  const charts = new Map();
-  const place = make("div", "charts");
-  const note = make("p", "note");
-  const control = cursorControl(cursor, () => clock.now());
-  const channel = input("channel", "main", true);
-  const type = input("type", "sensor", false);
-  const form = make("form", "case-form",
-    labelled("caseChannelOrPattern", channel), labelled("caseType", type), worded("button", "caseShow", "main"));
-  element.append(form, note, control.element, place);
-  /** @type {?import("../../client/types.js").Following} */
-  let following = null;
-  let passed = 0;
+  const shown = new Sensors(element, hub);
+  return () => shown.close();
+}
 
-  function tell(state = following?.state) {
-    if (state?.name === "closed") note.textContent = say("caseRefused", { why: state.reason ?? "" });
-    else if (!charts.size) note.textContent = say("caseNoNumbers");
-    else note.textContent = passed ? say("caseMoreNumbers", { n: number(MOST) }) : "";
+class Sensors {
+  #clock = new Clock();
+  #cursor = new Cursor();
+  /** @type {Map<string, Chart>} */
+  #charts = new Map();
+  /** @type {?import("../../client/types.js").Following} */
+  #following = null;
+  #passed = 0; // numbers that have no chart
+  #place = make("div", "charts");
+  #note = make("p", "note");
+  #control = cursorControl(this.#cursor, () => this.#clock.now());
+  #channel = input("channel", "main", true);
+  #type = input("type", "sensor", false);
+  #speak = () => this.#tell();
+
+  /**
+   * @param {HTMLElement} element
+   * @param {import("../../client/types.js").Hub} hub
+   */
+  constructor(element, hub) {
+    this.hub = hub;
+    const form = make("form", "case-form",
+      labelled("caseChannelOrPattern", this.#channel), labelled("caseType", this.#type), worded("button", "caseShow", "main"));
+    form.addEventListener("submit", (submit) => {
+      submit.preventDefault();
+      this.#begin();
+    });
+    element.append(form, this.#note, this.#control.element, this.#place);
+    translate(element);
+    document.addEventListener("language", this.#speak);
+    this.#begin();
   }
 
-  /** @param {import("../../client/types.js").HubEvent} event */
-  function show(event) {
-    if (type.value && event.event !== type.value) return;
+  close() {
+    document.removeEventListener("language", this.#speak);
+    this.#control.close();
+    this.#end();
+  }
+
+  #end() {
+    this.#following?.close();
+    for (const chart of this.#charts.values()) chart.close();
+    this.#charts.clear();
+    this.#passed = 0;
+  }
+
+  #begin() {
+    this.#end();
+    const listener = { event: (/** @type {HubEvent} */ event) => this.#show(event), state: () => this.#tell() };
+    try {
+      this.#following = this.hub.follow(this.#channel.value.trim(), listener, { replay: REPLAY });
+      this.#tell();
+    } catch (error) {
+      this.#note.textContent = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #tell() {
+    const state = this.#following?.state;
+    if (state?.name === "closed") this.#note.textContent = say("caseRefused", { why: state.reason ?? "" });
+    else if (!this.#charts.size) this.#note.textContent = say("caseNoNumbers");
+    else this.#note.textContent = this.#passed ? say("caseMoreNumbers", { n: number(MOST) }) : "";
+  }
+
+  /** @param {HubEvent} event */
+  #show(event) {
+    if (this.#type.value && event.event !== this.#type.value) return;
     if (event.data.length > LONGEST_DATA) return;
     const ms = Date.parse(event.timestamp);
-    if (following?.state.name === "live") clock.hear(ms);
-    for (const { path, value } of numbers(event.data)) chartOf(event, path)?.add(ms, value);
+    if (this.#following?.state.name === "live") this.#clock.hear(ms);
+    for (const { path, value } of numbers(event.data)) this.#chartOf(event, path)?.add(ms, value);
   }
 
   /**
-   * @param {import("../../client/types.js").HubEvent} event
+   * The chart of a number, a new one if there is none; null if there are too many.
+   *
+   * @param {HubEvent} event
    * @param {string} path
    */
-  function chartOf({ channel: name, data }, path) {
+  #chartOf({ channel, data }, path) {
     const members = parsed(data);
     const of = NAMES.map((each) => members[each]).find((each) => typeof each === "string" && each);
-    const key = [name, of, path].join("\n");
-    const known = charts.get(key);
+    const key = [channel, of, path].join("\n");
+    const known = this.#charts.get(key);
     if (known) return known;
-    if (charts.size === MOST) {
-      passed += 1;
+    if (this.#charts.size === MOST) {
+      this.#passed += 1;
       return null;
     }
     const what = of === undefined ? path || say("caseValue") : path === "value" ? String(of) : `${of} ${path}`;
-    const unit = typeof members.unit === "string" && members.unit.length <= 12 ? members.unit : "";
-    const title = channel.value === name ? what : `${name}: ${what}`;
-    const colour = `--channel-${(charts.size % 8) + 1}`;
-    const chart = new Chart({ title: title.slice(0, 80), unit, quantities: [{ colour }], clock, cursor });
-    charts.set(key, chart);
-    place.append(chart.element);
-    tell();
+    const unit = typeof members.unit === "string" && members.unit.length <= LONGEST_UNIT ? members.unit : "";
+    const title = (this.#channel.value === channel ? what : `${channel}: ${what}`).slice(0, 80);
+    const colour = `--channel-${(this.#charts.size % 8) + 1}`;
+    const chart = new Chart({ title, unit, quantities: [{ colour }], clock: this.#clock, cursor: this.#cursor });
+    this.#charts.set(key, chart);
+    this.#place.append(chart.element);
+    this.#tell();
     return chart;
   }
-
-  function begin() {
-    following?.close();
-    for (const chart of charts.values()) chart.close();
-    charts.clear();
-    passed = 0;
-    try {
-      following = hub.follow(channel.value.trim(), { event: show, state: tell }, { replay: REPLAY });
-      tell();
-    } catch (error) {
-      note.textContent = error instanceof Error ? error.message : String(error);
-    }
-  }
-
-  form.addEventListener("submit", (submit) => {
-    submit.preventDefault();
-    begin();
-  });
-  translate(element);
-  begin();
-  const speak = () => tell();
-  document.addEventListener("language", speak);
-  return () => {
-    document.removeEventListener("language", speak);
-    following?.close();
-    control.close();
-    for (const chart of charts.values()) chart.close();
-  };
 }
 
 /**
