@@ -48,10 +48,7 @@ export function notifications(element, { hub, base }) {
    * @param {boolean} isNew
    */
   function add(event, isNew) {
-    const words = make("span", "notice-words");
-    showText(words, summary(event));
-    const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
-    item.dataset.level = levelOf(event);
+    const item = itemOf(event);
     if (isNew) {
       item.dataset.unread = "";
       unread += 1;
@@ -83,15 +80,7 @@ export function notifications(element, { hub, base }) {
     state: ({ name }) => (element.dataset.state = name),
   }, { replay: REPLAY });
 
-  const publish = async () => {
-    const data = JSON.stringify({ level: "info", title: say("caseTestTitle"), message: say("caseTestText") });
-    try {
-      await send(base, CHANNEL, { data, event: "notification" });
-      answer.textContent = "";
-    } catch (error) {
-      answer.textContent = inWords(error);
-    }
-  };
+  const publish = async () => void (answer.textContent = await testBy(base));
   const readAll = () => {
     for (const item of list.children) {
       read(/** @type {HTMLElement} */ (item));
@@ -111,6 +100,26 @@ export function notifications(element, { hub, base }) {
     following.close();
     document.title = title;
   };
+}
+
+/** Publish a notification; gives why that failed, or an empty text. @param {string} base */
+async function testBy(base) {
+  const data = JSON.stringify({ level: "info", title: say("caseTestTitle"), message: say("caseTestText") });
+  try {
+    await send(base, CHANNEL, { data, event: "notification" });
+    return "";
+  } catch (error) {
+    return inWords(error);
+  }
+}
+
+/** An event as a line of the list. @param {HubEvent} event */
+function itemOf(event) {
+  const words = make("span", "notice-words");
+  showText(words, summary(event));
+  const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
+  item.dataset.level = levelOf(event);
+  return item;
 }
 
 /** @param {HubEvent} event */
