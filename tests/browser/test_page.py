@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 from contextlib import AsyncExitStack
@@ -380,7 +379,8 @@ async def test_a_channel_that_ends_is_shown_as_ended_with_its_reason(page: Page,
 
 async def test_eight_tabs_share_one_connection(context: BrowserContext, server: Server) -> None:
     tabs = [await context.new_page() for _ in range(8)]
-    await asyncio.gather(*(opened(tab, server.url, "main") for tab in tabs))
+    for tab in tabs:
+        await opened(tab, server.url, "main")
     await server.until_subscribers(1)
     await server.hub.publish("for all")
     for tab in tabs:

@@ -37,7 +37,10 @@ export class ConnectionBar {
     this.#hub = hub;
     this.#model = model;
     hub.watch(() => this.#show());
-    model.on("state", () => this.#show());
+    model.on("state", ({ state }) => {
+      this.#wasLive ||= state.name === "live"; // the facts come at most four times a second
+      this.#show();
+    });
     model.on("streams", () => this.#show());
     document.addEventListener("language", () => this.#show());
     find("#cut", HTMLButtonElement).addEventListener("click", () => {
