@@ -79,16 +79,7 @@ export function monitoring(element, { hub, base }) {
     overall.dataset.verdict = worst;
   }
 
-  async function ask() {
-    try {
-      const response = await fetch(new URL("health", base));
-      const { status = "", reason = "" } = await response.json();
-      health.set(response.ok ? "ok" : "critical", [status, reason].filter(Boolean).join(": "));
-    } catch {
-      health.set("critical", say("caseNoAnswer"));
-    }
-    look();
-  }
+  const ask = () => askHealth(base, health).then(look);
 
   const figures = hub.follow("metrics", {
     event: ({ event, data }) => {
@@ -129,6 +120,22 @@ export function monitoring(element, { hub, base }) {
     figures.close();
     messages.close();
   };
+}
+
+/**
+ * Ask the hub how it is.
+ *
+ * @param {string} base
+ * @param {Check} health
+ */
+async function askHealth(base, health) {
+  try {
+    const response = await fetch(new URL("health", base));
+    const { status = "", reason = "" } = await response.json();
+    health.set(response.ok ? "ok" : "critical", [status, reason].filter(Boolean).join(": "));
+  } catch {
+    health.set("critical", say("caseNoAnswer"));
+  }
 }
 
 /** @param {Check[]} lines */
