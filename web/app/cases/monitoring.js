@@ -66,30 +66,20 @@ export function monitoring(element, { hub, base }) {
   overall.setAttribute("role", "status");
   const alarms = make("ol", "alarms");
   const noAlarms = worded("p", "caseNoAlarms", "note");
-  const head = ["caseCheck", "caseState", "caseColumnValue", "caseLimits", "caseSinceWhen"].map((key) => Object.assign(worded("th", key), { scope: "col" }));
-  const table = make("table", "checks", make("thead", "", make("tr", "", ...head)), make("tbody", "", health.element, ...checks.map(({ line }) => line.element)));
-  element.append(overall, make("div", "wide-table", table), worded("h3", "caseAlarms"), noAlarms, alarms);
+  const lines = [health, ...checks.map(({ line }) => line)];
+  element.append(overall, make("div", "wide-table", tableOf(lines)), worded("h3", "caseAlarms"), noAlarms, alarms);
   let heard = -Infinity;
 
   function look() {
     if (performance.now() - heard > STALE_MS) for (const { line } of checks) line.set("unknown", "–");
-    const verdicts = [health, ...checks.map(({ line }) => line)].map(({ verdict }) => verdict);
+    const verdicts = lines.map(({ verdict }) => verdict);
     const worst = /** @type {Verdict[]} */ (["critical", "warning", "unknown", "ok"]).find((each) => verdicts.includes(each)) ?? "ok";
     const words = say(`overall_${worst}`);
     if (overall.textContent !== words) overall.textContent = words; // what is said once is not said again
     overall.dataset.verdict = worst;
   }
 
-  async function ask() {
-    try {
-      const response = await fetch(new URL("health", base));
-      const { status = "", reason = "" } = await response.json();
-      health.set(response.ok ? "ok" : "critical", [status, reason].filter(Boolean).join(": "));
-    } catch {
-      health.set("critical", say("caseNoAnswer"));
-    }
-    look();
-  }
+  const ask = () => askHealth(base, health).then(look);
 
   const figures = hub.follow("metrics", {
     event: ({ event, data }) => {
@@ -107,21 +97,16 @@ export function monitoring(element, { hub, base }) {
 
   const messages = hub.follow("main", {
     event: (event) => {
-      const { level } = parsed(event.data);
-      const grave = event.event === "error" || level === "error" || level === "critical";
-      if (!grave && level !== "warning") return;
+      const alarm = alarmOf(event);
+      if (!alarm) return;
       noAlarms.hidden = true;
-      const words = make("span", "");
-      showText(words, summary(event));
-      const item = make("li", "", make("time", "note", timeOfDay(Date.parse(event.timestamp))), words);
-      item.dataset.verdict = grave ? "critical" : "warning";
-      alarms.prepend(item);
+      alarms.prepend(alarm);
       if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
     },
   }, { replay: 200 });
 
   const speak = () => {
-    for (const each of [health, ...checks.map(({ line }) => line)]) each.show();
+    for (const line of lines) line.show();
     look();
   };
   translate(element);
@@ -135,4 +120,39 @@ export function monitoring(element, { hub, base }) {
     figures.close();
     messages.close();
   };
+}
+
+/**
+ * Ask the hub how it is.
+ *
+ * @param {string} base
+ * @param {Check} health
+ */
+async function askHealth(base, health) {
+  try {
+    const response = await fetch(new URL("health", base));
+    const { status = "", reason = "" } = await response.json();
+    health.set(response.ok ? "ok" : "critical", [status, reason].filter(Boolean).join(": "));
+  } catch {
+    health.set("critical", say("caseNoAnswer"));
+  }
+}
+
+/** @param {Check[]} lines */
+function tableOf(lines) {
+  const keys = ["caseCheck", "caseState", "caseColumnValue", "caseLimits", "caseSinceWhen"];
+  const head = keys.map((key) => Object.assign(worded("th", key), { scope: "col" }));
+  return make("table", "checks", make("thead", "", make("tr", "", ...head)), make("tbody", "", ...lines.map(({ element }) => element)));
+}
+
+/** An event as a line of the alarms; null if it is none. @param {import("../../client/types.js").HubEvent} event */
+function alarmOf(event) {
+  const { level } = parsed(event.data);
+  const grave = event.event === "error" || level === "error" || level === "critical";
+  if (!grave && level !== "warning") return null;
+  const words = make("span", "");
+  showText(words, summary(event));
+  const item = make("li", "", make("time", "note", timeOfDay(Date.parse(event.timestamp))), words);
+  item.dataset.verdict = grave ? "critical" : "warning";
+  return item;
 }

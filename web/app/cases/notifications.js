@@ -19,98 +19,111 @@ const CHANNEL = "notifications";
 
 /** @type {import("./place.js").Case} */
 export function notifications(element, { hub, base }) {
-  const list = make("ol", "notices");
+  const notices = new Notices();
   const toasts = make("div", "toasts");
   toasts.setAttribute("role", "status");
-  const count = make("strong");
-  const none = worded("p", "caseNoNotices", "note");
   const answer = make("p", "note");
   answer.setAttribute("role", "status");
-  const title = document.title;
-  let unread = 0;
-
-  function tell() {
-    count.textContent = say(unread === 1 ? "caseOneUnread" : "caseUnread", { n: number(unread) });
-    document.title = unread ? `(${unread}) ${title}` : title;
-    none.hidden = list.childElementCount > 0;
-  }
-
-  /** @param {HTMLElement} item */
-  function read(item) {
-    if (item.dataset.unread === undefined) return;
-    delete item.dataset.unread;
-    unread -= 1;
-    tell();
-  }
-
-  /**
-   * @param {HubEvent} event
-   * @param {boolean} isNew
-   */
-  function add(event, isNew) {
-    const words = make("span", "notice-words");
-    showText(words, summary(event));
-    const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
-    item.dataset.level = levelOf(event);
-    if (isNew) {
-      item.dataset.unread = "";
-      unread += 1;
-      const press = button("caseMarkRead", () => {
-        read(item);
-        press.remove();
-        list.focus();
-      });
-      item.append(press);
-    }
-    list.prepend(item);
-    if (list.childElementCount > MOST) {
-      const last = /** @type {HTMLElement} */ (list.lastElementChild);
-      read(last);
-      last.remove();
-    }
-    tell();
-  }
-
   const following = hub.follow(["main", CHANNEL], {
     event: (event) => {
       if (event.event !== "notification") return;
       const isNew = following.state.name === "live";
-      add(event, isNew);
+      notices.add(event, isNew);
       if (!isNew) return;
       toast(toasts, event);
       notify(event);
     },
     state: ({ name }) => (element.dataset.state = name),
   }, { replay: REPLAY });
-
-  const publish = async () => {
-    const data = JSON.stringify({ level: "info", title: say("caseTestTitle"), message: say("caseTestText") });
-    try {
-      await send(base, CHANNEL, { data, event: "notification" });
-      answer.textContent = "";
-    } catch (error) {
-      answer.textContent = inWords(error);
-    }
-  };
-  const readAll = () => {
-    for (const item of list.children) {
-      read(/** @type {HTMLElement} */ (item));
-      item.querySelector("button")?.remove();
-    }
-  };
-  list.tabIndex = -1;
-  element.append(
-    make("div", "case-form", count, button("caseReadAll", readAll), permission(), button("caseTest", publish, "main")),
-    answer, none, list, toasts,
-  );
+  const publish = async () => void (answer.textContent = await testBy(base));
+  const buttons = [button("caseReadAll", () => notices.readAll()), permission(), button("caseTest", publish, "main")];
+  element.append(make("div", "case-form", notices.count, ...buttons), answer, notices.none, notices.list, toasts);
   translate(element);
-  tell();
-  document.addEventListener("language", tell);
+  notices.tell();
+  const speak = () => notices.tell();
+  document.addEventListener("language", speak);
   return () => {
-    document.removeEventListener("language", tell);
+    document.removeEventListener("language", speak);
     following.close();
-    document.title = title;
+    document.title = notices.title;
   };
+}
+
+/** The list, and how much of it is unread. */
+class Notices {
+  list = make("ol", "notices");
+  count = make("strong");
+  none = worded("p", "caseNoNotices", "note");
+  /** The title of the page without a number. */
+  title = document.title;
+  #unread = 0;
+
+  constructor() {
+    this.list.tabIndex = -1;
+  }
+
+  tell() {
+    const unread = this.#unread;
+    this.count.textContent = say(unread === 1 ? "caseOneUnread" : "caseUnread", { n: number(unread) });
+    document.title = unread ? `(${unread}) ${this.title}` : this.title;
+    this.none.hidden = this.list.childElementCount > 0;
+  }
+
+  /**
+   * @param {HubEvent} event
+   * @param {boolean} isNew
+   */
+  add(event, isNew) {
+    const item = itemOf(event);
+    if (isNew) {
+      item.dataset.unread = "";
+      this.#unread += 1;
+      item.append(button("caseMarkRead", () => {
+        this.#read(item);
+        this.list.focus();
+      }));
+    }
+    this.list.prepend(item);
+    const last = this.list.lastElementChild;
+    if (this.list.childElementCount > MOST && last) {
+      this.#read(/** @type {HTMLElement} */ (last));
+      last.remove();
+    }
+    this.tell();
+  }
+
+  readAll() {
+    for (const item of this.list.children) this.#read(/** @type {HTMLElement} */ (item));
+  }
+
+  /** @param {HTMLElement} item */
+  #read(item) {
+    if (item.dataset.unread === undefined) return;
+    delete item.dataset.unread;
+    item.querySelector("button")?.remove();
+    this.#unread -= 1;
+    this.tell();
+  }
+}
+
+/** Publish a notification; gives why that failed, or an empty text. @param {string} base */
+async function testBy(base) {
+  const data = JSON.stringify({ level: "info", title: say("caseTestTitle"), message: say("caseTestText") });
+  try {
+    await send(base, CHANNEL, { data, event: "notification" });
+    return "";
+  } catch (error) {
+    return inWords(error);
+  }
+}
+
+/** An event as a line of the list. @param {HubEvent} event */
+function itemOf(event) {
+  const words = make("span", "notice-words");
+  showText(words, summary(event));
+  const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
+  item.dataset.level = levelOf(event);
+  return item;
 }
 
 /** @param {HubEvent} event */
