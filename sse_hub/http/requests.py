@@ -124,15 +124,14 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
             f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
             {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
         )
-    too_large = Problem(413, f"The body is larger than the {max_bytes} bytes that this server accepts (--max-body).")
     if request.content_length is not None and request.content_length > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     body = bytearray()
     try:
         while data := await request.content.readany():
             body += data
             if len(body) > max_bytes:
-                raise too_large
+                raise _too_large(max_bytes)
             reservation.add(len(data))
         reservation.keep()
         return body.decode()
@@ -143,3 +142,7 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
         ) from None
     except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
         raise Problem(400, f"The body cannot be read: {error}") from None
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, f"The body is larger than the {max_bytes} bytes that this server accepts (--max-body).")
