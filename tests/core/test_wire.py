@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import tracemalloc
 import zlib
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wire import Parser, parse
@@ -53,6 +55,19 @@ def test_any_split_of_the_bytes_is_read_back_alike(data: str, cuts: list[int]) -
 @given(st.text())
 def test_a_lone_surrogate_costs_one_character_and_no_error(data: str) -> None:
     assert len(parse(frame(data))) == 1
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
+def test_a_body_of_nothing_but_line_breaks_takes_no_memory_for_each_line(line_break: str) -> None:
+    data = line_break * 100_000
+    tracemalloc.start()
+    try:
+        encoded = frame(data)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert encoded == b"data: \n" * 100_001 + b"\n"
+    assert peak_bytes < 6 * len(encoded)
 
 
 def test_a_retry_comes_first_so_that_it_holds_if_the_connection_breaks_within_the_event() -> None:
