@@ -26,6 +26,7 @@ from .due import Due
 from .ends import End, reason_of
 from .events import Event, EventId, literals
 from .floors import Floors
+from .given import GivenIds
 from .order import Order
 from .rules import Rules
 from .subscription import Subscription, keys
@@ -69,6 +70,7 @@ class Log:
     ) -> None:
         self.head = origin
         """Id of the newest event of all."""
+        self._given = GivenIds(origin)
         self.rules = Rules() if rules is None else rules
         self.floors = Floors(origin, max_channels)
         self._most_events = most_events
@@ -164,6 +166,7 @@ class Log:
             self.retained += 1
             self._data_bytes += len(event.data)
             self.head = event.id
+            self._given.note(event.id)
             self._channels.move_to_end(event.channel)
             self._note_run(channel, event)
             self._trim(channel, event.ms, _STEP_OF_APPEND)
@@ -309,12 +312,10 @@ class Log:
         return channel is not None and event.id is not None and event.id > channel.floor
 
     def may_have_given(self, cursor: EventId) -> bool:
-        """Whether this log has given the cursor to a subscriber, as far as it can know.
-
-        Above the highest floor, it has every id that it ever gave; any other id is of an earlier log, whose clock was
-        ahead. The first cursor of a stream may also be the id immediately before an event.
-        """
-        return cursor <= self.head and (cursor <= self.floors.top or cursor == self.head or self._order.holds(cursor))
+        """Whether this log may have given the cursor to a subscriber. Above the highest floor it has every id that it
+        ever gave, and it remembers lower ones for a while. A stream may begin at the id immediately before an event."""
+        holds = self._order.holds if cursor > self.floors.top else self._given.may_hold
+        return cursor == self.head or (cursor < self.head and holds(cursor))
 
     def following(self, subscription: Subscription, floor: EventId) -> EventId:
         """The id of the subscription's first retained event above a floor, or the lowest id that it can have."""

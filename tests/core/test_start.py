@@ -72,6 +72,27 @@ def test_a_cursor_of_an_earlier_hub_whose_clock_was_ahead_is_unknown_also_when_t
     assert connection.data == ["before", "after"]
 
 
+def test_it_is_unknown_also_below_the_floor_of_another_channel() -> None:
+    rig = Rig(history=2)
+    rig.publish("quiet", channel="a")
+    for number in range(5):
+        rig.now_ms += 1000
+        rig.publish(str(number), channel="b")
+    cursor = EventId(rig.now_ms - 2500, 0)
+    assert rig.subscribe("a", cursor=cursor, resume=True)[1].lost
+
+
+def test_a_cursor_of_another_channel_whose_event_is_gone_is_known() -> None:
+    rig = Rig(history=2)
+    rig.publish("quiet", channel="a")
+    ids = []
+    for number in range(5):
+        rig.now_ms += 1000
+        rig.publish(str(number), channel="b")
+        ids.append(rig.hub.log.head)
+    assert not rig.subscribe("a", cursor=ids[1], resume=True)[1].lost
+
+
 def test_a_cursor_immediately_before_the_first_event_is_known() -> None:
     rig = Rig()
     rig.publish("a")
