@@ -7,10 +7,10 @@ import time
 
 import pytest
 from eventually import eventually
-from hubs import Server, serving
+from hubs import Server, Stream, serving
 from mercures import PATH, follow, pairs, update, with_token
 from sockets import get, raw
-from tokens import SECRET
+from tokens import SECRET, bearer
 from yarl import URL
 
 from sse_hub.settings import Settings
@@ -217,6 +217,48 @@ async def test_no_other_endpoint_shows_an_update(store: str) -> None:
             assert (await stream.next()).data == "of mercure"
             await update(server, "t", "last")
             assert (await stream.next()).data == "last"
+
+
+NAMES = ("mercure", "%2Fmercure", "%252Fmercure", "*", "mercure.*", "**", "update")
+
+
+async def test_no_spelling_of_a_channel_and_no_list_shows_an_update(store: str) -> None:
+    everything = bearer(["*"], ["*"], admin=True)
+    async with serving(store=store, jwt_key=SECRET, anonymous="all", mercure_subscriptions=True) as server:
+        for headers in ({"Idempotency-Key": "k"}, {}):
+            publisher = {**with_token(publish=["*"]), **headers}
+            more = {"private": "on", "type": "hidden-type"}
+            await update(server, "hidden-topic", "hidden", headers=publisher, **more)
+        assert await server.status("/realtime/main", "POST", data="native", headers={"Idempotency-Key": "k"}) == 200
+        seen = ""
+        for headers in ({}, everything):
+            for name in NAMES:
+                queries = ("from=start", "replay=100&envelope=1", "replay=latest")
+                streams = [f"/stream?channel={name}&channel=main&{query}" for query in queries]
+                for path in streams:
+                    seen += await replayed(server, path, headers)
+                lists = (f"/api/channels/{name}", f"/api/channels/{name}/events", f"/api/channels?match={name}")
+                for path in lists:
+                    seen += str((await server.get(path, headers=headers))[1])
+                await server.status(f"/realtime/{name}", "DELETE", headers=everything)
+                await server.post("/realtime/main", data="native", headers=everything)
+            for path in ("/api/channels", "/api/subscribers", "/health", "/openapi.json"):
+                seen += str((await server.get(path, headers=headers))[1])
+            seen += str((await server.get("/metrics", headers={"Accept": "text/plain", **headers}))[1])
+        assert "native" in seen
+        assert "hidden" not in seen
+        reader = with_token(subscribe=["*"])
+        async with follow(server, "hidden-topic", reader, lastEventID="earliest") as stream:
+            assert [event.data for event in await stream.take(2)] == ["hidden", "hidden"]
+
+
+async def replayed(server: Server, path: str, headers: dict[str, str]) -> str:
+    """What a stream replays; the answer, if it is refused."""
+    async with server.client.get(URL(server.url + path, encoded=True), headers=headers) as response:
+        if response.status != 200:
+            return await response.text()
+        events = await Stream(response).until("live")
+        return "".join(f"{event.type} {event.data}\n" for event in events)
 
 
 async def test_a_loss_of_updates_is_no_loss_for_a_native_stream() -> None:
