@@ -16,6 +16,7 @@ WHAT = {
     "charts": "what the charts and the timeline of the page cost in Chromium",
     "compress": "shared compression, beside none and a compressor for each connection",
     "faults": "faults of nodes, stores and networks under load, and the events that are lost",
+    "mercure": "updates of the Mercure protocol for a thousand subscribers, and for one of ten thousand",
     "nodes": "several processes that share a port and one Redis",
     "parse": "the client's parser",
     "publish": "the costs of the stores",

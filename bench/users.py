@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from servers import MANY, Kind, Server, hub, peers, pin_load
 
-__all__ = ["main"]
+__all__ = ["Publisher", "Subscriber", "connect", "cost", "main"]
 
 _PATIENCE = 60.0
 _TOGETHER = 100
@@ -62,9 +62,10 @@ class Publisher:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = self._socket.makefile("rb")
 
-    def publish(self, path: str, data: bytes = _DATA) -> int:
+    def publish(self, path: str, data: bytes = _DATA, content_type: str = "text/plain") -> int:
         """Publish; return the status."""
-        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\n"
+        head += f"Content-Length: {len(data)}\r\n\r\n"
         self._socket.sendall(head.encode() + data)
         line = self._reader.readline()
         if not line:
@@ -75,14 +76,15 @@ class Publisher:
         return status
 
 
-def _cost(server: Server, act: Callable[[], object], count: int) -> float:
+def cost(server: Server, act: Callable[[], object], count: int) -> float:
     """Microseconds of the server's CPU for each of so many requests."""
     before = server.cpu()
     act()
     return (server.cpu() - before) / count * 1e6
 
 
-def _connect(server: Server, paths: Sequence[str], greeting: bytes) -> list[Subscriber]:
+def connect(server: Server, paths: Sequence[str], greeting: bytes) -> list[Subscriber]:
+    """Open a stream for each path, and wait until it is open."""
     found: list[Subscriber] = []
     for begin in range(0, len(paths), _TOGETHER):
         some = [Subscriber(server, path) for path in paths[begin : begin + _TOGETHER]]
@@ -124,7 +126,7 @@ def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str],
         before = server.resident_bytes()
         streams: list[Subscriber] = []
         greeting = kind.greeting.encode()
-        row.connecting = _cost(server, lambda: streams.extend(_connect(server, follow, greeting)), len(follow))
+        row.connecting = cost(server, lambda: streams.extend(connect(server, follow, greeting)), len(follow))
         row.bytes_each = (server.resident_bytes() - before) / len(follow)
 
         def publish_all() -> None:
@@ -132,8 +134,8 @@ def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str],
                 if publisher.publish(path) >= 300:
                     raise RuntimeError("a publish was refused")
 
-        row.first = _cost(server, publish_all, len(publish))
-        row.second = _cost(server, publish_all, len(publish))
+        row.first = cost(server, publish_all, len(publish))
+        row.second = cost(server, publish_all, len(publish))
         for stream in streams:
             stream.until(b"|xxx", 2 * reach)
 
@@ -142,7 +144,7 @@ def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str],
                 stream.close()
             time.sleep(_SETTLE)
 
-        row.leaving = _cost(server, leave, len(streams))
+        row.leaving = cost(server, leave, len(streams))
     return row
 
 

@@ -1,4 +1,7 @@
-"""The Mercure protocol in tests: publishers, followers and tokens."""
+"""The Mercure protocol in tests: publishers, followers and tokens.
+
+A mark such as S19 in the docstring of a test is the number of the requirement that the test proves.
+"""
 
 from __future__ import annotations
 

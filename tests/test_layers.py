@@ -33,8 +33,8 @@ LAYERS = [
 """The lowest first. `console` and `testing` stand apart: they use the client library and the program like anybody
 else, and nothing that is inside the hub."""
 CORE_MAY_IMPORT = {
-    *("__future__", "array", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "heapq"),
-    *("itertools", "json", "math", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
+    *("__future__", "array", "bisect", "cachetools", "collections", "dataclasses", "datetime", "enum", "functools"),
+    *("heapq", "itertools", "json", "math", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 

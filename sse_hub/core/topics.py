@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from cachetools import LRUCache, cached
 
 __all__ = ["EVERYTHING", "any_matches", "is_template", "literal_beginning", "matches_topic"]
 
@@ -26,6 +28,12 @@ state that may be active."""
 _CACHED_CHARACTERS = 512
 """Largest length of selector and topic together. Answers for longer ones are not kept; otherwise the cache could take a
 gigabyte."""
+
+_CACHED_BYTES = 16 << 20
+"""Memory of all selectors that are kept parsed, about 20,000 usual ones. Strangers choose them, and the largest take
+80 kB each."""
+_PATTERN_BYTES = 300
+"""Approximate memory of an expression in a compiled pattern."""
 
 _TRIPLET = "%[0-9A-Fa-f]{2}"
 _NAME = rf"(?:\w|{_TRIPLET})(?:\.?(?:\w|{_TRIPLET}))*"
@@ -118,6 +126,8 @@ class _Template:
         parts = parts[bool(self.beginning) : len(parts) - bool(self._end)]
         self._pattern = re.compile("".join(map(_pattern, parts))) if _is_plain(parts) else None
         self._states = None if self._pattern is not None else _States(parts)
+        self.size_bytes = self._states.size_bytes if self._states is not None else _PATTERN_BYTES * len(parts)
+        """Approximate memory that it takes, without the selector."""
 
     def matches(self, topic: str) -> bool:
         begin, end = len(self.beginning), len(topic) - len(self._end)
@@ -147,73 +157,107 @@ def _is_plain(parts: list[_Part]) -> bool:
 
 
 class _States:
-    """A template as a set of states. A state is the position before an item: a symbol, or a run of a set of symbols."""
+    """A template as a set of states. A state is the position before an item: a symbol, or a run of a set of symbols.
+
+    A set of states is an integer with a bit for each of them, so one symbol of a topic takes a few operations however
+    long the template is.
+    """
 
     def __init__(self, parts: list[_Part]) -> None:
-        self._items: list[str | _Expression] = []
-        skips: list[tuple[int, int]] = []
+        self._leave: dict[str, int] = {}  # by symbol, the states before it
+        self._stay: dict[str, int] = {}  # by the characters of a run, the states before such runs
+        self._count = 0
+        skips: dict[int, list[int]] = {}
         for part in parts:
             if isinstance(part, str):
-                self._items += _SYMBOL.findall(part)
-                continue
-            begin, runs = len(self._items), part.most or 2
-            for number in range(runs):
-                if part.lead:
-                    skips.append((len(self._items), begin + 2 * runs))
-                    self._items.append(part.separator if number else part.lead)
-                self._items.append(part)
-                skips.append((len(self._items) - 1, len(self._items)))
-            if part.most is None:
-                skips.append((begin + 3, begin + 2))  # after the second run, another one may follow
-        self._reach = _closures(len(self._items) + 1, skips)
+                self._add_symbols(part)
+            else:
+                self._add_runs(part, skips)
+        self._reach = {1 << state: _reached(state, skips) for state in skips}
+        self._skipping = sum(self._reach)
+        self._shortest = sum(len(part) for part in parts if isinstance(part, str))
+        masks = (*self._leave.values(), *self._stay.values(), *self._reach.values())
+        self.size_bytes = sum(100 + mask.bit_length() // 7 for mask in masks)
+
+    def _add_symbols(self, text: str) -> None:
+        for symbol in _SYMBOL.findall(text):
+            self._leave[symbol] = self._leave.get(symbol, 0) | 1 << self._count
+            self._count += 1
+
+    def _add_runs(self, part: _Expression, skips: dict[int, list[int]]) -> None:
+        begin, runs = self._count, part.most or 2
+        for number in range(runs):
+            if part.lead:
+                skips.setdefault(self._count, []).append(begin + 2 * runs)
+                self._add_symbols(part.separator if number else part.lead)
+            self._stay[part.characters] = self._stay.get(part.characters, 0) | 1 << self._count
+            skips.setdefault(self._count, []).append(self._count + 1)
+            self._count += 1
+        if part.most is None:
+            skips[begin + 3].append(begin + 2)  # after the second run, another one may follow
 
     def accept(self, text: str) -> bool:
-        known: dict[tuple[int, str], int] = {}
-        states = self._reach[0]
+        if len(text) < self._shortest:
+            return False
+        staying: dict[str, int] = {}
+        states = self._closed(1)
         for symbol in _SYMBOL.findall(text):
-            following = known.get((states, symbol))
-            if following is None:
-                following = known[states, symbol] = self._after(states, symbol)
-            if not following:
+            stay = staying.get(symbol)
+            if stay is None:
+                stay = staying[symbol] = self._staying(symbol)
+            states = self._closed((states & self._leave.get(symbol, 0)) << 1 | states & stay)
+            if not states:
                 return False
-            states = following
-        return bool(states >> len(self._items) & 1)
+        return bool(states >> self._count & 1)
 
-    def _after(self, states: int, symbol: str) -> int:
-        following = 0
-        for number, item in enumerate(self._items):
-            if not states >> number & 1:
-                continue
-            if isinstance(item, str):
-                following |= self._reach[number + 1] if item == symbol else 0
-            elif len(symbol) == 3 or symbol in item.characters:
-                following |= self._reach[number]
-        return following
+    def _staying(self, symbol: str) -> int:
+        """The states before runs that the symbol continues; a triplet continues every run."""
+        found = 0
+        for characters, states in self._stay.items():
+            if len(symbol) == 3 or symbol in characters:
+                found |= states
+        return found
 
-
-def _closures(count: int, skips: Collection[tuple[int, int]]) -> list[int]:
-    """For each state the states that are reached from it without a symbol, itself included, as bits."""
-    targets: list[list[int]] = [[] for _ in range(count)]
-    for begin, end in skips:
-        targets[begin].append(end)
-    found = []
-    for state in range(count):
-        reached, open = 0, [state]
-        while open:
-            here = open.pop()
-            if not reached >> here & 1:
-                reached |= 1 << here
-                open += targets[here]
-        found.append(reached)
-    return found
+    def _closed(self, states: int) -> int:
+        """These states, and those that are reached from them without a symbol."""
+        skipping = states & self._skipping
+        while skipping:
+            reached = self._reach[skipping & -skipping]
+            states |= reached
+            skipping &= ~reached
+        return states
 
 
-@functools.lru_cache(20_000)
-def _template(selector: str) -> _Template | None:
-    if "{" not in selector:
-        return None
+def _reached(state: int, skips: Mapping[int, Sequence[int]]) -> int:
+    """The states that are reached from this one without a symbol, itself included, as bits."""
+    reached, to_visit = 0, [state]
+    while to_visit:
+        here = to_visit.pop()
+        if not reached >> here & 1:
+            reached |= 1 << here
+            to_visit += skips.get(here, ())
+    return reached
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A selector that looks like a template."""
+
+    template: _Template | None
+    """None if it is no template and matches only itself."""
+    size_bytes: int
+    """Approximate memory that it takes, with the selector itself."""
+
+
+@cached(LRUCache[str, _Parsed](_CACHED_BYTES, lambda parsed: parsed.size_bytes), key=str)
+def _parsed(selector: str) -> _Parsed:
     parts = _parse(selector)
-    return None if parts is None else _Template(parts)
+    template = None if parts is None else _Template(parts)
+    return _Parsed(template, 500 + 2 * len(selector) + (template.size_bytes if template else 0))
+
+
+def _template(selector: str) -> _Template | None:
+    return _parsed(selector).template if "{" in selector else None
 
 
 def is_template(selector: str) -> bool:

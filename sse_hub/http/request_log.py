@@ -46,12 +46,14 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """See `AbstractAccessLogger`."""
+        # A request that is no HTTP has been answered by aiohttp: it was given no id, and it belongs to no application.
+        served = request if isinstance(request, web.Request) and REQUEST_ID in request else None
         query = [(name, "…" if name in _SECRET else value) for name, value in request.query.items()]
         tell(
             self.logger,
             logging.INFO,
             "request",
-            address=address_of(request) if isinstance(request, web.Request) else request.remote,
+            address=address_of(served) if served is not None else request.remote,
             method=request.method,
             path=str(request.rel_url.with_query(query)),
             status=response.status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,7 @@ def test_all_topics_of_a_selector_have_its_literal_beginning(selector: str, begi
 
 
 def test_one_of_the_topics_is_enough_for_one_of_the_selectors() -> None:
+    """S19."""
     assert any_matches({"a", BOOK}, ["x", "https://e.com/b/1"])
     assert any_matches({"a", BOOK}, ["x", "a"])
     assert not any_matches({"b", BOOK}, ["x", "a"])
@@ -127,6 +129,39 @@ HOSTILE = ["-".join(["{a}"] * 20), "".join(itertools.repeat("{/a}{;b}", 10)), "{
 
 @pytest.mark.parametrize("selector", HOSTILE)
 def test_a_hostile_template_takes_a_time_that_is_linear_in_the_topic(selector: str) -> None:
+    """M1."""
     # Backtracking would need more than the time limit of a test for each of these; a linear time is milliseconds.
     for filling in ("-", "/", "%2F", "a", ";"):
         assert not matches_topic(selector, filling * 4000 + " ")
+
+
+LONG = "{/a}" + "x" * 3800 + "{/a}y" * 19
+
+
+def test_a_long_literal_between_expressions_does_not_multiply_the_time() -> None:
+    """M1."""
+    # A step for each state and each character took five seconds for each of these topics.
+    for number in range(30):
+        assert not matches_topic(LONG, f"/{number}" + "x" * 3900 + "y")
+    assert matches_topic(LONG, "/1" + "x" * 3800 + "/2y" * 19)
+    assert not matches_topic(LONG, "/1" + "x" * 3799 + "/2y" * 19)
+
+
+@pytest.mark.parametrize(
+    ("ending", "count"),
+    [
+        *(("{id}", 8000), ("x" * 3900 + "{id}", 8000), ("x" * 3900 + "{", 8000)),
+        *(("{/a}y" * 20, 6000), (LONG, 200)),
+    ],
+    ids=["usual", "long", "no template", "many expressions", "long literal between expressions"],
+)
+def test_selectors_and_topics_of_strangers_do_not_fill_the_memory(ending: str, count: int) -> None:
+    """M3."""
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            any_matches((f"https://e.com/{number}/{ending}",), (f"https://e.com/{number}/1",))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 36_000_000

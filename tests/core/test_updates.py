@@ -28,6 +28,7 @@ def test_a_public_update_goes_to_all_that_follow_one_of_its_topics() -> None:
 
 
 def test_a_private_update_needs_a_topic_that_is_followed_and_one_that_may_be_read() -> None:
+    """S19."""
     topics = ["https://e.com/books/1", "https://e.com/users/42/?topic=https%3A%2F%2Fe.com%2Fbooks%2F1"]
     book, user = "https://e.com/books/{id}", "https://e.com/users/42/{?topic}"
     assert wants(event(topics, private=True), [book], [user])
@@ -37,12 +38,14 @@ def test_a_private_update_needs_a_topic_that_is_followed_and_one_that_may_be_rea
 
 
 def test_the_event_has_type_retry_id_and_data_in_this_order() -> None:
+    """S22."""
     update = event(data="one\r\ntwo\u2028\rthree", label="#1", type="news", retry_ms=5)
     update_of(update)
     assert update.frame == "retry: 5\nid: #1\nevent: news\ndata: one\ndata: two\u2028\ndata: three\n\n".encode()
 
 
 def test_an_update_without_data_has_an_empty_data_line_so_that_it_is_dispatched() -> None:
+    """S22."""
     update = event(data="")
     update_of(update)
     assert update.frame == f"id: {name_of(ID)}\ndata: \n\n".encode()
@@ -64,6 +67,7 @@ def test_data_that_no_hub_has_written_reach_no_subscriber(data: str) -> None:
 
 @given(st.builds(EventId, st.integers(0, 2**48 - 1), st.integers(0, 2**62 - 1)))
 def test_the_name_of_an_id_is_a_uuid_of_version_8_that_holds_it(id: EventId) -> None:
+    """P3."""
     assert cursor_of(name_of(id)) == id
 
 
@@ -80,4 +84,5 @@ def test_the_name_of_an_id_is_a_uuid_of_version_8_that_holds_it(id: EventId) -> 
     ],
 )
 def test_another_id_is_not_read_as_one_of_the_hubs(name: str) -> None:
+    """P3."""
     assert cursor_of(name) is None

@@ -60,7 +60,7 @@ def test_any_selector_is_followed_or_refused_and_gets_no_other_topic(selectors: 
 
 
 async def test_a_killed_server_keeps_ids_labels_privacy_and_order(program: Start, durable: str) -> None:
-    """R3, R5 and S21, after kill -9."""
+    """P1, R3, R5 and S21, after kill -9."""
     token = with_token(publish=["*"], subscribe=["*"])
     killed = program("--store", durable, "--no-demo", "--jwt-key", SECRET)
     async with aiohttp.ClientSession() as client:

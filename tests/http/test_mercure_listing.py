@@ -32,6 +32,7 @@ async def listed(server: Remote, path: str = LIST, headers: dict[str, str] | Non
 
 
 async def test_the_beginning_and_the_end_of_each_subscription_are_private_updates(store: str) -> None:
+    """V1, V2, V3, V4 and V5."""
     async with serving(store=store, jwt_key=SECRET, mercure_subscriptions=True) as server:
         watcher = with_token(subscribe=[ALL])
         async with follow(server, [ALL], watcher) as watching:
@@ -53,6 +54,7 @@ async def test_the_beginning_and_the_end_of_each_subscription_are_private_update
 
 
 async def test_clients_without_a_grant_get_no_updates_about_subscriptions() -> None:
+    """V1 and V4."""
     async with serving(mercure_subscriptions=True) as server, follow(server, ["*", ALL]) as anonymous:
         async with follow(server, "t"):
             pass
@@ -61,6 +63,7 @@ async def test_clients_without_a_grant_get_no_updates_about_subscriptions() -> N
 
 
 async def test_the_lists_show_the_active_subscriptions_and_the_id_to_go_on_after() -> None:
+    """V8 and V9."""
     async with serving(mercure_subscriptions=True, anonymous="all") as server, follow(server, [BOOK, "b"]):
         found = await listed(server)
         assert [each["topic"] for each in found["subscriptions"]] == [BOOK, "b"]
@@ -75,6 +78,7 @@ async def test_the_lists_show_the_active_subscriptions_and_the_id_to_go_on_after
 
 
 async def test_topics_in_a_path_are_decoded_once() -> None:
+    """E2 and V8."""
     async with serving(mercure_subscriptions=True, anonymous="all") as server, follow(server, ["a%2Fb", "a/b"]):
         for topic in ("a%2Fb", "a/b"):
             found = await listed(server, f"{LIST}/{quote(topic, safe='')}")
@@ -82,6 +86,7 @@ async def test_topics_in_a_path_are_decoded_once() -> None:
 
 
 async def test_a_client_that_lists_and_then_follows_misses_nothing() -> None:
+    """V10 and R7."""
     async with serving(mercure_subscriptions=True, anonymous="all") as server:
         assert (await listed(server))["lastEventID"] == "earliest"
         await update(server, "t", "before", id="secret name")
@@ -95,9 +100,11 @@ async def test_a_client_that_lists_and_then_follows_misses_nothing() -> None:
 
 @pytest.mark.parametrize("quotes", ['"', ""])
 async def test_an_unchanged_list_is_304(quotes: str) -> None:
+    """V11 and C4."""
     async with serving(mercure_subscriptions=True, anonymous="all") as server:
         response, _ = await server.get(LIST)
         etag = response.headers["ETag"].strip('"')
+        assert response.headers["Cache-Control"] == "private, must-revalidate, max-age=0"
         assert response.headers["Link"] == f'<{PATH}>; rel="mercure"'
         headers = {"If-None-Match": f"{quotes}{etag}{quotes}"}
         assert await server.status(LIST, headers=headers) == 304
@@ -106,12 +113,36 @@ async def test_an_unchanged_list_is_304(quotes: str) -> None:
 
 
 async def test_a_list_needs_a_token_that_grants_its_path() -> None:
+    """V7."""
     async with serving(mercure_subscriptions=True, jwt_key=SECRET) as server:
         assert await server.status(LIST) == 401
         assert await server.status(LIST, headers=with_token(subscribe=["b"])) == 403
         for selector in (LIST, ALL, "*"):
             assert await server.status(LIST, headers=with_token(subscribe=[selector])) == 200
         assert await server.status(f"{LIST}/b", headers=with_token(subscribe=[LIST])) == 403
+
+
+async def test_a_grant_holds_for_the_path_as_sent_and_for_its_canonical_encoding() -> None:
+    """V7."""
+    async with serving(mercure_subscriptions=True, jwt_key=SECRET) as server:
+        canonical = f"{LIST}/{quote(BOOK, safe='')}"
+        for granted in (canonical, f"{LIST}{{/topic}}"):
+            headers = with_token(subscribe=[granted])
+            for path in (canonical, canonical.lower(), canonical.replace("e.com", "%65.com")):
+                async with server.client.get(URL(server.url + path, encoded=True), headers=headers) as answer:
+                    assert answer.status == 200, path
+
+
+async def test_a_subscription_that_is_refused_is_not_announced() -> None:
+    """V5."""
+    settings = {"mercure_subscriptions": True, "jwt_key": SECRET, "anonymous": "all", "max_subscribers": 1}
+    async with serving(**settings) as server, follow(server, ["*", ALL], with_token(subscribe=["*"])) as watching:
+        begun = await watching.take(2)
+        assert {event.json()["active"] for event in begun} == {True}
+        async with follow(server, "refused") as refused:
+            assert await refused.rest() == []
+        await update(server, "t", "next")
+        assert (await watching.next()).data == "next"
 
 
 async def test_without_the_setting_nothing_is_listed(server: Server) -> None:
@@ -123,6 +154,7 @@ async def test_without_the_setting_nothing_is_listed(server: Server) -> None:
 async def test_the_end_of_subscriptions_that_a_killed_server_had_is_announced_by_the_next_one(
     program: Start, sqlite_store: str
 ) -> None:
+    """V6."""
     arguments = ("--store", sqlite_store, "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
     first = program("--port", "0", *arguments)
     async with aiohttp.ClientSession() as client:
@@ -154,6 +186,7 @@ async def test_a_node_that_starts_does_not_announce_the_end_of_what_lives_at_ano
 async def test_the_lists_of_each_node_show_the_subscriptions_of_all_nodes_and_agree_with_their_id(
     redis_store: str,
 ) -> None:
+    """V10 and V12."""
     settings = {"store": redis_store, "mercure_subscriptions": True, "anonymous": "all"}
     async with serving(**settings) as one, serving(**settings) as other, follow(one, [BOOK, "b"]):
 
@@ -171,6 +204,7 @@ async def test_the_lists_of_each_node_show_the_subscriptions_of_all_nodes_and_ag
 async def test_a_node_that_starts_learns_of_subscriptions_whose_updates_are_no_longer_retained(
     redis_store: str,
 ) -> None:
+    """V12."""
     settings = {"store": redis_store, "mercure_subscriptions": True, "anonymous": "all", "mercure_history": 2}
     async with serving(**settings) as one, follow(one, BOOK):
         for _ in range(5):
@@ -193,6 +227,7 @@ async def ends_of(stream: Stream, last: str) -> list[str]:
 
 
 async def test_the_end_of_what_a_killed_node_had_is_announced_once(program: Start, redis_store: str) -> None:
+    """V6."""
     arguments = ("--store", redis_store, "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
     settings = {"store": redis_store, "mercure_subscriptions": True, "jwt_key": SECRET}
     watcher = with_token(subscribe=[ALL, "*"], publish=["*"])
@@ -215,6 +250,7 @@ async def test_the_end_of_what_a_killed_node_had_is_announced_once(program: Star
 
 
 async def test_a_subscription_that_others_took_for_dead_begins_again(program: Start, redis_store: str) -> None:
+    """V6."""
     arguments = ("--store", redis_store, "--no-demo", "--mercure-subscriptions", "--anonymous", "all")
     settings = {"store": redis_store, "mercure_subscriptions": True, "jwt_key": SECRET}
     watcher = with_token(subscribe=[ALL])
@@ -232,6 +268,7 @@ async def test_a_subscription_that_others_took_for_dead_begins_again(program: St
 
 
 async def test_ten_thousand_subscriptions_are_listed_whole() -> None:
+    """V8."""
     async with serving(mercure_subscriptions=True, anonymous="all", max_channels_per_connection=10_000) as server:
         topics = [f"t{number}" for number in range(100)]
         async with AsyncExitStack() as stack:

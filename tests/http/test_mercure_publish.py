@@ -16,6 +16,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def test_the_answer_is_the_id_as_text_and_nothing_else(server: Server) -> None:
+    """P1 and P3."""
     response, body = await server.post(PATH, data={"topic": "t", "data": "d"})
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -24,6 +25,7 @@ async def test_the_answer_is_the_id_as_text_and_nothing_else(server: Server) -> 
 
 @pytest.mark.parametrize("id", ["1", 'id-["https://e.com/é"]', "urn:uuid:0ef9f8a4-9bba-4c9c-8a3b-9b7b7e1d7b1a"])
 async def test_the_publishers_id_is_kept_and_returned(server: Server, id: str) -> None:
+    """P2."""
     async with follow(server, "t") as stream:
         assert await update(server, "t", id=id) == id
         assert (await stream.next()).id == id
@@ -34,18 +36,21 @@ async def test_the_publishers_id_is_kept_and_returned(server: Server, id: str) -
     [("", ""), ("a\r\nb\rc\nd", "a\nb\nc\nd"), ("\u2028\x85\x0b", "\u2028\x85\x0b"), ("\n", "\n"), ("é😀", "é😀")],
 )
 async def test_data_arrive_as_they_are_but_for_line_breaks(server: Server, data: str, received: str) -> None:
+    """S22."""
     async with follow(server, "t") as stream:
         await update(server, "t", data)
         assert (await stream.next()).data == received
 
 
 async def test_data_may_be_left_out_and_still_make_an_event(server: Server) -> None:
+    """S22."""
     async with follow(server, "t") as stream:
         assert await server.status(PATH, "POST", data={"topic": "t"}) == 200
         assert (await stream.next()).data == ""
 
 
 async def test_type_and_retry_reach_the_subscriber(server: Server) -> None:
+    """S22."""
     async with follow(server, "t") as stream:
         await update(server, "t", type="news", retry="4321")
         assert (await stream.next()).type == "news"
@@ -54,6 +59,7 @@ async def test_type_and_retry_reach_the_subscriber(server: Server) -> None:
 
 @pytest.mark.parametrize("field", ["id", "type", "retry"])
 async def test_an_empty_field_counts_as_absent(server: Server, field: str) -> None:
+    """The table of section 4, and P3."""
     async with follow(server, "t") as stream:
         id = await update(server, "t", **{field: ""})
         assert cursor_of(id) is not None
@@ -62,6 +68,7 @@ async def test_an_empty_field_counts_as_absent(server: Server, field: str) -> No
 
 @pytest.mark.parametrize("value", ["on", "", "0", "false"])
 async def test_an_update_is_private_if_the_field_is_there_whatever_its_value(server: Server, value: str) -> None:
+    """The table of section 4, and A14."""
     async with follow(server, "t") as stream:
         await update(server, "t", "secret", private=value)
         await update(server, "t", "public")
@@ -90,6 +97,7 @@ async def test_an_update_is_private_if_the_field_is_there_whatever_its_value(ser
 async def test_a_malformed_field_is_400_and_the_answer_says_what_would_be_right(
     server: Server, body: bytes, word: str
 ) -> None:
+    """The table of section 4, and P9."""
     response, problem = await server.post(PATH, data=body, headers=FORM)
     assert response.status == 400
     assert word in problem["detail"]
@@ -109,6 +117,7 @@ async def test_a_malformed_field_is_400_and_the_answer_says_what_would_be_right(
     ],
 )
 async def test_a_topic_in_the_hubs_own_namespace_is_refused(server: Server, topic: str) -> None:
+    """P4."""
     status, body = await publish(server, ["t", topic])
     assert status == 400
     assert "namespace" in body
@@ -122,12 +131,14 @@ async def test_a_topic_in_the_hubs_own_namespace_is_refused(server: Server, topi
     ],
 )
 async def test_any_other_string_is_a_topic(server: Server, topic: str) -> None:
+    """P4 and S3."""
     async with follow(server, topic) as stream:
         await update(server, topic)
         assert (await stream.next()).data == "d"
 
 
 async def test_an_update_may_have_a_thousand_topics(server: Server) -> None:
+    """The table of section 4."""
     assert (await publish(server, [f"t{n}" for n in range(1000)]))[0] == 200
     assert (await publish(server, [f"t{n}" for n in range(1001)]))[0] == 413
     assert (await publish(server, ["t"] * 1001))[0] == 200
@@ -135,6 +146,7 @@ async def test_an_update_may_have_a_thousand_topics(server: Server) -> None:
 
 
 async def test_a_subscriber_gets_an_update_once_whatever_of_it_matches(server: Server) -> None:
+    """S20."""
     async with follow(server, ["a", "b", "{x}", "*"]) as stream:
         await update(server, ["a", "b", "a", "c"], "once")
         await update(server, "a", "next")
@@ -143,19 +155,23 @@ async def test_a_subscriber_gets_an_update_once_whatever_of_it_matches(server: S
 
 @pytest.mark.parametrize("type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
 async def test_another_content_type_is_415(server: Server, type: str) -> None:
+    """P5."""
     assert await server.status(PATH, "POST", data=b"topic=t", headers={"Content-Type": type}) == 415
 
 
 async def test_parameters_of_the_content_type_do_not_matter(server: Server) -> None:
+    """P5."""
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
     assert await server.status(PATH, "POST", data=b"topic=t", headers=headers) == 200
 
 
 async def test_fields_in_the_query_do_not_count(server: Server) -> None:
+    """The table of section 4."""
     assert await server.status(f"{PATH}?topic=t", "POST", data=b"data=d", headers=FORM) == 400
 
 
 async def test_a_body_of_a_megabyte_is_published_whole(server: Server) -> None:
+    """P5."""
     data = "é" * 150_000
     async with follow(server, "t") as stream:
         await update(server, "t", data)
@@ -164,6 +180,7 @@ async def test_a_body_of_a_megabyte_is_published_whole(server: Server) -> None:
 
 
 async def test_a_publisher_that_is_too_fast_gets_the_time_to_wait() -> None:
+    """P5."""
     async with serving(publish_rate=1.0) as server:
         refused = (await server.post(PATH, data={"topic": "t"}))[0]
         while refused.status == 200:
@@ -173,6 +190,7 @@ async def test_a_publisher_that_is_too_fast_gets_the_time_to_wait() -> None:
 
 
 async def test_the_same_idempotency_key_publishes_once(store: str) -> None:
+    """P8."""
     async with serving(store=store) as server, follow(server, "t") as stream:
         key = {"Idempotency-Key": "k"}
         first, second = [await update(server, "t", "once", headers=key) for _ in range(2)]
@@ -184,6 +202,7 @@ async def test_the_same_idempotency_key_publishes_once(store: str) -> None:
 
 
 async def test_updates_come_in_the_order_in_which_they_were_accepted(store: str) -> None:
+    """S21."""
     async with serving(store=store) as server, follow(server, "*") as one, follow(server, "{x}") as two:
         await asyncio.gather(*(update(server, f"t{n}", str(n)) for n in range(50)))
         first, second = [[event.id for event in await stream.take(50)] for stream in (one, two)]
@@ -194,10 +213,12 @@ async def test_updates_come_in_the_order_in_which_they_were_accepted(store: str)
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_another_method_is_405_and_names_those_that_there_are(server: Server, method: str) -> None:
+    """E1."""
     response, _ = await server.ask(method, PATH)
     assert response.status == 405
     assert set(re.split(", ?", response.headers["Allow"])) == {"GET", "HEAD", "POST"}
 
 
 async def test_there_is_nothing_below_a_slash(server: Server) -> None:
+    """E4."""
     assert await server.status(f"{PATH}/") == 404

@@ -7,6 +7,7 @@ from eventually import eventually
 from hubs import Server, serving
 from mercures import PATH, follow, update, with_token
 from redis_server import RedisServer
+from sockets import get, raw
 from tokens import SECRET
 
 from sse_hub.core.events import EventId
@@ -20,6 +21,7 @@ async def fill(server: Server) -> list[str]:
 
 
 async def test_after_a_known_id_all_that_was_accepted_later_comes_then_live_updates(store: str) -> None:
+    """R3, R5, R9 and S9."""
     async with serving(store=store) as server:
         ids = await fill(server)
         for number in (0, 1, 2):  # a label, an id of the hub, and a label of a topic that is not followed
@@ -34,12 +36,14 @@ async def test_after_a_known_id_all_that_was_accepted_later_comes_then_live_upda
 
 @pytest.mark.parametrize("name", ["lastEventID", "last_event_id", "Last-Event-ID"])
 async def test_the_id_is_taken_from_each_spelling_of_the_parameter(server: Server, name: str) -> None:
+    """R1."""
     await fill(server)
     async with follow(server, "t", None, **{name: "one"}) as stream:
         assert (await stream.next()).data == "d2"
 
 
 async def test_the_header_wins_over_the_query_and_an_empty_one_does_not_count(server: Server) -> None:
+    """R1."""
     ids = await fill(server)
     async with follow(server, "t", {"Last-Event-ID": ids[3]}, lastEventID="one") as stream:
         assert (await stream.next()).data == "d5"
@@ -48,6 +52,7 @@ async def test_the_header_wins_over_the_query_and_an_empty_one_does_not_count(se
 
 
 async def test_without_an_id_only_live_updates_come_and_the_answer_names_none(server: Server) -> None:
+    """S9."""
     await fill(server)
     async with follow(server, "t") as stream:
         assert "Last-Event-ID" not in stream.response.headers
@@ -63,6 +68,7 @@ async def test_without_an_id_only_live_updates_come_and_the_answer_names_none(se
     ],
 )
 async def test_an_id_that_is_not_known_gives_everything_and_the_header_says_so(store: str, id: str) -> None:
+    """R2, R4, R5 and R6."""
     async with serving(store=store) as server:
         await fill(server)
         async with follow(server, "t", lastEventID=id) as stream:
@@ -71,6 +77,7 @@ async def test_an_id_that_is_not_known_gives_everything_and_the_header_says_so(s
 
 
 async def test_an_id_that_was_used_twice_is_its_first_update_that_is_retained(store: str) -> None:
+    """P7."""
     async with serving(store=store) as server:
         for number in range(3):
             await update(server, "t", f"d{number}", id="same")
@@ -79,6 +86,7 @@ async def test_an_id_that_was_used_twice_is_its_first_update_that_is_retained(st
 
 
 async def test_an_id_that_is_gone_gives_what_is_left_and_the_header_says_so() -> None:
+    """R6 and P7."""
     async with serving(mercure_history=3) as server:
         ids = await fill(server)
         for id in (ids[0], name_of(EventId(1, 0))):
@@ -92,6 +100,7 @@ async def test_an_id_that_is_gone_gives_what_is_left_and_the_header_says_so() ->
 
 
 async def test_a_restart_keeps_ids_labels_and_order(durable: str) -> None:
+    """R3, R9 and S21."""
     async with serving(store=durable) as server:
         ids = await fill(server)
     async with serving(store=durable) as server:
@@ -103,6 +112,7 @@ async def test_a_restart_keeps_ids_labels_and_order(durable: str) -> None:
 
 
 async def test_another_node_knows_ids_and_labels(redis_store: str) -> None:
+    """R3 and R9."""
     async with serving(store=redis_store) as one, serving(store=redis_store) as two:
         async with follow(two, "t") as live:
             ids = await fill(one)
@@ -127,6 +137,7 @@ async def test_entries_of_other_programs_among_the_updates_in_redis_are_passed_o
 
 
 async def test_a_loss_of_updates_is_reported_though_redis_has_evicted_its_floors(redis: RedisServer) -> None:
+    """R5 and R6."""
     store = f"{redis.url}?grace=0"
     async with serving(store=store, mercure_history=2) as server:
         ids = await fill(server)
@@ -143,19 +154,58 @@ async def test_a_loss_of_updates_is_reported_though_redis_has_evicted_its_floors
 
 
 async def test_a_client_that_comes_back_with_a_lesser_token_gets_what_that_token_grants() -> None:
+    """R3 and R7."""
     async with serving(jwt_key=SECRET, anonymous="subscribe") as server:
         publisher = with_token(publish=["*"])
         for number, private in enumerate([{}, {"private": "on"}, {}]):
             await update(server, "t", f"d{number}", headers=publisher, **private)
         async with follow(server, "t", with_token(subscribe=["t"]), lastEventID="earliest") as stream:
+            assert stream.response.headers["Last-Event-ID"] == "earliest"
             assert [event.data for event in await stream.take(3)] == ["d0", "d1", "d2"]
         async with follow(server, "t", lastEventID="earliest") as stream:
+            assert stream.response.headers["Last-Event-ID"] == "earliest"
             assert [event.data for event in await stream.take(2)] == ["d0", "d2"]
 
 
 async def test_a_control_character_in_an_id_is_an_id_that_is_not_known(server: Server) -> None:
+    """R2."""
     await fill(server)
     response, _ = await server.ask("HEAD", f"{PATH}?topic=t&lastEventID=a%0ab")
     assert response.status == 200
     async with follow(server, "t", lastEventID="a\nb") as stream:
         assert stream.response.headers["Last-Event-ID"] == "earliest"
+
+
+async def test_an_id_in_the_header_may_be_raw_utf_8(server: Server) -> None:
+    """R2."""
+    await update(server, "t", "before", id='id-["é😀"]')
+    await update(server, "t", "after")
+    request = get(f"{PATH}?topic=t").replace(b"\r\n\r\n", '\r\nLast-Event-ID: id-["é😀"]\r\n\r\n'.encode(), 1)
+    async with raw(server.port, request) as client:
+        received = await client.until(b"data: after\n\n")
+    assert 'Last-Event-ID: id-["é😀"]\r\n'.encode() in received
+    assert b"data: before" not in received
+
+
+async def test_a_subscriber_that_has_all_but_the_retained_updates_loses_nothing(store: str) -> None:
+    """R10, for the number of updates: those of all topics count together."""
+    async with serving(store=store, mercure_history=3) as server:
+        ids = [await update(server, f"t{number}", f"d{number}") for number in range(5)]
+        async with follow(server, "*", lastEventID=ids[1]) as stream:
+            assert stream.response.headers["Last-Event-ID"] == ids[1]
+            assert [event.data for event in await stream.take(3)] == ["d2", "d3", "d4"]
+
+
+async def test_updates_are_retained_for_a_time_whatever_their_topics(store: str) -> None:
+    """R10, for the age of updates."""
+    async with serving(store=store, history_age=0.5) as server:
+        ids = [await update(server, topic) for topic in ("a", "b")]
+
+        async def lost() -> bool:
+            async with follow(server, "*", lastEventID=ids[0]) as stream:
+                return stream.response.headers["Last-Event-ID"] == "earliest"
+
+        await eventually(lost)
+        async with follow(server, "*", lastEventID="earliest") as stream:
+            await update(server, "c", "new")
+            assert (await stream.next()).data == "new"

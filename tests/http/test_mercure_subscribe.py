@@ -7,11 +7,13 @@ import time
 
 import pytest
 from eventually import eventually
-from hubs import Server, serving
+from hubs import Server, Stream, serving
 from mercures import PATH, follow, pairs, update, with_token
 from sockets import get, raw
-from tokens import SECRET
+from tokens import SECRET, bearer
 from yarl import URL
+
+from sse_hub.settings import Settings
 
 BOOK = "https://e.com/books/{id}"
 
@@ -31,12 +33,14 @@ BOOK = "https://e.com/books/{id}"
 async def test_an_update_of_a_topic_that_is_followed_arrives(
     server: Server, selectors: list[str], topics: list[str]
 ) -> None:
+    """S3 and S19."""
     async with follow(server, selectors) as stream:
         await update(server, topics, "here")
         assert (await stream.next()).data == "here"
 
 
 async def test_updates_of_other_topics_do_not_arrive(server: Server) -> None:
+    """S19."""
     async with follow(server, BOOK) as stream:
         for topic in ("https://e.com/books/1/2", "https://e.com/books", "https://E.com/books/1"):
             await update(server, topic, "not here")
@@ -45,6 +49,7 @@ async def test_updates_of_other_topics_do_not_arrive(server: Server) -> None:
 
 
 async def test_private_updates_do_not_reach_a_subscriber_without_a_token(server: Server) -> None:
+    """A14 and S19."""
     async with follow(server, ["*", BOOK]) as stream:
         for _ in range(3):
             await update(server, "https://e.com/books/1", "secret", private="on")
@@ -53,6 +58,7 @@ async def test_private_updates_do_not_reach_a_subscriber_without_a_token(server:
 
 
 async def test_the_first_bytes_come_at_once_and_have_no_empty_line(server: Server) -> None:
+    """S8, S10, S11 and S12."""
     async with raw(server.port, get(f"{PATH}?topic=t", Accept="*/*")) as client:
         received = await client.until(b"retry: ")
         await update(server, "t", "first")
@@ -65,13 +71,26 @@ async def test_the_first_bytes_come_at_once_and_have_no_empty_line(server: Serve
     assert text.count(b"\n\n") == 1
 
 
+async def test_the_topics_of_an_update_are_not_on_the_wire(server: Server) -> None:
+    """S23."""
+    async with raw(server.port, get(f"{PATH}?topic=*")) as client:
+        await client.until(b"retry: ")
+        await update(server, ["the-first", "the-second"], "here")
+        await client.until(b"data: here\n\n")
+        assert b"the-first" not in client.received
+        assert b"the-second" not in client.received
+
+
 async def test_a_keep_alive_is_a_colon_alone() -> None:
+    """S11 and S14."""
+    assert Settings().ping <= 40
     async with serving(ping=0.05) as server, raw(server.port, get(f"{PATH}?topic=t")) as client:
         await client.until(b"\r\n2\r\n:\n\r\n2\r\n:\n\r\n")
         assert b"\n\n" not in client.received
 
 
 async def test_nothing_but_updates_is_on_a_stream_that_the_server_ends(store: str) -> None:
+    """S13 and S16."""
     async with serving(store=store, drain=1.0) as server:
         await update(server, "t", "before", id="first")
         async with follow(server, "t", lastEventID="earliest") as stream:
@@ -90,6 +109,7 @@ async def _shut_down(server: Server) -> None:
 
 
 async def test_head_has_the_headers_and_no_subscription(server: Server) -> None:
+    """S8."""
     response, _ = await server.ask("HEAD", f"{PATH}?topic=t")
     assert (response.status, response.content_type) == (200, "text/event-stream")
     assert await server.status(PATH, "HEAD") == 400
@@ -111,12 +131,14 @@ async def test_head_has_the_headers_and_no_subscription(server: Server) -> None:
     ],
 )
 async def test_a_malformed_request_is_400_and_says_what_would_be_right(server: Server, query: str, word: str) -> None:
+    """S1, S2, S3, S4 and M4."""
     response, problem = await server.get(PATH + query)
     assert response.status == 400
     assert word in problem["detail"]
 
 
 async def test_topics_that_are_named_twice_are_one_and_other_parameters_do_not_matter(server: Server) -> None:
+    """S4 and S7."""
     async with follow(server, ["t"] * 200, x="1") as stream:
         await update(server, "t", "here")
         assert (await stream.next()).data == "here"
@@ -124,6 +146,7 @@ async def test_topics_that_are_named_twice_are_one_and_other_parameters_do_not_m
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "*/*"])
 async def test_accept_is_not_looked_at(server: Server, accept: str) -> None:
+    """S5."""
     async with follow(server, "t", {"Accept": accept}) as stream:
         await update(server, "t", "here")
         assert (await stream.next()).data == "here"
@@ -131,6 +154,7 @@ async def test_accept_is_not_looked_at(server: Server, accept: str) -> None:
 
 @pytest.mark.parametrize(("accept", "status"), [("text/event-stream", 200), ("application/json", 503), ("", 503)])
 async def test_a_state_that_passes_does_not_make_an_event_source_give_up(accept: str, status: int) -> None:
+    """S15."""
     async with serving(max_subscribers=1) as server, follow(server, "t"):
         headers = {"Accept": accept, "Last-Event-ID": "x"}
         response, body = await server.get(f"{PATH}?topic=t", headers=headers)
@@ -144,6 +168,7 @@ async def test_a_state_that_passes_does_not_make_an_event_source_give_up(accept:
 
 
 async def test_an_id_in_the_query_cannot_forge_a_header() -> None:
+    """R2 and S15."""
     async with serving(max_subscribers=1) as server, follow(server, "t"):
         url = f"{PATH}?topic=t&lastEventID=a%0D%0AX-Evil:%201"
         response, _ = await server.get(url, headers={"Accept": "text/event-stream"})
@@ -194,6 +219,48 @@ async def test_no_other_endpoint_shows_an_update(store: str) -> None:
             assert (await stream.next()).data == "last"
 
 
+NAMES = ("mercure", "%2Fmercure", "%252Fmercure", "*", "mercure.*", "**", "update")
+
+
+async def test_no_spelling_of_a_channel_and_no_list_shows_an_update(store: str) -> None:
+    everything = bearer(["*"], ["*"], admin=True)
+    async with serving(store=store, jwt_key=SECRET, anonymous="all", mercure_subscriptions=True) as server:
+        for headers in ({"Idempotency-Key": "k"}, {}):
+            publisher = {**with_token(publish=["*"]), **headers}
+            more = {"private": "on", "type": "hidden-type"}
+            await update(server, "hidden-topic", "hidden", headers=publisher, **more)
+        assert await server.status("/realtime/main", "POST", data="native", headers={"Idempotency-Key": "k"}) == 200
+        seen = ""
+        for headers in ({}, everything):
+            for name in NAMES:
+                queries = ("from=start", "replay=100&envelope=1", "replay=latest")
+                streams = [f"/stream?channel={name}&channel=main&{query}" for query in queries]
+                for path in streams:
+                    seen += await replayed(server, path, headers)
+                lists = (f"/api/channels/{name}", f"/api/channels/{name}/events", f"/api/channels?match={name}")
+                for path in lists:
+                    seen += str((await server.get(path, headers=headers))[1])
+                await server.status(f"/realtime/{name}", "DELETE", headers=everything)
+                await server.post("/realtime/main", data="native", headers=everything)
+            for path in ("/api/channels", "/api/subscribers", "/health", "/openapi.json"):
+                seen += str((await server.get(path, headers=headers))[1])
+            seen += str((await server.get("/metrics", headers={"Accept": "text/plain", **headers}))[1])
+        assert "native" in seen
+        assert "hidden" not in seen
+        reader = with_token(subscribe=["*"])
+        async with follow(server, "hidden-topic", reader, lastEventID="earliest") as stream:
+            assert [event.data for event in await stream.take(2)] == ["hidden", "hidden"]
+
+
+async def replayed(server: Server, path: str, headers: dict[str, str]) -> str:
+    """What a stream replays; the answer, if it is refused."""
+    async with server.client.get(URL(server.url + path, encoded=True), headers=headers) as response:
+        if response.status != 200:
+            return await response.text()
+        events = await Stream(response).until("live")
+        return "".join(f"{event.type} {event.data}\n" for event in events)
+
+
 async def test_a_loss_of_updates_is_no_loss_for_a_native_stream() -> None:
     async with serving(mercure_history=2) as server:
         await server.post("/realtime/main", data="native")
@@ -206,6 +273,7 @@ async def test_a_loss_of_updates_is_no_loss_for_a_native_stream() -> None:
 
 
 async def test_a_subscriber_that_has_lost_updates_is_disconnected_and_resumes_with_the_loss_in_the_header() -> None:
+    """S17 and R6."""
     async with serving(mercure_history=5, send_timeout=600) as server:
         query = "&".join(f"{name}={value}" for name, value in pairs("t"))
         async with raw(server.port, get(f"{PATH}?{query}")) as client:
@@ -226,6 +294,7 @@ async def test_a_subscriber_that_has_lost_updates_is_disconnected_and_resumes_wi
 
 
 async def test_a_token_that_expires_ends_its_stream() -> None:
+    """S16 and S18."""
     async with serving(jwt_key=SECRET) as server:
         headers = with_token(subscribe=["*"], exp=time.time() + 1.5)
         async with follow(server, "t", headers) as stream:
@@ -234,6 +303,7 @@ async def test_a_token_that_expires_ends_its_stream() -> None:
 
 
 async def test_an_operator_sees_the_subscribers_and_can_end_one(server: Server) -> None:
+    """S16."""
     async with follow(server, "t") as stream:
 
         async def listed() -> list[dict[str, object]]:
@@ -247,15 +317,55 @@ async def test_an_operator_sees_the_subscribers_and_can_end_one(server: Server) 
 
 
 async def test_the_page_names_the_hub_for_discovery(server: Server) -> None:
+    """C4."""
     response, _ = await server.get("/")
     link = response.links["mercure"]["url"]
     assert link == URL(server.url + PATH)
 
 
 async def test_a_page_of_another_origin_may_read_the_headers_that_it_needs(server: Server) -> None:
+    """C3 and R8."""
     async with follow(server, "t", {"Origin": "https://e.com"}) as stream:
         exposed = stream.response.headers["Access-Control-Expose-Headers"]
         assert {"Last-Event-ID", "Mercure-Last-Event-ID", "Link", "ETag"} <= set(exposed.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin", "allowed", "credentials"),
+    [
+        ("https://app.example", "https://app.example", "https://app.example", "true"),
+        ("https://app.example", "https://evil.example", None, None),
+        ("*", "https://evil.example", "*", None),
+    ],
+)
+async def test_a_page_of_a_listed_origin_may_send_its_cookie_and_no_other(
+    listed: str, origin: str, allowed: str | None, credentials: str | None
+) -> None:
+    """C1."""
+    async with serving(cors_origin=(listed,)) as server, follow(server, "t", {"Origin": origin}) as stream:
+        headers = stream.response.headers
+        assert headers.get("Access-Control-Allow-Origin") == allowed
+        assert headers.get("Access-Control-Allow-Credentials") == credentials
+        if listed != "*":
+            assert "Origin" in headers["Vary"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_a_preflight_allows_what_clients_send(server: Server, method: str) -> None:
+    """C2."""
+    names = {"authorization", "cache-control", "last-event-id", "content-type", "idempotency-key"}
+    response, _ = await server.ask(
+        "OPTIONS",
+        PATH,
+        headers={
+            "Origin": "https://e.com",
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": ",".join(sorted(names)),
+        },
+    )
+    assert response.status in {200, 204}
+    assert method in response.headers["Access-Control-Allow-Methods"]
+    assert names <= set(response.headers["Access-Control-Allow-Headers"].lower().split(", "))
 
 
 async def test_a_server_can_be_without_the_protocol() -> None:

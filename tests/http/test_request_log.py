@@ -38,3 +38,15 @@ async def test_every_answer_is_counted_by_route_method_and_status(server: Server
         'method="other",route="none",status="405"',
     ):
         assert await server.figure(f"sse_http_requests_total{{{labels}}}") == 1
+
+
+@pytest.mark.parametrize("request_line", [b"GET / HTTP/x", b"G\x01T / HTTP/1.1"])
+async def test_a_request_that_is_no_http_has_its_line_in_the_log(
+    caplog: pytest.LogCaptureFixture, request_line: bytes
+) -> None:
+    async with serving(access_log=True) as server:
+        with caplog.at_level("INFO"):
+            answer = await server.exchange(request_line + b"\r\nHost: hub\r\nConnection: close\r\n\r\n")
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert [record.getMessage() for record in caplog.records if record.name == "sse_hub.requests"]
+    assert "Unhandled exception" not in caplog.text
