@@ -26,7 +26,9 @@ _CHUNK = 1 << 16
 _LONGEST = 64 << 10
 """Largest length of a line; a longer one is published in pieces."""
 _LINGER = 1.0
-"""Seconds without output after which a pipe that outlives the command is left: a daemon may hold it for ever."""
+"""Largest time in seconds to wait for more in a pipe that outlives the command: a daemon may hold it for ever."""
+_LEFT_BEHIND = 512 << 10
+"""Largest number of bytes to read there. Pipe and reader hold 256 KiB at most, so the rest is output of the daemon."""
 _GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, as with docker stop."""
 _PASSED_ON = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if (number := getattr(signal, name, None))]
@@ -81,6 +83,7 @@ class Job:
         self._command, self._channel = command, channel
         self._process: asyncio.SubprocessTransport | None = None
         self._ended = asyncio.Event()
+        self._is_leaving = False  # this process, because of a signal that the command does not get
         self._read_all = False  # and given all to the iterator
         self._lines: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(_LINES_AHEAD)
         self._reading: asyncio.Task[None] | None = None
@@ -170,7 +173,10 @@ class Job:
             pass
 
     def _interrupt(self, number: int) -> None:
+        if self._is_leaving:
+            return  # the end of the channel is under way, and has a limit of its own
         if self._process is None or self._ended.is_set():
+            self._is_leaving = True
             raise KeyboardInterrupt  # only the hub is slow
         self.interrupted = True
         self._signal(number)
@@ -186,18 +192,17 @@ class Job:
     async def _read(self, protocol: _Protocol) -> None:
         assert protocol.stdout is not None
         assert protocol.stderr is not None
-        try:
+        with contextlib.suppress(OSError):  # a pipe that cannot be read has ended
             await asyncio.gather(
                 self._read_lines(protocol.stdout, "message"), self._read_lines(protocol.stderr, "stderr")
             )
-        finally:
-            await self._lines.put(None)
+        await self._lines.put(None)  # not after a cancellation: nobody makes room in the queue then
 
     async def _read_lines(self, pipe: asyncio.StreamReader, type: str) -> None:
         """Read a pipe to its end. LF, CRLF and CR end a line: progress bars rewrite their line after a CR."""
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
         rest = ""
-        while data := await self._some(pipe):
+        async for data in self._chunks(pipe):
             *lines, rest = (rest + decoder.decode(data)).split("\n")
             if len(rest) > _LONGEST:
                 lines, rest = [*lines, rest], ""
@@ -211,12 +216,17 @@ class Job:
         for begin in range(0, max(len(line), 1), _LONGEST):
             await self._lines.put((type, line[begin : begin + _LONGEST]))
 
-    async def _some(self, pipe: asyncio.StreamReader) -> bytes:
-        """The next bytes; none at the end of the pipe, or if it outlives the command."""
-        while True:
-            had_ended = self._ended.is_set()
+    async def _chunks(self, pipe: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        """What comes from the pipe, to its end. A pipe that outlives the command gives what the command has left."""
+        time, seconds, size = asyncio.get_running_loop().time, _LINGER, _LEFT_BEHIND
+        while seconds > 0 and size > 0:
+            had_ended, begin, data = self._ended.is_set(), time(), None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER):
-                    return await pipe.read(_CHUNK)
+                async with asyncio.timeout(seconds):
+                    data = await pipe.read(_CHUNK)
+            if data == b"":
+                return
             if had_ended:
-                return b""
+                seconds, size = seconds - (time() - begin), size - len(data or b"")
+            if data:
+                yield data

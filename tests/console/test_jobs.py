@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -227,10 +228,31 @@ async def test_a_token_that_may_not_publish_does_not_stop_the_command(start: Sta
         assert status in {0, 1}
 
 
-async def test_a_daemon_that_the_command_leaves_behind_is_not_waited_for(server: Server, start: Start) -> None:
-    process = await start("run-job", "job", "--", "sh", "-c", "echo a; sleep 120 & exit 0")
+@pytest.mark.parametrize("daemon", ["sleep 120", "while sleep 0.3; do echo b; done", "yes $(printf %01000d 0)"])
+async def test_a_daemon_that_the_command_leaves_behind_is_not_waited_for(
+    server: Server, start: Start, daemon: str
+) -> None:
+    process = await start("run-job", "job", "--", "sh", "-c", f"echo a; {{ {daemon}; }} & exit 0")
     assert await ended(process) == (0, "")
-    assert await whole(server) == ([("message", "a")], "done")
+    async with server.stream("/realtime/job?from=start") as stream:
+        assert (await stream.rest())[-1].json()["reason"] == "done"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_ctrl_c_ends_a_job_whose_command_has_ended_although_the_hub_does_not_answer(
+    start: Start, tmp_path: Path, signals: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody answers
+        file = tmp_path / "done"
+        script = ["--", "sh", "-c", f"seq 15000; touch {file}"]
+        process = await start("run-job", "job", *script, url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        await eventually(file.exists)
+        await asyncio.sleep(0.2)  # until the exit of the command is noticed
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.3)  # the second one comes while the first one is being obeyed
+        status, err = await ended(process)
+        assert (status, err.strip()) == (130, "")
 
 
 # By hand
