@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import click
 from .. import __version__
 from ..settings import SettingError, Settings, table
 from ..stdio import complain, program_name
-from . import config, config_check, health, token
+from . import config, config_check, health, mercure_variables, token
 
 __all__ = ["run"]
 
@@ -33,6 +34,10 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     :param arguments: without the program's name; by default those of this process.
     :param serve: runs the server until a signal ends it, and returns the exit status.
     """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if mercure_variables.is_caddy(arguments):
+        complain(f"{program_name()}: {' '.join(arguments)[:80]!r} is the command of another image; it is ignored")
+        arguments = []
     try:
         status = _group(serve).main(arguments, prog_name=program_name(), standalone_mode=False)
     except click.exceptions.Exit as exit:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from ..auth import read_file, read_key
 from ..settings import SettingError, table
 
-__all__ = ["read"]
+__all__ = ["is_caddy", "read"]
 
 _DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -30,6 +31,11 @@ _ELSEWHERE = {
     "publisher_jwks_url": "this hub has --jwks-url, for all tokens",
     "subscriber_jwks_url": "this hub has --jwks-url, for all tokens",
 }
+
+
+def is_caddy(arguments: Sequence[str]) -> bool:
+    """Whether this is the command of the reference image, which compose files repeat."""
+    return bool(arguments) and PurePosixPath(arguments[0]).name == "caddy"
 
 
 def read(environment: Mapping[str, str]) -> dict[str, object]:

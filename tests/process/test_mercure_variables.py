@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import aiohttp
 import jwt
 import pytest
@@ -9,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hubs import remote
 from mercures import PATH, follow, publish, with_token
-from programs import Start
+from programs import ROOT, Start, environment, free_port
 
 from sse_hub.program.config import load
 from sse_hub.settings import SettingError, Settings
@@ -41,6 +44,21 @@ async def test_a_server_with_the_variables_of_a_symfony_application_serves_its_t
             status, id = await publish(hub, TOPIC, "hello", private="on", headers=publisher)
             received = await stream.next()
             assert (status, received.data, received.id) == (200, "hello", id)
+
+
+async def test_the_command_that_compose_files_repeat_is_ignored() -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "sse_server.py"), "/usr/bin/caddy", "run", "--config", "/etc/caddy/dev.Caddyfile"),
+        env=environment(SERVER_NAME=f":{port}", **COMPOSE),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    lines = [await process.stderr.readline(), await process.stderr.readline()]
+    assert b"'/usr/bin/caddy run --config /etc/caddy/dev.Caddyfile' is the command of another image" in lines[0]
+    assert f"sse-hub is at http://127.0.0.1:{port}/".encode() in lines[1]
+    process.terminate()
+    assert await process.wait() == 0
 
 
 async def test_a_word_that_is_not_known_is_named_in_a_warning_and_the_server_starts(program: Start) -> None:
