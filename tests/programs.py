@@ -38,17 +38,21 @@ class Program:
         )
         assert self.process.stderr is not None
         self._stderr = self.process.stderr
-        self._read = ""
         self.first_line = self._stderr.readline()
+        self._early: list[str] = []
         while " WARNING " in self.first_line:
-            self._read += self.first_line
+            self._early.append(self.first_line)
             self.first_line = self._stderr.readline()
+        self._read = "".join(self._early)
         match = re.search(r"https?://\S+:(\d+)/", self.first_line)
         self.url = match[0].rstrip("/") if match else ""
         self.port = int(match[1]) if match else 0
 
     def until(self, text: str) -> str:
-        """Wait for a line on stderr that has this text in it; return the line."""
+        """Wait for a line on stderr that has this text in it; return the line. Warnings before the first line count."""
+        for line in self._early:
+            if text in line:
+                return line
         while line := self._stderr.readline():
             self._read += line
             if text in line:

@@ -120,4 +120,4 @@ async def test_nodes_with_another_prefix_are_another_hub(shared_redis: RedisServ
 async def test_a_redis_that_may_forget_keys_gets_a_warning(redis: RedisServer, program: Start) -> None:
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     running = program("--no-demo", "--store", redis.url)
-    assert "maxmemory-policy is allkeys-lru; set it to noeviction" in running.first_line
+    running.until("maxmemory-policy is allkeys-lru; set it to noeviction")
