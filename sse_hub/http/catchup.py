@@ -124,8 +124,7 @@ class CatchUp:
 
 def _is_outdated(page: EncodedPage, informed: Mapping[str, EventId], after: EventId) -> bool:
     """Whether the page has events that are gone from the store by now, and the subscriber knows that they are gone."""
-    floors = page.floors
-    return any(floor > after and floors.get(channel) != floor for channel, floor in informed.items())
+    return any(floor > max(after, page.floors.get(channel, after)) for channel, floor in informed.items())
 
 
 def _can_feed(connection: Connection) -> bool:

@@ -71,6 +71,8 @@ class _Reading:
         :param algorithm: that of the tokens; empty for HS256.
         """
         self.set(f"mercure_{role}_key", key, source)
+        if not self.values[f"mercure_{role}_key"]:
+            raise SettingError(f"{source} is empty; it takes a secret of at least 32 bytes, or a public key in PEM")
         known = read_key(read_file(key)).algorithms
         if algorithm and algorithm not in known:
             raise SettingError(
@@ -127,17 +129,14 @@ def _lines(text: str) -> Iterator[Sequence[str]]:
             raise SettingError(
                 f"{_DIRECTIVES} has a quotation mark that is not closed: {line.strip()[:80]!r}"
             ) from None
-        if words and not depth and words[0] != "}":
-            yield [word for word in words if word not in ("{", "}")]
-        depth += words.count("{") - words.count("}")
+        directive = [word for word in words if word not in ("{", "}")]
+        if directive and not depth and words[0] != "}":
+            yield directive
+        depth = max(0, depth + words.count("{") - words.count("}"))
 
 
-def _origins(name: str) -> Callable[[_Reading, Sequence[str], str], None]:
-    return lambda reading, values, shown: reading.set(name, ",".join(values), shown)
-
-
-def _one(name: str) -> Callable[[_Reading, Sequence[str], str], None]:
-    return lambda reading, values, shown: reading.set(name, " ".join(values), shown)
+def _joined(name: str, separator: str) -> Callable[[_Reading, Sequence[str], str], None]:
+    return lambda reading, values, shown: reading.set(name, separator.join(values), shown)
 
 
 def _fixed(name: str, text: str) -> Callable[[_Reading, Sequence[str], str], None]:
@@ -167,9 +166,9 @@ def _heartbeat(reading: _Reading, values: Sequence[str], shown: str) -> None:
 _WORDS: Mapping[str, Callable[[_Reading, Sequence[str], str], None]] = {
     "anonymous": _fixed("anonymous", "subscribe"),
     "subscriptions": _fixed("mercure_subscriptions", "1"),
-    "cors_origins": _origins("cors_origin"),
-    "publish_origins": _origins("mercure_publish_origins"),
-    "cookie_name": _one("mercure_cookie"),
+    "cors_origins": _joined("cors_origin", ","),
+    "publish_origins": _joined("mercure_publish_origins", ","),
+    "cookie_name": _joined("mercure_cookie", " "),
     "heartbeat": _heartbeat,
     "publisher_jwt": _key("publisher"),
     "subscriber_jwt": _key("subscriber"),

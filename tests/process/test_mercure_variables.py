@@ -87,6 +87,10 @@ def test_every_word_has_its_setting() -> None:
     assert settings.remarks == ()
 
 
+def test_braces_that_belong_to_nothing_are_passed_over() -> None:
+    assert read("{\n  anything\n}\n}\ncookie_name mine").mercure_cookie == "mine"
+
+
 def test_variables_and_flags_of_this_hub_win_and_the_file_does_not() -> None:
     settings = load({"ping": "3"}, {**COMPOSE, "MERCURE_EXTRA_DIRECTIVES": "heartbeat 40s\ncookie_name theirs"})
     assert (settings.ping, settings.mercure_cookie) == (3.0, "theirs")
@@ -120,6 +124,7 @@ def test_a_server_name_alone_says_nothing_about_this_hub() -> None:
             "'heartbeat' in MERCURE_EXTRA_DIRECTIVES is 'often'; it takes",
         ),
         ({"MERCURE_EXTRA_DIRECTIVES": "cors_origins"}, "'cors_origins' in MERCURE_EXTRA_DIRECTIVES is ''"),
+        ({"MERCURE_EXTRA_DIRECTIVES": "publisher_jwt"}, "'publisher_jwt' in MERCURE_EXTRA_DIRECTIVES is empty"),
         ({"MERCURE_EXTRA_DIRECTIVES": 'cookie_name "x'}, "a quotation mark that is not closed"),
     ],
 )
