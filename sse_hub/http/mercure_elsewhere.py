@@ -62,6 +62,8 @@ class Elsewhere(Exchange):
 
     def report(self, subscribed: Subscribed, *, active: bool) -> None:
         """Let the other nodes know a subscription of this process."""
+        if not isinstance(self._hub.store, Cluster):
+            return  # there are none, and nothing would take these notes
         text = subscribed.text
         self._changed[text] = int(active)
         if active:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import tracemalloc
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,10 @@ from mercures import PATH, follow, update, with_token
 from programs import Start
 from tokens import SECRET
 from yarl import URL
+
+from sse_hub.http.app_keys import UPDATES
+from sse_hub.http.mercure_documents import Subscribed
+from sse_hub.http.mercure_elsewhere import Elsewhere
 
 BOOK = "https://e.com/{x}"
 LIST = f"{PATH}/subscriptions"
@@ -275,3 +280,15 @@ async def test_ten_thousand_subscriptions_are_listed_whole() -> None:
             for _ in range(100):
                 await stack.enter_async_context(follow(server, topics))
             assert len((await listed(server))["subscriptions"]) == 10_000
+
+
+async def test_subscriptions_that_come_and_go_at_a_node_without_others_leave_nothing_behind(server: Server) -> None:
+    elsewhere = Elsewhere(server.app[UPDATES])
+    tracemalloc.start()
+    for number in range(2000):
+        subscribed = Subscribed(f"urn:{number}", (BOOK,), None)
+        elsewhere.report(subscribed, active=True)
+        elsewhere.report(subscribed, active=False)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 50_000
