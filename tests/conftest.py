@@ -18,6 +18,8 @@ from redis_server import RedisServer
 from rig import Rig
 from tokens import SECRET
 
+from sse_client import SSEClient, SyncClient
+
 # Hypothesis' deadline of 200 ms for an example fails on a busy machine.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
@@ -35,6 +37,19 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture
+def hub(program: Start) -> Program:
+    """A hub in a process of its own."""
+    return program("--no-demo")
+
+
+@pytest.fixture
+def client(hub: Program) -> Iterator[SyncClient]:
+    """A client of that hub, for code without coroutines."""
+    with SSEClient.sync(hub.url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -11,23 +11,12 @@ from typing import Any
 
 import pytest
 from hubs import Server
-from programs import ROOT, Program, Start
+from programs import ROOT, Program
 from scripted import held, scripted, status, stream
 
 from sse_client import Event, EventSource, NotAcknowledged, SSEClient, SSEError, SyncClient
 
 LOSS = 'event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n'
-
-
-@pytest.fixture
-def hub(program: Start) -> Program:
-    return program("--no-demo")
-
-
-@pytest.fixture
-def client(hub: Program) -> Iterator[SyncClient]:
-    with SSEClient.sync(hub.url) as client:
-        yield client
 
 
 def data(client: SyncClient, channel: str) -> list[str]:

@@ -7,13 +7,12 @@ import gc
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
 
 import pytest
 from eventually import PATIENCE
 from forks import in_a_child
 from hubs import Server
-from programs import Program, Start
+from programs import Program
 
 from sse_client import NotAcknowledged, SSEClient, SyncClient
 
@@ -21,16 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 
 @pytest.fixture
-def hub(program: Start) -> Program:
-    return program("--no-demo")
-
-
-@pytest.fixture
-def client(hub: Program) -> Iterator[SyncClient]:
+def client(client: SyncClient) -> SyncClient:
     """A client whose thread and connection are there before anything is forked."""
-    with SSEClient.sync(hub.url) as client:
-        client.publish("before", channel="c")
-        yield client
+    client.publish("before", channel="c")
+    return client
 
 
 def data(client: SyncClient) -> list[str]:

@@ -10,24 +10,13 @@ from collections.abc import Iterator
 import pytest
 from forks import in_a_child
 from hubs import Server
-from programs import Program, Start, fetch
+from programs import Program, fetch
 
 from sse_client import Ended, SSEClient, SyncClient
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 TOKENS = [f"token {number}" for number in range(200)]
-
-
-@pytest.fixture
-def hub(program: Start) -> Program:
-    return program("--no-demo")
-
-
-@pytest.fixture
-def client(hub: Program) -> Iterator[SyncClient]:
-    with SSEClient.sync(hub.url) as client:
-        yield client
 
 
 def whole(client: SyncClient, channel: str = "c") -> tuple[list[str], str | None]:
