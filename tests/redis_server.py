@@ -63,6 +63,12 @@ class RedisServer:
         self._process.send_signal(how)
         self._process.communicate(timeout=10)
 
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def ask(self, *words: str) -> bytes:
         """Its answer to a command, in the bytes on the wire."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
