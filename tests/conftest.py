@@ -68,8 +68,8 @@ async def guarded() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def no_loop_debug() -> None:
-    """For tests that open thousands of connections: the debug mode keeps a stack for each handle of the event loop and
-    makes them a third slower."""
+    """For tests with thousands of connections or events: the debug mode keeps a stack for each handle of the event loop
+    and makes them a third slower."""
     asyncio.get_running_loop().set_debug(False)
 
 

@@ -186,6 +186,7 @@ async def test_a_thousand_clients_at_once_are_all_served(program: Start) -> None
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_five_thousand_connects_and_disconnects_leave_nothing_behind(program: Start) -> None:
     running = program("--no-demo")
     server = psutil.Process(running.process.pid)
