@@ -2869,6 +2869,8 @@ def main() -> int:
     except ImportError:
         print("The command line comes with sse-hub: pip install sse-hub", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the imports take a moment; `run` handles it from then on
+        return 130
     return run()
 
 

@@ -32,6 +32,7 @@ def complain(message: str) -> None:
 
 
 def program_name() -> str:
-    """The command by which the server was started. Its messages and its help begin with it."""
+    """The command by which the server was started. Its messages and its help begin with it. In a process that another
+    program has started, gunicorn for example, it is the name of the project."""
     called = Path(sys.argv[0]).stem  # without the `.exe` of Windows
-    return called if called == "sse-hub" else "sse-server"
+    return "sse-server" if called in ("sse-server", "sse_server") else "sse-hub"

@@ -25,7 +25,7 @@ from ..settings import Settings
 from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback
 from .problems import Problem
-from .requests import check_encoding
+from .requests import check_encoding, single
 
 __all__ = [
     "COOKIE",
@@ -104,7 +104,7 @@ class Access:
         if self.tokens is None:
             return self.anonymous(request)  # there is no key to check a token with, so a token changes nothing
         bearer, cookie = bearer_of(request), request.cookies.get(COOKIE)
-        token = bearer or cookie or request.query.get("token")
+        token = bearer or cookie or single(request, "token")
         if not token:
             return self.anonymous(request)
         if token is cookie and request.method not in _SAFE and not self._is_known(request, any_origin=False):

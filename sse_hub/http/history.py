@@ -17,7 +17,7 @@ from .access import allow_subscribe, grant_of
 from .answers import send_json
 from .app_keys import HUB
 from .problems import Problem
-from .requests import number
+from .requests import number, single
 from .schemas import History
 
 __all__ = ["HISTORY_LIMIT", "history"]
@@ -45,8 +45,9 @@ async def history(request: web.Request) -> web.StreamResponse:
     except ValueError as error:
         raise Problem(400, f"The path cannot be used: {error}.") from None
     allow_subscribe(request, await grant_of(request), [name])
+    given = single(request, "after")
     try:
-        after = EventId.parse(request.query["after"]) if "after" in request.query else None
+        after = None if given is None else EventId.parse(given)
     except ValueError as error:
         raise Problem(400, f"The parameter after cannot be used: {error}.") from None
     limit = number(request, "limit", minimum=1, maximum=HISTORY_LIMIT) or 100

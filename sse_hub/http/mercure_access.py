@@ -20,6 +20,7 @@ from ..topic_grants import EVERYTHING_PUBLIC, NO_TOPICS, PUBLIC, TopicGrant, top
 from .access import Access, is_own_page, refused, unauthorized
 from .peer import address_of
 from .problems import Problem
+from .requests import single
 
 __all__ = ["MERCURE_ACCESS", "MercureAccess", "not_granted"]
 
@@ -92,7 +93,7 @@ class MercureAccess:
                 )
             return token.strip(), "header"
         cookie = self._settings.mercure_cookie
-        for found, source in ((request.query.get("authorization"), "query"), (request.cookies.get(cookie), "cookie")):
+        for found, source in ((single(request, "authorization"), "query"), (request.cookies.get(cookie), "cookie")):
             if found is not None:
                 if not found:
                     raise unauthorized(f"The token ({source}) is empty.", invalid=True)

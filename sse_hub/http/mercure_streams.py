@@ -27,7 +27,7 @@ from ..worker import Worker
 from .connection import Connection, Handshake
 from .mercure_subscriptions import Subscriptions
 from .problems import Problem
-from .requests import listed, quality
+from .requests import last, listed, quality
 from .streams import Streams, pause
 
 __all__ = ["EARLIEST", "MERCURE_STREAMS", "STREAM_HEADERS", "MercureStreams", "wanted_id"]
@@ -44,7 +44,7 @@ _NAMES = ("lastEventID", "last_event_id", "Last-Event-ID", "Last-Event-Id", "las
 
 def wanted_id(request: web.Request) -> str | None:
     """The id after which the client wants to continue. None if it does not resume."""
-    given = [request.headers.get("Last-Event-ID"), *(request.query.get(name) for name in _NAMES)]
+    given = [request.headers.get("Last-Event-ID"), *(last(request, name) for name in _NAMES)]
     return next(filter(None, given), None)
 
 

@@ -29,7 +29,7 @@ from .cluster import NODES
 from .idempotency import IDEMPOTENCY
 from .peer import address_of
 from .problems import Problem
-from .requests import flag, read_body
+from .requests import flag, read_body, single
 from .schemas import Broadcast, Published, PublishedBatch
 
 __all__ = ["body_of", "broadcast", "forget", "idempotency_key", "publish", "take_rate"]
@@ -89,7 +89,8 @@ async def publish(request: web.Request) -> web.StreamResponse:
     ephemeral, reason = flag(request, "ephemeral"), _reason(request)
     try:
         channel = check_channel(request.match_info["channel"])
-        type = check_type(request.query.get("event", "message"))
+        named = single(request, "event")
+        type = check_type("message" if named is None else named)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
     begun = time.perf_counter()
@@ -119,10 +120,10 @@ async def forget(request: web.Request) -> web.Response:
 
 def _reason(request: web.Request) -> str:
     """The reason for which the publish ends its channel; empty if it does not end it."""
-    reason = request.query.get("end", "")
-    if "end" in request.query and reason not in REASONS:
+    reason = single(request, "end")
+    if reason is not None and reason not in REASONS:
         raise Problem(400, f"The parameter end is {reason[:40]!r}; it takes one of {', '.join(REASONS)}.")
-    return reason
+    return reason or ""
 
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..stdio import complain
+from ..stdio import complain, program_name
 
 __all__ = ["main"]
 
@@ -42,13 +42,13 @@ def main(folder: Path) -> int:
         print("ready", flush=True)
         while not select.select([sys.stdin], [], [], _PERIOD)[0] or os.read(sys.stdin.fileno(), 1):
             if not server.is_running():
-                complain("sse-server: the Valkey of the workers has ended; it is started again, empty")
+                complain(f"{program_name()}: the Valkey of the workers has ended; it is started again, empty")
                 server.terminate()
                 server.start()
                 time.sleep(_PERIOD)
         server.stop()
     except ValkeyServerError as error:
-        complain(f"sse-server: the Valkey of the workers cannot be run: {error}")
+        complain(f"{program_name()}: the Valkey of the workers cannot be run: {error}")
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
