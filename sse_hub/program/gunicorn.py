@@ -28,8 +28,8 @@ def refuse_several(settings: Settings) -> None:
     count = _workers(inspect.currentframe()) or 1
     if count > 1 and settings.address.kind != "redis":
         complain(
-            f"{program_name()}: {count} workers cannot share the store {settings.address.kind}: an event would reach the "
-            "subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…"
+            f"{program_name()}: {count} workers cannot share the store {settings.address.kind}: an event would reach "
+            "the subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…"
         )
         raise SystemExit(_APP_LOAD_ERROR)
 

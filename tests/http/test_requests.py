@@ -67,7 +67,9 @@ async def test_a_repeated_parameter_that_takes_one_value_is_a_400_that_says_so(
     assert await server.retained("a") == []
 
 
-@pytest.mark.parametrize("path", ["/stream?token=a&token=b", "/.well-known/mercure?topic=t&authorization=a&authorization=b"])
+@pytest.mark.parametrize(
+    "path", ["/stream?token=a&token=b", "/.well-known/mercure?topic=t&authorization=a&authorization=b"]
+)
 async def test_a_request_with_two_tokens_in_its_query_is_a_400(guarded: Server, path: str) -> None:
     response, problem = await guarded.get(path)
     assert response.status == 400
