@@ -233,7 +233,7 @@ class Tokens:
     async def claims(self, token: str, *, endless: bool = False) -> Mapping[str, Any]:
         """Check a token and return its claims.
 
-        :param endless: whether a token without `exp` is accepted, and one that was issued in the future, too.
+        :param endless: whether to accept a token without `exp`, and a token with a later `iat` than now.
         :raises Denied: if it is not accepted.
         :raises KeySetUnavailable: if there is no key to check it with.
         """

@@ -39,7 +39,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(coroutine)
     except BrokenPipeError:
-        # The rest of the buffer cannot be written; without this, Python would complain at its end.
+        # The rest of the buffer cannot be written. Without this, Python would report that at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(BROKEN_PIPE) from None
 

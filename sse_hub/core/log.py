@@ -1,4 +1,4 @@
-"""The log: the last events of every channel, where a cursor stands in them, and what is gone.
+"""The log: the last events of every channel, the position of a cursor in them, and the lost events.
 
 Each channel keeps its events in id order, bounded by count, age and bytes as its rule says; all together are bounded,
 too. A channel that has ended is kept whole for a while, and then forgotten whole. A cursor at or above a channel's
@@ -124,7 +124,7 @@ class Log:
         """Forget a channel, its end included. Events above the floor are a new beginning."""
         channel = self._channels.get(name)
         if channel is not None:
-            self._begin_anew(channel)
+            self._reset(channel)
             self._forget(channel)
         self.floors.raise_to(name, max(floor, self.floors.of(name)), anew=True)
 
@@ -160,7 +160,7 @@ class Log:
             self._times.latest_ms = event.ms
         if event.id is not None:
             if channel.end is not None:  # the store has forgotten the channel a moment before this log
-                self._begin_anew(channel)
+                self._reset(channel)
             channel.append(event)
             self._order.append(event)
             self.retained += 1
@@ -201,7 +201,7 @@ class Log:
         while left > 0 and (channel := self._due.pop(now_ms)) is not None:
             left -= 1
             if channel.end is not None and self._due_ms(channel) <= now_ms:
-                self._begin_anew(channel)
+                self._reset(channel)
             else:
                 left -= self._trim(channel, now_ms, left)
                 if channel.oldest is not None or self._due_ms(channel) > now_ms:
@@ -269,14 +269,14 @@ class Log:
         self._due.discard(channel)
         self._runs.discard(channel)
 
-    def _begin_anew(self, channel: Channel) -> None:
-        """Drop all events of a channel, and let it begin anew."""
+    def _reset(self, channel: Channel) -> None:
+        """Drop all events of a channel, which begins anew."""
         self._detach(channel)
         channel.end = None
         self.floors.raise_to(channel.name, channel.floor, anew=True)
 
     def _detach(self, channel: Channel) -> None:
-        """Drop all events of a channel at once. `_clear_away` removes them from the order, a few at a time."""
+        """Drop all events of a channel at once. `Clearing.clear` removes them from the order, a few at a time."""
         if not len(channel):
             return
         self.retained -= len(channel)

@@ -13,7 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from ..auth import Denied, Tokens, read_file, read_key
-from ..logs import tell
+from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from ..topic_grants import EVERYTHING_PUBLIC, NO_TOPICS, PUBLIC, TopicGrant, topic_grant
@@ -144,7 +144,7 @@ def not_granted(request: web.Request, grant: TopicGrant, act: str, granted: froz
             "cookie."
         )
     shown = ", ".join(sorted(granted)[:10]) or "nothing"
-    tell(
+    log_line(
         logger,
         logging.WARNING,
         f"not granted: the token may not {act[:300]}; the claim mercure grants {shown[:300]}",

@@ -26,7 +26,7 @@ from ..auth import KeySetUnavailable
 from ..core.ends import Ended
 from ..core.ports import StoreUnavailable
 from ..limits import BudgetExceeded
-from ..logs import tell
+from ..logs import log_line
 from . import schemas
 from .app_keys import METRICS, hub_app
 from .request_log import begin_request
@@ -94,7 +94,7 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
     except Problem as problem:
         return problem.response()
     except KeySetUnavailable as error:
-        tell(logger, logging.ERROR, f"no token can be checked: {error}")
+        log_line(logger, logging.ERROR, f"no token can be checked: {error}")
         return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
     except BudgetExceeded:
         hub_app(request)[METRICS].hit_limit("in_flight")
@@ -121,4 +121,4 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
         raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
-        return Problem(500, "The server made a mistake, which it has logged. Trying again may help.").response()
+        return Problem(500, "The server has failed; its log has the details. Trying again may help.").response()

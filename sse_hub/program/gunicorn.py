@@ -11,7 +11,7 @@ import inspect
 from types import FrameType
 
 from ..settings import Settings
-from ..stdio import complain, program_name
+from ..stdio import print_error, program_name
 
 __all__ = ["is_worker", "refuse_several"]
 
@@ -27,7 +27,7 @@ def refuse_several(settings: Settings) -> None:
     """
     count = _workers(inspect.currentframe()) or 1
     if count > 1 and settings.address.kind != "redis":
-        complain(
+        print_error(
             f"{program_name()}: {count} workers cannot share the store {settings.address.kind}: an event would reach "
             "the subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…"
         )

@@ -125,7 +125,7 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
     if claims:
         click.echo(json.dumps(claims, indent=2, ensure_ascii=False))
     if not jwt_key:
-        click.echo("The token was not checked, because there is no key: set SSE_JWT_KEY or --jwt-key.")
+        click.echo("The token was not checked, because there is no key. Give the key by SSE_JWT_KEY or --jwt-key.")
         return
     try:
         tokens = Tokens(read_key(read_file(jwt_key)), issuer=jwt_issuer, audience=jwt_audience)

@@ -278,11 +278,11 @@ class Database:
             found.append(channel)
         return found
 
-    def expire(self, prove: bool = False) -> bool:
+    def expire(self, force_write: bool = False) -> bool:
         """Delete some of the events that are too old or too many; return whether there are more. The file is locked for
         writing even if there are none, so that a failure is known before the next publish.
 
-        :param prove: whether to write something in any case, to find out whether the file can be written.
+        :param force_write: whether to write something in any case, to find out whether the file can be written.
         :raises sqlite3.Error: if that cannot be done.
         """
         self._check_space()
@@ -293,7 +293,7 @@ class Database:
                 self._mark("ahead", retention.times.ahead)
                 self._mark("set back", EventId(now_ms, 0))
         stale = self._writer.execute("SELECT 1 FROM keys WHERE until_ms <= ? LIMIT 1", (now_ms,)).fetchone()
-        if not (retention.anything_due(now_ms) or stale or prove or self._key_bytes > _KEY_BYTES):
+        if not (retention.anything_due(now_ms) or stale or force_write or self._key_bytes > _KEY_BYTES):
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.execute("ROLLBACK")  # an idle hub must not write to the disk
             return False
@@ -305,9 +305,9 @@ class Database:
                 self._forget_keys(now_ms)
                 self._forget_floors()
         except BaseException:
-            retention.settle(expiry, committed=False)
+            retention.finish_expiry(expiry, committed=False)
             raise
-        retention.settle(expiry, committed=True)
+        retention.finish_expiry(expiry, committed=True)
         # 1 MB of free space goes back to the system; execute() would stop after the first page.
         self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return expiry.rows >= STEP
