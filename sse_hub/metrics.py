@@ -164,7 +164,7 @@ class Metrics:
         self.publish_seconds = self._histogram("sse_publish_seconds", "Time from a publish's arrival to its answer.")
         self.delivery_seconds = self._histogram(
             "sse_delivery_seconds",
-            "Time from the moment at which a flush is due until documentation 64 subscribers have got its bytes.",
+            "Time from the moment at which a flush is due until about 64 subscribers have got its bytes.",
         )
         self.store_seconds = self._histogram("sse_store_seconds", "Time that the store took to accept a publish.")
         self.loop_lag_seconds = self._histogram(

@@ -18,7 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from ..auth import Denied, Keys, KeySet, Tokens, read_file, read_key
+from ..auth import Tokens
+from ..keys import Denied, Keys, KeySet, read_file, read_key
 from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings

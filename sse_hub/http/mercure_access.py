@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from aiohttp import web
 from yarl import URL
 
-from ..auth import Denied, Tokens, read_file, read_key
+from ..auth import Tokens
+from ..keys import Denied, read_file, read_key
 from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from aiohttp import HttpVersion11, web
 
-from ..auth import KeySetUnavailable
 from ..core.updates import topic_subscription
+from ..keys import KeySetUnavailable
 from ..logs import log_line
 from .access import unauthorized
 from .app_keys import METRICS, SETTINGS

@@ -3,7 +3,7 @@
 Problem           a request that cannot be fulfilled
 Ended             a channel takes no more events (`ends`)
 StoreUnavailable  the store cannot be used now, or the outcome is unknown (`ports`)
-KeySetUnavailable there is no key now to check a token (`auth`)
+KeySetUnavailable there is no key now to check a token (`keys`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
 `problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
@@ -22,9 +22,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import UNSET, UnsetType
 
-from ..auth import KeySetUnavailable
 from ..core.ends import Ended
 from ..core.ports import StoreUnavailable
+from ..keys import KeySetUnavailable
 from ..limits import BudgetExceeded
 from ..logs import log_line
 from . import schemas

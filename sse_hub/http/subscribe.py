@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from aiohttp import HttpVersion11, web
 
-from ..auth import KeySetUnavailable
 from ..core.events import check_channel, check_pattern, check_type
 from ..core.subscription import Subscription, normal
+from ..keys import KeySetUnavailable
 from ..logs import log_line
 from .access import allow_subscribe, grant_of
 from .app_keys import METRICS, SETTINGS

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from ..auth import read_file, read_key
+from ..keys import read_file, read_key
 from ..settings import SettingError, table
 
 __all__ = ["is_caddy", "read"]

@@ -15,8 +15,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Tokens, read_file, read_key, unverified_claims
+from ..auth import Tokens, unverified_claims
 from ..core.events import check_pattern, timestamp
+from ..keys import CURVES, LEAST_SECRET_BYTES, Denied, read_file, read_key
 from ..rights import Bearer, Grant
 from ..topic_grants import MERCURE_CLAIMS, TopicGrant, topic_grant
 
