@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from .ends import End
-from .events import Event, EventId
+from .events import LOWEST_ID, Event, EventId
 from .groups import StartPosition
 from .hub import Hub
 from .latest import latest
@@ -16,7 +16,6 @@ from .subscription import Subscription
 
 __all__ = ["Start", "end_of", "exists"]
 
-_NEVER = EventId(0, 0)
 _STEP = 500
 """Channels whose newest event is looked up in one step."""
 
@@ -98,7 +97,7 @@ class Start(NamedTuple):
         """Begin at the oldest event, because the cursor is not an id of this hub."""
         if hub.archive is None:
             return StartPosition(hub.log.start(subscription), lost=True)
-        page = await hub.archive.page(subscription, _NEVER, hub.log.floors.top)
+        page = await hub.archive.page(subscription, LOWEST_ID, hub.log.floors.top)
         first = page.events[0].id if page.events else None
         return StartPosition(page.reached if first is None else first.preceding(), True, page.floors)
 

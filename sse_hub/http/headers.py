@@ -49,7 +49,7 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _allowed_headers(request: web.Request) -> str:
-    """The names of ours and those that the page asks for, which do no harm: the hub does not read them.
+    """The headers that the hub reads, and those that the page asks for. The hub ignores these, so they do no harm.
 
     Libraries send headers of their own on each request (htmx `HX-Request`, Datastar `Datastar-Request`). The answer
     cannot be `*`, because that does not cover `Authorization`, nor a request with cookies (WHATWG Fetch, 3.2.5).

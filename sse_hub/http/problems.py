@@ -3,7 +3,7 @@
 Problem           a request that cannot be fulfilled
 Ended             a channel takes no more events (`ends`)
 StoreUnavailable  the store cannot be used now, or the outcome is unknown (`ports`)
-KeySetUnavailable there is no key now to check a token (`auth`)
+KeySetUnavailable there is no key now to check a token (`keys`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
 `problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
@@ -22,11 +22,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import UNSET, UnsetType
 
-from ..auth import KeySetUnavailable
 from ..core.ends import Ended
 from ..core.ports import StoreUnavailable
+from ..keys import KeySetUnavailable
 from ..limits import BudgetExceeded
-from ..logs import tell
+from ..logs import log_line
 from . import schemas
 from .app_keys import METRICS, hub_app
 from .request_log import begin_request
@@ -94,7 +94,7 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
     except Problem as problem:
         return problem.response()
     except KeySetUnavailable as error:
-        tell(logger, logging.ERROR, f"no token can be checked: {error}")
+        log_line(logger, logging.ERROR, f"no token can be checked: {error}")
         return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
     except BudgetExceeded:
         hub_app(request)[METRICS].hit_limit("in_flight")
@@ -121,4 +121,4 @@ async def problem_documents(request: web.Request, handler: Handler) -> web.Strea
         raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
-        return Problem(500, "The server made a mistake, which it has logged. Trying again may help.").response()
+        return Problem(500, "The server has failed; its log has the details. Trying again may help.").response()

@@ -29,10 +29,10 @@ from .cluster import NODES
 from .idempotency import IDEMPOTENCY
 from .peer import address_of
 from .problems import Problem
-from .requests import flag, read_body
+from .requests import flag, read_body, single
 from .schemas import Broadcast, Published, PublishedBatch
 
-__all__ = ["body_of", "broadcast", "forget", "idempotency_key", "publish", "take_rate"]
+__all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", "publish"]
 
 _KEY_LENGTH = 256
 _LINE = re.compile(r"[^\n]+")
@@ -89,7 +89,8 @@ async def publish(request: web.Request) -> web.StreamResponse:
     ephemeral, reason = flag(request, "ephemeral"), _reason(request)
     try:
         channel = check_channel(request.match_info["channel"])
-        type = check_type(request.query.get("event", "message"))
+        named = single(request, "event")
+        type = check_type("message" if named is None else named)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
     begun = time.perf_counter()
@@ -119,15 +120,15 @@ async def forget(request: web.Request) -> web.Response:
 
 def _reason(request: web.Request) -> str:
     """The reason for which the publish ends its channel; empty if it does not end it."""
-    reason = request.query.get("end", "")
-    if "end" in request.query and reason not in REASONS:
+    reason = single(request, "end")
+    if reason is not None and reason not in REASONS:
         raise Problem(400, f"The parameter end is {reason[:40]!r}; it takes one of {', '.join(REASONS)}.")
-    return reason
+    return reason or ""
 
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:
     """Publish and acknowledge. With an `Idempotency-Key`, publish only once."""
-    take_rate(request, grant, len(wanted.drafts))
+    consume_rate(request, grant, len(wanted.drafts))
     key = idempotency_key(request)
     metrics = request.app[METRICS]
     if key is None:
@@ -135,8 +136,8 @@ async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: f
     else:
         # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
         # The parts are joined as JSON, because any separator could also be a part of them.
-        place = compact_json([request.path, grant.identity, key])
-        body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, wanted, place))
+        scoped_key = compact_json([request.path, grant.identity, key])
+        body = await request.app[IDEMPOTENCY].once(scoped_key, lambda: _publish(request, wanted, scoped_key))
     metrics.publish_seconds.observe(time.perf_counter() - begun)
     return acknowledge(request, body)
 
@@ -195,7 +196,7 @@ async def body_of(request: web.Request, reservation: Reservation) -> str:
         raise
 
 
-def take_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> None:
+def consume_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> None:
     """:raises Problem: 429 if the token, or the address without one, has published too much."""
     if not request.app[SETTINGS].publish_rate:
         return
@@ -216,7 +217,7 @@ def take_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> No
 def _lines(request: web.Request, body: str) -> list[str]:
     """The events of a batch."""
     most = request.app[SETTINGS].max_batch
-    # Stop one line after the limit: a megabyte can hold half a million lines.
+    # Read at most one line more than the limit: a megabyte can have half a million lines.
     text = body.replace("\r\n", "\n").removesuffix("\r")
     lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
     if len(lines) > most:
@@ -284,8 +285,8 @@ def _explained(error: str) -> str:
         return "The message holds a number that is too large for JSON, for example 1e400; the largest is 1.8e308."
     if "missing required field" in error:
         return 'The key message is missing; for example {"message": "Hello"}.'
-    for place, explanation in _WRONG.items():
-        if place in error:
+    for scoped_key, explanation in _WRONG.items():
+        if scoped_key in error:
             return explanation
     return 'The body is not a JSON object; for example {"message": "Hello"}.'
 

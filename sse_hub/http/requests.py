@@ -10,7 +10,18 @@ from aiohttp import web
 from ..limits import Reservation
 from .problems import Problem
 
-__all__ = ["accepts_gzip", "check_encoding", "choice", "flag", "listed", "number", "quality", "read_body"]
+__all__ = [
+    "accepts_gzip",
+    "check_encoding",
+    "choice",
+    "flag",
+    "last",
+    "listed",
+    "number",
+    "quality",
+    "read_body",
+    "single",
+]
 
 
 def check_encoding(request: web.Request) -> None:
@@ -35,23 +46,44 @@ def listed(request: web.Request, header: str, default: str = "") -> str:
     return ", ".join(request.headers.getall(header, [default]))
 
 
-def flag(request: web.Request, name: str) -> bool:
-    """A query parameter that is 1 or 0.
+def single(request: web.Request, name: str) -> str | None:
+    """A query parameter that has one value; None if it is absent.
 
-    :raises Problem: 400 if it is anything else.
+    :raises Problem: 400 if it is repeated: one of the values would be ignored.
     """
-    value = request.query.get(name, "0")
-    if value not in {"0", "1"}:
+    values = request.query.getall(name, ())
+    if len(values) > 1:
+        raise Problem(400, f"The parameter {name} is given {len(values)} times; it takes one value.")
+    return values[0] if values else None
+
+
+def last(request: web.Request, name: str) -> str | None:
+    """The last value of a query parameter; None if it is absent.
+
+    It is for cursors. Some clients append the newest id to a URL that already has one, at each reconnect.
+    """
+    values = request.query.getall(name, ())
+    return values[-1] if values else None
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is 1 or 0; by default 0.
+
+    :raises Problem: 400 if it is anything else, or repeated.
+    """
+    value = single(request, name)
+    if value is not None and value not in {"0", "1"}:
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes 1 or 0.")
     return value == "1"
 
 
 def choice(request: web.Request, name: str, only: str) -> bool:
-    """Whether a query parameter with one possible value is there.
+    """Whether a query parameter is there that can have only one value.
 
-    :raises Problem: 400 if it is anything else.
+    :param only: that value.
+    :raises Problem: 400 if it has another value, or is repeated.
     """
-    value = request.query.get(name)
+    value = single(request, name)
     if value is not None and value != only:
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes {only}.")
     return value is not None
@@ -63,9 +95,9 @@ def number(
     """A query parameter that is a whole number; None if it is absent.
 
     :param otherwise: another possible value, for the message.
-    :raises Problem: 400 if it is anything else, or out of bounds.
+    :raises Problem: 400 if it is anything else, out of bounds, or repeated.
     """
-    value = request.query.get(name)
+    value = single(request, name)
     if value is None:
         return None
     # At most 18 digits: int() of a very long text takes long, which an attacker could use.

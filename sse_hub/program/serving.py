@@ -119,7 +119,7 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
     try:
         app[HUB].log.rules.replace(config.read_rules(settings))
     except SettingError as error:
-        logs.tell(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
+        logs.log_line(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
     try:
         app[ACCESS].read_again()
         if MERCURE_ACCESS in app:
@@ -128,7 +128,7 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
             certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
         logger.info("certificate, keys and rules were read again")
     except (OSError, ValueError) as error:
-        logs.tell(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
+        logs.log_line(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
 
 
 class _WithoutMalformedRequests(logging.Filter):
@@ -144,7 +144,7 @@ def prepare(settings: Settings) -> None:
     logs.set_up(settings.log_format, settings.log_level)
     logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
     _raise_file_limit()
-    _rest_collector()
+    _relax_collector()
     sys.setswitchinterval(SWITCH_INTERVAL)
 
 
@@ -158,7 +158,7 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _rest_collector() -> None:
+def _relax_collector() -> None:
     """Let Python's garbage collector run rarely. With 1,000 subscribers a full collection takes 70 ms, in which nothing
     is delivered. Connections leave no reference cycles (6,000 of them, without the collector: 0 objects)."""
     gc.collect()

@@ -30,9 +30,9 @@ from redis.exceptions import TimeoutError as LineLate
 
 from ..core.ports import StoreUnavailable
 
-__all__ = ["BEGUN_ANEW", "RedisConnection", "RedisFailed"]
+__all__ = ["STREAM_REPLACED", "RedisConnection", "RedisFailed"]
 
-BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
+STREAM_REPLACED = "The stream in Redis is gone, or another one is in its place."
 
 TIMEOUT = 3.0
 """Seconds without an answer after which Redis counts as away. A cut network does not close the connection."""
@@ -60,7 +60,7 @@ class RedisFailed(StoreUnavailable):
         """The failure for an error of the client library."""
         text = (str(error) or type(error).__name__).rstrip(".")
         if "STALE" in text:  # an answer of the hub's own scripts
-            return cls(BEGUN_ANEW)
+            return cls(STREAM_REPLACED)
         if isinstance(error, AskError | ClusterDownError | MovedError):
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
         refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)

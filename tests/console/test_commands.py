@@ -73,6 +73,18 @@ async def followed(server: Server) -> None:
     await eventually(lambda: server.hub.statistics().subscribers)
 
 
+async def test_ctrl_c_while_the_program_is_still_being_loaded_ends_it_without_a_traceback(
+    start: Any, tmp_path: Path
+) -> None:
+    """A slow disk: a module that the command line imports takes long."""
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(600)\n")
+    command = await start("channels", PYTHONPATH=str(tmp_path))
+    assert await command.line() == "loading"
+    command.process.send_signal(signal.SIGINT)
+    assert await command.end() == (130, "", "")
+
+
 # listen
 
 
