@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from hubs import Server, serving
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
-from programs import Program, Start, free_port, tool
+from programs import ClientStart, Program, Start, free_port, start_client, tool
 from redis_server import RedisServer
 from rig import Rig
 from tokens import SECRET
@@ -93,6 +93,22 @@ def program() -> Iterator[Start]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.communicate()
+
+
+@pytest.fixture
+async def client_process() -> AsyncIterator[ClientStart]:
+    """Starts `sse-client` with these arguments. It is killed at the end of the test."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+        started.append(await start_client(*arguments, **variables))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
-        logger.info("ending: %d streams have %g s to close", app[METRICS].streams, settings.drain)
+        logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
 

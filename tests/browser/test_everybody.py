@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hubs import NDJSON, Server, serving
 from playwright.async_api import Browser, Page, expect
-from programs import ROOT
+from programs import ROOT, npm_package
 from screen import inspector, lines, newest, opened, rows, stream, the_state
 
 # The contrast of text and ground (WCAG 2.2, 1.4.3 and the definition of relative luminance), of everything that can be
@@ -37,17 +35,11 @@ CONTRASTS = """
   return low;
 }
 """
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 async def violations(page: Page) -> list[str]:
     """What axe has against the page as it stands."""
-    if not AXE.exists():
-        missing = "axe-core is missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    await page.evaluate(AXE.read_text())
+    await page.evaluate((npm_package("axe-core") / "axe.min.js").read_text())
     found: list[str] = await page.evaluate(
         """async () => (await axe.run()).violations.flatMap(({ id, help, nodes }) =>
              nodes.map(({ target }) => `${id}: ${help}: ${target}`))"""
