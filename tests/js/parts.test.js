@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { axis, digitsOf } from "../../web/app/chart/axis.js";
-import { Clock } from "../../web/app/chart/clock.js";
+import { Clock, pageNow } from "../../web/app/chart/clock.js";
 import { runs } from "../../web/app/chart/runs.js";
 import { Series } from "../../web/app/chart/series.js";
 import { labels, withUnit } from "../../web/app/chart/units.js";
@@ -193,6 +193,16 @@ test("the hub's clock is followed if it differs, and not for the way of an event
   ahead.hear(1_600_000, 1_000_000);
   ahead.hear(1_600_500, 1_001_000);
   assert.equal(ahead.now(1_002_000), 1_602_000);
+});
+
+test("a clock of the machine that is set does not move the hub's clock", (t) => {
+  const clock = new Clock();
+  clock.hear(pageNow());
+  const before = clock.now();
+  const real = Date.now;
+  t.mock.method(Date, "now", () => real() + 3_600_000);
+  clock.hear(pageNow());
+  assert.ok(Math.abs(clock.now() - before) < 1000);
 });
 
 // The timeline

@@ -1,5 +1,6 @@
 // The connection bar: how the connection stands that all tabs share, and what is known of it.
 
+import { pageNow } from "./chart/clock.js";
 import { find } from "./dom.js";
 import { details } from "./states.js";
 import { seconds } from "./times.js";
@@ -25,7 +26,7 @@ export class ConnectionBar {
   #announced = find("#announced", HTMLElement);
   #told = "";
   #telling = 0;
-  /** When the connection went down: Unix milliseconds. @type {?number} */
+  /** When the connection went down: Unix milliseconds by the clock of the page. @type {?number} */
   #down = null;
   #wasLive = false;
 
@@ -64,21 +65,24 @@ export class ConnectionBar {
     document.dispatchEvent(new Event("power"));
   }
 
-  /** The stream that stands worst, of those that are open. @returns {?Facts} */
+  /** The stream that stands worst; null if none is followed. @returns {?Facts} */
   get #worst() {
     const own = this.#model.streams.filter(({ isOwn, isOff }) => isOwn && !isOff);
-    const all = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
+    const open = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
+    // Before the first request, and once all are refused or have ended, there is no connection that could tell.
+    const all = open.length ? open : this.#model.streams.map(({ state }) => ({ state }));
     return WORST.map((name) => all.find(({ state }) => state.name === name)).find(Boolean) ?? null;
   }
 
   #show() {
     const facts = this.#worst;
-    const isOff = this.isOff;
+    const { isOff } = this;
     const name = isOff || !facts ? "off" : isStale(facts) ? "stale" : facts.state.name;
     this.#section.dataset.state = name;
     this.#freshen(["live", "catching", "connecting"].includes(name));
     put("#connection-state", say(`state_${name}`));
     put("#connection-why", this.#why(name, facts));
+    find("#connection-why", HTMLElement).lang = name === "closed" ? "en" : ""; // what the server says is in English
     put("#connection-cursor", facts?.cursor ?? "–");
     put("#connection-ping", pinged(facts));
     put("#connection-retry", facts?.retry ? `${number(facts.retry)} ms` : "–");
@@ -128,10 +132,10 @@ export class ConnectionBar {
   /** @param {string} name */
   #noteGap(name) {
     const isUp = name === "live" || name === "catching" || name === "stale";
-    if (isUp && this.#down !== null) this.#model.tell("gap", this.#down, Date.now());
+    if (isUp && this.#down !== null) this.#model.tell("gap", this.#down, pageNow());
     if (isUp) this.#down = null;
     else if (this.#wasLive && this.#down === null) {
-      this.#down = Date.now();
+      this.#down = pageNow();
       this.#model.tell("gap", this.#down, null);
     }
     this.#wasLive ||= isUp;

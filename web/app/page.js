@@ -19,36 +19,7 @@ import { Subscribers } from "./subscribers.js";
 import { Timeline } from "./timeline/timeline.js";
 import { choose, view } from "./view.js";
 import { Views } from "./views.js";
-import { browserLanguage, speak } from "./words.js";
 
-const theme = find("#theme", HTMLSelectElement);
-const language = find("#language", HTMLSelectElement);
-
-function dress() {
-  document.documentElement.dataset.theme = theme.value = view.theme;
-  document.dispatchEvent(new Event("theme"));
-}
-
-function talk() {
-  language.value = view.language || browserLanguage();
-  speak(language.value);
-}
-
-dress();
-talk();
-theme.addEventListener("input", () => {
-  choose({ theme: theme.value });
-  dress();
-});
-language.addEventListener("input", () => {
-  choose({ language: language.value });
-  talk();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
-document.addEventListener("view", () => {
-  dress();
-  talk();
-});
 find("#open-settings", HTMLButtonElement).addEventListener("click", () => find("#settings", HTMLDialogElement).showModal());
 
 const hub = connect(".");

@@ -3,6 +3,7 @@
 
 import { connect } from "../../client/sse.js";
 import { randomName } from "../../client/surroundings.js";
+import { pageNow } from "../chart/clock.js";
 import { say } from "../words.js";
 import { tapped } from "./tap.js";
 
@@ -143,13 +144,13 @@ export class Stage {
         event?.(each, !live);
       },
       state: ({ name, reason }) => {
-        if (live && name !== "live") this.show.gap((without = Date.now()), null);
+        if (live && name !== "live") this.show.gap((without = pageNow()), null);
         if (without && (name === "live" || name === "catching")) {
-          this.show.gap(without, Date.now());
+          this.show.gap(without, pageNow());
           without = 0;
         }
         live = name === "live";
-        if (name !== before) this.show.wire("note", say("labState", { state: say(name), why: name === "waiting" ? reason ?? "" : "" }).trim());
+        if (name !== before) this.show.wire("note", say("labState", { state: say(`state_${name}`), why: name === "waiting" ? reason ?? "" : "" }).trim());
         before = name;
         state?.(name);
       },

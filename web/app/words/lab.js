@@ -27,7 +27,7 @@ export const LAB = {
   labQuick: ["another reader", "outro leitor"],
   labSlow: ["the slow reader", "o leitor lento"],
   labTab: ["tab {n}", "aba {n}"],
-  labState: ["The client is {state}. {why}", "O cliente está: {state}. {why}"],
+  labState: ["Client: {state}. {why}", "Cliente: {state}. {why}"],
   labCancelled: ["Cancelled. The hub has forgotten the channels of the experiment.", "Cancelado. O hub esqueceu os canais do experimento."],
   labTooLong: ["After a minute the experiment was still not over, and was ended. Is the hub reachable?", "Depois de um minuto o experimento ainda não tinha acabado e foi encerrado. O hub está acessível?"],
   labRefused: [
