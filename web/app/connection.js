@@ -1,7 +1,7 @@
 // The connection bar: how the connection stands that all tabs share, and what is known of it.
 
 import { pageNow } from "./chart/clock.js";
-import { find } from "./dom.js";
+import { find, put } from "./dom.js";
 import { details } from "./states.js";
 import { seconds } from "./times.js";
 import { number, say } from "./words.js";
@@ -80,14 +80,14 @@ export class ConnectionBar {
     const name = isOff || !facts ? "off" : isStale(facts) ? "stale" : facts.state.name;
     this.#section.dataset.state = name;
     this.#freshen(["live", "catching", "connecting"].includes(name));
-    put("#connection-state", say(`state_${name}`));
-    put("#connection-why", this.#why(name, facts));
+    put(find("#connection-state", HTMLElement), say(`state_${name}`));
+    put(find("#connection-why", HTMLElement), this.#why(name, facts));
     find("#connection-why", HTMLElement).lang = name === "closed" ? "en" : ""; // what the server says is in English
-    put("#connection-cursor", facts?.cursor ?? "–");
-    put("#connection-ping", pinged(facts));
-    put("#connection-retry", facts?.retry ? `${number(facts.retry)} ms` : "–");
-    put("#connection-tab", say(this.#hub.leads ? "leads" : "follows"));
-    put("#power", say(isOff ? "connect" : "disconnect"));
+    put(find("#connection-cursor", HTMLElement), facts?.cursor ?? "–");
+    put(find("#connection-ping", HTMLElement), pinged(facts));
+    put(find("#connection-retry", HTMLElement), facts?.retry ? `${number(facts.retry)} ms` : "–");
+    put(find("#connection-tab", HTMLElement), say(this.#hub.leads ? "leads" : "follows"));
+    put(find("#power", HTMLElement), say(isOff ? "connect" : "disconnect"));
     find("#cut", HTMLButtonElement).disabled = isOff || name === "waiting";
     find("#power", HTMLButtonElement).disabled = this.#model.streams.length === 0;
     this.#announce(name);
@@ -169,13 +169,4 @@ function pinged(facts) {
   if (!facts) return "–";
   if (facts.pingedAt) return say("ago", { time: seconds((Date.now() - facts.pingedAt) / 1000) });
   return facts.ping ? say("noPing", { ping: seconds(facts.ping) }) : "–";
-}
-
-/**
- * @param {string} selector
- * @param {string} text
- */
-function put(selector, text) {
-  const element = find(selector, HTMLElement);
-  if (element.textContent !== text) element.textContent = text;
 }

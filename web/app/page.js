@@ -25,6 +25,7 @@ find("#open-settings", HTMLButtonElement).addEventListener("click", () => find("
 const hub = connect(".");
 const model = new Model();
 const list = new EventList(model, hub.base);
+/** @type {Timeline<import("./model.js").Entry>} */
 const timeline = new Timeline(find("#timeline", HTMLElement), { colour: paint, choose: (entry) => list.reveal(entry) });
 model.on("add", (entry) => entry.note || timeline.add(entry, { replayed: entry.replayed }));
 model.on("gap", (from, to) => timeline.gap(from, to));

@@ -2,7 +2,7 @@
 
 import { LONGEST_TIMER_MS } from "../client/backoff.js";
 import { find } from "./dom.js";
-import { problemOf, showProblem } from "./problems.js";
+import { problemOf, showError, showProblem } from "./problems.js";
 import { time } from "./times.js";
 import { say } from "./words.js";
 
@@ -137,7 +137,7 @@ export class SessionDialog {
     try {
       await act();
     } catch (error) {
-      showProblem(this.#answer, error instanceof Error ? error : new Error(String(error)));
+      showError(this.#answer, error);
     }
   }
 }

@@ -332,7 +332,7 @@ export class Team {
     this.#newcomers.clear();
     if (renew) this.#say({ kind: "welcome", to: [...this.#members.keys()] });
     this.#streams.want(wanted, { renew, rewind });
-    this.#streams.repeat(); // who wants what is open already has yet to hear how it stands
+    this.#streams.repeat(); // a tab that wants what is open already does not know its state
   }
 
   /** Forget tabs that went without a word. */

@@ -87,7 +87,7 @@ class Bench {
   #lanes = make("div", "lab-timeline");
   #bytes = make("div", "lab-bytes");
   #began = 0;
-  /** @type {Timeline} */
+  /** @type {Timeline<import("../timeline/timeline.js").Shown>} */
   #timeline;
   #decoder = new TextDecoder();
 
