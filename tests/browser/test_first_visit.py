@@ -27,6 +27,16 @@ for (const name of ["localStorage", "sessionStorage"]) {
 FULL_STORAGE = """
 Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };
 """
+HOLD_BACK = """
+const real = fetch;
+window.fetch = async (url, options) => {
+  if (!String(url).includes("/stream?")) return real(url, options);
+  const body = new ReadableStream({ start(out) {
+    options.signal.addEventListener("abort", () => out.error(options.signal.reason));
+  } });
+  return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+};
+"""
 FEW_STEPS = """
 for (const name of ["pushState", "replaceState"]) {
   history[name] = () => { throw new DOMException("more than 100 times per 30 seconds", "SecurityError"); };
@@ -101,6 +111,28 @@ async def test_the_link_to_the_events_leads_there_and_changes_nothing_else(page:
     await expect(page.locator("#log")).to_be_focused()
     await expect(page.get_by_role("searchbox", name="Text")).to_have_value("a")
     await expect(lines(page)).to_have_text(["a"])
+
+
+async def test_a_proxy_that_holds_the_bytes_back_is_not_taken_for_a_server_that_is_away(
+    page: Page, server: Server
+) -> None:
+    await page.add_init_script(HOLD_BACK)
+    await page.goto(server.url)
+    await expect(the_state(page)).to_have_attribute("data-state", "connecting")
+    # A clock that goes a hundred times as fast: the first silence is followed by another attempt at once.
+    await page.evaluate("() => { const before = Date.now; Date.now = () => before() + 100 * performance.now(); }")
+    await expect(the_state(page)).to_have_attribute("data-state", "waiting", timeout=30_000)
+    await expect(page.locator("#connection-why")).to_contain_text("A proxy may hold the bytes back.")
+
+
+async def test_the_search_finds_events_by_data_type_and_id(page: Page, server: Server) -> None:
+    await opened(page, server.url)
+    id = await server.hub.publish("apple", event="fruit")
+    await server.hub.publish("carrot", event="vegetable")
+    search = page.get_by_role("searchbox", name="Text")
+    for text in ("APPLE", "Fruit", str(id)):
+        await search.fill(text)
+        await expect(lines(page)).to_have_text(["apple"])
 
 
 async def test_control_and_enter_publish_nothing_where_no_form_is_seen(page: Page, server: Server) -> None:

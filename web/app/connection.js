@@ -158,9 +158,10 @@ function isStale({ state, heardAt, ping }) {
  * @param {Facts} facts
  * @param {boolean} wasLive whether there was a connection
  */
-function reasonOf({ problem, state, failures = 0 }, wasLive) {
+function reasonOf({ problem, state, status, connectedAt, failures = 0 }, wasLive) {
   if (!problem) return state.reason ?? "";
   if (problem.status) return problem.detail ?? problem.title;
+  if (status === 200 && !connectedAt) return say("nothingCame");
   return say(wasLive && failures <= 1 ? "brokeOff" : "unreachable");
 }
 

@@ -3,7 +3,7 @@
 /** @type {Record<string, [english: string, portuguese: string]>} */
 export const EVENTS = {
   filters: ["Filters", "Filtros"],
-  find: ["Find in the data", "Procurar nos dados"],
+  find: ["Find in data, type and id", "Procurar em dados, tipo e id"],
   text: ["Text", "Texto"],
   channel: ["Channel", "Canal"],
   type: ["Type", "Tipo"],

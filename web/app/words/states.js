@@ -47,6 +47,10 @@ export const STATES = {
   disconnect: ["Disconnect", "Desconectar"],
   lost: ["Events after {after} are gone; the stream goes on at {next}.", "Os eventos depois de {after} se perderam; o fluxo continua em {next}."],
   brokeOff: ["The connection broke off.", "A conexão caiu."],
+  nothingCame: [
+    "The server answered, but no event came. A proxy may hold the bytes back.",
+    "O servidor respondeu, mas nenhum evento chegou. Um proxy pode estar retendo os bytes.",
+  ],
   lostOpen: ["Events after {after} are gone.", "Os eventos depois de {after} se perderam."],
   closing: ["The server ends, and asks its clients to come back.", "O servidor encerra e pede aos clientes que voltem."],
   announcedState: ["Connection: {state}", "Conexão: {state}"],
