@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from conftest import CHROMIUM_ARGUMENTS
 from hubs import Server, serving
-from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 from screen import lines, opened, stream, the_state
 from tokens import SECRET
 
@@ -102,6 +103,29 @@ async def test_the_page_works_without_storage_and_history(context: BrowserContex
     await page.locator("#add input").fill("sensors.*")
     await page.locator("#add input").press("Enter")
     await expect(stream(page, "sensors.*")).to_have_attribute("data-state", "live")
+
+
+async def test_a_page_in_the_cache_of_the_browser_holds_no_connection_and_goes_on(
+    chromium: str, server: Server
+) -> None:
+    async with async_playwright() as playwright:
+        # Playwright turns this cache off.
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=CHROMIUM_ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+        )
+        page = await browser.new_page()
+        await opened(page, server.url, "main", "others?plain=1")
+        await server.hub.publish("before")
+        await expect(lines(page)).to_have_text(["before"])
+        await page.evaluate("() => { window.isTheSame = true; }")
+        await page.goto("data:text/html,elsewhere")
+        await server.until_subscribers(0)
+        await server.hub.publish("meanwhile")
+        await page.go_back(wait_until="commit")
+        await expect(lines(page)).to_have_text(["meanwhile", "before"])
+        assert await page.evaluate("window.isTheSame")
+        await server.until_subscribers(2)
+        await browser.close()
 
 
 async def test_the_link_to_the_events_leads_there_and_changes_nothing_else(page: Page, server: Server) -> None:

@@ -28,6 +28,7 @@ export class Direct {
   #closed = false;
   #connected = 0; // by the monotonic clock
   #stop = new AbortController();
+  #listening = new AbortController();
   #wake = () => {};
   #backoff = new Backoff();
   #silence = new Silence(undefined, () => this.#stop.abort());
@@ -43,7 +44,16 @@ export class Direct {
     this.#name = name;
     this.#on = on;
     this.last = after;
+    this.#listen();
     void this.#go();
+  }
+
+  /** A page in the cache of the browser must not hold one of the six connections to a host. */
+  #listen() {
+    if (!globalThis.document) return;
+    const { signal } = this.#listening;
+    addEventListener("pagehide", () => this.cut(), { signal });
+    addEventListener("pageshow", () => this.#wake(), { signal });
   }
 
   /** The address that is asked for. */
@@ -53,6 +63,7 @@ export class Direct {
 
   close() {
     this.#closed = true;
+    this.#listening.abort();
     this.#stop.abort();
     this.#silence.end();
     this.#wake();

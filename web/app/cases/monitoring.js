@@ -96,16 +96,7 @@ export function monitoring(element, { hub, base }) {
     },
   }, { replay: "latest" });
 
-  const messages = hub.follow("main", {
-    event: (event) => {
-      const alarm = alarmOf(event);
-      if (!alarm) return;
-      noAlarms.hidden = true;
-      alarms.prepend(alarm);
-      if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
-    },
-  }, { replay: 200 });
-
+  const messages = followAlarms(hub, alarms, noAlarms);
   const speak = () => {
     for (const line of lines) line.show();
     look();
@@ -121,6 +112,25 @@ export function monitoring(element, { hub, base }) {
     figures.close();
     messages.close();
   };
+}
+
+/**
+ * Put what gives an alarm into a list, the newest first.
+ *
+ * @param {import("../../client/types.js").Hub} hub
+ * @param {HTMLElement} alarms
+ * @param {HTMLElement} none shown while there are none
+ */
+function followAlarms(hub, alarms, none) {
+  return hub.follow("main", {
+    event: (event) => {
+      const alarm = alarmOf(event);
+      if (!alarm) return;
+      none.hidden = true;
+      alarms.prepend(alarm);
+      if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
+    },
+  }, { replay: 200 });
 }
 
 /**
