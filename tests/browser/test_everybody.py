@@ -106,7 +106,7 @@ async def test_the_theme_is_that_of_the_system_unless_chosen(browser: Browser, s
 async def test_no_other_theme_is_seen_before_the_page_is_there(browser: Browser, server: Server) -> None:
     context = await browser.new_context(color_scheme="light")
     page = await context.new_page()
-    await page.route("**/page.js", lambda route: route.abort())  # the modules of the page never come
+    await page.route("**/dress.js", lambda route: route.abort())  # the modules of the page never come
     await page.goto(f"{server.url}/#theme=dark")
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 18, 19)"
     await context.close()
