@@ -1,7 +1,7 @@
 """The rights of a request: by its token, or without one, and by the page that sends it (docs/protocol.md, "Tokens").
 
-A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
-request before its handler runs, and the `Origin` of every request that could change something.
+A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `check_sender` checks the `Host` of
+every request before its handler runs, and the `Origin` of every request that could change something.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from yarl import URL
 
 from ..auth import Denied, Keys, KeySet, Tokens, read_file, read_key
@@ -25,7 +24,6 @@ from ..settings import Settings
 from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback
 from .problems import Problem
-from .requests import check_encoding
 
 __all__ = [
     "COOKIE",
@@ -33,10 +31,10 @@ __all__ = [
     "allow_publish",
     "allow_subscribe",
     "bearer_of",
+    "check_sender",
     "checking",
     "digest",
     "grant_of",
-    "guard",
     "is_own_page",
     "refused",
     "session_of",
@@ -324,11 +322,11 @@ def _not_granted(
     return Problem(403, f"The token may not {act} {names[0]!r}. It may {act}: {granted}.")
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the encoding, `Host` and `Origin` of every request."""
-    check_encoding(request)
+def check_sender(request: web.Request) -> None:
+    """Check the `Host` and the `Origin` of a request.
+
+    :raises Problem: 400 or 403; see `Access`.
+    """
     access = hub_app(request)[ACCESS]
     access.check_host(request)
     access.check_origin(request)
-    return await handler(request)
