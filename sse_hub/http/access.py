@@ -134,18 +134,17 @@ class Access:
 
         :raises Problem: 400 for the name of another host.
         """
+        host = _host_of(request.host)
+        if not self._hosts:
+            if _cannot_be_rebound(host) or not (_comes_home(request) and self.anonymous(request).publish):
+                return
+        elif any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
+            return
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical.endswith("/health"):
             return  # load balancers ask each node by its address
-        host = _host_of(request)
         if self._hosts:
-            if any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
-                return
             raise Problem(400, f"The Host is {host[:80]!r}; this server answers to {', '.join(self._hosts)}.")
-        if _cannot_be_rebound(host):
-            return
-        if not (_comes_home(request) and self.anonymous(request).publish):
-            return
         raise Problem(
             400,
             f"The Host is {host[:80]!r}. A server at a loopback address that lets everybody publish answers only to "
@@ -222,9 +221,10 @@ def digest(token: str) -> bytes:
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 
-def _host_of(request: web.Request) -> str:
-    """The host that the request names, without port, in lower case."""
-    host = request.host.lower()
+@functools.lru_cache(64)  # called for every request, with the same few names
+def _host_of(host: str) -> str:
+    """The host that a request names, without port, in lower case."""
+    host = host.lower()
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
 
 
