@@ -18,6 +18,7 @@ from ..http import request_log
 from ..http.access import ACCESS
 from ..http.app_keys import HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
+from ..http.shortcut import Runner
 from ..settings import SettingError, Settings, url_of
 from ..stdio import program_name
 from . import config, signals, systemd
@@ -54,7 +55,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     """A runner for the application of `create_app` with the limits of its settings."""
     settings = app[SETTINGS]
     hide_versions()
-    return web.AppRunner(
+    return Runner(
         app,
         auto_decompress=False,  # `read_body` refuses compressed bodies; aiohttp must not unpack their rest
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
