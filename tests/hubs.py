@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 from eventually import PATIENCE, eventually
 from sockets import raw
@@ -20,7 +21,7 @@ from sse_hub import Hub
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner
 
-__all__ = ["NDJSON", "Remote", "Server", "Stream", "mounted", "remote", "running", "serving"]
+__all__ = ["NDJSON", "Remote", "Server", "Stream", "logged", "mounted", "remote", "running", "serving"]
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 PROMETHEUS = {"Accept": "text/plain"}
@@ -204,6 +205,11 @@ class Server(Remote):
 
     async def until_subscribers(self, count: int) -> None:
         await eventually(lambda: self.hub.statistics().subscribers == count)
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """The messages of the log with their values. `caplog.text` leaves the values out."""
+    return "\n".join(f"{record.getMessage()} {getattr(record, 'values', '')}" for record in caplog.records)
 
 
 @asynccontextmanager

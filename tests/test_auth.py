@@ -127,6 +127,11 @@ async def test_clocks_may_differ_by_a_few_seconds() -> None:
     assert await tokens.grant(mint(nbf=time.time() + 5))
 
 
+async def test_clocks_may_not_differ_by_much_more_than_ten_seconds() -> None:
+    assert "expired" in await refusal(mint(exp=time.time() - 15))
+    assert "not valid yet" in await refusal(mint(nbf=time.time() + 60))
+
+
 async def test_a_token_that_is_not_valid_yet_says_so() -> None:
     assert "not valid yet: nbf or iat is 2100-01-01" in await refusal(mint(nbf=4102444800))
 

@@ -45,19 +45,19 @@ async def refused(server: Server, token: str) -> str:
 # Tokens
 
 
-async def test_forged_claims_under_a_true_signature(guarded: Server) -> None:
+async def test_forged_claims_under_a_true_signature_are_refused(guarded: Server) -> None:
     head, _, signature = mint(["a"]).split(".")
     claims = encoded({"exp": time.time() + 60, "sse": {"subscribe": ["*"]}})
     assert "signature" in await refused(guarded, f"{head}.{claims}.{signature}")
 
 
 @pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", ""])
-async def test_an_algorithm_none(guarded: Server, name: str) -> None:
+async def test_a_token_of_the_algorithm_none_is_refused(guarded: Server, name: str) -> None:
     claims = encoded({"exp": time.time() + 60, "sse": {"subscribe": ["*"]}})
     assert "algorithm" in await refused(guarded, f"{encoded({'alg': name})}.{claims}.")
 
 
-async def test_the_public_key_taken_for_a_secret() -> None:
+async def test_a_token_signed_with_the_public_key_as_a_secret_is_refused() -> None:
     claims = {"exp": time.time() + 60, "sse": {"subscribe": ["*"]}}
     unsigned = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded(claims)}"
     signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
@@ -71,29 +71,29 @@ async def test_the_public_key_taken_for_a_secret() -> None:
 @pytest.mark.parametrize(
     "header", [{"jku": "http://evil.example/keys"}, {"x5u": "http://evil.example/"}, {"kid": "../x"}]
 )
-async def test_a_key_of_the_attackers_named_by_the_token(guarded: Server, header: dict[str, Any]) -> None:
+async def test_a_key_that_the_token_itself_names_is_not_used(guarded: Server, header: dict[str, Any]) -> None:
     assert "signature" in await refused(guarded, mint(["*"], key="x" * 32, headers=header))
 
 
-async def test_an_expired_token(guarded: Server) -> None:
+async def test_an_expired_token_is_refused(guarded: Server) -> None:
     assert "expired" in await refused(guarded, mint(["*"], lasts=-60))
 
 
-async def test_a_token_for_ever(guarded: Server) -> None:
+async def test_a_token_without_an_expiry_is_refused(guarded: Server) -> None:
     assert "exp is missing" in await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}}, SECRET))
 
 
 @pytest.mark.parametrize("exp", ["soon", [], {}, 1e400, -1, True])
-async def test_a_malformed_expiry(guarded: Server, exp: object) -> None:
+async def test_a_token_with_a_malformed_expiry_is_refused(guarded: Server, exp: object) -> None:
     assert await refused(guarded, jwt.encode({"sse": {"subscribe": ["*"]}, "exp": exp}, SECRET))
 
 
-async def test_a_token_of_a_megabyte(guarded: Server) -> None:
+async def test_a_token_of_a_megabyte_is_a_bad_request(guarded: Server) -> None:
     response, _ = await guarded.get("/api/channels", headers={"Authorization": "Bearer " + "a" * 1_000_000})
     assert response.status == 400
 
 
-async def test_a_replay_across_grants(guarded: Server) -> None:
+async def test_a_replay_shows_only_granted_channels(guarded: Server) -> None:
     await guarded.hub.publish("the secret", channel="secrets", event="secret")
     headers = bearer(["public.*"])
     for query in (
@@ -106,7 +106,7 @@ async def test_a_replay_across_grants(guarded: Server) -> None:
         assert "secret" not in " ".join(event.data for event in events[1:])
 
 
-async def test_a_wildcard_smuggled_into_a_channel(guarded: Server) -> None:
+async def test_a_wildcard_in_the_name_of_a_channel_is_refused(guarded: Server) -> None:
     for path in ("/realtime/*", "/realtime/secret%2A", "/api/channels/*/events", "/realtime/a%2Cb"):
         assert (await guarded.get(path, headers=bearer(["*"])))[0].status == 400
 
@@ -115,17 +115,17 @@ async def test_a_wildcard_smuggled_into_a_channel(guarded: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["a%0D%0Ab", "a%0Ab", "a%00b", "a%20b", "a%E2%80%A8b", "a%7Fb"])
-async def test_control_characters_in_a_channel(server: Server, name: str) -> None:
+async def test_control_characters_in_a_channel_are_refused(server: Server, name: str) -> None:
     assert (await server.post(f"/realtime/{name}", data="x"))[0].status == 400
     assert (await server.get(f"/stream?channel={name}"))[0].status == 400
 
 
 @pytest.mark.parametrize("type", ["a%0D%0Adata: forged", "a%0Aid: 9-9", "a%00", "a%0D", "connected", "lost"])
-async def test_line_breaks_and_the_hubs_own_names_in_an_event_name(server: Server, type: str) -> None:
+async def test_line_breaks_and_the_hubs_own_names_in_an_event_name_are_refused(server: Server, type: str) -> None:
     assert (await server.post(f"/realtime/main?event={type}", data="x"))[0].status == 400
 
 
-async def test_fields_forged_in_data(server: Server) -> None:
+async def test_fields_forged_in_data_stay_data(server: Server) -> None:
     data = "1\n\nevent: lost\ndata: 2\r\rid: 9-9\r\n\r\nretry: 1\n\x00"
     async with server.stream() as stream:
         await stream.next()
@@ -136,18 +136,18 @@ async def test_fields_forged_in_data(server: Server) -> None:
 
 
 @pytest.mark.parametrize("id", ["1-0\r\nX-Evil: 1", "9" * 1000, "1-0\x00", "-1", "1-0 ", "é"])
-async def test_a_malformed_cursor(server: Server, id: str) -> None:
+async def test_a_malformed_cursor_is_a_loss_and_no_header(server: Server, id: str) -> None:
     async with server.client.get(server.url + "/stream", params={"lastEventId": id}) as response:
         assert response.status == 200
         assert b'"lost":true' in await response.content.readany()
         assert "X-Evil" not in response.headers
 
 
-async def test_a_cursor_longer_than_a_request_line(server: Server) -> None:
+async def test_a_cursor_longer_than_a_request_line_is_refused(server: Server) -> None:
     assert (await server.get("/stream", params={"lastEventId": "9" * 10_000}))[0].status == 400
 
 
-async def test_a_header_in_a_header(server: Server) -> None:
+async def test_a_header_in_a_header_is_not_repeated(server: Server) -> None:
     answer = await server.exchange(
         b"GET /health HTTP/1.1\r\nHost: x\r\nOrigin: a\rX-Evil: 1\r\nConnection: close\r\n\r\n"
     )
@@ -169,7 +169,7 @@ async def test_a_header_in_a_header(server: Server) -> None:
         b"Transfer-Encoding : chunked\r\n",
     ],
 )
-async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
+async def test_a_body_of_two_lengths_is_refused_and_hides_no_request(server: Server, headers: bytes) -> None:
     request = (
         b"POST /realtime/main HTTP/1.1\r\nHost: x\r\n"
         + headers
@@ -182,7 +182,7 @@ async def test_a_body_of_two_lengths(server: Server, headers: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"FFFFFFFFFFFFFFFFF", b"z"])
-async def test_a_chunk_with_a_malformed_size(server: Server, size: bytes) -> None:
+async def test_a_chunk_with_a_malformed_size_is_refused(server: Server, size: bytes) -> None:
     request = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     answer = await server.exchange(request + size + b"\r\nhello\r\n0\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
@@ -196,18 +196,18 @@ async def test_a_chunk_with_a_malformed_size(server: Server, size: bytes) -> Non
     "request_line",
     [b"GET /" + b"a" * 100_000, b"GET /stream?" + b"channel=a&" * 10_000, b"GET /stream?lastEventId=" + b"1" * 50_000],
 )
-async def test_a_request_line_without_end(server: Server, request_line: bytes) -> None:
+async def test_a_request_line_without_end_is_refused(server: Server, request_line: bytes) -> None:
     answer = await server.exchange(request_line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
 
 
-async def test_headers_without_end(server: Server) -> None:
+async def test_headers_without_end_are_refused(server: Server) -> None:
     many = b"".join(b"X-%d: 1\r\n" % number for number in range(10_000))
     answer = await server.exchange(b"GET /health HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n")
     assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer)
 
 
-async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
+async def test_a_body_over_the_limit_is_refused(server: Server) -> None:
     response, _ = await server.post("/realtime/main", data=io.BytesIO(bytes((1 << 20) + 1)))
     assert response.status == 413
 
@@ -221,18 +221,18 @@ async def test_a_body_larger_than_it_says_it_may_be(server: Server) -> None:
         ([f"c{n}" for n in range(101)], "names 101 channels; one connection may name 100"),
     ],
 )
-async def test_patterns_made_to_be_slow(server: Server, names: list[str], answered: str) -> None:
+async def test_patterns_made_to_be_slow_are_refused(server: Server, names: list[str], answered: str) -> None:
     response, problem = await server.get("/stream", params=[("channel", name) for name in names])
     assert (response.status, answered in problem["detail"]) == (400, True)
 
 
-async def test_a_pattern_of_a_token_made_to_be_slow() -> None:
+async def test_a_pattern_of_a_token_made_to_be_slow_is_refused() -> None:
     async with serving(jwt_key=SECRET) as server:
         response, problem = await server.get("/stream", headers=bearer(["*a" * 9]))
         assert (response.status, "has 9 stars" in problem["detail"]) == (401, True)
 
 
-async def test_a_broadcast_to_more_channels_than_a_connection_may_name(server: Server) -> None:
+async def test_a_broadcast_to_more_channels_than_a_connection_may_name_is_refused(server: Server) -> None:
     body = {"message": 1, "channel": [f"c{number}" for number in range(101)]}
     response, problem = await server.post("/api/broadcast", json=body)
     assert (response.status, "names 101 channels; it may name 100" in problem["detail"]) == (400, True)
@@ -241,12 +241,12 @@ async def test_a_broadcast_to_more_channels_than_a_connection_may_name(server: S
     assert (response.status, len(answers)) == (200, 100)
 
 
-async def test_a_replay_that_is_too_long(server: Server) -> None:
+async def test_a_replay_that_is_too_long_is_refused(server: Server) -> None:
     response, problem = await server.get("/stream?replay=10001")
     assert (response.status, "it may be 10000 (--max-replay)" in problem["detail"]) == (400, True)
 
 
-async def test_a_batch_of_half_a_million_lines(server: Server) -> None:
+async def test_a_batch_of_half_a_million_lines_is_refused_whole(server: Server) -> None:
     response, problem = await server.post(
         "/realtime/main", data=b"a\n" * 524_288, headers={"Content-Type": "application/x-ndjson"}
     )
@@ -254,7 +254,7 @@ async def test_a_batch_of_half_a_million_lines(server: Server) -> None:
     assert server.hub.statistics().published == 0
 
 
-async def test_three_hundred_bodies_that_never_end() -> None:
+async def test_three_hundred_bodies_that_never_end_leave_room_for_one_that_ends() -> None:
     async with serving(max_in_flight=5_000_000) as server:
         head = b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
         opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(300)]
@@ -286,7 +286,7 @@ async def test_answers_to_keys_are_bounded_by_their_bytes(server: Server) -> Non
     assert await server.figure("sse_idempotency_keys") < 1200  # of 30 kB each
 
 
-async def test_a_history_of_a_gigabyte_without_a_reader() -> None:
+async def test_a_history_of_a_gigabyte_without_a_reader_costs_a_bounded_memory() -> None:
     async with serving() as server:
         for _ in range(100):
             await server.post("/realtime/main", data=b"x" * 1_000_000)
@@ -299,7 +299,7 @@ async def test_a_history_of_a_gigabyte_without_a_reader() -> None:
 
 
 @pytest.mark.parametrize("path", ["/realtime/caf%E9", "/stream?channel=caf%E9", "/api/channels/caf%E9/events", "/%FF"])
-async def test_names_that_are_no_utf_8(server: Server, path: str) -> None:
+async def test_names_that_are_not_utf_8_are_refused(server: Server, path: str) -> None:
     answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"percent-encoded UTF-8" in answer
@@ -316,7 +316,7 @@ async def test_names_that_hold_a_percent_sign(server: Server) -> None:
 
 
 @pytest.mark.parametrize("message", ["1e400", "-1e400", '[1, {"a": 1e999}]'])
-async def test_numbers_that_json_does_not_have(server: Server, message: str) -> None:
+async def test_numbers_that_json_does_not_have_are_refused(server: Server, message: str) -> None:
     response, problem = await server.post(
         "/api/broadcast", data=f'{{"message": {message}}}', headers={"Content-Type": "application/json"}
     )
@@ -326,7 +326,7 @@ async def test_numbers_that_json_does_not_have(server: Server, message: str) -> 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "1e400", "1e300", "-1e400", "9" * 18, '"x"', "[]", "null"])
-async def test_malformed_times_of_a_token(claim: str, value: str) -> None:
+async def test_a_token_with_malformed_times_is_refused(claim: str, value: str) -> None:
     async with serving(jwt_key=SECRET) as server:
         claims = {"exp": 4_000_000_000, "sse": {"subscribe": ["*"]}, claim: 0}
         body = json.dumps(claims).replace(f'"{claim}": 0', f'"{claim}": {value}')
@@ -352,13 +352,13 @@ async def test_answers_of_aiohttp_name_no_versions(server: Server) -> None:
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"message":' * 50_000, '{"message":' + "9" * 100_000 + "}"])
-async def test_json_made_to_be_deep_or_long(server: Server, body: str) -> None:
+async def test_json_made_to_be_deep_or_long_is_refused(server: Server, body: str) -> None:
     response, problem = await server.post("/api/broadcast", data=body, headers={"Content-Type": "application/json"})
     assert response.status == 400
     assert problem["detail"]
 
 
-async def test_a_bomb_that_unpacks_to_a_gigabyte(server: Server) -> None:
+async def test_a_bomb_that_unpacks_to_a_gigabyte_is_not_unpacked(server: Server) -> None:
     bomb = gzip.compress(bytes(100 << 20), 9) * 10  # ten members of one file
     before_bytes = psutil.Process().memory_info().rss
     for _ in range(5):
@@ -374,7 +374,7 @@ async def test_a_bomb_that_unpacks_to_a_gigabyte(server: Server) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example"]
 )
-async def test_a_name_of_the_attackers_that_resolves_to_this_machine(server: Server, host: str) -> None:
+async def test_a_foreign_name_that_resolves_to_this_machine_is_refused(server: Server, host: str) -> None:
     response, problem = await server.post("/realtime/main", data="x", headers={"Host": host})
     assert response.status == 400
     assert "--allowed-hosts" in problem["detail"]
@@ -385,7 +385,7 @@ async def test_the_names_of_this_machine_are_answered(server: Server, host: str)
     assert (await server.get("/api/channels", headers={"Host": host}))[0].status == 200
 
 
-async def test_a_host_that_is_not_among_those_allowed() -> None:
+async def test_only_allowed_hosts_are_answered() -> None:
     async with serving(allowed_hosts=("hub.example", "*.hub.example")) as server:
         for host, status in (("hub.example", 200), ("a.hub.example:443", 200), ("evilhub.example", 400), ("x", 400)):
             assert (await server.get("/api/channels", headers={"Host": host}))[0].status == status
@@ -396,7 +396,7 @@ async def test_a_balancer_may_ask_for_the_health_of_a_node_by_its_address() -> N
         assert (await server.get("/health"))[0].status == 200
 
 
-async def test_a_publish_by_a_page_of_another_site() -> None:
+async def test_a_page_of_another_site_publishes_only_if_its_origin_is_listed() -> None:
     async with serving(cors_origin=("https://friend.example",)) as server:
         headers = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
         assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == 403
@@ -486,22 +486,22 @@ async def withstood(attack: Attack, count: int, first: bytes, grown_mb: int, *, 
 
 
 @pytest.mark.timeout(180)
-async def test_connections_that_say_nothing(attacked: Attack) -> None:
+async def test_connections_that_say_nothing_are_closed_and_disturb_nobody(attacked: Attack) -> None:
     await withstood(attacked, 10_000, b"", 250)
 
 
 @pytest.mark.timeout(180)
-async def test_headers_that_never_end(attacked: Attack) -> None:
+async def test_headers_that_never_end_are_given_up_and_disturb_nobody(attacked: Attack) -> None:
     await withstood(attacked, 1000, b"GET /stream HTTP/1.1\r\nHost: x\r\nX-Slow: ", 60)
 
 
 @pytest.mark.timeout(180)
-async def test_bodies_that_never_end(attacked: Attack) -> None:
+async def test_bodies_that_never_end_are_given_up_and_disturb_nobody(attacked: Attack) -> None:
     await withstood(attacked, 500, b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", 60)
 
 
 @pytest.mark.timeout(180)
-async def test_readers_that_never_read(attacked: Attack) -> None:
+async def test_readers_that_never_read_cost_a_bounded_memory_and_disturb_nobody(attacked: Attack) -> None:
     server, process = attacked
     before_bytes = process.memory_info().rss
     async with connections(server, 100, b"GET /realtime/frozen HTTP/1.1\r\nHost: x\r\n\r\n"):
@@ -512,7 +512,7 @@ async def test_readers_that_never_read(attacked: Attack) -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_connections_made_and_dropped(attacked: Attack) -> None:
+async def test_connections_that_are_made_and_dropped_leave_nothing(attacked: Attack) -> None:
     server, process = attacked
     for _ in range(6):
         async with connections(server, 300, b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"):

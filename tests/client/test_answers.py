@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from eventually import PATIENCE
+from following import data_of
 from hubs import Server
 from scripted import HEAD, Connection, held, raw, scripted, status, stream
 
@@ -20,11 +20,6 @@ from sse_client import EventSource, NotAnEventStream, Refused, SSEClient, SSEErr
 JSON = "Content-Type: application/json\r\n"
 PUBLISHED = {"id": "1-0", "channel": "c", "event": "t", "subscribers": 0}
 ENVELOPE = {"id": "5-0", "channel": "c", "event": "t", "data": "a", "timestamp": "2026-11-24T12:00:00Z"}
-
-
-async def data_of(events: Any) -> list[str]:
-    async with asyncio.timeout(PATIENCE):
-        return [event.data async for event in events]
 
 
 # Redirects

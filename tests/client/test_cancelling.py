@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +17,7 @@ from hubs import Server
 from programs import Program, Start, fetch
 from scripted import HEAD, Connection, Script, held, scripted, status
 
-from sse_client import Event, EventSource, Lost, SSEClient, merge
+from sse_client import Event, EventSource, Lost, NotAcknowledged, SSEClient, merge
 
 BUSY = status(503, "Retry-After: 60\r\n")
 SOON = 0.03
@@ -149,6 +150,18 @@ async def test_a_cancelled_publish_leaves_its_request_to_end_well() -> None:
             async with asyncio.timeout(SOON):
                 await client.publish("a")
         await asyncio.wait_for(ended.wait(), PATIENCE)
+
+
+async def test_clients_whose_publishes_fail_together_try_again_at_different_times(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "sse_client")
+    for _ in range(20):
+        async with scripted(BUSY) as server, SSEClient(server.url) as client:
+            with pytest.raises(NotAcknowledged):
+                await client.publish("a", deadline=0.2)
+    pauses = re.findall(r"publishing again in ([\d.]+) s", caplog.text)
+    assert (len(pauses), set(pauses)) == (20, {"60.0", "60.1"})
 
 
 async def test_publishes_that_fail_at_once_pause_together() -> None:

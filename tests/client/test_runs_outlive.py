@@ -9,6 +9,7 @@ import random
 import pytest
 from bad_proxy import bad_proxy
 from eventually import PATIENCE, eventually
+from following import whole
 from hubs import serving
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
@@ -22,9 +23,9 @@ TOKENS = [f"token {number} " for number in range(150)]
 
 async def text_of(url: str, channel: str = "chat.42") -> tuple[str, str | None]:
     """What a late reader gets, and how the channel has ended."""
-    async with SSEClient(url) as client, asyncio.timeout(PATIENCE):
-        async with client.channel(channel, from_start=True) as stream:
-            return "".join([event.data async for event in stream]), stream.ended
+    async with SSEClient(url) as client:
+        events, ended = await whole(client, channel)
+    return "".join(event.data for event in events), ended
 
 
 async def answer(url: str, reached: asyncio.Event, channel: str = "chat.42") -> None:

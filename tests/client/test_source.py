@@ -15,13 +15,13 @@ import aiohttp_sse_client.client as theirs
 import pytest
 from cases import CASES, Case
 from eventually import PATIENCE, eventually
+from following import data_of
 from scripted import HEAD, Connection, Scripted, held, raw, scripted, silent, status, stream
 
 import sse_client
 from sse_client import (
     READY_STATE_CLOSED,
     READY_STATE_OPEN,
-    Event,
     EventSource,
     EventTooLarge,
     GaveUp,
@@ -35,12 +35,6 @@ SOON = 0.01  # reconnection time where a test is not about it
 
 def source(url: str, option: dict[str, str] | None = None, **options: Any) -> EventSource:
     return EventSource(url, option, **{"reconnection_time": SOON, **options})
-
-
-async def data_of(events: AsyncIterator[Event]) -> list[str]:
-    """The data of all events until the iteration ends."""
-    async with asyncio.timeout(PATIENCE):
-        return [event.data async for event in events]
 
 
 @pytest.fixture(autouse=True)

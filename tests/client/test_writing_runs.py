@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from eventually import PATIENCE, eventually
+from following import whole
 from hubs import Server, mounted, serving
 from network import Network
 from scripted import scripted, status
 from tokens import SECRET, mint
 
-from sse_client import Ended, Event, NotAcknowledged, Refused, Run, SSEClient
+from sse_client import Ended, NotAcknowledged, Refused, Run, SSEClient
 from sse_hub.core.rules import Rule
 
 REASONS = ["done", "failed", "cancelled"]
@@ -29,12 +30,6 @@ ACKNOWLEDGED = '{"id":"1-0","channel":"c","event":"message","subscribers":0}'
 async def client(server: Server) -> AsyncIterator[SSEClient]:
     async with SSEClient(server.url) as client:
         yield client
-
-
-async def whole(client: SSEClient, channel: str) -> tuple[list[Event], str | None]:
-    """What a late reader gets, and how the channel has ended."""
-    async with asyncio.timeout(PATIENCE), client.channel(channel, from_start=True) as stream:
-        return [event async for event in stream], stream.ended
 
 
 async def text(client: SSEClient, channel: str = "c") -> tuple[list[str], str | None]:

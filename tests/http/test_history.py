@@ -17,6 +17,17 @@ async def test_history_is_read_in_pages_from_the_oldest(server: Server) -> None:
     assert rest["lost"] is False
 
 
+async def test_a_page_ends_after_a_megabyte_and_the_next_one_goes_on(server: Server) -> None:
+    data = [letter * 600_000 for letter in "abc"]
+    for each in data:
+        await server.hub.publish(each, channel="c")
+    _, page = await server.get("/api/channels/c/events")
+    assert [event["data"] for event in page["events"]] == data[:2]
+    _, rest = await server.get("/api/channels/c/events", params={"after": page["next"]})
+    assert [event["data"] for event in rest["events"]] == data[2:]
+    assert "next" not in rest
+
+
 async def test_history_says_when_events_after_the_cursor_are_gone() -> None:
     async with serving(history=1) as server:
         first = await server.hub.publish("a", channel="c")

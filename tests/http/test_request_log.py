@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from hubs import Server, serving
+from hubs import Server, logged, serving
 
 PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}
 
@@ -50,3 +50,12 @@ async def test_a_request_that_is_no_http_has_its_line_in_the_log(
         assert b" 400 " in answer.partition(b"\r\n")[0]
     assert [record.getMessage() for record in caplog.records if record.name == "sse_hub.requests"]
     assert "Unhandled exception" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["token", "authorization"])
+async def test_the_line_of_a_request_hides_a_token_in_its_query(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(access_log=True) as server:
+        with caplog.at_level("INFO"):
+            await server.get("/health", params={name: "s3cret", "other": "shown"})
+    assert "other=shown" in logged(caplog)
+    assert "s3cret" not in logged(caplog)

@@ -154,6 +154,14 @@ async def test_subscribers_in_all_are_limited() -> None:
         assert await server.hits("subscribers") == 1
 
 
+async def test_no_proxy_keeps_or_changes_the_answer_of_a_hub_that_is_full() -> None:
+    async with serving(max_subscribers=1) as server, server.stream() as first:
+        await first.next()
+        async with server.stream() as refused:
+            assert refused.response.headers["X-Accel-Buffering"] == "no"
+            assert refused.response.headers["Cache-Control"] == "no-cache, no-transform"
+
+
 async def test_subscribers_of_an_address_are_limited_and_others_get_their_places() -> None:
     async with serving(max_subscribers_per_address=1, **PROXY) as server:
         async with server.stream("/stream", {"X-Forwarded-For": "192.0.2.1"}) as first:

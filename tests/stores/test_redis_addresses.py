@@ -43,19 +43,19 @@ async def works(store: str) -> None:
             assert (response.status, (await stream.next()).data) == (200, "x")
 
 
-async def test_a_socket_of_this_machine(make: Make, tmp_path: Path) -> None:
+async def test_a_hub_uses_redis_by_a_socket_of_this_machine(make: Make, tmp_path: Path) -> None:
     make("--unixsocket", str(tmp_path / "redis.sock"))
     await works(f"unix://{tmp_path}/redis.sock?db=0")
 
 
-async def test_a_user_with_no_more_rights_than_a_hub_needs(make: Make) -> None:
+async def test_a_hub_needs_no_more_rights_than_the_documents_say(make: Make) -> None:
     redis = make()
     rights = "ACL SETUSER hub on >s3cret resetkeys ~{sse-hub}* nocommands +@read +@write +@scripting +@connection +time"
     redis.ask(*rights.split(), "-@dangerous")
     await works(f"redis://hub:s3cret@127.0.0.1:{redis.port}/0")
 
 
-async def test_tls(make: Make, tmp_path: Path) -> None:
+async def test_the_certificate_of_redis_is_checked(make: Make, tmp_path: Path) -> None:
     cert, key = certify(tmp_path, "localhost")
     options = ["--port", "0", "--tls-port", "{port}", "--tls-cert-file", cert, "--tls-key-file", key]
     redis = make(

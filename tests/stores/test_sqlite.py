@@ -152,7 +152,7 @@ async def test_a_lock_held_while_clients_read_ends_nothing(tmp_path: Path, progr
         for _ in range(3):
             other.execute("BEGIN IMMEDIATE")
             assert "locked" in await server.until_status("degraded")  # before there is a publish
-            await asyncio.sleep(1.5)  # it is tried again meanwhile
+            await asyncio.sleep(1.5)  # how long the lock lasts: the hub tries the file once a second
             other.execute("ROLLBACK")
             await server.until_status("ok")
             assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
