@@ -1449,7 +1449,8 @@ class Stream:
 
     def _log_loss(self, lost: Lost) -> None:
         url = _redacted(self._source.url)
-        logger.warning("%s: events between %s and %s are lost", url, lost.after or "before", lost.next)
+        after = lost.after or "an unknown id"
+        logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
 
 
 class SSEClient:

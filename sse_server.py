@@ -20,12 +20,12 @@ from sse_hub.http import (
     access,
     channels,
     cluster,
+    front,
     headers,
     history,
     mercure,
     openapi,
     operations,
-    problems,
     publish,
     request_log,
     session,
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     settings = _from_environment() if settings is None else settings
     worker = Worker() if worker is None else worker
     app = web.Application(
-        middlewares=[problems.problem_documents, access.guard, headers.preflight],
+        middlewares=[front.front],
         client_max_size=settings.max_body,
     )
     gunicorn.refuse_several(settings)

@@ -68,7 +68,7 @@ class Gathering(Hashable, Protocol):
     """An audience that gathers frames."""
 
     @property
-    def gathered(self) -> Frames: ...
+    def has_gathered(self) -> bool: ...
 
     @property
     def interval_ms(self) -> int: ...
@@ -103,7 +103,7 @@ class Conflation(Generic[G]):
         """An audience that has gathered something and may be released; None if there is none now."""
         while (audience := next(iter(self._ready), None) or self._due.pop(now_ms)) is not None:
             self._ready.pop(audience, None)
-            if len(audience.gathered):
+            if audience.has_gathered:
                 self.note_released(audience, now_ms)
                 return audience
         return None

@@ -119,11 +119,11 @@ class Delivery:
         full: list[Subscriber] = []
         if data:
             group.flushed_bytes += len(data)
-            full = [subscriber for subscriber, write in group.live.items() if not write(data)]
+            full = [subscriber for subscriber in group.live if not subscriber.write(data)]
             self.count(count * len(group.live), len(data) * len(group.live))
         if group.joining:
             full += self._join(group, len(data))
-        reached = audience.reached if audience.interval_ms else self._log.head
+        reached = self._log.head if audience.gathered is None else audience.gathered.reached
         for subscriber in full:
             self._full(subscriber, reached)
         if group.ending:
@@ -134,10 +134,10 @@ class Delivery:
     def _join(self, group: Group, flushed_bytes: int) -> list[Subscriber]:
         """Write to each fresh subscriber the frames that it has not read; from now on it gets the same bytes as its
         group. Return the subscribers whose connection is full."""
-        joining, group.joining = group.joining, {}
+        assert group.audience.gathered is not None
         full = []
-        for subscriber, own in joining.items():
-            group.live[subscriber] = subscriber.write
+        for subscriber, own in group.audience.gathered.joining.pop(group).items():
+            group.live.append(subscriber)
             subscriber.count(len(own) - flushed_bytes)
             self.count(1, len(own))
             if own and not subscriber.write(own):
@@ -178,7 +178,8 @@ class Delivery:
         """Make the gathered events of an audience pending, for the next flush."""
         for group in [group for group in audience.groups if group.joining]:
             self.flush_group(group)  # those that join get the frames of this release with the others
-        self.conflated += audience.gathered.take_superseded() * len(audience.live)
+        if audience.gathered is not None:
+            self.conflated += audience.gathered.frames.take_superseded() * len(audience.live)
         audience.release(self._log.head)
         self._note_pending(audience)
 
@@ -186,12 +187,13 @@ class Delivery:
         """Let a subscriber that has read up to the head wait for the next release, if it may have read some of the
         gathered events; return whether it waits."""
         audience = subscriber.group.audience
-        if not len(audience.gathered):
+        gathered = audience.gathered
+        if gathered is None or not len(gathered.frames):
             return False
-        if len(audience.fresh) >= MOST_FRESH:
+        if len(gathered.fresh) >= MOST_FRESH:
             self.release_now(audience)
             self.flush_soon()
-        audience.fresh[subscriber] = self._log.head
+        gathered.fresh[subscriber] = self._log.head
         return True
 
     def count(self, events: int, size_bytes: int) -> None:

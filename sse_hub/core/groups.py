@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -105,7 +105,6 @@ class Group:
         "audience",
         "ending",
         "flushed_bytes",
-        "joining",
         "live",
         "members",
         "pending",
@@ -117,10 +116,8 @@ class Group:
         self.audience = audience
         self.ending = False
         """Whether the streams of its LIVE subscribers end after the pending bytes."""
-        self.joining: dict[Subscriber, bytes] = {}
-        """Subscribers that were fresh in a conflating audience, and the bytes that each gets in place of the pending
-        ones."""
-        self.live: dict[Subscriber, Callable[[bytes], bool]] = {}
+        self.live: list[Subscriber] = []
+        """A group is small, so a list is searched fast enough. A dict for one subscriber would take 130 bytes more."""
         self.members = 0
         self.pending: list[bytes] = []
         """Frames. In a shared stream, the segments that its flushes have made."""
@@ -148,6 +145,63 @@ class Group:
         """Whether a flush has anything to do."""
         return bool(self.pending_bytes or self.ending or self.joining)
 
+    @property
+    def joining(self) -> Mapping[Subscriber, bytes]:
+        """See `Gathered.joining`."""
+        gathered = self.audience.gathered
+        return _NOBODY if gathered is None else gathered.joining.get(self, _NOBODY)
+
+
+_NOBODY: Mapping[Subscriber, bytes] = MappingProxyType({})
+
+
+class Gathered:
+    """The part of an audience that only conflation needs. Ten thousand audiences without conflation do without it."""
+
+    __slots__ = ("frames", "fresh", "joining", "reached")
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.frames = Frames(subscription)
+        """The events for the next release."""
+        self.fresh: dict[Subscriber, EventId] = {}
+        """LIVE subscribers that have read some of these events, each up to this id."""
+        self.joining: dict[Group, dict[Subscriber, bytes]] = {}
+        """By group, subscribers that were fresh at the last release, and the bytes that each gets in place of the
+        pending ones."""
+        self.reached = EventId(0, 0)
+        """The head of the log at the last release."""
+
+    @property
+    def waiting(self) -> list[Subscriber]:
+        """The LIVE subscribers that do not get the bytes of their group yet."""
+        return [*(subscriber for some in self.joining.values() for subscriber in some), *self.fresh]
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """Note that a subscriber is not LIVE any more."""
+        self.fresh.pop(subscriber, None)
+        some = self.joining.get(subscriber.group, {})
+        some.pop(subscriber, None)
+        if not some:
+            self.joining.pop(subscriber.group, None)
+
+    def add_notice(self, data: bytes) -> None:
+        """Give bytes that are not an event to the subscribers that wait."""
+        for subscriber in self.fresh:
+            subscriber.write(data)
+        for some in self.joining.values():
+            for subscriber in some:
+                some[subscriber] += data
+
+    def release(self, subscription: Subscription, head: EventId) -> Sequence[bytes]:
+        """Return the frames of the gathered events, up to the log's head. Fresh subscribers get those that they have
+        not read."""
+        frames = self.frames.take()
+        for subscriber, cursor in self.fresh.items():
+            own = [data for id, data in frames if id is None or id > cursor]
+            self.joining.setdefault(subscriber.group, {})[subscriber] = wrap(subscription, own)
+        self.fresh, self.reached = {}, head
+        return [data for _, data in frames]
+
 
 class Audience:
     """All subscribers of one subscription.
@@ -155,29 +209,15 @@ class Audience:
     :param shared: their common deflate stream. None without compression.
     """
 
-    __slots__ = (
-        "fresh",
-        "gathered",
-        "groups",
-        "has_ended",
-        "is_ending",
-        "members",
-        "reached",
-        "shared",
-        "subscription",
-    )
+    __slots__ = ("gathered", "groups", "has_ended", "is_ending", "members", "shared", "subscription")
 
     def __init__(self, subscription: Subscription, shared: SharedStream | None = None) -> None:
         self.subscription = subscription
         self.shared = shared
         self.groups: list[Group] = []
         self.members = 0
-        self.gathered = Frames(subscription)
+        self.gathered = Gathered(subscription) if subscription.conflate_ms else None
         """The events for the next release, if the subscription conflates."""
-        self.fresh: dict[Subscriber, EventId] = {}
-        """LIVE subscribers that have read some of the gathered events, each up to this id."""
-        self.reached = EventId(0, 0)
-        """The head of the log at the last release."""
         self.has_ended = False
         """Whether the gathered events hold the channel's end."""
         self.is_ending = False
@@ -189,43 +229,39 @@ class Audience:
         return self.subscription.conflate_ms
 
     @property
+    def has_gathered(self) -> bool:
+        """Whether there are events for the next release."""
+        return self.gathered is not None and len(self.gathered.frames) > 0
+
+    @property
     def live(self) -> list[Subscriber]:
         """The LIVE subscribers."""
-        in_groups = [subscriber for group in self.groups for some in (group.live, group.joining) for subscriber in some]
-        return [*in_groups, *self.fresh]
+        in_groups = [subscriber for group in self.groups for subscriber in group.live]
+        return in_groups if self.gathered is None else [*in_groups, *self.gathered.waiting]
 
     def add(self, event: Event) -> None:
         """Add an event of a channel that the subscription covers."""
         subscription = self.subscription
         if subscription.wants(event):
-            if subscription.conflate_ms:
-                self.gathered.add(event)
+            if self.gathered is not None:
+                self.gathered.frames.add(event)
             else:
                 self._add(encode(subscription, event), events=1)
         if event.type == END and subscription.only is not None:
             self.has_ended = True
-            if not subscription.conflate_ms:
+            if self.gathered is None:
                 self._end()
 
     def add_notice(self, data: bytes) -> None:
         """Add bytes that are not an event."""
         self._add(data, events=0)
-        alone = wrap(self.subscription, [data]) if self.subscription.conflate_ms else b""
-        for subscriber in self.fresh:
-            subscriber.write(alone)
-        for group in self.groups:
-            for subscriber in group.joining:
-                group.joining[subscriber] += alone
+        if self.gathered is not None:
+            self.gathered.add_notice(wrap(self.subscription, [data]))
 
     def release(self, head: EventId) -> None:
         """Add the gathered events, up to the log's head."""
-        frames = self.gathered.take()
-        for _, data in frames:
+        for data in () if self.gathered is None else self.gathered.release(self.subscription, head):
             self._add(data, events=1)
-        for subscriber, cursor in self.fresh.items():
-            own = [data for id, data in frames if id is None or id > cursor]
-            subscriber.group.joining[subscriber] = wrap(self.subscription, own)
-        self.fresh, self.reached = {}, head
         if self.has_ended:
             self._end()
 

@@ -324,10 +324,10 @@ class Hub(Publishing):
     def _join(self, subscriber: Subscriber) -> None:
         """Make a subscriber LIVE that has everything up to the head."""
         group = subscriber.group
-        if not (subscriber.subscription.conflate_ms and self.delivery.make_fresh(subscriber)):
+        if not self.delivery.make_fresh(subscriber):
             self.delivery.flush_group(group)  # the others get these bytes before it joins: it has read them
             group.audience.reset_shared()  # later bytes refer only to bytes that the joiner has
-            group.live[subscriber] = subscriber.write
+            group.live.append(subscriber)
         self._live += 1
         subscriber.count(-group.flushed_bytes)
         subscriber.informed = {}
@@ -335,8 +335,11 @@ class Hub(Publishing):
 
     def _leave_live(self, subscriber: Subscriber) -> None:
         group = subscriber.group
-        for some in (group.live, group.joining, group.audience.fresh):
-            some.pop(subscriber, None)
+        if subscriber in group.live:
+            group.live.remove(subscriber)
+        else:  # it waits for the frames of its conflating audience
+            assert group.audience.gathered is not None
+            group.audience.gathered.discard(subscriber)
         self._live -= 1
         subscriber.count(subscriber.group.flushed_bytes)
 

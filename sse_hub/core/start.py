@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from heapq import nlargest
-from operator import attrgetter
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from .ends import End
@@ -117,7 +116,8 @@ class Start(NamedTuple):
         """Begin at the head, with the newest event of each channel. Events that are published meanwhile come after the
         head."""
         head = hub.log.head
-        found: list[Event] = []
+        newest: list[tuple[EventId, Event]] = []  # a heap, so that no step looks at all of them
+        lost = False
         after: str | None = ""
         while after is not None:
             if hub.catalogue is not None:
@@ -125,9 +125,13 @@ class Start(NamedTuple):
             else:
                 events, after = latest(hub.log, subscription, after, _STEP)
                 await pause()
-            found += [event for event in events if event.id is not None and event.id <= head]
-        first = sorted(nlargest(hub.max_replay, found, key=attrgetter("id")), key=attrgetter("id"))
-        return StartPosition(head, lost=len(found) > hub.max_replay, first=first)
+            for event in events:
+                if event.id is not None and event.id <= head:
+                    heappush(newest, (event.id, event))
+            while len(newest) > hub.max_replay:
+                heappop(newest)
+                lost = True
+        return StartPosition(head, lost=lost, first=[event for _, event in sorted(newest)])
 
     @staticmethod
     async def _back(

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .events import Draft, Event, EventId, compact_json
-from .subscription import Subscription
+from .subscription import ANY, Subscription
 from .topics import any_matches
 from .wire import frame
 
@@ -55,14 +55,15 @@ class Update:
 
 
 _FOR_NO_SUBSCRIBER = Update((), True, None)
+_NAMES = frozenset({CHANNEL})
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSubscription(Subscription):
     """A subscription to topics. It covers the one channel of all updates."""
 
-    selectors: frozenset[str] = frozenset()
-    readable: frozenset[str] = frozenset()
+    selectors: frozenset[str] = ANY
+    readable: frozenset[str] = ANY
     """Topic selectors of the private updates that it may read."""
 
     def wants(self, event: Event) -> bool:
@@ -79,12 +80,12 @@ def topic_subscription(
 ) -> TopicSubscription:
     """The subscription to these topic selectors of a client that may read private updates of those topics."""
     return TopicSubscription(
-        frozenset({CHANNEL}),
+        _NAMES,
         chunked=chunked,
         gzip=gzip,
         unshared=gzip,
         selectors=frozenset(selectors),
-        readable=frozenset(readable),
+        readable=frozenset(readable) or ANY,
     )
 
 

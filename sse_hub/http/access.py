@@ -1,7 +1,7 @@
 """The rights of a request: by its token, or without one, and by the page that sends it (docs/protocol.md, "Tokens").
 
-A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
-request before its handler runs, and the `Origin` of every request that could change something.
+A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `check_sender` checks the `Host` of
+every request before its handler runs, and the `Origin` of every request that could change something.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from yarl import URL
 
 from ..auth import Tokens
@@ -26,7 +25,7 @@ from ..settings import Settings
 from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback
 from .problems import Problem
-from .requests import check_encoding, single
+from .requests import single
 
 __all__ = [
     "COOKIE",
@@ -34,10 +33,10 @@ __all__ = [
     "allow_publish",
     "allow_subscribe",
     "bearer_of",
+    "check_sender",
     "checking",
     "digest",
     "grant_of",
-    "guard",
     "is_own_page",
     "refused",
     "session_of",
@@ -137,18 +136,17 @@ class Access:
 
         :raises Problem: 400 for the name of another host.
         """
+        host = _host_of(request.host)
+        if not self._hosts:
+            if _cannot_be_rebound(host) or not (_is_local_connection(request) and self.anonymous(request).publish):
+                return
+        elif any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
+            return
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical.endswith("/health"):
             return  # load balancers ask each node by its address
-        host = _host_of(request)
         if self._hosts:
-            if any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
-                return
             raise Problem(400, f"The Host is {host[:80]!r}; this server answers to {', '.join(self._hosts)}.")
-        if _cannot_be_rebound(host):
-            return
-        if not (_is_local_connection(request) and self.anonymous(request).publish):
-            return
         raise Problem(
             400,
             f"The Host is {host[:80]!r}. A server at a loopback address at which every request may publish answers "
@@ -225,9 +223,10 @@ def digest(token: str) -> bytes:
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 
-def _host_of(request: web.Request) -> str:
-    """The host that the request names, without port, in lower case."""
-    host = request.host.lower()
+@functools.lru_cache(64)  # called for every request, with the same few names
+def _host_of(host: str) -> str:
+    """The host that a request names, without port, in lower case."""
+    host = host.lower()
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
 
 
@@ -325,11 +324,11 @@ def _not_granted(
     return Problem(403, f"The token may not {act} {names[0]!r}. It may {act}: {granted}.")
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the encoding, `Host` and `Origin` of every request."""
-    check_encoding(request)
+def check_sender(request: web.Request) -> None:
+    """Check the `Host` and the `Origin` of a request.
+
+    :raises Problem: 400 or 403; see `Access`.
+    """
     access = hub_app(request)[ACCESS]
     access.check_host(request)
     access.check_origin(request)
-    return await handler(request)

@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from ..core.ends import REASONS, end_draft
-from ..core.events import END, Draft, EventId, check_channel, check_type, compact_json, timestamp
+from ..core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
 from ..rights import Grant
@@ -29,7 +29,7 @@ from .cluster import NODES
 from .idempotency import IDEMPOTENCY
 from .peer import address_of
 from .problems import Problem
-from .requests import flag, read_body, single
+from .requests import body_here, flag, read_body, single
 from .schemas import Broadcast, Published, PublishedBatch
 
 __all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", "publish"]
@@ -52,18 +52,22 @@ class _Request:
         :param ids: the ids of the events.
         :param subscribers: the number of subscribers of each channel; for a batch, one number.
         """
-        shown = [None if id is None else str(id) for id in ids]
         first, last = self.drafts[0], self.drafts[-1]
+        if self.shape == "one":  # the end of the channel may follow the event
+            return msgspec.json.encode(Published(_shown(ids[-1]), last.channel, last.type, subscribers[0]))
+        shown = list(map(_shown, ids))
         if self.shape == "batch":
             batch = PublishedBatch((shown[0], shown[-1]), len(shown), first.channel, first.type, subscribers[0])
             return msgspec.json.encode(batch)
-        if last.type == END:
-            return msgspec.json.encode(Published(shown[-1], last.channel, END, subscribers[0]))
         answers = [
             Published(id, draft.channel, draft.type, count)
             for id, draft, count in zip(shown, self.drafts, subscribers, strict=True)
         ]
-        return msgspec.json.encode(answers if self.shape == "list" else answers[0])
+        return msgspec.json.encode(answers)
+
+
+def _shown(id: EventId | None) -> str | None:
+    return None if id is None else str(id)
 
 
 async def broadcast(request: web.Request) -> web.StreamResponse:
@@ -176,8 +180,8 @@ async def body_of(request: web.Request, reservation: Reservation) -> str:
     """
     settings, metrics = request.app[SETTINGS], request.app[METRICS]
     try:
-        if request.content.is_eof():  # most bodies come with the headers; without a timeout this takes 10 µs less
-            return await read_body(request, settings.max_body, reservation)
+        if request.content.is_eof():
+            return body_here(request, settings.max_body, reservation)
         async with asyncio.timeout(settings.request_timeout) as limit:
             reservation.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
             return await read_body(request, settings.max_body, reservation)

@@ -12,6 +12,7 @@ from .problems import Problem
 
 __all__ = [
     "accepts_gzip",
+    "body_here",
     "check_encoding",
     "choice",
     "flag",
@@ -29,6 +30,8 @@ def check_encoding(request: web.Request) -> None:
 
     :raises Problem: 400 for bytes that are not UTF-8.
     """
+    if request.raw_path.isascii() and "%" not in request.raw_path:
+        return
     url = request.rel_url
     for part, raw in (("path", url.raw_path), ("query", url.raw_query_string)):
         if "%" not in raw and raw.isascii():
@@ -149,13 +152,7 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
     :raises Problem: 413 if it is too large, 415 if it is compressed, 400 if it is not UTF-8 or breaks off.
     :raises BudgetExceeded: if all requests together hold too much.
     """
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
-        raise Problem(
-            415,
-            f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
-            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
-        )
+    _refuse_compression(request)
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
@@ -166,14 +163,47 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
                 raise _too_large(max_bytes)
             reservation.add(len(data))
         reservation.keep()
+    except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
+        raise _unreadable(error) from None
+    return _decoded(body)
+
+
+def body_here(request: web.Request, max_bytes: int, reservation: Reservation) -> str:
+    """The same as `read_body`, for a body that has arrived whole (`content.is_eof`). Most do, together with their
+    headers. It takes a third of the time."""
+    _refuse_compression(request)
+    try:
+        body = request.content.read_nowait()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise _unreadable(error) from None
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    reservation.add(len(body))
+    return _decoded(body)
+
+
+def _refuse_compression(request: web.Request) -> None:
+    coding = request.headers.get("Content-Encoding")
+    if coding is not None and coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
+        raise Problem(
+            415,
+            f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
+            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
+        )
+
+
+def _decoded(body: bytes | bytearray) -> str:
+    try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise Problem(
             400,
             f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Send binary data as base64.",
         ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
-        raise Problem(400, f"The body cannot be read: {error}") from None
+
+
+def _unreadable(error: Exception) -> Problem:
+    return Problem(400, f"The body cannot be read: {error}")
 
 
 def _too_large(max_bytes: int) -> Problem:

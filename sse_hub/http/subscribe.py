@@ -10,7 +10,7 @@ from dataclasses import replace
 from aiohttp import HttpVersion11, web
 
 from ..core.events import check_channel, check_pattern, check_type
-from ..core.subscription import Subscription, normal
+from ..core.subscription import ANY, Subscription, normal
 from ..keys import KeySetUnavailable
 from ..logs import log_line
 from .access import allow_subscribe, grant_of
@@ -92,7 +92,7 @@ def _subscription(request: web.Request, names: Sequence[str]) -> Subscription:
     gzip = request.app[SETTINGS].compress and accepts_gzip(listed(request, "Accept-Encoding")) and not conflate_ms
     return Subscription(
         frozenset(names),
-        types,
+        types or ANY,
         envelope=flag(request, "envelope"),
         chunked=request.version >= HttpVersion11,
         gzip=gzip,

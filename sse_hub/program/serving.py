@@ -18,6 +18,7 @@ from ..http import request_log
 from ..http.access import ACCESS
 from ..http.app_keys import HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
+from ..http.shortcut import Runner
 from ..settings import SettingError, Settings, url_of
 from ..stdio import program_name
 from . import config, signals, systemd
@@ -54,7 +55,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     """A runner for the application of `create_app` with the limits of its settings."""
     settings = app[SETTINGS]
     hide_versions()
-    return web.AppRunner(
+    return Runner(
         app,
         auto_decompress=False,  # `read_body` refuses compressed bodies; aiohttp must not unpack their rest
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
@@ -87,7 +88,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
-        logger.info("ending: %d streams have %g s to close", app[METRICS].streams, settings.drain)
+        logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 
 from rig import Rig
 
 from sse_hub.core.events import EventId
+from sse_hub.core.groups import Audiences
 from sse_hub.core.pages import PAGE_BYTES
+from sse_hub.core.subscription import Subscription
 
 
 def test_subscribers_of_one_group_are_handed_the_very_same_bytes(rig: Rig) -> None:
@@ -142,3 +145,14 @@ def test_a_group_made_after_its_channel_was_routed_gets_its_events(rig: Rig) -> 
     rig.publish("y", channel="a")
     rig.turn()
     assert later.data == ["y"]
+
+
+def test_a_subscription_of_its_own_takes_less_than_750_bytes_besides_its_name() -> None:
+    audiences, subscriptions = Audiences(64), [Subscription(frozenset({f"user.{number}"})) for number in range(1000)]
+    tracemalloc.start()
+    try:
+        groups = [audiences.enter(subscription) for subscription in subscriptions]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / len(groups) < 750

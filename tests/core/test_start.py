@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from rig import Rig
 
 from sse_hub.core.events import EventId
+from sse_hub.core.start import Start
+from sse_hub.core.subscription import Subscription
 
 
 def test_a_replay_begins_that_many_events_back_and_ends_with_live(rig: Rig) -> None:
@@ -97,3 +101,27 @@ def test_a_cursor_immediately_before_the_first_event_is_known() -> None:
     rig = Rig()
     rig.publish("a")
     assert rig.subscribe(cursor=rig.hub.log.head.preceding(), resume=True)[1].lost is False
+
+
+async def test_no_step_of_a_replay_of_latest_values_looks_at_all_of_them(rig: Rig) -> None:
+    rig.hub.max_replay = 5000
+    for number in range(6000):
+        rig.publish("value", channel=f"sensor.{number}")
+    calls, steps = [0], list[int]()
+
+    def count(frame: object, event: str, argument: object) -> None:
+        calls[0] += event in {"call", "c_call"}
+
+    async def pause() -> None:
+        steps.append(calls[0])
+        calls[0] = 0
+
+    sys.setprofile(count)
+    try:
+        position = await Start(latest=True).locate(rig.hub, Subscription(frozenset({"sensor.*"})), pause)
+    finally:
+        sys.setprofile(None)
+    assert len(position.first) == 5000
+    assert position.lost
+    assert len(steps) > 10
+    assert calls[0] < 100, "after the last step, only the sorting of those that were kept may be left"

@@ -194,3 +194,11 @@ async def test_a_cursor_in_a_channel_that_had_to_go_is_lost() -> None:
         await server.hub.publish("x", channel="b")
         async with server.stream(f"/realtime/a?lastEventId={first}") as stream:
             assert json.loads((await stream.next()).data)["lost"] is True
+
+
+async def test_streams_without_a_filter_share_one_object_for_it(server: Server) -> None:
+    async with server.stream("/realtime/user.1") as one, server.stream("/realtime/user.2") as other:
+        await one.until("connected")
+        await other.until("connected")
+        first, second = (audience.subscription for audience in server.hub.audiences)
+        assert first.types is second.types, "an empty frozenset of its own takes 216 bytes"
