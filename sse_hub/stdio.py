@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["open_closed", "print_error", "program_name"]
+__all__ = ["open_closed_descriptors", "print_error", "program_name"]
 
 
-def open_closed() -> None:
+def open_closed_descriptors() -> None:
     """If standard input, output or error is closed, open the null device in its place.
 
     Otherwise the next opened file would get its number. Log lines would go into a socket or a database, and uvloop ends

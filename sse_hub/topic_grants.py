@@ -81,7 +81,7 @@ def _selectors(name: str | None, claim: Mapping[str, Any], part: str) -> frozens
     if selectors is None:
         return frozenset()
     if not isinstance(selectors, list) or not all(isinstance(selector, str) for selector in selectors):
-        raise Denied(f'{part} in the claim {name} is no list of topic selectors; for example ["https://e.com/books/1"]')
+        raise Denied(f'{part} in the claim {name} is not a list of topic selectors; it looks like ["https://e.com/a"]')
     if len(selectors) > _MOST_SELECTORS:
         raise Denied(f"{part} in the claim {name} has {len(selectors)} selectors; it may have {_MOST_SELECTORS}")
     return frozenset(selectors)

@@ -55,7 +55,7 @@ def tls(cacert: Path | None, insecure: bool) -> dict[str, Any]:
 def origin_of(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """The origin of a page's address: scheme, host and port. The callback of an option.
 
-    :raises click.BadParameter: if it is no address of a page.
+    :raises click.BadParameter: if it is not the address of a page.
     """
     if value is None:
         return None
@@ -65,6 +65,6 @@ def origin_of(context: click.Context, parameter: click.Parameter, value: str | N
         origin = URL()
     if origin.scheme not in ("http", "https"):
         raise click.BadParameter(
-            f"{value!r} is no address of a page, such as https://www.example.org", context, parameter
+            f"{value!r} is not the address of a page, such as https://www.example.org", context, parameter
         )
     return str(origin)

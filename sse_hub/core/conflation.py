@@ -29,8 +29,11 @@ early."""
 
 
 class Frames:
-    """Frames of a subscription, each with its id, in the order in which they came. An event that is superseded is never
-    encoded: that is a quarter of the cost of a publish, and nearly all of them are (`python -m bench values`)."""
+    """Frames of a subscription, each with its id, in the order in which they came.
+
+    A superseded event is never encoded. Encoding is a quarter of the cost of a publish, and with conflation nearly all
+    events are superseded (`python -m bench values`).
+    """
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription

@@ -80,7 +80,7 @@ class Delivery:
         audience.is_ending = False
 
     def add_notice(self, audience: Audience, notice: bytes) -> None:
-        """Hand bytes that are no event to an audience, in the next flush."""
+        """Hand bytes that are not an event to an audience, in the next flush."""
         audience.add_notice(notice)
         self._note_pending(audience)
         self.flush_soon()
@@ -145,7 +145,7 @@ class Delivery:
         return full
 
     def forget_group(self, group: Group) -> None:
-        """Note that a group is no more."""
+        """Forget a group that has no members any more."""
         self._pending.pop(group, None)
         if not group.audience.groups:
             self._conflation.forget(group.audience)

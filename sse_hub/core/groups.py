@@ -25,7 +25,7 @@ class State(Enum):
 
 
 class StartPosition(NamedTuple):
-    """The position at which a subscriber begins."""
+    """The position in the log at which a subscriber begins."""
 
     cursor: EventId
     lost: bool = False

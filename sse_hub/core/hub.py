@@ -326,7 +326,7 @@ class Hub(Publishing):
         group = subscriber.group
         if not self.delivery.make_fresh(subscriber):
             self.delivery.flush_group(group)  # the others get these bytes before it joins: it has read them
-            group.audience.reset_shared()  # what comes refers to nothing that the joiner has not
+            group.audience.reset_shared()  # later bytes refer only to bytes that the joiner has
             group.live.append(subscriber)
         self._live += 1
         subscriber.count(-group.flushed_bytes)

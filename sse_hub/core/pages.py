@@ -105,7 +105,7 @@ class EncodedPage(NamedTuple):
 
 
 class PageCache:
-    """The pages that were used last."""
+    """The pages that were used last. It is written by hand, because it has two limits and also finds the next page."""
 
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[Subscription, EventId], EncodedPage] = OrderedDict()

@@ -244,7 +244,7 @@ class _Parsed:
     """A selector that looks like a template."""
 
     template: _Template | None
-    """None if it is no template and matches only itself."""
+    """None if it is not a template, so that it matches only itself."""
     size_bytes: int
     """Approximate memory that it takes, with the selector itself."""
 

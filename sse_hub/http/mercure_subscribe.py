@@ -77,5 +77,5 @@ def _selectors(request: web.Request) -> Sequence[str]:
                 400, f"A topic selector has {len(selector)} characters; it may have {MOST_CHARACTERS} characters."
             )
         if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in selector):
-            raise Problem(400, f"The topic selector {selector[:60]!r} has a control character.")
+            raise Problem(400, f"The topic selector {selector[:60]!r} has a control character, which is not allowed.")
     return selectors

@@ -226,7 +226,7 @@ def _lines(request: web.Request, body: str) -> list[str]:
     lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
     if len(lines) > most:
         request.app[METRICS].hit_limit("batch", address=address_of(request))
-        raise Problem(413, f"The batch has more than {most} events, which is what one batch may have (--max-batch).")
+        raise Problem(413, f"The batch has more than {most} events; one batch may have {most} (--max-batch).")
     if not lines:
         raise Problem(400, "The batch is empty; application/x-ndjson takes one event a line.")
     return lines

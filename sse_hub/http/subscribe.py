@@ -39,7 +39,9 @@ async def follow_channels(request: web.Request) -> web.StreamResponse:
     if len(names) > most:
         request.app[METRICS].hit_limit("channels_per_connection", address=address_of(request))
         raise Problem(
-            400, f"The request names {len(names)} channels; one connection may name {most}. A pattern covers many."
+            400,
+            f"The request names {len(names)} channels; one connection may name {most} (--max-channels-per-connection). "
+            "A pattern covers many.",
         )
     stars = sum(name.count("*") for name in names)
     if stars > most:

@@ -80,7 +80,7 @@ def _value(path: str, key: str, value: object) -> object:
 
 def _proposal(key: str, known: Sequence[str]) -> str:
     close = get_close_matches(key.replace("-", "_").lower(), known, 1, 0.6)
-    return f"; is {close[0]} meant?" if close else ""
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _text(row: Row, value: object, place: str) -> str:

@@ -102,7 +102,7 @@ def _mercure_claim(
         try:
             claim["payload"] = json.loads(payload)
         except ValueError as error:
-            raise ValueError(f"--payload is no JSON: {error}") from None
+            raise ValueError(f"--payload is not JSON: {error}") from None
     return {"mercure": claim}
 
 

@@ -263,7 +263,7 @@ async def test_a_proxy_whose_tls_the_hub_does_not_see_is_found(tmp_path: Path) -
 async def test_an_origin_that_is_none_is_wrong_use() -> None:
     code, out = await checked("http://127.0.0.1:1", "--origin", "shop")
     assert code == 2
-    assert "'shop' is no address of a page, such as https://www.example.org" in out
+    assert "'shop' is not the address of a page, such as https://www.example.org" in out
 
 
 async def test_a_hub_that_forgets_at_once_cannot_resume() -> None:

@@ -198,7 +198,7 @@ async def test_a_publish_that_is_refused_is_one_line(start: Any) -> None:
 async def test_a_publish_without_data_gets_a_message_about_them(start: Any) -> None:
     status, _, err = await (await start("publish", "c")).end()
     assert status == 2
-    assert "Give it as DATA" in err
+    assert "give DATA, or -" in err
 
 
 async def test_a_publish_without_a_server_fails_within_its_deadline(start: Any, unused_tcp_port: int) -> None:

@@ -71,8 +71,8 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(file: Path) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("hystory = 1", "unknown key 'hystory'; is history meant?"),
-        ("history-age = 1", "unknown key 'history-age'; is history_age meant?"),
+        ("hystory = 1", "unknown key 'hystory'; did you mean history?"),
+        ("history-age = 1", "unknown key 'history-age'; did you mean history_age?"),
         ('config = "other.toml"', "unknown key 'config'"),
         ("history = -1", "key history, is '-1', but it takes a whole number of at least 0"),
         ("history = 1.5", "key history, is '1.5'"),
@@ -82,7 +82,7 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(file: Path) ->
         ("cors_origin = [1]", "key cors_origin, takes a text or a list of texts"),
         ('jwt_key = "short"', "key jwt_key, takes"),
         ("[channel]\nmatch = 'a'", "takes tables: each begins with [[channel]]"),
-        ("[[channels]]", "unknown key 'channels'; is channel meant?"),
+        ("[[channels]]", "unknown key 'channels'; did you mean channel?"),
         ("[[channel]]\nhistory = 1", "[[channel]] 1 has no key match"),
         ("[[channel]]\nmatch = 'a'\nkeep = true", "[[channel]] 1 has an unknown key 'keep'"),
         ("[[channel]]\nmatch = 'a'\n[[channel]]\nmatch = 'a b'", "[[channel]] 2, key match, is 'a b'"),

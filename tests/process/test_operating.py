@@ -156,7 +156,7 @@ def test_a_minted_token_opens_the_channels_that_it_grants(program: Start) -> Non
         (("mint", "--jwt-key", "short"), "at least 32 bytes"),
         (("mint", "--nothing"), "--help"),
         (("mint", "--mercure", "--admin"), "--admin is a right of the hub's own tokens"),
-        (("mint", "--mercure", "--payload", "{"), "--payload is no JSON"),
+        (("mint", "--mercure", "--payload", "{"), "--payload is not JSON"),
         (("mint", "--payload", "1"), "--payload needs --mercure"),
         (("mint", "--expires", "never"), "90s, 15m, 1h, 30d"),
         ((), "mint"),
@@ -206,7 +206,7 @@ def test_a_mercure_token_is_explained_for_channels_and_for_topics() -> None:
 def test_a_mercure_token_that_nothing_accepts_is_explained_with_status_1() -> None:
     run = token("explain", jwt.encode({"mercure": {"publish": "books"}}, SECRET))
     assert run.returncode == 1
-    assert "For topics of the Mercure protocol: Not accepted: publish in the claim mercure is no list" in run.stdout
+    assert "For topics of the Mercure protocol: Not accepted: publish in the claim mercure is not a list" in run.stdout
 
 
 # The log

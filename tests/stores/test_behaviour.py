@@ -339,7 +339,7 @@ async def test_a_batch_above_the_limit_is_refused_whole(store: str) -> None:
     async with serving(store=store, max_batch=3) as server:
         response, problem = await server.post("/realtime/c", data=b"1\n2\n\n3\n4\n", headers=NDJSON)
         assert response.status == 413
-        assert problem["detail"] == "The batch has more than 3 events, which is what one batch may have (--max-batch)."
+        assert problem["detail"] == "The batch has more than 3 events; one batch may have 3 (--max-batch)."
         assert (await server.post("/realtime/c", data=b"1\n\n\n2\r\n\r\n3", headers=NDJSON))[0].status == 200
         assert await server.retained("c") == ["1", "2", "3"]
 
