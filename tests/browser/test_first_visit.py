@@ -61,6 +61,8 @@ async def test_a_page_that_is_refused_says_so_and_why(page: Page) -> None:
         await expect(page.locator("#connection-state")).to_have_text("Refused")
         await expect(page.locator("#connection-why")).to_contain_text("token")
         await expect(page.locator("#connection-why")).to_have_attribute("lang", "en")
+        await expect(page.get_by_role("button", name="Cut")).to_be_disabled()
+        await expect(page.get_by_label("Token")).to_be_focused()
 
 
 async def test_a_page_in_portuguese_shows_no_english_before(browser: Browser, server: Server) -> None:

@@ -20,7 +20,7 @@ from sse_server import Settings, create_app
 async def test_the_page_shows_every_kind_of_the_demonstration_feed(page: Page) -> None:
     async with serving(no_demo=False) as server:
         await opened(page, server.url, "main", "metrics")
-        await page.get_by_role("button", name="metrics hidden").click()
+        await page.get_by_role("button", name="hidden: metrics").click()
         for type in ("message", "sensor", "heartbeat", "notification", "metrics"):
             await expect(page.locator(f'.row[data-type="{type}"]').first).to_be_visible(timeout=12_000)
 
@@ -132,7 +132,7 @@ async def test_metrics_are_hidden_at_first(page: Page, server: Server) -> None:
     await server.hub.publish("{}", channel="metrics", event="metrics")
     await server.hub.publish("seen")
     await expect(lines(page)).to_have_text(["seen"])
-    await expect(page.get_by_role("button", name="metrics hidden")).to_be_visible()
+    await expect(page.get_by_role("button", name="hidden: metrics")).to_be_visible()
 
 
 async def test_a_disconnected_stream_goes_on_where_it_was(page: Page, server: Server) -> None:

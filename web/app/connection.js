@@ -88,7 +88,7 @@ export class ConnectionBar {
     put(find("#connection-retry", HTMLElement), facts?.retry ? `${number(facts.retry)} ms` : "–");
     put(find("#connection-tab", HTMLElement), say(this.#hub.leads ? "leads" : "follows"));
     put(find("#power", HTMLElement), say(isOff ? "connect" : "disconnect"));
-    find("#cut", HTMLButtonElement).disabled = isOff || name === "waiting";
+    find("#cut", HTMLButtonElement).disabled = ["off", "waiting", "closed", "ended"].includes(name);
     find("#power", HTMLButtonElement).disabled = this.#model.streams.length === 0;
     this.#announce(name);
     this.#noteGap(name);

@@ -3,7 +3,7 @@
 
 import { Backoff } from "../client/backoff.js";
 import { EventParser, EventTooLarge } from "../client/parser.js";
-import { check, Refusal } from "../client/request.js";
+import { check, problemIn, Refusal } from "../client/request.js";
 import { Silence } from "../client/silence.js";
 import { inSlices } from "../client/slices.js";
 
@@ -160,13 +160,4 @@ export class Direct {
       this.#wake = () => resolve(clearTimeout(timer));
     });
   }
-}
-
-/**
- * @param {unknown} error
- * @returns {Problem}
- */
-function problemIn(error) {
-  if (error instanceof Refusal) return error.problem;
-  return { title: "No connection", status: 0, detail: error instanceof Error ? error.message : String(error) };
 }

@@ -35,4 +35,6 @@ document.addEventListener("view", () => {
   talk();
 });
 
-void import("./page.js");
+// An element, and no import(): the document is not loaded before its scripts are.
+const page = Object.assign(document.createElement("script"), { type: "module", src: new URL("page.js", import.meta.url).href });
+document.head.append(page);

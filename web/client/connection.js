@@ -4,7 +4,7 @@ import { Backoff } from "./backoff.js";
 import { beginAttempt, noFacts } from "./facts.js";
 import { isAfter } from "./names.js";
 import { EventParser, EventTooLarge } from "./parser.js";
-import { Refusal, request } from "./request.js";
+import { problemIn, Refusal, request } from "./request.js";
 import { Silence } from "./silence.js";
 import { inSlices } from "./slices.js";
 import { parsed } from "./surroundings.js";
@@ -341,12 +341,8 @@ export class Connection {
    * @returns {{problem: Problem, atLeastMs: number}}
    */
   #fault(error) {
-    if (error instanceof Refusal) {
-      this.on.problem?.(error.problem);
-      return { problem: error.problem, atLeastMs: error.atLeastMs };
-    }
-    const detail = error instanceof Error ? error.message : String(error);
-    return { problem: { title: "No connection", status: 0, detail }, atLeastMs: 0 };
+    if (error instanceof Refusal) this.on.problem?.(error.problem);
+    return { problem: problemIn(error), atLeastMs: error instanceof Refusal ? error.atLeastMs : 0 };
   }
 
   /**

@@ -70,6 +70,17 @@ export async function check(response) {
   throw new Refusal(problem, { lasting, atLeastMs: retryAfterMs(headers.get("Retry-After")) });
 }
 
+/**
+ * Why a request failed: what the hub said, or that there was no answer.
+ *
+ * @param {unknown} error
+ * @returns {Problem}
+ */
+export function problemIn(error) {
+  if (error instanceof Refusal) return error.problem;
+  return { title: "No connection", status: 0, detail: error instanceof Error ? error.message : String(error) };
+}
+
 /** @param {?string} value of `Retry-After` (RFC 9110, section 10.2.3) */
 function retryAfterMs(value) {
   if (!value) return 0;

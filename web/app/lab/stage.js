@@ -66,7 +66,7 @@ export class Stage {
   }
 
   /**
-   * Wait until something is true. Look again whenever `changed` is called.
+   * Wait until something is true; look again 20 times a second.
    *
    * @param {() => boolean} condition
    */

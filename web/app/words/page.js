@@ -26,7 +26,7 @@ export const PAGE = {
   keyPause: ["pause, and go on", "pausar, e continuar"],
   keyWalk: ["the older event, the newer event", "o evento mais antigo, o mais novo"],
   keyEscape: ["back to the newest events", "voltar aos eventos mais novos"],
-  keyPublish: ["publish", "publicar"],
+  keyPublish: ["publish, while the form is shown", "publicar, enquanto o formulário aparece"],
   keyHelp: ["these keys", "estas teclas"],
   standard: ["The standard: WHATWG HTML, section 9.2", "A norma: WHATWG HTML, seção 9.2"],
   copy: ["Copy", "Copiar"],
