@@ -198,12 +198,10 @@ class Metrics:
     def _histogram(self, name: str, documentation: str) -> Histogram:
         return Histogram(name, documentation, buckets=_BUCKETS, registry=self.registry)
 
-    def _counter(self, name: str, documentation: str, label: str, values: Sequence[str]) -> Counter:
-        """A counter with all its label values from the beginning, so that Prometheus sees the first rise."""
+    def _counter(self, name: str, documentation: str, label: str, values: Sequence[str]) -> Mapping[str, Counter]:
+        """A counter, by the value of its label. All are there from the beginning, so Prometheus sees the first rise."""
         counter = Counter(name, documentation, [label], registry=self.registry)
-        for value in values:
-            counter.labels(value)
-        return counter
+        return {value: counter.labels(value) for value in values}
 
     def hit_limit(self, limit: str, **values: object) -> None:
         """Count and log that a limit was met.

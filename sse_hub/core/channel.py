@@ -71,7 +71,7 @@ class Channel:
 
     @property
     def oldest(self) -> Event | None:
-        return self._events[self._first] if len(self) else None
+        return self._events[self._first] if self._first < len(self._events) else None
 
     @property
     def newest(self) -> Event | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass, field
@@ -131,8 +132,12 @@ class Event:
 
 def timestamp(ms: int) -> str:
     """Unix milliseconds as ISO 8601 in UTC, to the millisecond: `2026-11-24T02:00:00.123Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@functools.lru_cache(64)  # most are of the same second
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def compact_json(value: object) -> str:

@@ -44,7 +44,7 @@ from operator import attrgetter
 
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS, reason_of
-from .events import LOWEST_ID, Event, EventId, compact_json
+from .events import END, LOWEST_ID, Event, EventId, compact_json
 from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
 from .log import Log
 from .pages import EncodedPage, LogPages
@@ -98,7 +98,7 @@ class Hub(Publishing):
         for event in events:
             self.log.append(event)
             self.delivery.add(event)
-            if (reason := reason_of(event)) is not None:
+            if event.type == END and (reason := reason_of(event)) is not None:
                 self._ended[reason] += 1
         self._published += len(events)
         self._forget(self.log.make_room())

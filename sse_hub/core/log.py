@@ -16,7 +16,7 @@ from math import inf
 from .channel import Channel, Expired
 from .due import Due
 from .ends import End, reason_of
-from .events import Event, EventId
+from .events import END, Event, EventId
 from .reading import Reading
 from .rules import Rules
 from .times import Times
@@ -133,8 +133,7 @@ class Log(Reading):
         return channel
 
     def _note_run(self, channel: Channel, event: Event) -> None:
-        reason = reason_of(event)
-        if reason is not None:
+        if event.type == END and (reason := reason_of(event)) is not None:
             assert event.id is not None
             channel.end = End(event.id, reason)
             self._runs.discard(channel)
@@ -198,6 +197,8 @@ class Log(Reading):
     def make_room(self) -> Sequence[str]:
         """Evict channels while there are too many channels or bytes; return their names. The channel that was quiet for
         longest goes first. The last channel stays and loses only its oldest events."""
+        if len(self._channels) <= self._max_channels and not self._overfull:
+            return ()
         gone = []
         while len(self._channels) > self._max_channels or (self._overfull and len(self._channels) > 1):
             channel = next(iter(self._channels.values()))

@@ -49,7 +49,7 @@ async def publish(request: web.Request) -> web.Response:
             "With curl: -d topic=https://example.com/books/1 -d data=Hello",
         )
     with request.app[BUDGET].reserve() as reservation:
-        body = await body_of(request, reservation)
+        body = await body_of(request, request.app, reservation)
         fields = await asyncio.to_thread(_fields, body) if len(body) > _LARGE else _fields(body)
         topics = _topics(fields.get("topic", []))
         for topic in topics:
@@ -161,7 +161,7 @@ async def _answer(
     request: web.Request, grant: TopicGrant, update: Draft, label: str | None, begun: float
 ) -> web.Response:
     """Publish, and answer with the id. With an `Idempotency-Key`, publish only once."""
-    consume_rate(request, grant, 1)
+    consume_rate(request, request.app, grant, 1)
     key = idempotency_key(request)
     if key is None:
         body = await _publish(request, update, label)

@@ -191,7 +191,7 @@ class Streams:
         replayed = "replayed" if start.replay or start.latest or start.from_start else None
         outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else replayed
         if outcome is not None:
-            self._metrics.replays.labels(outcome).inc()
+            self._metrics.replays[outcome].inc()
         log_line(
             logger,
             logging.INFO,
@@ -204,7 +204,7 @@ class Streams:
         )
 
     def _note_end(self, connection: Connection) -> None:
-        self._metrics.ended.labels(connection.ended).inc()
+        self._metrics.ended[connection.ended].inc()
         log_line(
             logger,
             logging.INFO,
