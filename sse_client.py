@@ -15,18 +15,19 @@ merge         several streams as one
 SyncClient    `SSEClient` for scripts, Django and notebooks, without `await`: `SSEClient.sync(...)`
 Publisher     publishing from code that must not wait
 
-What is under way belongs to an object and not to the task or thread that waits: a cancelled wait loses nothing. An
-object may be left, used in one event loop after the other, and used in a process that was forked after it was made.
+An attempt, a pause or a request belongs to an object, not to the task or thread that waits for it. So a cancelled wait
+loses nothing. An object need not be closed. It can be used in one event loop after the other, and in a process that was
+forked after the object was made.
 
 Errors:
 
-SSEError                 whatever goes wrong here for good
-    Refused              an answer that trying again will not change; has `status` and `problem`
+SSEError                 the base class of all errors here; trying again does not help
+    Refused              the server refuses the request; has `status` and `problem`
         Ended            the channel has ended and takes no more events; has `reason`
-    NotAnEventStream     an answer that is no event stream
+    NotAnEventStream     the answer is not an event stream
     GaveUp               the last of `max_retries` attempts failed
     NotAcknowledged      a publish was not acknowledged within its deadline
-    EventTooLarge        an event larger than `max_event_bytes`
+    EventTooLarge        an event is larger than `max_event_bytes`
 
 Run as a program, it is the command line of sse-hub: `python sse_client.py --help`.
 """
@@ -96,7 +97,7 @@ if TYPE_CHECKING:
 
     @attrs.frozen
     class MessageEvent:
-        """The package that it comes from has no types."""
+        """The class of aiohttp_sse_client, which has no types."""
 
         type: str
         message: str
@@ -151,32 +152,32 @@ DEFAULT_IDLE_TIMEOUT = 45.0
 DEFAULT_MAX_EVENT_BYTES = 16 << 20
 DEFAULT_DEADLINE = 60.0
 
-_TRY_AGAIN = frozenset({408, 425, 429})  # of the 4xx those that are about the moment, not the request
+_TRY_AGAIN = frozenset({408, 425, 429})  # the 4xx for a state that passes
 _LONGEST_NAME = len(b"event: ")
 _PROBLEM_BYTES = 64 << 10
 _PROBLEM_TIMEOUT = 2.0
 _ANSWER_BYTES = 64 << 20
 _LONGEST_ID = 4096  # servers take 8 kB of headers
-_STOOD = 1.0  # seconds after which a connection that brought bytes was a good one
-_LONGEST_WAIT = 86_400.0  # seconds; a server that says more is mistaken
-_PAGE = 1000  # channels that are asked for at once
+_GOOD_AFTER = 1.0  # seconds after which a connection that has brought bytes counts as a success
+_LONGEST_WAIT = 86_400.0  # seconds; a longer time from a server is a mistake
+_PAGE = 1000  # channels in one request
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 256 << 10  # a quarter of what a hub accepts by default
-_RUN_EVENTS, _RUN_BYTES = 2000, 1 << 20  # that wait in a run; a further one waits for room
-_GATHERING = 0.02  # seconds between two requests of a run
-_BRIEFLY = 5.0  # seconds for the end of a channel, if the task that writes it is to end
+_RUN_EVENTS, _RUN_BYTES = 2000, 1 << 20  # largest number that waits in a run; then `write` waits for room
+_RUN_PAUSE = 0.02  # seconds between two requests of a run
+_SHORT_DEADLINE = 5.0  # seconds in which the end of a channel is published when its task is being cancelled
 _REASONS = ("done", "failed", "cancelled")
-_LARGE_BODY = 1 << 20  # bytes; aiohttp warns of larger ones that it is to send in one piece
+_LARGE_BODY = 1 << 20  # bytes; aiohttp warns of a larger body in one piece
 _READ_AHEAD_BYTES = 256 << 10
-_TAKEN_AT_ONCE = 5000  # events that a publisher looks at to find those of the same channel
-_CHANNELS_AT_ONCE = 8  # requests of a publisher
-_ENDING = 5.0  # seconds for which the end of a thread is waited for
-_LINGER = 0.05
+_EVENTS_AT_ONCE = 5000  # events that a publisher groups by channel at once
+_CHANNELS_AT_ONCE = 8  # parallel requests of a publisher
+_THREAD_PATIENCE = 5.0  # seconds to wait for the end of a thread
+_SOURCE_PATIENCE = 0.05  # seconds without an item after which the gathered items are published
 _ANSWER_TIMEOUT = 30.0
-_LEFT_REQUESTS = 64  # publishes that may be under way while nobody waits for them
-_LOOK = 1.0
-"""Seconds between two looks at whether the connection is there: aiohttp 3.14 closes one on which a chunk is malformed
-without waking the reader."""
+_MOST_UNAWAITED = 64  # running publishes for which no task waits any more
+_CHECK_PERIOD = 1.0
+"""Seconds between two checks that the connection exists. If a chunk is malformed, aiohttp 3.14 closes the connection
+and does not wake the reader."""
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
@@ -185,7 +186,7 @@ logger = logging.getLogger("sse_client")
 P = ParamSpec("P")
 T = TypeVar("T")
 _CONTROL = {"connected", "live", "lost", "closing", "error"}
-"""Types of the events by which a hub speaks of the stream itself."""
+"""Types of the hub's own events, which are about the stream."""
 _CALLBACKS = {"on_open", "on_message", "on_error", "on_lost", "on_notice"}
 Headers = Mapping[str, str] | Iterable[tuple[str, str]] | None
 Callback = Callable[..., object]
@@ -195,9 +196,8 @@ Call = tuple[Callback | None, tuple[object, ...]]
 
 _FORKED: weakref.WeakSet[Any] = weakref.WeakSet()
 """Objects whose method `forked` is called in a child process, before anything else runs there."""
-
-
 _INHERITED: list[object] = []
+"""Objects of the parent process that must not be finalized here; see `_keep_for_ever`."""
 
 
 def _after_fork() -> None:
@@ -210,8 +210,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def _keep_for_ever(value: object) -> None:
-    """Keep an inherited object from being finalized. A connection that a child process finalizes takes itself from the
-    list of sockets that the kernel watches for its parent (epoll), and with TLS ends it: the parent hangs or breaks."""
+    """Keep an inherited object from being finalized.
+
+    If a child process finalizes a connection, the kernel no longer watches its socket for the parent (epoll), and TLS
+    ends the connection. The parent then hangs or fails.
+    """
     _INHERITED.append(value)
     with contextlib.suppress(ImportError, AttributeError):  # CPython empties this module at the end of the program, too
         import ctypes
@@ -219,8 +222,11 @@ def _keep_for_ever(value: object) -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
-def _tell(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """Have a loop make a call, from any thread; nothing if the loop has ended or is that of a parent process."""
+def _call_in_loop(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Call a function in an event loop, from any thread. Do nothing if the loop has ended.
+
+    :param pid: the process of the loop. In a child process, nothing is called.
+    """
     if pid == os.getpid():
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(call)
@@ -229,34 +235,34 @@ def _tell(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], object])
 _URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?", re.IGNORECASE)
 
 
-def _public(text: object) -> str:
-    """A URL, or a text with URLs in it, for logs and errors: without users, passwords and queries."""
+def _redacted(text: object) -> str:
+    """A URL, or a text with URLs in it, without users, passwords and queries. It is for logs and errors."""
     return _URL.sub(r"\1\2", str(text))
 
 
 class SSEError(Exception):
-    """Whatever goes wrong here for good. Its text shows no password, no token and no query of a URL."""
+    """An error that trying again does not change. Its text has no password, no token and no query of a URL."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(_public(text))
+        super().__init__(_redacted(text))
 
 
 class Refused(SSEError, ConnectionRefusedError):
-    """An answer that trying again will not change.
+    """The server refuses the request, and would refuse it again.
 
-    :param status: its HTTP status code.
-    :param problem: its problem document (RFC 9457), empty if it has none.
+    :param status: HTTP status code of the answer.
+    :param problem: problem document of the answer (RFC 9457); empty if there is none.
     """
 
     def __init__(self, url: URL | str, status: int, problem: Mapping[str, Any]) -> None:
         self.status = status
         self.problem = problem
         detail = problem.get("detail") or problem.get("title") or "no reason given"
-        super().__init__(f"{_public(url)} answered {status}: {detail}")
-        self._arguments = _public(url), status, dict(problem)
+        super().__init__(f"{_redacted(url)} answered {status}: {detail}")
+        self._arguments = _redacted(url), status, dict(problem)
 
     def __reduce__(self) -> tuple[type[Refused], tuple[str, int, dict[str, Any]]]:
-        return type(self), self._arguments  # a Celery worker sends it to another process
+        return type(self), self._arguments  # Celery pickles errors, to send them to another process
 
 
 class Ended(Refused):
@@ -271,7 +277,7 @@ class Ended(Refused):
 
 
 class NotAnEventStream(SSEError, ConnectionAbortedError):
-    """An answer that is no event stream (WHATWG HTML 9.2.3 has the connection fail)."""
+    """The answer is not an event stream, so the connection has failed for good (WHATWG HTML 9.2.3)."""
 
 
 class GaveUp(SSEError, ConnectionError):
@@ -283,53 +289,53 @@ class NotAcknowledged(SSEError, TimeoutError):
 
 
 class EventTooLarge(SSEError, ValueError):
-    """An event larger than `max_event_bytes`. It would come again after every reconnect, so nothing is tried again."""
+    """An event is larger than `max_event_bytes`. A reconnect would bring it again, so there is none."""
 
 
 class Parsed(NamedTuple):
-    """An event as it stands in the stream."""
+    """An event as it is written in the stream."""
 
     type: str
-    """As the stream names it; empty where it does not, which means `message`."""
+    """The field `event`; empty if there is none, which means `message`."""
     data: str
     last_event_id: str
 
 
 class EventParser:
-    """Bytes in, events out (WHATWG HTML 9.2.6). Time is linear in the bytes, however they are split.
+    """Bytes in, events out (WHATWG HTML 9.2.6). The time is linear in the number of bytes, however they are split.
 
-    :param max_event_bytes: most bytes of an event's data, and of a line.
-    :param last_event_id: of an earlier stream; ids are sticky.
+    :param max_event_bytes: largest size of an event's data, and of a line.
+    :param last_event_id: the id at the end of an earlier stream. An event without an id has the last one.
     """
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, last_event_id: str = "") -> None:
         self.last_event_id = last_event_id
-        """Id of the last complete block that had one."""
+        """The last id of a complete block."""
         self.retry_ms: int | None = None
-        """Reconnection time that the stream asked for last, in milliseconds."""
+        """The last reconnection time of the stream, in milliseconds."""
         self._max_event_bytes = max_event_bytes
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream: what was cut off is forgotten, `last_event_id` and `retry_ms` are kept."""
-        self._bom: bytes | None = b""  # what has come of one; None once it cannot come any more
+        """Begin a new stream. An incomplete event is forgotten; `last_event_id` and `retry_ms` stay."""
+        self._bom: bytes | None = b""  # the part of a byte order mark that has come; None after the first bytes
         self._after_cr = False
         self._line: list[bytes] = []  # pieces of a line that has no end yet
         self._line_bytes = 0
         self._data: list[bytes] = []
-        self._data_bytes = -1  # each line of data adds a line break, of which the last does not count
+        self._data_bytes = -1  # each line of data adds a line break, and the last one is removed
         self._type = b""
         self._id = self.last_event_id
 
     def feed(self, chunk: bytes) -> list[Parsed]:
-        """Take the next bytes of the stream; return the events that they complete.
+        """Parse the next bytes of the stream; return the events that they complete.
 
-        :raises EventTooLarge: if a line or an event's data is over the limit.
+        :raises EventTooLarge: if a line or an event's data is larger than the limit.
         """
         if self._bom is not None:
             chunk = self._without_bom(chunk)
         if self._after_cr and chunk:
-            # The CR has ended its line already: waiting for an LF would hold back the event.
+            # The CR has already ended its line, because waiting for an LF would delay the event.
             self._after_cr = False
             if chunk[0] == 10:
                 chunk = chunk[1:]
@@ -361,7 +367,7 @@ class EventParser:
         return begun.removeprefix(b"\xef\xbb\xbf")
 
     def _read(self, lines: list[bytes], events: list[Parsed]) -> None:
-        # Nearly all lines are "data: …" or empty; these two cost 0.3 µs each, so 1 kB events pass at some 500 MB/s.
+        # Nearly all lines are "data: …" or empty. These take 0.3 µs each, so events of 1 kB are parsed at 500 MB/s.
         for line in lines:
             if line.startswith(b"data:"):
                 value = line[6:] if line[5:6] == b" " else line[5:]
@@ -381,7 +387,7 @@ class EventParser:
                 self._type = b""
 
     def _field(self, line: bytes) -> None:
-        """Any line but `data:…`; a comment is a line whose field has no name."""
+        """Parse any line except `data:…`. A comment is a line whose field has no name."""
         self._check(len(line) - _LONGEST_NAME)
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -391,7 +397,7 @@ class EventParser:
             self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():  # bytes know ASCII digits only
             self.retry_ms = int(value) if len(value) <= 18 else int(_LONGEST_WAIT * 1000)
-        elif name == b"data":  # without colon: an empty line of data
+        elif name == b"data":  # without a colon it is an empty line of data
             self._data.append(b"")
             self._data_bytes += 1
             self._check(self._data_bytes)
@@ -403,68 +409,72 @@ class EventParser:
 
 @attrs.frozen(slots=True)
 class Event(MessageEvent):
-    """One event of a stream. `type` is `message` where the stream names none, as the standard has it; `message`, a
-    field of `aiohttp_sse_client`, is then empty."""
+    """One event of a stream.
+
+    `type` is `message` if the stream gives none (WHATWG HTML 9.2.6). `message` is a field of `aiohttp_sse_client`: the
+    type as the stream gives it.
+    """
 
     channel: str = ""
-    """Where a hub published it; empty from other servers."""
+    """The channel in a hub; empty for other servers."""
     timestamp: datetime | None = None
-    """When a hub accepted it."""
+    """The time at which a hub accepted it; None for other servers."""
 
     def json(self) -> Any:
-        """The data, read as JSON.
+        """The value of the data, which is JSON.
 
-        :raises ValueError: if it is none.
+        :raises ValueError: if the data is not JSON.
         """
         return json.loads(self.data)
 
 
 class _Passing(Exception):
-    """Something that trying again may change."""
+    """A failure that may pass, so trying again may help."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(_public(reason))
+        super().__init__(_redacted(reason))
         self.wait = wait
-        """Seconds that the server asks us to wait at least."""
+        """The least number of seconds to wait, by the server's wish."""
 
 
 async def _value_of(value: object) -> Any:
-    """A value, or what a function or coroutine function gives."""
+    """The value; if it is a function or a coroutine function, its result."""
     result = value() if callable(value) else value
     return await result if inspect.isawaitable(result) else result
 
 
-async def _fresh(value: object, what: str) -> Any:
-    """A value, or what the user's function for it gives.
+async def _evaluated(value: object, name: str) -> Any:
+    """The value; if it is a function of the user, its result.
 
-    :raises _Passing: if the function fails: a server that issues tokens may be away for a moment.
+    :param name: what the function is for, in the message.
+    :raises _Passing: if the function fails. A server that issues tokens may be unavailable for a moment.
     """
     try:
         return await _value_of(value)
     except Exception as error:
-        raise _Passing(f"the function for {what} failed: {type(error).__name__}: {error}") from error
+        raise _Passing(f"the function for {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _bearer(token: object) -> dict[str, str]:
-    """The header of a token; none for None.
+    """The header that sends a token; no header for None.
 
-    :raises ValueError: if no header can have it. The message does not show it.
+    :raises ValueError: if the token cannot be sent in a header. The message does not show the token.
     """
     if token is None:
         return {}
     if not (isinstance(token, str) and token and token.isascii() and token.isprintable()):
-        raise ValueError("the token is not a text of printable ASCII characters, as a header needs it")
+        raise ValueError("the token cannot be sent in a header: it has to be a text of printable ASCII characters")
     return {"Authorization": f"Bearer {token}"}
 
 
 def _sendable(headers: CIMultiDict[str]) -> CIMultiDict[str]:
-    """The headers as they are.
+    """Return the headers as they are.
 
-    :raises ValueError: if one cannot be sent. The message does not show its value.
+    :raises ValueError: if a header cannot be sent. The message does not show its value.
     """
     for name, value in headers.items():
         if _UNSENDABLE.search(f"{name}{value}"):
-            raise ValueError(f"the header {name!r} has a control character, which no request can have")
+            raise ValueError(f"the header {name!r} has a control character, which a request cannot have")
     return headers
 
 
@@ -476,7 +486,7 @@ async def _call(callback: Callback | None, *arguments: object) -> None:
 
 
 async def _call_all(due: deque[Call]) -> None:
-    """Make the calls that are due, oldest first. One that is cancelled stays due; one that raises has been made."""
+    """Make the calls that are due, the oldest first. A cancelled call stays due; a call that raises does not."""
     while due:
         call = due[0]
         callback, arguments = call
@@ -491,12 +501,12 @@ async def _call_all(due: deque[Call]) -> None:
 
 
 def _done(due: deque[Call], call: Call) -> None:
-    if due and due[0] is call:  # the callback may have closed the stream, and with that cleared the queue
+    if due and due[0] is call:  # the callback may have closed the stream, which clears the queue
         due.popleft()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds of `Retry-After` (RFC 9110, section 10.2.3), 0 where there is none that can be read."""
+    """The seconds of `Retry-After` (RFC 9110, section 10.2.3); 0 if it is absent or malformed."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:18]), _LONGEST_WAIT)
@@ -508,7 +518,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         return 0.0
 
 
-async def _body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """The body of an answer.
 
     :raises ValueError: if it is larger.
@@ -516,13 +526,13 @@ async def _body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
-        if len(body) > most_bytes:
-            raise ValueError(f"an answer of more than {most_bytes} bytes")
+        if len(body) > max_bytes:
+            raise ValueError(f"an answer of more than {max_bytes} bytes")
     return bytes(body)
 
 
 async def _problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The problem document of an answer, empty if it is none or does not come soon."""
+    """The problem document of an answer; empty if the body is something else, or does not come soon."""
     try:
         async with asyncio.timeout(_PROBLEM_TIMEOUT):
             return _object(await _body(response, _PROBLEM_BYTES))
@@ -531,7 +541,7 @@ async def _problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
-    """The JSON object in a text, empty if there is none."""
+    """The JSON object in a text; empty if the text is something else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -539,32 +549,32 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _moved(response: aiohttp.ClientResponse, url: URL) -> Refused:
-    """The error for a redirect that is not followed, because method and body would not be kept."""
+def _redirect_error(response: aiohttp.ClientResponse, url: URL) -> Refused:
+    """The error for a redirect that is not followed, because the new request would not keep the method and the body."""
     try:
-        place = f"it has moved to {_public(url.join(URL(response.headers['Location'])))}; use that address"
+        detail = f"it has moved to {_redacted(url.join(URL(response.headers['Location'])))}; use that address"
     except (KeyError, ValueError):
-        place = "it has moved, and does not say where to"
-    return Refused(url, response.status, {"detail": place})
+        detail = "it has moved, and the answer has no new address"
+    return Refused(url, response.status, {"detail": detail})
 
 
 @contextlib.contextmanager
-def _understood(url: str) -> Iterator[None]:
-    """Reads the answer of a hub.
+def _reading_answer(url: str) -> Iterator[None]:
+    """A context in which the answer of a hub is read.
 
-    :raises Refused: if it cannot be read as one.
+    :raises Refused: if the answer does not have the form of a hub's.
     """
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
-        detail = "this is not the answer of a hub; is another server there, or a sign-in page on the way?"
+        detail = "this is not the answer of a hub; is it another server, or a sign-in page?"
         raise Refused(url, 200, {"detail": detail}) from None
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong with a connection, in a few words."""
+    """The cause of a failed connection, in a few words."""
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return _public(error) or type(error).__name__
+        return _redacted(error) or type(error).__name__
     where = f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {error.host} does not resolve: {error.os_error.strerror or error.os_error}"
@@ -575,11 +585,32 @@ def _reason(error: Exception) -> str:
     return f"cannot connect to {where}: {os.strerror(error.os_error.errno)}"
 
 
-def _refusal_of_proxy(error: aiohttp.ClientHttpProxyError, url: URL) -> Exception:
-    """The error for a proxy that opens no tunnel."""
+def _proxy_error(error: aiohttp.ClientHttpProxyError, url: URL) -> Exception:
+    """The error for a proxy that does not open a tunnel."""
     if error.status in _TRY_AGAIN or error.status >= 500:
-        return _Passing(f"the proxy on the way answered {error.status}")
+        return _Passing(f"the proxy answered {error.status}")
     return Refused(url, error.status, {"detail": "this is the answer of a proxy; does it need a name and a password?"})
+
+
+@contextlib.contextmanager
+def _converted_errors(url: URL, shown: URL | str) -> Iterator[None]:
+    """A context in which a request is made. It converts the errors of aiohttp and of the system.
+
+    :param url: the URL of the request.
+    :param shown: the URL in the message of a URL that cannot be used.
+    :raises _Passing: if trying again may help.
+    :raises SSEError: if trying again does not help.
+    """
+    try:
+        yield
+    except SSEError:  # some are OSErrors, too
+        raise
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
+        raise SSEError(f"{shown} cannot be connected to: {str(error) or type(error).__name__}") from None
+    except aiohttp.ClientHttpProxyError as error:
+        raise _proxy_error(error, url) from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise _Passing(_reason(error)) from None
 
 
 def _seconds(value: timedelta | float) -> float:
@@ -587,11 +618,12 @@ def _seconds(value: timedelta | float) -> float:
 
 
 class _Sessions:
-    """The `aiohttp.ClientSession` for the event loop that runs: the user's, or one for each loop, made when it is
-    needed. One of ours is closed by `close()`, or with its loop (by `loop.shutdown_asyncgens()`, which `asyncio.run`
-    calls), or when nothing holds it any more.
+    """The `aiohttp.ClientSession` of the running event loop: the user's, or one for each loop, made when it is needed.
 
-    :param given: the user's session, which is left open.
+    A session that was made here is closed by `close()`, at the end of its loop (by `loop.shutdown_asyncgens()`, which
+    `asyncio.run` calls), or when nothing refers to it any more.
+
+    :param given: the user's session, which stays open.
     """
 
     def __init__(self, given: aiohttp.ClientSession | None) -> None:
@@ -599,7 +631,7 @@ class _Sessions:
         self._kept: weakref.WeakKeyDictionary[
             asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None, None]]
         ] = weakref.WeakKeyDictionary()
-        self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}  # of the few servers that it asks
+        self._proxies: dict[tuple[str, str | None, int | None], str | None] = {}  # by server; there are few
         _FORKED.add(self)
 
     def forked(self) -> None:
@@ -611,7 +643,7 @@ class _Sessions:
             return self._given
         loop = asyncio.get_running_loop()
         if loop not in self._kept or self._kept[loop][0].closed:
-            # Streams stay open; with aiohttp's limit of 100 connections, the next publish would wait for ever.
+            # Streams stay open. With aiohttp's limit of 100 connections, the next publish would wait for ever.
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             keeper = _kept_open(session)
             await anext(keeper)
@@ -619,13 +651,13 @@ class _Sessions:
         return self._kept[loop][0]
 
     async def request(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
-        """The answer to a request; with a session of ours, through the proxy that the environment names."""
+        """The answer to a request. If the session was made here, the request uses the proxy of the environment."""
         session = await self.get()
         if self._given is None and options.get("proxy") is None:
-            place = url.scheme, url.host, url.port
-            if place not in self._proxies:  # looking it up takes a quarter of the time of a request
-                self._proxies[place] = _environment_proxy(url)
-            options["proxy"] = self._proxies[place]
+            server = url.scheme, url.host, url.port
+            if server not in self._proxies:  # a look-up takes a quarter of the time of a request
+                self._proxies[server] = _environment_proxy(url)
+            options["proxy"] = self._proxies[server]
         return await session.request(method, url, **options)
 
     async def close(self) -> None:
@@ -646,7 +678,7 @@ def _environment_proxy(url: URL) -> str | None:
 
 
 async def _kept_open(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """A generator that closes the session when it is closed: the event loop does so at its end."""
+    """A generator that closes the session when the generator is closed; the event loop closes generators at its end."""
     try:
         yield
     finally:
@@ -655,29 +687,31 @@ async def _kept_open(session: aiohttp.ClientSession) -> AsyncGenerator[None, Non
 
 @attrs.frozen
 class _Request:
-    """One attempt to open a stream. It has all that an attempt needs and does not hold the `EventSource`, so that
-    an attempt which is under way does not keep alive a source that its user has left."""
+    """One attempt to open a stream.
+
+    It does not refer to the `EventSource`. So a running attempt does not keep alive a source that the user has left.
+    """
 
     method: str
     url: URL
     headers: Headers | Callable[[], Headers | Awaitable[Headers]]
     last_event_id: str
-    abroad: bool
-    """Whether the URL is of another origin than the one that the user gave."""
+    other_origin: bool
+    """Whether the origin of the URL is not that of the user's URL, because of a redirect."""
     answer_timeout: float | None
     options: Mapping[str, Any]
 
     async def open(self, sessions: _Sessions) -> _Incoming | None:
-        """An event stream that is open; None if the server wants no more reconnects (204, WHATWG HTML 9.2.3).
+        """An open event stream; None if the client must not reconnect (204, WHATWG HTML 9.2.3).
 
         :raises _Passing: if trying again may help.
-        :raises SSEError: if not.
+        :raises SSEError: if trying again does not help.
         """
         for last in (not callable(self.headers), True):
             response = await self._answer(sessions)
             if response.method != self.method and response.history:
                 response.close()
-                raise _moved(response.history[0], self.url)
+                raise _redirect_error(response.history[0], self.url)
             if response.status == 200 and response.content_type == "text/event-stream":
                 return _Incoming(response)
             try:
@@ -690,33 +724,27 @@ class _Request:
         raise AssertionError("the second answer was returned or raised")
 
     async def _answer(self, sessions: _Sessions) -> aiohttp.ClientResponse:
-        try:
-            async with asyncio.timeout(self.answer_timeout) as scope:
-                return await sessions.request(
-                    self.method, self.url, **{**self.options, "headers": await self._all_headers()}
-                )
-        except SSEError:  # some are OSErrors, too
-            raise
-        except TimeoutError as error:
-            reason = f"nothing came for {self.answer_timeout:g} s" if scope.expired() else _reason(error)
-            raise _Passing(reason) from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
-            raise SSEError(f"{self.url} cannot be connected to: {str(error) or type(error).__name__}") from None
-        except aiohttp.ClientHttpProxyError as error:
-            raise _refusal_of_proxy(error, self.url) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise _Passing(_reason(error)) from None
+        with _converted_errors(self.url, self.url):
+            try:
+                async with asyncio.timeout(self.answer_timeout) as scope:
+                    return await sessions.request(
+                        self.method, self.url, **{**self.options, "headers": await self._all_headers()}
+                    )
+            except TimeoutError:
+                if not scope.expired():  # an error of aiohttp
+                    raise
+                raise _Passing(f"nothing came for {self.answer_timeout:g} s") from None
 
     async def _all_headers(self) -> CIMultiDict[str]:
-        headers: CIMultiDict[str] = await _fresh(self._given_headers, "headers")
+        headers: CIMultiDict[str] = await _evaluated(self._given_headers, "headers")
         headers.setdefault("Accept", "text/event-stream")
-        # The cache mode is no-store (WHATWG HTML 9.2.2); with it, Fetch adds these (HTTP-network-or-cache fetch).
+        # The cache mode is no-store (WHATWG HTML 9.2.2), for which Fetch adds these (HTTP-network-or-cache fetch).
         headers.setdefault("Cache-Control", "no-cache")
         headers.setdefault("Pragma", "no-cache")
         if self.last_event_id:
             headers["Last-Event-ID"] = self.last_event_id
-        if self.abroad:
-            # As in a redirect that is followed at once, no secret goes to another origin (Fetch, section 4.4).
+        if self.other_origin:
+            # Secrets do not go to another origin, as in a redirect that is followed at once (Fetch, section 4.4).
             for name in ("Authorization", "Cookie", "Proxy-Authorization"):
                 headers.popall(name, None)
         return headers
@@ -730,27 +758,29 @@ class _Request:
             raise _Passing(f"{response.url} answered {status}", _retry_after(response.headers))
         if status >= 400:
             raise Refused(response.url, status, await _problem(response))
-        kind = response.headers.get("Content-Type", "no content type")
+        content_type = response.headers.get("Content-Type", "no content type")
         raise NotAnEventStream(
-            f"{response.url} answered {status} with {kind}; an event stream is 200 text/event-stream"
+            f"{response.url} answered {status} with {content_type}; an event stream is 200 text/event-stream"
         )
 
 
 class _Incoming:
-    """The bytes of an event stream. They are read ahead, up to 256 KiB: what has come before a connection breaks is not
-    lost with it, although aiohttp gives nothing more once a connection is broken."""
+    """The bytes of an event stream, read ahead up to 256 KiB.
+
+    aiohttp returns no more bytes after a connection has broken. Bytes that have arrived before that are already here.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
         self._chunks: deque[bytes] = deque()
         self._bytes = 0
-        self._end = ""  # why nothing more comes
+        self._end = ""  # the reason why there are no more bytes
         self._came, self._taken = asyncio.Event(), asyncio.Event()
         self._reading = asyncio.create_task(self._read())
-        self._reading.add_done_callback(_noticed)
+        self._reading.add_done_callback(_retrieve)
 
     async def next(self) -> bytes:
-        """The next bytes. A wait that is cancelled loses none.
+        """The next bytes. A cancelled wait loses none of them.
 
         :raises _Passing: if there are no more.
         """
@@ -780,7 +810,7 @@ class _Incoming:
             self._end = "the server ended the stream"
         except _Passing as passing:
             self._end = str(passing)
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the connection had ended before
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError if it was closed before
             self._end = f"the connection broke: {_reason(error)}"
         finally:
             self._end = self._end or "reading was cancelled"
@@ -789,33 +819,33 @@ class _Incoming:
 
     async def _some(self) -> bytes:
         while True:
-            scope = asyncio.timeout(_LOOK)
+            scope = asyncio.timeout(_CHECK_PERIOD)
             try:
                 async with scope:
                     return await self.response.content.readany()
             except TimeoutError:
-                if not scope.expired():  # one of aiohttp's own
+                if not scope.expired():  # an error of aiohttp
                     raise
             if self.response.connection is not None and self.response.connection.transport is None:
                 raise _Passing("the connection broke")
 
 
-class _Line:
-    """What an `EventSource` has in one event loop: an attempt to connect, or a connection."""
+class _Connection:
+    """The connection of an `EventSource` in one event loop, or the attempt to make it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._pid = os.getpid()
         _FORKED.add(self)
-        # Two tasks may wait for the same source: one of them goes on, the other one after it.
+        # Two tasks may wait for the same source. One of them advances it, and then the other one.
         self.lock = asyncio.Lock()
-        self.scopes: set[asyncio.Timeout] = set()  # of what is being waited for
+        self.scopes: set[asyncio.Timeout] = set()  # of the running waits
         self.attempt: asyncio.Task[_Incoming | None] | None = None
         self.incoming: _Incoming | None = None
 
     def begin(self, attempt: Coroutine[Any, Any, _Incoming | None]) -> None:
         self.attempt = asyncio.create_task(attempt)
-        self.attempt.add_done_callback(_noticed)
+        self.attempt.add_done_callback(_retrieve)
 
     def close(self) -> None:
         for scope in self.scopes:
@@ -830,16 +860,16 @@ class _Line:
             incoming.close()
 
     def abandon(self) -> None:
-        """Close it from any thread: the garbage collector may run in each."""
-        _tell(self._pid, self.loop, self.close)
+        """Close it from any thread, because the garbage collector may run in any."""
+        _call_in_loop(self._pid, self.loop, self.close)
 
     def forked(self) -> None:
         _keep_for_ever((self.loop, self.attempt, self.incoming))
         self.attempt = self.incoming = None
 
 
-def _noticed(task: asyncio.Task[Any]) -> None:
-    """An error of a task for which nobody waits any more is no error of the program."""
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Retrieve the error of a task, so that asyncio does not log it if no task waits for it any more."""
     if not task.cancelled():
         task.exception()
 
@@ -850,33 +880,36 @@ def _close_opened(attempt: asyncio.Task[_Incoming | None]) -> None:
 
 
 class EventSource:
-    """An event stream of any server, as an asynchronous iterator of `Event`; it reconnects for ever.
+    """An event stream of any server, as an asynchronous iterator of `Event`. It reconnects for ever.
 
     The interface is that of `aiohttp_sse_client.client.EventSource`. Use `async with`, or call `close()`.
 
-    :param url: where the stream is.
-    :param option: `{"method": "POST"}` for another method than GET.
-    :param reconnection_time: before the first attempt to reconnect, until the stream says otherwise (`retry:`).
-    :param max_connect_retry: attempts after which the first connection is given up; None for never.
-    :param session: to be used and left open; by default one is made, and closed with this.
-    :param on_open: called without argument for each connection. Callbacks may be coroutine functions.
-    :param on_message: called with each event, before the iterator gives it.
-    :param on_error: called without argument when a connection breaks or fails.
-    :param max_retries: attempts to reconnect in a row after which it gives up; None for never.
-    :param max_reconnection_time: most that is waited between two attempts, unless the server says so.
-    :param idle_timeout: seconds without a byte (comments count) after which the connection is given up; None for never.
-    :param last_event_id: where to resume: the `last_event_id` of an earlier source or event.
+    :param url: the URL of the stream.
+    :param option: `{"method": "POST"}` for a method other than GET.
+    :param reconnection_time: time before the first attempt to reconnect, until the stream sends another (`retry:`);
+        seconds or a timedelta.
+    :param max_connect_retry: number of retries of the first connection; None for no limit.
+    :param session: the session to use; it stays open. By default, one is made and closed with this object.
+    :param on_open: called without an argument for each connection. Callbacks may be coroutine functions.
+    :param on_message: called with each event, before the iterator returns it.
+    :param on_error: called without an argument when a connection breaks or fails.
+    :param max_retries: number of attempts to reconnect in a row; None for no limit.
+    :param max_reconnection_time: longest time between two attempts, unless the server sends a longer one; seconds or a
+        timedelta.
+    :param idle_timeout: seconds without a byte after which the connection counts as broken; comments count as bytes.
+        None for no limit.
+    :param last_event_id: the id to resume after: the `last_event_id` of an earlier source or event.
     :param max_event_bytes: see `EventParser`.
-    :param headers: of the request; if it is a function (or coroutine function) it is called for each attempt.
-    :param kwargs: whatever `aiohttp.ClientSession.request` takes: `params`, `json`, `data`, `proxy`, `ssl`, `timeout` …
+    :param headers: headers of the request. A function, or coroutine function, is called for each attempt.
+    :param kwargs: options of `aiohttp.ClientSession.request`: `params`, `json`, `data`, `proxy`, `ssl`, `timeout` …
         A body is sent again with each attempt, so it must not be a file or an iterator.
     :raises ValueError: if a parameter cannot be used.
 
-    Connecting and iterating raise `Refused`, `NotAnEventStream`, `GaveUp` or `EventTooLarge`; after that, and after a
-    204, the iterator has ended. Network faults and answers 408, 425, 429 and 5xx are tried again.
+    Connecting and iterating raise `Refused`, `NotAnEventStream`, `GaveUp` or `EventTooLarge`. After an error or a 204,
+    the iterator has ended. Network failures and the answers 408, 425, 429 and 5xx are tried again.
 
-    The pause before the next attempt, the attempt, the connection and the events that have come belong to this object
-    and not to the task that waits: a wait that is cancelled is taken up again by the next one.
+    The pause before the next attempt, the attempt, the connection and the events that have arrived belong to this
+    object, not to the task that waits. So the next wait continues a cancelled one.
     """
 
     def __init__(
@@ -919,15 +952,15 @@ class EventSource:
         self._last_event_id = last_event_id
         self._ready_state = READY_STATE_CONNECTING
         self._was_open = False
-        self._failures = 0  # connections in a row that did not stand or brought nothing
+        self._failures = 0  # connections in a row that have failed, or were short, or have brought nothing
         self._opened_at = math.inf  # monotonic clock
-        self._not_before = 0.0  # the moment (monotonic clock) before which nothing is tried
+        self._not_before = 0.0  # time of the next attempt (monotonic clock)
         self._brought = False  # whether this connection has brought bytes
-        self._unsendable = ""  # the last id that no header can have
-        self._quiet_since: float | None = None  # since when nothing has come although it is waited for
+        self._unsendable = ""  # the last id that a header cannot have
+        self._quiet_since: float | None = None  # beginning of a wait without bytes (monotonic clock)
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
-        self._error: SSEError | None = None  # for good, and not raised yet
-        self._held: _Line | None = None
+        self._error: SSEError | None = None  # the error that ends the stream, until it is raised
+        self._connection: _Connection | None = None
 
     def __enter__(self) -> None:
         raise TypeError("an EventSource is entered by `async with`")
@@ -950,12 +983,12 @@ class EventSource:
         return self
 
     async def __anext__(self) -> Event:
-        await self._go_on_until(lambda line: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
+        await self._advance_until(lambda connection: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
         if self._ready_state == READY_STATE_CLOSED:
             raise StopAsyncIteration
         parsed, cursor = self._events.popleft(), self._last_event_id
         type, data, id = parsed
-        # While more is waiting, the cursor is that of what has been handed out.
+        # While more events wait, the cursor is the id of the event that is returned.
         self._last_event_id = id if self._events else self._parser.last_event_id
         event = Event(type or "message", type, data, self._origin, id)
         try:
@@ -968,7 +1001,7 @@ class EventSource:
 
     @property
     def url(self) -> URL:
-        """Where it connects to: the URL that was given, or that which a permanent redirect (301, 308) told."""
+        """The URL to which it connects: the given one, or that of a permanent redirect (301, 308)."""
         return self._url
 
     @property
@@ -978,37 +1011,39 @@ class EventSource:
 
     @property
     def last_event_id(self) -> str:
-        """The cursor: what has been handed out is up to it, and another source resumes after it."""
+        """The cursor: the id of the last returned event. Another source can resume after it."""
         return self._last_event_id
 
     @property
     def _origin(self) -> str:
-        incoming = None if self._held is None else self._held.incoming
+        incoming = None if self._connection is None else self._connection.incoming
         return str((self._url if incoming is None else incoming.response.url).origin())
 
     async def connect(self, retry: int | None = None) -> None:
-        """Wait until the stream is open, trying again as often as may be.
+        """Wait until the stream is open.
 
-        :param retry: instead of `max_connect_retry`.
+        :param retry: replaces `max_connect_retry`.
         :raises SSEError: see the class.
         """
         self._max_connect_retry = self._max_connect_retry if retry is None else retry
-        await self._go_on_until(lambda line: line.incoming is not None or self._ready_state == READY_STATE_CLOSED)
+        await self._advance_until(
+            lambda connection: connection.incoming is not None or self._ready_state == READY_STATE_CLOSED
+        )
 
     async def close(self) -> None:
-        """Close the connection; an iteration that waits ends."""
+        """Close the connection. A waiting iteration ends."""
         self._ready_state = READY_STATE_CLOSED
         self._due.clear()
         await self._release()
 
     def borrow(self, sessions: _Sessions) -> None:
-        """Use the sessions of a client, and leave them open."""
+        """Use the sessions of a client, which stay open."""
         self._sessions, self._borrowed = sessions, True
 
-    async def _go_on_until(self, reached: Callable[[_Line], bool]) -> None:
-        """Go on step by step, callbacks and errors first."""
+    async def _advance_until(self, reached: Callable[[_Connection], bool]) -> None:
+        """Do one step after the other until a condition holds. Callbacks and errors come first."""
         while True:
-            line = self._line()
+            connection = self._current()
             if self._due:
                 await _call_all(self._due)
             elif self._error is not None:
@@ -1016,38 +1051,38 @@ class EventSource:
                 error, self._error = self._error, None
                 if error is not None:
                     raise error
-            elif reached(line):
+            elif reached(connection):
                 return
             else:
-                async with line.lock:
-                    if not (self._due or self._error or reached(line)):
-                        await self._step(line)
+                async with connection.lock:
+                    if not (self._due or self._error or reached(connection)):
+                        await self._step(connection)
 
-    def _line(self) -> _Line:
+    def _current(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        if self._held is None or self._held.loop is not loop:
-            if self._held is not None:
-                self._held.abandon()
-            self._held = _Line(loop)
-            weakref.finalize(self, self._held.abandon).atexit = False
-        return self._held
+        if self._connection is None or self._connection.loop is not loop:
+            if self._connection is not None:
+                self._connection.abandon()
+            self._connection = _Connection(loop)
+            weakref.finalize(self, self._connection.abandon).atexit = False
+        return self._connection
 
-    async def _step(self, line: _Line) -> None:
-        if line.incoming is not None:
-            await self._receive(line, line.incoming)
+    async def _step(self, connection: _Connection) -> None:
+        if connection.incoming is not None:
+            await self._receive(connection, connection.incoming)
         elif (pause := self._not_before - time.monotonic()) > 0:
             with contextlib.suppress(_Passing):
-                await self._within(line, None, asyncio.sleep(pause))
+                await self._within(connection, None, asyncio.sleep(pause))
         else:
-            await self._attempt(line)
+            await self._attempt(connection)
 
-    async def _attempt(self, line: _Line) -> None:
-        if line.attempt is None:
-            line.begin(self._request().open(self._sessions))
-        assert line.attempt is not None
+    async def _attempt(self, connection: _Connection) -> None:
+        if connection.attempt is None:
+            connection.begin(self._request().open(self._sessions))
+        assert connection.attempt is not None
         with contextlib.suppress(_Passing):
-            await self._within(line, None, asyncio.wait([line.attempt]))
-        attempt, line.attempt = line.attempt, None
+            await self._within(connection, None, asyncio.wait([connection.attempt]))
+        attempt, connection.attempt = connection.attempt, None
         if attempt is None:
             return  # closed meanwhile
         try:
@@ -1056,32 +1091,32 @@ class EventSource:
             self._pause(passing)
         except SSEError as error:
             self._fail(error)
-        except asyncio.CancelledError:  # of the attempt, by someone who cancels all tasks, and not of this one
+        except asyncio.CancelledError:  # the attempt was cancelled, and not this task
             self._pause(_Passing("the attempt was cancelled"))
         else:
-            await self._opened(line, incoming)
+            await self._opened(connection, incoming)
 
     def _request(self) -> _Request:
-        abroad = self._url.origin() != self._origin_url.origin()
+        other_origin = self._url.origin() != self._origin_url.origin()
         id = self._sendable_id()
-        return _Request(self._method, self._url, self._headers, id, abroad, self._idle_timeout, self._kwargs)
+        return _Request(self._method, self._url, self._headers, id, other_origin, self._idle_timeout, self._kwargs)
 
     def _sendable_id(self) -> str:
-        """The cursor, empty where no header can have it: a request that cannot be sent would fail for ever."""
+        """The cursor; empty if a header cannot have it. A request that cannot be sent would fail for ever."""
         id = self._parser.last_event_id
         if len(id) <= _LONGEST_ID and not _UNSENDABLE.search(id) and _is_utf8(id):
             return id
         if id != self._unsendable:
             self._unsendable = id
-            logger.warning("%s: the id %.50r cannot be sent; the stream does not resume", _public(self._url), id)
+            logger.warning("%s: the id %.50r cannot be sent; the stream does not resume", _redacted(self._url), id)
         return ""
 
-    async def _opened(self, line: _Line, incoming: _Incoming | None) -> None:
+    async def _opened(self, connection: _Connection, incoming: _Incoming | None) -> None:
         if incoming is None:
             self._ready_state = READY_STATE_CLOSED
             await self._release()
             return
-        line.incoming = incoming
+        connection.incoming = incoming
         self._remember_redirects(incoming.response)
         self._parser.reset()
         self._was_open = True
@@ -1095,22 +1130,22 @@ class EventSource:
             if hop.status not in {301, 308}:
                 return
             same = following.url.origin() == self._url.origin()
-            # aiohttp takes user and password out of a URL; within an origin they stay what they are.
+            # aiohttp removes user and password from a URL. Within an origin, they stay the same.
             user, password = (self._url.user, self._url.password) if same else (None, None)
             self._url = following.url.with_user(user).with_password(password) if user else following.url
-            self._kwargs.pop("params", None)  # they are in the new URL, or not wanted there
+            self._kwargs.pop("params", None)  # the new URL is complete
             if self._url.origin() != self._origin_url.origin():
                 self._kwargs.pop("auth", None)
 
-    async def _receive(self, line: _Line, incoming: _Incoming) -> None:
-        """Wait for bytes and queue the events in them; when there is none to come, close the connection."""
+    async def _receive(self, connection: _Connection, incoming: _Incoming) -> None:
+        """Wait for bytes and queue the events in them. If there are no more, close the connection."""
         try:
-            self._events.extend(self._parser.feed(await self._some_of(line, incoming)))
+            self._events.extend(self._parser.feed(await self._some_of(connection, incoming)))
         except EventTooLarge as error:
             self._fail(error)
         except _Passing as passing:
-            line.close()
-            if self._brought and time.monotonic() - self._opened_at >= _STOOD:
+            connection.close()
+            if self._brought and time.monotonic() - self._opened_at >= _GOOD_AFTER:
                 self._failures = 0
             self._pause(passing)
         else:
@@ -1120,23 +1155,23 @@ class EventSource:
             else:
                 self._last_event_id = self._parser.last_event_id
 
-    async def _some_of(self, line: _Line, incoming: _Incoming) -> bytes:
+    async def _some_of(self, connection: _Connection, incoming: _Incoming) -> bytes:
         """The next bytes.
 
-        :raises _Passing: if there are no more, or if none comes for `idle_timeout`.
+        :raises _Passing: if there are no more, or if none come for `idle_timeout`.
         """
         left = None
         if self._idle_timeout is not None:
-            # The time goes on from one wait to the next: short waits would never notice a silence.
+            # The time runs on from one wait to the next. Otherwise short waits would never notice a silence.
             self._quiet_since = self._quiet_since or time.monotonic()
             left = max(self._quiet_since + self._idle_timeout - time.monotonic(), 0)
-        data = await self._within(line, left, incoming.next())
+        data = await self._within(connection, left, incoming.next())
         self._quiet_since = None
         return data
 
     def _pause(self, passing: _Passing) -> None:
-        """Determine when the next attempt is: after the time that the server told, then later with each failure in a
-        row, at random, so that many clients do not come back at once."""
+        """Set the time of the next attempt. The first one comes after the server's reconnection time. With further
+        failures in a row, the pause grows. It is random, so that many clients do not come back at once."""
         if self._ready_state == READY_STATE_CLOSED:
             return
         first = not self._was_open and self._max_connect_retry is not None
@@ -1148,49 +1183,54 @@ class EventSource:
         self._due.append((self._on_error, ()))
         delay = self._delay(passing)
         level = logging.WARNING if self._failures or not self._was_open else logging.INFO
-        logger.log(level, "%s: %s; connecting again in %.1f s", _public(self._url), passing, delay)
+        logger.log(level, "%s: %s; connecting again in %.1f s", _redacted(self._url), passing, delay)
         self._failures += 1
         self._not_before = time.monotonic() + delay
 
     def _delay(self, passing: _Passing) -> float:
-        told = None if self._parser.retry_ms is None else self._parser.retry_ms / 1000
-        base = self._reconnection_time if told is None else told
-        # A time of our own is spread over its second half; one that the server told has been spread by the server.
-        first = min(base, self._max_reconnection_time) / 2 if told is None else min(told, _LONGEST_WAIT)
-        if told is not None and not self._failures:
+        """The seconds until the next attempt. No library does this: it has to respect two times of the server, `retry`
+        and `Retry-After`."""
+        sent = None if self._parser.retry_ms is None else self._parser.retry_ms / 1000
+        base = self._reconnection_time if sent is None else sent
+        # The client's own time is spread over its second half. A server spreads the times that it sends.
+        first = min(base, self._max_reconnection_time) / 2 if sent is None else min(sent, _LONGEST_WAIT)
+        if sent is not None and not self._failures:
             return max(first, passing.wait)
-        # A reconnection time of 0 is no reason to knock at a closed door without a pause.
+        # Even with a reconnection time of 0, a server that refuses connections gets a pause.
         grown = max(base, 0.1 if self._failures else 0.0) * 2 ** min(self._failures, 30)
         spread = min(grown, self._max_reconnection_time)
-        return max(first, passing.wait) + random.uniform(0, spread if told is not None else max(spread - first, 0.0))
+        return max(first, passing.wait) + random.uniform(0, spread if sent is not None else max(spread - first, 0.0))
 
-    async def _within(self, line: _Line, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        """Wait for something for so long, or until the line is closed."""
+    async def _within(self, connection: _Connection, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Wait for something, at most for a time, and at most until the connection is closed.
+
+        :raises _Passing: if the wait has ended without a result.
+        """
         scope = asyncio.timeout(seconds)
         try:
             async with scope:
-                line.scopes.add(scope)
+                connection.scopes.add(scope)
                 return await awaitable
         except TimeoutError:
-            if not scope.expired():  # one of aiohttp's own
+            if not scope.expired():  # an error of aiohttp
                 raise
             raise _Passing(f"nothing came for {self._idle_timeout} s") from None
         finally:
-            line.scopes.discard(scope)
+            connection.scopes.discard(scope)
 
     def _fail(self, error: SSEError) -> None:
-        """End with an error, which is raised when the callback has been called."""
+        """End with an error. It is raised after the callback has been called."""
         if self._ready_state != READY_STATE_CLOSED:
             self._ready_state = READY_STATE_CLOSED
             self._due.append((self._on_error, ()))
         self._error = error
 
     async def _release(self) -> None:
-        if self._held is not None:
-            if self._held.loop is asyncio.get_running_loop():
-                self._held.close()
+        if self._connection is not None:
+            if self._connection.loop is asyncio.get_running_loop():
+                self._connection.close()
             else:
-                self._held.abandon()
+                self._connection.abandon()
         if not self._borrowed:
             await self._sessions.close()
 
@@ -1200,13 +1240,13 @@ class Published:
     """A hub's acknowledgement."""
 
     id: str | None
-    """Id of the event, of the last one in a batch; None for ephemeral events."""
+    """Id of the event, or of the last event of a batch; None for ephemeral events."""
     channel: str
     event: str
     subscribers: int
-    """How many follow the channel."""
+    """Number of subscribers of the channel."""
     count: int = 1
-    """How many events were published."""
+    """Number of published events."""
 
 
 @attrs.frozen(slots=True)
@@ -1216,13 +1256,13 @@ class Channel:
     name: str
     subscribers: int
     events: int
-    """Events retained."""
+    """Number of retained events."""
     first: str | None = None
     last: str | None = None
 
 
 class Channels:
-    """The channels of a hub, read page by page while they are iterated. `await` gives a list of all."""
+    """The channels of a hub, as an asynchronous iterator read page by page. `await` returns a list of all."""
 
     def __init__(self, page: Callable[[str], Awaitable[tuple[list[Channel], str]]]) -> None:
         self._page = page
@@ -1240,7 +1280,7 @@ class Channels:
         return self.all().__await__()
 
     async def all(self) -> list[Channel]:
-        """A list of all of them."""
+        """A list of all channels."""
         return [channel async for channel in self]
 
 
@@ -1250,17 +1290,17 @@ class History:
 
     events: list[Event]
     lost: bool
-    """Whether events after the cursor asked for are gone."""
+    """Whether events after the given cursor are gone."""
 
 
 @attrs.frozen(slots=True)
 class Lost:
-    """Events that a stream can no longer bring."""
+    """A gap: events that a stream can no longer deliver."""
 
     after: str
-    """The last event before the gap; empty where the hub does not know it."""
+    """Id of the last event before the gap; empty if it is unknown."""
     next: str
-    """The first one after it, or the cursor from which the stream goes on."""
+    """Id of the first event after the gap, or the cursor from which the stream continues."""
 
 
 def _is_utf8(text: str) -> bool:
@@ -1271,22 +1311,22 @@ def _is_utf8(text: str) -> bool:
 
 
 def _utf8(text: str) -> str:
-    """The text as it is.
+    """Return the text as it is.
 
-    :raises ValueError: if UTF-8 cannot express it: bytes of the command line that were not understood, for example.
+    :raises ValueError: if it has no UTF-8. Bytes of the command line that Python could not decode have none.
     """
     if not _is_utf8(text):
         raise ValueError(f"UTF-8 cannot express {text[:50]!a}: it has a lone surrogate")
     return text
 
 
-def _segment(name: str) -> str:
-    """A name as a segment of a path."""
+def _path_segment(name: str) -> str:
+    """A name as a segment of a URL's path."""
     return quote(_utf8(name), safe="")
 
 
-def _known(value: Mapping[str, Any], cls: type[T]) -> T:
-    """The object of a class from the keys that it knows; a newer hub may have more."""
+def _from_json(value: Mapping[str, Any], cls: type[T]) -> T:
+    """An object of a class from its keys in the mapping. A newer hub may send more keys."""
     names = [each.name for each in attrs.fields(cls)]  # type: ignore[arg-type]
     return cls(**{name: value[name] for name in names if name in value})
 
@@ -1310,8 +1350,10 @@ def _enveloped(value: Mapping[str, Any], origin: str, last_event_id: str) -> Eve
 
 
 class Stream:
-    """Channels of a hub, as an asynchronous iterator of `Event`: each once and in order, through any number of
-    reconnects. Made by `SSEClient`; `async with` or `close()` ends it, as the end of its client does."""
+    """Channels of a hub, as an asynchronous iterator of `Event`: each event once and in order, over all reconnects.
+
+    `SSEClient` makes it. `async with` or `close()` ends it, and so does the end of its client.
+    """
 
     def __init__(
         self,
@@ -1321,12 +1363,12 @@ class Stream:
         ends: bool,
     ) -> None:
         self.ended: str | None = None
-        """Why the channel has ended: `done`, `failed`, `cancelled`, `abandoned`; None if it has not."""
+        """The reason why the channel has ended: `done`, `failed`, `cancelled` or `abandoned`; None if it is open."""
         self._source = source
         self._ends = ends
         self._on_lost = on_lost or self._log_loss
         self._on_notice = on_notice
-        self._newest = _id_order(source.last_event_id)  # of the events that have come
+        self._newest = _id_order(source.last_event_id)  # the highest id that has arrived
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
 
     def __aiter__(self) -> Self:
@@ -1350,9 +1392,9 @@ class Stream:
                 return event
 
     def _event(self, received: Event) -> Event:
-        """The event in an envelope. An `end` may come without one.
+        """The event in an envelope. An event `end` may come without an envelope.
 
-        :raises SSEError: if it is none.
+        :raises SSEError: if it is something else.
         """
         if received.type == "end":
             return received
@@ -1360,13 +1402,13 @@ class Stream:
             return _enveloped(json.loads(received.data), received.origin, received.last_event_id)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             url = self._source.url
-            raise SSEError(f"{url} sent an event that is not a hub's: an EventSource reads any server") from None
+            raise SSEError(f"{url} sent an event that no hub sends; EventSource reads streams of any server") from None
 
     def _is_new(self, id: object) -> bool:
         order = _id_order(id) if isinstance(id, str) else None
         if order is not None:
             if self._newest is not None and order <= self._newest:
-                return False  # it has come already: a cut connection brought it, but not to where a cursor is kept
+                return False  # it has arrived before, but the connection broke before the cursor was kept
             self._newest = order
         return True
 
@@ -1379,7 +1421,7 @@ class Stream:
 
     @property
     def last_event_id(self) -> str:
-        """The cursor: a stream that is given it as `last_event_id` goes on after what this one has handed out."""
+        """The cursor: the id of the last returned event. Another stream can resume after it (`last_event_id=`)."""
         return self._source.last_event_id
 
     @property
@@ -1388,39 +1430,41 @@ class Stream:
         return self._source.ready_state
 
     async def close(self) -> None:
-        """Close the connection; an iteration that waits ends."""
+        """Close the connection. A waiting iteration ends."""
         self._due.clear()
         await self._source.close()
 
     def _notice(self, event: Event) -> None:
-        """What the hub says of the stream itself."""
-        said = _object(event.data)
+        """Handle one of the hub's own events."""
+        fields = _object(event.data)
         if event.type == "error":
-            logger.warning("%s: %s", _public(self._source.url), _public(event.data))
-        elif event.type == "connected" and said.get("lost"):
+            logger.warning("%s: %s", _redacted(self._source.url), _redacted(event.data))
+        elif event.type == "connected" and fields.get("lost"):
             before = "" if self._newest is None else "{}-{}".format(*self._newest)
-            self._newest = _id_order(event.last_event_id)  # another hub's ids, perhaps
+            self._newest = _id_order(event.last_event_id)  # these may be the ids of another hub
             self._due.append((self._on_lost, (Lost(before, event.last_event_id),)))
         elif event.type == "lost":
-            self._due.append((self._on_lost, (Lost(str(said.get("after", "")), str(said.get("next", ""))),)))
+            self._due.append((self._on_lost, (Lost(str(fields.get("after", "")), str(fields.get("next", ""))),)))
         self._due.append((self._on_notice, (event,)))
 
     def _log_loss(self, lost: Lost) -> None:
-        url = _public(self._source.url)
-        logger.warning("%s: events between %s and %s are lost", url, lost.after or "before", lost.next)
+        url = _redacted(self._source.url)
+        after = lost.after or "an unknown id"
+        logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
 
 
 class SSEClient:
-    """Everything that a hub offers. Use `async with`, or call `close()`.
+    """A client of a hub. Use `async with`, or call `close()`.
 
-    :param base_url: where the hub is; it may be mounted below a path.
-    :param token: a bearer token, or a function or coroutine function that gives one; it is called for each connection.
-    :param session: to be used and left open; by default one is made.
+    :param base_url: the URL of the hub. It may have a path, if the hub is mounted there.
+    :param token: a bearer token, or a function or coroutine function that returns one and is called for each request.
+    :param session: the session to use; it stays open. By default, one is made.
     :param idle_timeout: see `EventSource`.
-    :param options: whatever `aiohttp.ClientSession.request` takes: `proxy`, `ssl` …
+    :param options: options of `aiohttp.ClientSession.request`: `proxy`, `ssl` …
+    :raises ValueError: if the token cannot be sent, or if the URL has a user, too.
 
-    Publishing is tried again until it is acknowledged; an `Idempotency-Key` makes sure that it happens once. Every
-    method that asks the hub for something raises `Refused` for a request that the hub will never fulfil.
+    A publish is tried again until it is acknowledged. An `Idempotency-Key` makes sure that it happens once. Every
+    method that sends a request raises `Refused` if the hub refuses the request.
     """
 
     def __init__(
@@ -1435,7 +1479,7 @@ class SSEClient:
         if not callable(token):
             _bearer(token)
         if token is not None and URL(base_url).user is not None:
-            raise ValueError("the URL has a user and there is a token: a request has one of them")
+            raise ValueError("the URL has a user and there is a token; give only one of them")
         self._base = str(base_url).rstrip("/")
         self._token = token
         self._given_session = session
@@ -1443,20 +1487,20 @@ class SSEClient:
         self._idle_timeout = idle_timeout
         self._options = options
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self._requests: set[asyncio.Task[Any]] = set()  # that are under way
+        self._requests: set[asyncio.Task[Any]] = set()  # the running ones
         self._failures = 0  # publishes in a row that were not acknowledged
-        self._not_before = 0.0  # the moment (monotonic clock) before which nothing is published
-        self._reason = "no answer"  # why not
+        self._not_before = 0.0  # time of the next publish (monotonic clock)
+        self._reason = "no answer"  # the reason of the last failure
         _FORKED.add(self)
 
     def forked(self) -> None:
-        """Requests that are under way are those of the parent process."""
+        """Forget the running requests, which belong to the parent process."""
         _keep_for_ever(self._requests)
         self._requests = set()
 
     @classmethod
     def sync(cls, base_url: str | URL = DEFAULT_URL, **options: Any) -> SyncClient:
-        """The same client without `await`, to be entered by `with`."""
+        """The same client without `await`. Use `with`."""
         return SyncClient(base_url, **options)
 
     async def __aenter__(self) -> Self:
@@ -1474,7 +1518,7 @@ class SSEClient:
         await self._sessions.close()
 
     def stream(self, *channels: str, **options: Any) -> Stream:
-        """The events of these channels and patterns; of `main`, if none is named.
+        """The events of these channels and patterns; by default, of `main`.
 
         :param options: those of `follow`.
         """
@@ -1487,7 +1531,7 @@ class SSEClient:
 
         :param options: those of `follow`.
         """
-        return self.follow(f"/realtime/{_segment(name)}", **{"ends": True, **options})
+        return self.follow(f"/realtime/{_path_segment(name)}", **{"ends": True, **options})
 
     def metrics(self, **options: Any) -> Stream:
         """The figures of the hub and its host, one event a second.
@@ -1513,18 +1557,16 @@ class SSEClient:
     ) -> Stream:
         """The event stream at a path of the hub.
 
-        :param parameters: of the query.
-        :param events: only these types.
-        :param replay: begin so many events back; with `latest`, begin with the newest event of each channel.
+        :param parameters: query parameters.
+        :param events: event types; by default, all.
+        :param replay: begin this number of events back; with `latest`, begin with the newest event of each channel.
         :param from_start: begin with the first event of each channel.
-        :param conflate: seconds in which at most one event of each channel and type comes: the newest.
-        :param last_event_id: resume after this id instead.
-        :param on_lost: called with a `Lost` where events are gone for good; by default, a warning is logged.
-        :param on_notice: called with each `Event` by which the hub speaks of the stream itself: `connected`, `live`,
-            `lost`, `closing`, `error`.
-        :param ends: whether the stream ends when its channel does; `end` is an event like others if not. By default, a
-            stream of one channel does.
-        :param options: of `EventSource`: `max_retries`, `on_open`, `on_error` …
+        :param conflate: seconds in which at most one event of each channel and type comes, the newest.
+        :param last_event_id: resume after this id. It wins over the other beginnings.
+        :param on_lost: called with a `Lost` when events are gone; by default, a warning is logged.
+        :param on_notice: called with each of the hub's own events: `connected`, `live`, `lost`, `closing`, `error`.
+        :param ends: whether the stream ends with its channel. Otherwise `end` is an event like others.
+        :param options: options of `EventSource`: `max_retries`, `on_open`, `on_error` …
         """
         query = [*parameters, ("envelope", "1"), *(("event", type) for type in events)]
         if replay is not None:
@@ -1557,11 +1599,12 @@ class SSEClient:
     ) -> Published:
         """Publish an event, exactly once.
 
-        :param data: text as it stands; bytes as UTF-8; anything else as JSON.
-        :param end: end the channel with this event, in the same step: `done`, `failed`, `cancelled`.
-        :param deadline: seconds within which it must be acknowledged; a hub remembers a publish for 600 s.
-        :raises NotAcknowledged: if it was not.
+        :param data: a text is published as it is, bytes as UTF-8, any other value as JSON.
+        :param end: ends the channel with this event, in the same step: `done`, `failed` or `cancelled`.
+        :param deadline: seconds within which it must be acknowledged. A hub remembers a publish for 600 s.
+        :raises NotAcknowledged: if it was not acknowledged in time.
         :raises Ended: if the channel has ended.
+        :raises ValueError: if the data, a name or the reason cannot be published.
         """
         text, query = _text(data), self._publish_query(event, ephemeral)
         if end and not text:
@@ -1579,12 +1622,12 @@ class SSEClient:
         return await self._publish_texts(channel, {}, [], _end_reason(reason), deadline)
 
     async def forget(self, channel: str, *, deadline: float = DEFAULT_DEADLINE) -> None:
-        """Forget what a channel retains, its end included: it begins anew.
+        """Forget the retained events of a channel and its end. It can then be used again.
 
         :param deadline: see `publish`.
         :raises NotAcknowledged: if it was not acknowledged in time.
         """
-        await self._insist("DELETE", f"/realtime/{_segment(channel)}", deadline, expected=(200, 204))
+        await self._until_acknowledged("DELETE", f"/realtime/{_path_segment(channel)}", deadline, expected=(200, 204))
 
     def run(
         self,
@@ -1597,11 +1640,11 @@ class SSEClient:
         """A channel that is written to its end: `async with client.run("chat.42") as run: await run.write(token)`.
 
         :param event: type of its events.
-        :param interrupt: follow the channel, and interrupt the block as soon as somebody else has ended it. Otherwise,
-            the next `write` fails.
+        :param interrupt: whether to follow the channel and interrupt the block as soon as another client has ended it.
+            Otherwise, the next `write` fails.
         :param deadline: seconds within which each request must be acknowledged.
         """
-        return Run(self, f"{self._base}/realtime/{_segment(channel)}", channel, event, interrupt, deadline)
+        return Run(self, f"{self._base}/realtime/{_path_segment(channel)}", channel, event, interrupt, deadline)
 
     async def broadcast(
         self,
@@ -1615,7 +1658,7 @@ class SSEClient:
         """Publish a JSON message to one channel or several, exactly once; its data is
         `{"message": …, "timestamp": …}`.
 
-        :param timestamp: of the message; by default the moment at which the hub accepts it.
+        :param timestamp: the time of the message; by default, the time at which the hub accepts it.
         :param deadline: see `publish`.
         :raises NotAcknowledged: if it was not acknowledged in time.
         """
@@ -1623,7 +1666,7 @@ class SSEClient:
         if timestamp is not None:
             body["timestamp"] = timestamp.isoformat()
         answers = await self._post("/api/broadcast", {}, _text(body).encode(), "application/json", deadline)
-        with _understood(self._base):
+        with _reading_answer(self._base):
             return [self._published(answer) for answer in (answers if isinstance(answers, list) else [answers])]
 
     async def publish_many(
@@ -1636,15 +1679,15 @@ class SSEClient:
         deadline: float = DEFAULT_DEADLINE,
         on_batch: Callback | None = None,
     ) -> int:
-        """Publish all items in their order, each exactly once, many a request; return how many.
+        """Publish all items in their order, each exactly once, many in one request; return their number.
 
-        The next batch is gathered only when the last one is acknowledged, so a fast source is slowed to what the hub
-        takes. What an asynchronous source gives slowly is published at once.
+        The next batch is gathered after the last one was acknowledged, so a fast source is not faster than the hub. The
+        items of a slow asynchronous source are published at once.
 
-        :param items: as for `publish`. A plain iterable should not wait: it holds up the event loop.
+        :param items: see `data` of `publish`. A plain iterable should not wait, because it blocks the event loop.
         :param deadline: seconds within which each batch must be acknowledged.
         :param on_batch: called with the `Published` of each batch.
-        :raises NotAcknowledged: if one was not; what came before it is published.
+        :raises NotAcknowledged: if a batch was not acknowledged in time; the batches before it are published.
         """
         count = 0
         query = self._publish_query(event, ephemeral)
@@ -1658,11 +1701,11 @@ class SSEClient:
     async def _publish_batch(
         self, channel: str, query: Mapping[str, str], texts: Sequence[str], end: str, deadline: float
     ) -> AsyncIterator[Published]:
-        """Publish texts in one request; in several, if the hub takes no batch of this size (413).
+        """Publish texts in one request, or in several if the batch is too large for the hub (413).
 
-        :param query: `event`, `ephemeral`.
-        :param texts: if they are several, each is one line that is not empty.
-        :param end: why the channel ends with them; empty if it goes on.
+        :param query: `event` and `ephemeral`.
+        :param texts: one text; or several, each of them one line that is not empty.
+        :param end: the reason for which the channel ends with them; empty if it does not end.
         :param deadline: see `publish`.
         """
         try:
@@ -1686,50 +1729,50 @@ class SSEClient:
         if len(texts) < 2:
             kind = "text/plain; charset=utf-8"
         ending = {"end": end} if end else {}
-        answer = await self._post(f"/realtime/{_segment(channel)}", {**query, **ending}, body, kind, deadline)
-        with _understood(self._base):
+        answer = await self._post(f"/realtime/{_path_segment(channel)}", {**query, **ending}, body, kind, deadline)
+        with _reading_answer(self._base):
             return self._published(answer)
 
     def channels(self, match: str = "*") -> Channels:
         """The channels of the hub by name: `async for channel in client.channels()`, or `await client.channels()` for a
         list of all.
 
-        :param match: only those that match this pattern.
+        :param match: a pattern; only channels that it matches are returned.
         """
         return Channels(functools.partial(self._page, match))
 
     async def _page(self, match: str, after: str) -> tuple[list[Channel], str]:
-        """Some channels after this name, and the name to go on after; empty at the end."""
+        """A page of the channels after a name, and the name after which the next page begins; empty at the end."""
         query = {"limit": str(_PAGE), "match": match, **({"after": after} if after else {})}
         answer = await self._get("/api/channels", query)
-        with _understood(self._base):
+        with _reading_answer(self._base):
             following = answer.get("next", "")
             if following and following <= after:
-                raise ValueError("pages that go on for ever")
-            return [_known(channel, Channel) for channel in answer["channels"]], following
+                raise ValueError("a page that does not advance")
+            return [_from_json(channel, Channel) for channel in answer["channels"]], following
 
     async def history(self, channel: str = "main", *, after: str = "", limit: int = 100) -> History:
         """Retained events of a channel, oldest first.
 
-        :param after: only events after this id.
-        :param limit: at most so many; a hub gives up to 1000 at once.
+        :param after: an id; only events after it are returned.
+        :param limit: largest number of events. A hub returns at most 1000 at once.
         """
         query = {"limit": str(limit), **({"after": after} if after else {})}
-        answer = await self._get(f"/api/channels/{_segment(channel)}/events", query)
-        with _understood(self._base):
+        answer = await self._get(f"/api/channels/{_path_segment(channel)}/events", query)
+        with _reading_answer(self._base):
             return History([_enveloped(e, self._base, e["id"]) for e in answer["events"]], answer["lost"])
 
     async def health(self) -> dict[str, Any]:
-        """How the hub is; `status` is `ok`, `degraded` or `draining`."""
+        """The health of the hub. Its `status` is `ok`, `degraded` or `draining`."""
         answer = await self._get("/health", expected=(200, 503))
         return cast("dict[str, Any]", answer)
 
     async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
-        """The answer to a request for a path of the hub, with the token, as it comes from aiohttp: for whatever has no
+        """Send a request with the token to a path of the hub; return aiohttp's answer. It is for requests that have no
         method here.
 
-        :param options: of `aiohttp.ClientSession.request`.
-        :raises aiohttp.ClientError: if there is none.
+        :param options: options of `aiohttp.ClientSession.request`.
+        :raises aiohttp.ClientError: if there is no answer.
         """
         headers = {**await self._headers(), **options.pop("headers", {})}
         url = URL(self._base + path, encoded=True)
@@ -1740,7 +1783,7 @@ class SSEClient:
 
     @staticmethod
     def _published(answer: Mapping[str, Any]) -> Published:
-        return _known({**answer, "id": answer["ids"][1] if "ids" in answer else answer["id"]}, Published)
+        return _from_json({**answer, "id": answer["ids"][1] if "ids" in answer else answer["id"]}, Published)
 
     @staticmethod
     def _publish_query(event: str, ephemeral: bool) -> dict[str, str]:
@@ -1760,10 +1803,13 @@ class SSEClient:
 
     async def _post(self, path: str, query: Mapping[str, str], body: bytes, kind: str, deadline: float) -> Any:
         headers = {"Content-Type": kind, "Idempotency-Key": uuid.uuid4().hex}
-        return await self._insist("POST", path, deadline, headers=headers, params=query, data=body)
+        return await self._until_acknowledged("POST", path, deadline, headers=headers, params=query, data=body)
 
-    async def _insist(self, method: str, path: str, deadline: float, **request: Any) -> Any:
-        """The answer to a request that is sent again until it is acknowledged."""
+    async def _until_acknowledged(self, method: str, path: str, deadline: float, **request: Any) -> Any:
+        """Send a request again and again until it is acknowledged; return the answer.
+
+        :raises NotAcknowledged: if it was not acknowledged in time.
+        """
         try:
             async with asyncio.timeout(deadline):
                 while True:
@@ -1771,13 +1817,13 @@ class SSEClient:
                         await asyncio.sleep(pause)
                         continue
                     with contextlib.suppress(_Passing):
-                        return await self._kept(self._counted(method, path, **request))
+                        return await self._shielded(self._with_backoff(method, path, **request))
         except TimeoutError:
             reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
 
-    async def _counted(self, method: str, path: str, **request: Any) -> Any:
-        """The answer to a publish. A failure determines the next pause, although nobody may wait for it any more."""
+    async def _with_backoff(self, method: str, path: str, **request: Any) -> Any:
+        """The answer to a publish. A failure sets the next pause, even if no task waits for the answer any more."""
         began = time.monotonic()
         try:
             answer = await self._ask(method, path, **request)
@@ -1788,25 +1834,25 @@ class SSEClient:
         return answer
 
     def _pause(self, path: str, passing: _Passing, began: float) -> None:
-        """Determine when the next publish is, for all of this client: publishes that failed together count once."""
+        """Set the time of the next publish of this client. Publishes that failed together count as one failure."""
         self._reason = str(passing)
         if began < self._not_before:
             return
         delay = passing.wait + random.uniform(0, min(0.1 * 2**self._failures, 5.0))
         self._failures = min(self._failures + 1, 30)
         self._not_before = time.monotonic() + delay
-        logger.info("%s%s: %s; publishing again in %.1f s", _public(self._base), path, passing, delay)
+        logger.info("%s%s: %s; publishing again in %.1f s", _redacted(self._base), path, passing, delay)
 
-    async def _kept(self, request: Coroutine[Any, Any, T]) -> T:
-        """The answer to a request that is not thrown away when the wait for it is cancelled: it ends within 30 s."""
+    async def _shielded(self, request: Coroutine[Any, Any, T]) -> T:
+        """The answer to a request. If the wait for it is cancelled, the request goes on; it ends within 30 s."""
         task = asyncio.create_task(request)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
-        task.add_done_callback(_noticed)
+        task.add_done_callback(_retrieve)
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            if len(self._requests) > _LEFT_REQUESTS:
+            if len(self._requests) > _MOST_UNAWAITED:
                 task.cancel()
             raise
         return task.result()
@@ -1825,7 +1871,7 @@ class SSEClient:
         :raises _Passing: if trying again may help.
         """
         for last in (not callable(self._token), True):
-            all_headers = {**await _fresh(self._headers, "the token"), **(headers or {})}
+            all_headers = {**await _evaluated(self._headers, "the token"), **(headers or {})}
             url = URL(self._base + path, encoded=True)
             body = options.get("data")
             everything = {
@@ -1836,26 +1882,19 @@ class SSEClient:
                 "allow_redirects": False,
                 "data": io.BytesIO(body) if body and len(body) > _LARGE_BODY else body,
             }
-            try:
-                async with await self._sessions.request(method, url, **everything) as response:
-                    if response.status != 401 or last:
-                        return await self._answer(response, url, expected)
-            except SSEError:  # some are OSErrors, too
-                raise
-            except TimeoutError:
-                raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
-            except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-                raise SSEError(f"{self._base} cannot be connected to: {str(error) or type(error).__name__}") from None
-            except aiohttp.ClientHttpProxyError as error:
-                raise _refusal_of_proxy(error, url) from None
-            except (aiohttp.ClientError, OSError) as error:
-                raise _Passing(_reason(error)) from None
+            with _converted_errors(url, self._base):
+                try:
+                    async with await self._sessions.request(method, url, **everything) as response:
+                        if response.status != 401 or last:
+                            return await self._answer(response, url, expected)
+                except TimeoutError:
+                    raise _Passing(f"no answer within {_ANSWER_TIMEOUT:g} s") from None
         raise AssertionError("the second answer was returned or raised")
 
     async def _answer(self, response: aiohttp.ClientResponse, url: URL, expected: Sequence[int]) -> Any:
         status = response.status
         if status == 200 or (status in expected and "json" in response.content_type):
-            with _understood(self._base):
+            with _reading_answer(self._base):
                 return json.loads(await _body(response, _ANSWER_BYTES))
         if status in _TRY_AGAIN or status >= 500:
             raise _Passing(f"the answer was {status}", _retry_after(response.headers))
@@ -1863,18 +1902,18 @@ class SSEClient:
             problem = await _problem(response)
             raise (Ended if status == 409 and "reason" in problem else Refused)(url, status, problem)
         if status >= 300:
-            raise _moved(response, url)
+            raise _redirect_error(response, url)
         if status == 204 and status in expected:
             return None
-        with _understood(self._base):
+        with _reading_answer(self._base):
             raise ValueError(status)
 
 
 def _text(data: object) -> str:
-    """Data as it is published.
+    """Data as the text that is published.
 
-    :raises ValueError: if UTF-8 or JSON cannot express it: NaN, for example.
-    :raises TypeError: if it is neither text, bytes nor something that JSON has.
+    :raises ValueError: if UTF-8 or JSON cannot express the data; JSON has no NaN, for example.
+    :raises TypeError: if the data is neither text nor bytes nor a value of JSON.
     """
     if isinstance(data, str):
         return _utf8(data)
@@ -1882,14 +1921,14 @@ def _text(data: object) -> str:
         try:
             return bytes(data).decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"data is text, and these bytes are not UTF-8: {error}") from None
+            raise ValueError(f"the bytes are not UTF-8 text; publish binary data as base64: {error}") from None
     return _utf8(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def _end_reason(reason: str) -> str:
-    """:raises ValueError: if it is no reason for an end."""
+    """:raises ValueError: if it is not a reason for an end."""
     if reason not in _REASONS:
-        raise ValueError(f"{reason[:40]!r} is no reason for an end: {', '.join(_REASONS)} are")
+        raise ValueError(f"{reason[:40]!r} is not a reason for an end; it takes {', '.join(_REASONS)}")
     return reason
 
 
@@ -1899,7 +1938,7 @@ def _stands_alone(text: str) -> bool:
 
 
 async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[list[str], None]:
-    """Lists of texts that can be published together: several, if each is one line that is not empty."""
+    """Lists of texts that can be published together: one text, or several that are one line each and not empty."""
     batch: list[str] = []
     size = 0
     failure: Exception | None = None
@@ -1926,7 +1965,7 @@ async def _batches(items: Iterable[object] | AsyncIterable[object]) -> AsyncGene
 
 
 async def _with_failure(texts: AsyncGenerator[T, None]) -> AsyncGenerator[T | Exception, None]:
-    """What a generator gives, and the error that ends it: what it gave before is to be published first."""
+    """The items of a generator, and then the error that ends it, so that earlier items are published first."""
     async with contextlib.aclosing(texts):
         try:
             async for text in texts:
@@ -1936,8 +1975,8 @@ async def _with_failure(texts: AsyncGenerator[T, None]) -> AsyncGenerator[T | Ex
 
 
 async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[str | None, None]:
-    """The items as text, and None where the source makes one wait."""
-    if not isinstance(items, AsyncIterable):  # a QuerySet of Django is both, and must be this here
+    """The items as text; None when the source has given nothing for a while."""
+    if not isinstance(items, AsyncIterable):  # a QuerySet of Django is both; here it is asynchronous
         for item in items:
             yield _text(item)
         return
@@ -1946,7 +1985,7 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
     try:
         while True:
             following = asyncio.ensure_future(_next(iterator))
-            if not (await asyncio.wait([following], timeout=_LINGER))[0]:
+            if not (await asyncio.wait([following], timeout=_SOURCE_PATIENCE))[0]:
                 yield None
             item = await following
             if item is _LAST:
@@ -1957,52 +1996,53 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
             await _cancelled([following])
 
 
-class _Written(NamedTuple):
+class _PendingEvent(NamedTuple):
     """An event of a run that is not published yet."""
 
     event: str
     text: str
-    moment: float
-    """When it was written (monotonic clock)."""
+    written_at: float
+    """Time of `write` (monotonic clock)."""
 
 
 class Run:
-    """A channel that is written to its end: the answer of a language model, a job, an upload. Made by `SSEClient.run`.
+    """A channel that is written to its end: the answer of a language model, a job, an upload. `SSEClient.run` makes it.
 
-    What is written is published in order and exactly once, in the batches that come: the first text at once, others
-    within 20 ms. A slow hub makes batches larger, up to 500 events; while 2,000 wait, `write` waits.
+    Events are published in order, each exactly once, in batches. The first text is published at once, others within
+    20 ms. If the hub is slow, batches grow up to 500 events. While 2,000 events wait, `write` waits.
 
-    `async with` ends the channel: as `done`; as `cancelled` if the task is cancelled or the generator is closed; as
-    `failed` after any other error. A producer that dies ends nothing; a rule of the hub can (`idle_end`).
+    At the end of `async with` the channel ends: as `done`; as `cancelled` if the task is cancelled or the generator is
+    closed; as `failed` after any other error. If the process is killed, only a rule of the hub can end the channel
+    (`idle_end`).
     """
 
     def __init__(self, client: SSEClient, url: str, channel: str, event: str, interrupt: bool, deadline: float) -> None:
         self.channel = channel
         self.ended: str | None = None
-        """Why the channel has ended, as far as this run knows; None if it has not."""
+        """The reason why the channel has ended, as far as this run knows; None if it is open."""
         self._client, self._event, self._interrupt, self._deadline = client, _utf8(event), interrupt, deadline
         self._url = url
-        self._written: deque[_Written] = deque()
+        self._written: deque[_PendingEvent] = deque()
         self._size = 0  # of the texts, in characters
         self._published = 0
-        self._ending = ""  # why this run ends the channel; empty while it goes on
-        self._error: SSEError | None = None  # why nothing more can be published
-        self._raised = False  # whether the user has got that error
-        self._room, self._hurry = asyncio.Event(), asyncio.Event()
-        self._not_before = 0.0  # the moment (monotonic clock) before which single texts are gathered
+        self._ending = ""  # the reason for which this run ends the channel; empty before that
+        self._error: SSEError | None = None  # the reason why nothing more can be published
+        self._raised = False  # whether that error was raised to the user
+        self._room, self._send_now = asyncio.Event(), asyncio.Event()
+        self._not_before = 0.0  # time before which single texts are gathered (monotonic clock)
         self._sending: asyncio.Task[None] | None = None
         self._watch: _Watch | None = None
 
     async def write(self, data: object, *, event: str | None = None) -> None:
-        """Have an event published; wait only for room. A wait that is cancelled has written nothing.
+        """Publish an event soon; wait only for room. A cancelled wait has written nothing.
 
-        :param data: text as it stands; bytes as UTF-8; anything else as JSON.
-        :param event: its type; by default that of the run.
+        :param data: see `SSEClient.publish`.
+        :param event: its type; by default, that of the run.
         :raises Ended: if the channel has ended.
-        :raises SSEError: if an event that was written before could not be published; see `SSEClient.publish`.
-        :raises ValueError: if data cannot be published. The run goes on.
+        :raises SSEError: if an earlier event could not be published; see `SSEClient.publish`.
+        :raises ValueError: if the data cannot be published. The run goes on.
         """
-        written = _Written(self._event if event is None else _utf8(event), _text(data), time.monotonic())
+        written = _PendingEvent(self._event if event is None else _utf8(event), _text(data), time.monotonic())
         self._check()
         while self._written and (len(self._written) >= _RUN_EVENTS or self._size + len(written.text) > _RUN_BYTES):
             self._room.clear()
@@ -2011,17 +2051,17 @@ class Run:
         self._written.append(written)
         self._size += len(written.text)
         if self._fills_a_batch():
-            self._hurry.set()
-        self._go_on()
+            self._send_now.set()
+        self._start_sending()
 
     async def flush(self) -> None:
-        """Wait until everything that was written so far is published.
+        """Wait until all events that were written before this call are published.
 
-        :raises SSEError: as `write`.
+        :raises SSEError: as `write` does.
         """
         due = self._published + len(self._written)
         while self._published < due and self._error is None:
-            self._hurry.set()
+            self._send_now.set()
             self._room.clear()
             await self._room.wait()
         self._raise()
@@ -2030,7 +2070,7 @@ class Run:
         """Publish the rest and end the channel.
 
         :param reason: `done`, `failed` or `cancelled`.
-        :raises SSEError: as `write`.
+        :raises SSEError: as `write` does.
         """
         _end_reason(reason)
         self._check()
@@ -2038,7 +2078,7 @@ class Run:
         if self._watch is not None:
             self._watch.dismiss()
         self._room.set()
-        self._go_on()
+        self._start_sending()
         await self._sent()
 
     async def _sent(self) -> None:
@@ -2049,7 +2089,7 @@ class Run:
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
-            # A loss is nothing to this stream, which waits for the end only.
+            # This stream waits only for the end, so a loss of events does not matter.
             self._watch = _Watch(self._client.channel(self.channel, events=["end"], on_lost=lambda _: None))
         return self
 
@@ -2073,23 +2113,23 @@ class Run:
             reason = "cancelled" if stopped else "failed"
         if self._error is None:
             try:
-                async with asyncio.timeout(_BRIEFLY if reason == "cancelled" else None):
+                async with asyncio.timeout(_SHORT_DEADLINE if reason == "cancelled" else None):
                     await (self._sent() if self._ending else self.end(reason))
-            except (SSEError, TimeoutError) as why:
+            except (SSEError, TimeoutError) as failure:
                 if error is None:
                     raise
-                text = str(why) or f"no answer within {_BRIEFLY:g} s"
-                logger.warning("%s: the end (%s) could not be published: %s", _public(self._url), reason, text)
+                text = str(failure) or f"no answer within {_SHORT_DEADLINE:g} s"
+                logger.warning("%s: the end (%s) could not be published: %s", _redacted(self._url), reason, text)
         else:
             await self._fail(self._error)
             if error is None and not self._raised:
                 self._raise()
 
     async def _fail(self, error: SSEError) -> None:
-        """End the channel as `failed` if it has lost events, so that nobody waits for them for ever."""
+        """End the channel as `failed` if it lacks events, so that no subscriber waits for them for ever."""
         if not isinstance(error, Ended):
             with contextlib.suppress(SSEError):
-                await self._client.end(self.channel, "failed", deadline=_BRIEFLY)
+                await self._client.end(self.channel, "failed", deadline=_SHORT_DEADLINE)
 
     def _check(self) -> None:
         """:raises SSEError: if nothing more can be written."""
@@ -2101,14 +2141,14 @@ class Run:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
-            raise self._error.with_traceback(None)  # which would grow with each time
+            raise self._error.with_traceback(None)  # its traceback would grow with each call
 
     def _ended_as(self, reason: str) -> Ended:
         problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
         return Ended(self._url, 409, problem)
 
     def _stop(self, error: SSEError) -> None:
-        """Publish nothing more, for this reason."""
+        """Publish nothing more, because of this error."""
         if self._error is None:
             self._error = error
         if isinstance(self._error, Ended):
@@ -2117,13 +2157,13 @@ class Run:
         self._size = 0
         self._room.set()
 
-    def _go_on(self) -> None:
+    def _start_sending(self) -> None:
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         if _CALLER.get() is not None:
-            _CALLER.set(_ASIDE)  # the thread that waits for `write` does not wait for this
+            _CALLER.set(_WORKER_THREAD)  # no thread waits for this task
         try:
             while self._written or (self._ending and self.ended is None and self._error is None):
                 await self._gather()
@@ -2131,21 +2171,22 @@ class Run:
         except SSEError as error:
             self._stop(error)
         except BaseException as error:
-            self._stop(SSEError(f"publishing to {self._url} was broken off: {type(error).__name__}: {error}"))
+            self._stop(SSEError(f"publishing to {self._url} was interrupted: {type(error).__name__}: {error}"))
             raise
 
     def _fills_a_batch(self) -> bool:
         return len(self._written) >= _BATCH_EVENTS or self._size >= _BATCH_BYTES
 
     async def _gather(self) -> None:
-        """Wait for further texts, if a request began a moment ago, nobody waits, and no text has waited long enough."""
+        """Wait for more texts for a moment. Do not wait if the last request began some time ago, if a text has waited
+        long enough, or if `flush` or a full batch asks for a request now."""
         if self._written and not self._ending and not self._fills_a_batch():
-            pause = min(self._not_before, self._written[0].moment + _GATHERING) - time.monotonic()
+            pause = min(self._not_before, self._written[0].written_at + _RUN_PAUSE) - time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(pause, 0)):
-                    await self._hurry.wait()
-        self._hurry.clear()
-        self._not_before = time.monotonic() + _GATHERING
+                    await self._send_now.wait()
+        self._send_now.clear()
+        self._not_before = time.monotonic() + _RUN_PAUSE
 
     async def _send_batch(self) -> None:
         event, texts = self._next_batch()
@@ -2181,7 +2222,7 @@ class Run:
 
 
 class _Watch:
-    """Follows a channel, and interrupts the task that has made this when the channel ends."""
+    """Follows a channel and, when the channel ends, cancels the task that has made this object."""
 
     def __init__(self, stream: Stream) -> None:
         task = asyncio.current_task()
@@ -2193,7 +2234,7 @@ class _Watch:
         self._following = asyncio.create_task(self._follow())
 
     def dismiss(self) -> None:
-        """Interrupt the task no more."""
+        """Do not cancel the task from now on."""
         self._dismissed = True
 
     async def _follow(self) -> None:
@@ -2210,11 +2251,12 @@ class _Watch:
             self._task.cancel()
 
     async def leave(self, error: BaseException | None) -> tuple[SSEError | str | None, bool]:
-        """End this.
+        """Stop following, at the end of the block.
 
-        :param error: that ends the block.
-        :return: why the channel has ended, or what went wrong with following it, if that interrupted the task; and
-            whether the error is that interruption and nothing else.
+        :param error: the error that ends the block.
+        :return: two values. The first is the reason for which the task was cancelled: the end of the channel, or the
+            error while following it; None if it was not cancelled. The second is whether `error` is that cancellation
+            and no other.
         """
         self.dismiss()
         if self._found is None:
@@ -2222,7 +2264,7 @@ class _Watch:
             return None, False
         interrupted = isinstance(error, asyncio.CancelledError)
         if not interrupted:
-            with contextlib.suppress(asyncio.CancelledError):  # which has not reached the block any more
+            with contextlib.suppress(asyncio.CancelledError):  # the cancellation comes after the block
                 await asyncio.sleep(0)
         alone = self._task.uncancel() <= self._cancelling
         return self._found, interrupted and alone
@@ -2237,7 +2279,7 @@ async def _next(iterator: AsyncIterator[T]) -> T | object:
 
 
 async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel what is still running and wait until it has ended."""
+    """Cancel these futures and wait until they have ended."""
     futures = list(futures)
     for future in futures:
         future.cancel()
@@ -2245,9 +2287,9 @@ async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
 
 
 class Merged(Generic[T]):
-    """Several sources as one asynchronous iterator. Made by `merge`; `async with` or `aclose()` ends it.
+    """Several sources as one asynchronous iterator. `merge` makes it; `async with` or `aclose()` ends it.
 
-    The attempt under way belongs to this object: a wait that is cancelled loses nothing.
+    The running waits for the sources belong to this object, so a cancelled wait loses nothing.
     """
 
     def __init__(self, sources: Sequence[AsyncIterable[T]]) -> None:
@@ -2267,7 +2309,7 @@ class Merged(Generic[T]):
             future = self._done.popleft()
             iterator = self._waiting.pop(future, None)
             if iterator is None:
-                continue  # another task took it, or all were cancelled
+                continue  # another task has it, or all were cancelled
             try:
                 item = future.result()
             except BaseException:
@@ -2285,7 +2327,7 @@ class Merged(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what is being waited for. The sources stay as they are."""
+        """Cancel the waits for the sources. The sources stay open."""
         self._sources = None
         waiting = list(self._waiting)
         self._waiting.clear()
@@ -2305,27 +2347,31 @@ class Merged(Generic[T]):
 
 def _abandon(pid: int, loop: asyncio.AbstractEventLoop, waiting: Iterable[asyncio.Future[Any]]) -> None:
     for future in list(waiting):
-        _tell(pid, loop, future.cancel)
+        _call_in_loop(pid, loop, future.cancel)
 
 
 def merge(*sources: AsyncIterable[T]) -> Merged[T]:
-    """What several sources give, as it comes; it ends when all have. An error of one ends all."""
+    """The items of several sources, in the order in which they arrive. It ends when all sources have ended, or with the
+    first error."""
     return Merged(sources)
 
 
 class _Caller:
-    """A thread that waits for the event loop of a `SyncClient`. The functions of the user are called there: a Django
-    model, a sqlite3 cursor or a widget may be used in no other one."""
+    """A thread that waits for the event loop of a `SyncClient`.
+
+    The functions of the user are called there. A Django model, a sqlite3 cursor or a widget works only in its own
+    thread.
+    """
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """Have the thread call a function; what it returns or raises."""
+        """Call a function in the thread; return its result, or raise its error."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
-        def settle(act: Callable[[Any], None], value: object) -> None:
+        def resolve(act: Callable[[Any], None], value: object) -> None:
             if not answer.done():
                 act(value)
 
@@ -2333,38 +2379,39 @@ class _Caller:
             try:
                 value = function(*arguments)
             except Exception as error:
-                loop.call_soon_threadsafe(settle, answer.set_exception, error)
+                loop.call_soon_threadsafe(resolve, answer.set_exception, error)
             else:
-                loop.call_soon_threadsafe(settle, answer.set_result, value)
+                loop.call_soon_threadsafe(resolve, answer.set_result, value)
 
         self._calls.put(act)
         return await answer
 
     def wait(self, future: concurrent.futures.Future[Any]) -> None:
-        """Wait until it is done; make the calls that come meanwhile. An interruption leaves them to the next."""
+        """Wait until the future is done, and make the calls that come meanwhile. After an interruption, the next wait
+        makes the remaining calls."""
         future.add_done_callback(lambda _: self._calls.put(_nothing))
         while not future.done():
             self._calls.get()()
 
 
 def _nothing() -> None:
-    """Wakes a thread that waits for calls."""
+    """Wake a thread that waits for calls."""
 
 
-class _Aside:
-    """Calls functions of the user where no thread waits: in one that has no event loop, which Django's ORM demands."""
+class _WorkerThread:
+    """Calls functions of the user if no thread waits: in a thread without an event loop, which Django's ORM needs."""
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """What the function returns or raises."""
+        """Call a function; return its result, or raise its error."""
         return await asyncio.to_thread(function, *arguments)
 
 
-_ASIDE = _Aside()
-_CALLER: contextvars.ContextVar[_Caller | _Aside | None] = contextvars.ContextVar("_CALLER", default=None)
+_WORKER_THREAD = _WorkerThread()
+_CALLER: contextvars.ContextVar[_Caller | _WorkerThread | None] = contextvars.ContextVar("_CALLER", default=None)
 
 
 def _in_callers_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """The function as one that is called in the thread of the caller that waits."""
+    """A coroutine function that calls this function in the thread of the waiting caller."""
 
     @functools.wraps(function)
     async def call(*arguments: object) -> Any:
@@ -2375,29 +2422,29 @@ def _in_callers_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[
     return call
 
 
-async def _drawn(items: Iterable[object]) -> AsyncGenerator[object, None]:
-    """The items of an iterable, drawn in the caller's thread and given on one by one, as they come."""
+async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, None]:
+    """The items of an iterable, which is iterated in the caller's thread; each item as soon as it comes."""
     caller = _CALLER.get()
     assert caller is not None
     loop = asyncio.get_running_loop()
-    drawn: asyncio.Queue[object] = asyncio.Queue()
+    arrived: asyncio.Queue[object] = asyncio.Queue()
     iterator: Iterator[object] | None = None
 
     def draw() -> None:
-        # So many and no more: callbacks and the next batch wait for this thread meanwhile.
+        # Only a batch at a time, because callbacks and the next request wait for this thread meanwhile.
         nonlocal iterator
         iterator = iter(items) if iterator is None else iterator
         for _ in range(_BATCH_EVENTS):
             item = next(iterator, _LAST)
-            loop.call_soon_threadsafe(drawn.put_nowait, item)
+            loop.call_soon_threadsafe(arrived.put_nowait, item)
             if item is _LAST:
                 return
 
     while True:
         drawing = asyncio.create_task(caller.call(draw))
-        drawing.add_done_callback(lambda _: drawn.put_nowait(_PAUSE))
+        drawing.add_done_callback(lambda _: arrived.put_nowait(_PAUSE))
         try:
-            while (item := await drawn.get()) is not _PAUSE:
+            while (item := await arrived.get()) is not _PAUSE:
                 if item is _LAST:
                     return
                 yield item
@@ -2420,18 +2467,18 @@ class _LoopThread:
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
 
-        :raises RuntimeError: if that is asked for in the loop's own thread, which would then wait for itself.
+        :raises RuntimeError: in the thread of the loop, which would wait for itself.
         """
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a SyncClient cannot be used in a coroutine that it runs itself; use its `client`")
+            raise RuntimeError("a SyncClient cannot be used in a coroutine that it runs; use its `client` there")
         return asyncio.run_coroutine_threadsafe(_called(function), self.loop)
 
     def stop(self) -> None:
-        """End the loop and wait for it; a second call does nothing."""
+        """End the loop and wait for its thread. A second call does nothing."""
         if self._pid == os.getpid() and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.loop.stop)
             if threading.current_thread() is not self._thread:  # the garbage collector may run there
-                self._thread.join(_ENDING)  # a function of the user may hold up the loop
+                self._thread.join(_THREAD_PATIENCE)  # a function of the user may block the loop
 
 
 async def _called(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -2469,10 +2516,10 @@ def _iterating(method: Callable[..., Stream]) -> Callable[..., SyncStream]:
 
 
 class SyncClient:
-    """`SSEClient` without `await`: its event loop runs in a thread of its own, so that it works in notebooks, too.
+    """`SSEClient` without `await`. Its event loop runs in a thread of its own, so it also works in notebooks.
 
-    Callbacks, token functions and iterables are called in the thread that waits for a method or a stream. A process
-    that is forked has an event loop of its own.
+    Callbacks, token functions and iterables are called in the thread that waits for a method or a stream. A forked
+    process has an event loop of its own.
 
     :param base_url: see `SSEClient`.
     :param options: those of `SSEClient`.
@@ -2493,7 +2540,7 @@ class SyncClient:
         self.close()
 
     def wait(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller | None = None) -> T:
-        """What a coroutine function gives in the event loop of this client; an interruption (Ctrl-C) cancels it."""
+        """Run a coroutine function in the event loop of this client; return its result. Ctrl-C cancels it."""
         caller = caller or _Caller()
         future = self.begin(function, caller)
         try:
@@ -2506,7 +2553,7 @@ class SyncClient:
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
 
-        :param caller: in whose thread the user's functions are called.
+        :param caller: calls the functions of the user in its thread.
         """
 
         async def run() -> T:
@@ -2516,19 +2563,20 @@ class SyncClient:
         with self._lock:
             if self._thread is None:
                 self._thread = _LoopThread()
-                # At the end of the program, too: the connections of a client that nobody closed end well.
+                # This also ends the connections well at the end of the program, if the client was not closed.
                 self._stop = weakref.finalize(self, self._thread.stop)
             return self._thread.begin(run)
 
     def forked(self) -> None:
-        """A child process has no thread but the one that forked; the lock may be that of another one."""
+        """Make a new lock and forget the thread: a child process has only the thread that forked, and another thread
+        may have held the lock."""
         self._lock = threading.Lock()
         if self._thread is not None:
             _keep_for_ever(self._thread)
             self._thread = None
 
     def close(self) -> None:
-        """End all streams, close the connections, end the thread; a second call does nothing."""
+        """End all streams, close the connections and end the thread. A second call does nothing."""
         if self._thread is not None:
             self.wait(self.client.close)
             with self._lock:
@@ -2556,39 +2604,39 @@ class SyncClient:
         on_batch: Callback | None = None,
         **options: Any,
     ) -> int:
-        """See `SSEClient.publish_many`. Items are drawn, and `on_batch` is called, in the thread of the caller."""
+        """See `SSEClient.publish_many`. A plain iterable and `on_batch` are used in the thread of the caller."""
         called = None if on_batch is None else _in_callers_thread(on_batch)
 
         async def publish() -> int:
-            source = _drawn(items) if isinstance(items, Iterable) else items  # a QuerySet of Django is both
+            source = _items_of_caller(items) if isinstance(items, Iterable) else items  # a QuerySet of Django is both
             return await self.client.publish_many(source, on_batch=called, **options)
 
         return self.wait(publish)
 
     def run(self, channel: str, *, event: str = "message", deadline: float = DEFAULT_DEADLINE) -> SyncRun:
-        """See `SSEClient.run`; entered by `with`. A token function is called in a thread of its own."""
+        """See `SSEClient.run`. Use `with`. A token function is called in a thread of its own."""
         return SyncRun(self, self.client.run(channel, event=event, deadline=deadline))
 
 
 class SyncStream:
-    """`Stream` without `await`. Made by `SyncClient`; `with` or `close()` ends it, as the end of its client does."""
+    """`Stream` without `await`. `SyncClient` makes it. It ends by `with` or `close()`, or with its client."""
 
     def __init__(self, client: SyncClient, stream: Stream) -> None:
         self._client = client
         self._stream = stream
         self._caller = _Caller()
-        self._coming: concurrent.futures.Future[Event] | None = None  # that is being waited for
+        self._coming: concurrent.futures.Future[Event] | None = None  # the next event
         self._pid = os.getpid()
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
-        if self._pid != os.getpid():  # nothing comes to a child process any more; it follows by itself
+        if self._pid != os.getpid():  # a child process gets no events of its parent; it follows by itself
             self._coming, self._caller, self._pid = None, _Caller(), os.getpid()
         if self._coming is None:
             self._coming = self._client.begin(self._stream.__anext__, self._caller)
-        self._caller.wait(self._coming)  # an interruption (Ctrl-C) leaves it to the next call
+        self._caller.wait(self._coming)  # after an interruption (Ctrl-C), the next call waits for the same event
         coming, self._coming = self._coming, None
         try:
             return coming.result()
@@ -2603,12 +2651,12 @@ class SyncStream:
 
     @property
     def last_event_id(self) -> str:
-        """The cursor, as that of `Stream`."""
+        """See `Stream.last_event_id`."""
         return self._stream.last_event_id
 
     @property
     def ended(self) -> str | None:
-        """Why the channel has ended, as that of `Stream`."""
+        """See `Stream.ended`."""
         return self._stream.ended
 
     def close(self) -> None:
@@ -2617,8 +2665,8 @@ class SyncStream:
 
 
 class SyncRun:
-    """`Run` without `await`. Made by `SyncClient.run`. It may be written to from several threads, and from no other
-    process than that in which it was made."""
+    """`Run` without `await`. `SyncClient.run` makes it. Several threads may write to it, but only in the process that
+    has made it."""
 
     def __init__(self, client: SyncClient, run: Run) -> None:
         self._client = client
@@ -2629,17 +2677,17 @@ class SyncRun:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._pid == os.getpid():  # the end is that of the parent process, and so is what it has written
+        if self._pid == os.getpid():  # otherwise the parent process publishes the events and the end
             self._client.wait(lambda: self._run.__aexit__(kind, error, trace))
 
     @property
     def channel(self) -> str:
-        """The channel that is written to."""
+        """Name of the channel."""
         return self._run.channel
 
     @property
     def ended(self) -> str | None:
-        """Why the channel has ended, as that of `Run`."""
+        """See `Run.ended`."""
         return self._run.ended
 
     def write(self, data: object, *, event: str | None = None) -> None:
@@ -2656,13 +2704,13 @@ class SyncRun:
 
     def _wait(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._pid != os.getpid():
-            raise RuntimeError("this run was begun by another process; begin one here, on a channel of its own")
+            raise RuntimeError("another process has begun this run; begin a run of your own, on a channel of its own")
         self._client.wait(function)
 
 
 @attrs.frozen(slots=True)
 class Dropped:
-    """Events that a `Publisher` did not publish, or of which it does not know whether they are published."""
+    """Events that a `Publisher` has dropped. They were not published, or their publish was not acknowledged."""
 
     channel: str
     event: str
@@ -2671,8 +2719,8 @@ class Dropped:
 
 
 @attrs.frozen(slots=True)
-class _Waiting:
-    """An event that waits to be published."""
+class _QueuedEvent:
+    """An event in the queue of a `Publisher`."""
 
     channel: str
     event: str
@@ -2683,17 +2731,17 @@ class _Waiting:
 class Publisher:
     """Publishes from code that must not wait: web handlers, tasks, signal handlers.
 
-    `publish()` puts an event into a queue. A thread publishes what is in the queue in batches, each exactly once, in
-    order within a channel. At the end of the program, the rest has `exit_deadline` to be published. A process that is
-    forked has a queue and a thread of its own; events that waited at the fork are published by the parent process.
+    `publish()` puts an event into a queue. A thread publishes the queue in batches: each event exactly once, and in
+    order within a channel. At the end of the program, the rest is published within `exit_deadline`. A forked process
+    has a queue and a thread of its own. The parent process publishes the events that were in the queue at the fork.
 
     :param base_url: see `SSEClient`.
-    :param limit: events that may wait; a further one is dropped.
-    :param limit_bytes: the same for the text of the events, in bytes.
-    :param deadline: seconds within which each batch must be acknowledged; it is dropped otherwise.
+    :param limit: largest number of events in the queue; further ones are dropped.
+    :param limit_bytes: largest size of the queue; each character counts as a byte.
+    :param deadline: seconds within which each batch must be acknowledged; otherwise it is dropped.
     :param exit_deadline: seconds for which the end of the program waits.
-    :param on_drop: called with a `Dropped`, in the thread that finds out; by default, a warning is logged.
-    :param options: of `SSEClient`. A token function is called in the thread of the publisher.
+    :param on_drop: called with a `Dropped`, in any thread; by default, a warning is logged.
+    :param options: options of `SSEClient`. A token function is called in the thread of the publisher.
     """
 
     def __init__(
@@ -2708,37 +2756,40 @@ class Publisher:
         **options: Any,
     ) -> None:
         self.dropped = 0
-        """How many events were dropped."""
+        """Number of dropped events."""
         self._client = SSEClient(base_url, **options)
         self._limit, self._limit_bytes = limit, limit_bytes
         self._deadline, self.exit_deadline = deadline, exit_deadline
         self._on_drop = on_drop or self._log
-        self._queue: deque[_Waiting]
+        self._queue: deque[_QueuedEvent]
         self._thread: _LoopThread | None
         self._working: asyncio.Task[None] | None
-        self._begin_anew()
+        self._reset()
         _FORKED.add(self)
         atexit.register(_close_at_exit, weakref.ref(self))
 
     def publish(self, data: object, *, channel: str = "main", event: str = "message", ephemeral: bool = False) -> bool:
-        """Have an event published soon. This never waits.
+        """Publish an event soon. This never waits.
 
-        :return: whether it was taken; False if the queue is full and the event was dropped.
-        :raises ValueError: if data or a name cannot be published: see `SSEClient.publish`.
+        :return: whether the event is in the queue; False if the queue is full and the event was dropped.
+        :raises ValueError: if the data or a name cannot be published; see `SSEClient.publish`.
         """
-        waiting = _Waiting(_utf8(channel), _utf8(event), ephemeral, _text(data))
+        queued = _QueuedEvent(_utf8(channel), _utf8(event), ephemeral, _text(data))
         with self._lock:
-            full = len(self._queue) >= self._limit or self._bytes + len(waiting.text) > self._limit_bytes
+            full = len(self._queue) >= self._limit or self._bytes + len(queued.text) > self._limit_bytes
             if not full:
-                self._queue.append(waiting)
-                self._bytes += len(waiting.text)
+                self._queue.append(queued)
+                self._bytes += len(queued.text)
                 self._running().loop.call_soon_threadsafe(self._work)
         if full:
-            self._drop([waiting], f"{self._limit} events wait already")
+            self._drop([queued], f"the queue is full: {self._limit} events or {self._limit_bytes} bytes")
         return not full
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was taken is published or dropped; whether that was so within `timeout` seconds."""
+        """Wait until all queued events are published or dropped; return whether that was done in time.
+
+        :param timeout: seconds; None for no limit.
+        """
         if self._thread is None:
             return True
         draining = asyncio.run_coroutine_threadsafe(self._drained(), self._thread.loop)
@@ -2750,13 +2801,16 @@ class Publisher:
         return True
 
     def close(self, timeout: float | None = None) -> None:
-        """Publish the rest, for so many seconds at most, and end the thread. The rest is dropped."""
+        """Publish the queued events, end the thread, and drop the events that were not published in time.
+
+        :param timeout: seconds for publishing; None for no limit.
+        """
         done = self.flush(timeout)
         thread, self._thread = self._thread, None
         if thread is not None:
             closing = asyncio.run_coroutine_threadsafe(self._client.close(), thread.loop)
             with contextlib.suppress(TimeoutError):
-                closing.result(_ENDING)
+                closing.result(_THREAD_PATIENCE)
             thread.stop()
         if not done:
             with self._lock:
@@ -2764,13 +2818,13 @@ class Publisher:
             self._drop(left, "the publisher was closed before the hub had acknowledged them")
 
     def forked(self) -> None:
-        """A child process has no thread, and the lock and the queue are those of its parent."""
+        """Begin again: a child process does not have the thread, and lock and queue belong to its parent."""
         if self._thread is not None:
             _keep_for_ever((self._thread, self._working))
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
-        # A lock that the thread which holds it may take again: a signal handler interrupts `publish`, and publishes.
+    def _reset(self) -> None:
+        # A signal handler may interrupt `publish` and publish itself. So a thread may acquire the lock again.
         self._lock = threading.RLock()
         self._queue = deque()
         self._bytes = 0
@@ -2781,7 +2835,7 @@ class Publisher:
         if self._thread is None:
             self._thread = _LoopThread(inline_names=True)
             weakref.finalize(self, self._thread.stop).atexit = False
-            if (util := sys.modules.get("multiprocessing.util")) is not None:  # whose children do not run `atexit`
+            if (util := sys.modules.get("multiprocessing.util")) is not None:  # its processes do not run `atexit`
                 util.Finalize(None, _close_at_exit, args=(weakref.ref(self),), exitpriority=10)
         return self._thread
 
@@ -2796,10 +2850,10 @@ class Publisher:
     async def _publish_all(self) -> None:
         while True:
             with self._lock:
-                batch = list(itertools.islice(self._queue, _TAKEN_AT_ONCE))
+                batch = list(itertools.islice(self._queue, _EVENTS_AT_ONCE))
             if not batch:
                 return
-            channels: dict[str, list[_Waiting]] = {}
+            channels: dict[str, list[_QueuedEvent]] = {}
             for each in batch:
                 channels.setdefault(each.channel, []).append(each)
             groups = list(channels.values())
@@ -2810,11 +2864,11 @@ class Publisher:
                     self._queue.popleft()
                     self._bytes -= len(each.text)
 
-    async def _publish_channel(self, events: Sequence[_Waiting]) -> None:
+    async def _publish_channel(self, events: Sequence[_QueuedEvent]) -> None:
         for (event, ephemeral), group in itertools.groupby(events, lambda each: (each.event, each.ephemeral)):
             left = list(group)
 
-            def taken(published: Published, left: list[_Waiting] = left) -> None:
+            def note_batch(published: Published, left: list[_QueuedEvent] = left) -> None:
                 del left[: published.count]
 
             try:
@@ -2824,12 +2878,12 @@ class Publisher:
                     event=event,
                     ephemeral=ephemeral,
                     deadline=self._deadline,
-                    on_batch=taken,
+                    on_batch=note_batch,
                 )
             except Exception as error:  # one channel must not stop the others, whatever is wrong with it
                 self._drop(left, f"{type(error).__name__}: {error}")
 
-    def _drop(self, events: Sequence[_Waiting], reason: str) -> None:
+    def _drop(self, events: Sequence[_QueuedEvent], reason: str) -> None:
         with self._lock:
             self.dropped += len(events)
         for (channel, event), group in itertools.groupby(events, lambda each: (each.channel, each.event)):
@@ -2850,8 +2904,11 @@ def _close_at_exit(reference: weakref.ref[Publisher]) -> None:
 
 
 class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
-    """Resolves names in the thread that asks. At the end of a program, when the last events are published, Python
-    starts no thread any more; and a thread that does nothing but publish may wait for a name."""
+    """Runs functions in the calling thread: asyncio resolves host names by an executor.
+
+    At the end of a program, when the last events are published, Python starts no more threads. The thread of a
+    publisher does nothing else, so it may wait for a name.
+    """
 
     def submit(self, function: Callable[..., T], /, *arguments: Any, **options: Any) -> concurrent.futures.Future[T]:
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -2863,12 +2920,14 @@ class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
 
 
 def main() -> int:
-    """Run the command line, which is part of sse-hub, not of this module; return the exit status."""
+    """Run the command line, which is a part of sse-hub and not of this module; return the exit status."""
     try:
         from sse_hub.console import main as run
     except ImportError:
         print("The command line comes with sse-hub: pip install sse-hub", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the imports take a moment; `run` handles it from then on
+        return 130
     return run()
 
 

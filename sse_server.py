@@ -20,12 +20,12 @@ from sse_hub.http import (
     access,
     channels,
     cluster,
+    front,
     headers,
     history,
     mercure,
     openapi,
     operations,
-    problems,
     publish,
     request_log,
     session,
@@ -46,7 +46,7 @@ from sse_hub.metrics import Metrics
 from sse_hub.program import command, config, demo, gunicorn, serving, stores, systemd, workers
 from sse_hub.program.serving import make_runner
 from sse_hub.settings import SettingError, Settings
-from sse_hub.stdio import complain, program_name, secure
+from sse_hub.stdio import open_closed, print_error, program_name
 from sse_hub.tasks import Background
 from sse_hub.worker import Worker
 
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     settings = _from_environment() if settings is None else settings
     worker = Worker() if worker is None else worker
     app = web.Application(
-        middlewares=[problems.problem_documents, access.guard, headers.preflight],
+        middlewares=[front.front],
         client_max_size=settings.max_body,
     )
     gunicorn.refuse_several(settings)
@@ -131,7 +131,7 @@ def _from_environment() -> Settings:
     try:
         return config.load({}, os.environ)
     except SettingError as error:
-        complain(f"{program_name()}: {error}")
+        print_error(f"{program_name()}: {error}")
         raise SystemExit(2) from None
 
 
@@ -145,7 +145,7 @@ def _soon(app: web.Application) -> Callable[[Callable[[], None]], object]:
 
 
 async def _drain(app: web.Application) -> None:
-    # The rest of the time is for publishes that are still being answered: see `_serve`.
+    # The rest of the time is for publishes that are still being answered: see `serving.make_runner`.
     each = [app[STREAMS], *([app[MERCURE_STREAMS]] if MERCURE_STREAMS in app else [])]
     await asyncio.gather(*(streams.drain(app[SETTINGS].drain * 0.8) for streams in each))
 
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: the command line without the program's name; by default that of this process.
     """
-    secure()
+    open_closed()
     return command.run(arguments, _run)
 
 
@@ -169,7 +169,7 @@ def _run(settings: Settings) -> int:
     except ssl.SSLError:
         raise
     except OSError as error:
-        complain(f"{program_name()}: {serving.cannot_listen(error, settings)}")
+        print_error(f"{program_name()}: {serving.cannot_listen(error, settings)}")
         return 1
     return 0
 

@@ -1,17 +1,18 @@
 """A single publish and the opening of a stream, compared with the least that aiohttp does: `python -m bench requests`.
 
 It measures the CPU time of the server, so other programs on the machine disturb little. Rounds alternate, and the least
-of each is compared.
+of each is compared. The median, and the quartiles of the ratios within a round, show how much the machine disturbed.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable, Sequence
 
 from servers import MANY, Server, bare, hub, pin_load
-from users import Publisher, Subscriber
+from users import Publisher, Subscriber, cost
 
 __all__ = ["main"]
 
@@ -41,13 +42,22 @@ def _open(server: Server) -> Callable[[], None]:
     return act
 
 
+def _row(name: str, ours: Sequence[float], least: Sequence[float]) -> str:
+    costs = " | ".join(f"{min(found):.1f} ({statistics.median(found):.1f})" for found in (ours, least))
+    low, _, high = statistics.quantiles([one / other for one, other in zip(ours, least, strict=True)], n=4)
+    return f"| {name} | {costs} | {min(ours) / min(least):.2f} ({low:.2f} to {high:.2f}) |"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench requests", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="at least 2 (15)")
     given = parser.parse_args(arguments)
+    if given.rounds < 2:
+        parser.error(f"--rounds is {given.rounds}; it takes at least 2, because the table shows how they differ")
     pin_load()
-    print("| µs of the server's CPU | sse-hub | bare aiohttp | ratio |\n| --- | --: | --: | --: |")
+    print("| µs of the server's CPU: least (median) | sse-hub | bare aiohttp | ratio (quartiles of the rounds) |")
+    print("| --- | --: | --: | --: |")
     with hub(*MANY) as ours, bare() as least:
         for name, make, count in (
             ("a publish", _publish, _PUBLISHES),
@@ -57,9 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             costs: list[list[float]] = [[], []]
             for _ in range(given.rounds):
                 for (server, act), found in zip(acts, costs, strict=True):
-                    before = server.cpu()
-                    act()
-                    found.append((server.cpu() - before) / count * 1e6)
-            hub_cost, least_cost = map(min, costs)
-            print(f"| {name} | {hub_cost:.0f} | {least_cost:.0f} | {hub_cost / least_cost:.2f} |", flush=True)
+                    found.append(cost(server, act, count))
+            print(_row(name, *costs), flush=True)
     return 0

@@ -3,7 +3,7 @@
     program/    the command line, the choice of the store, tokens, the demonstration feed, workers, signals
     http/       the HTTP interface, one module for each part of it
     stores/     make events durable and give them ids
-    settings, auth, metrics, logs, limits, tasks, address, stdio
+    settings, auth, keys, metrics, logs, limits, tasks, address, stdio
     core/       events, log, routing, groups, the hub: no I/O, no clock
     console/    the command line of the client; uses `sse_client` and nothing of the above
     testing     a hub and assertions for the tests of programs that publish

@@ -17,7 +17,7 @@ class Address(NamedTuple):
     """A store's address, checked."""
 
     kind: Literal["memory", "sqlite", "redis"]
-    place: str = ""
+    location: str = ""
     """The path of the file, or the URL for the Redis client. The URL may hold a password."""
     prefix: str = "sse-hub"
     """The beginning of all keys in Redis."""
@@ -29,7 +29,7 @@ class Address(NamedTuple):
     @property
     def shown(self) -> str:
         """The address without its password."""
-        return without_secret(f"sqlite:{self.place}" if self.kind == "sqlite" else self.place or self.kind)
+        return without_secret(f"sqlite:{self.location}" if self.kind == "sqlite" else self.location or self.kind)
 
     @classmethod
     def read(cls, text: str) -> Address:
@@ -38,13 +38,13 @@ class Address(NamedTuple):
         :raises ValueError: if it is not an address. The message says what would be right. It does not repeat the text,
             which may hold a password.
         """
-        kind, _, place = text.partition(":")
+        kind, _, location = text.partition(":")
         if text == "memory":
             return cls("memory")
-        if kind == "sqlite" and place:
-            return cls("sqlite", place)
+        if kind == "sqlite" and location:
+            return cls("sqlite", location)
         url, _, options = text.partition("?")
-        if kind not in _SCHEMES or not place.startswith("//") or url.endswith("://"):
+        if kind not in _SCHEMES or not location.startswith("//") or url.endswith("://"):
             raise ValueError(_ACCEPTED)
         query = dict(parse_qsl(options))
         prefix = query.pop("prefix", "sse-hub")

@@ -1,6 +1,6 @@
 """The server's log: one line for each message, as text or as JSON (`--log-format`).
 
-`tell` logs a message with named values, so that an operator can search for them. During a request, its id is one of
+`log_line` logs a message with named values, so that an operator can search for them. During a request, its id is one of
 them. No data of a client can end a line and begin another one. structlog makes the lines. A handler of our own writes
 them, because other handlers wait when the reader of the log does not read.
 """
@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-__all__ = ["announce", "request_id", "set_up", "tell"]
+__all__ = ["announce", "log_line", "request_id", "set_up"]
 
 request_id: ContextVar[str | None] = ContextVar("request id", default=None)
 """The id of the request that is being answered."""
@@ -32,10 +32,13 @@ _LINES = 10_000
 _PATIENCE = 1.0
 
 
-def tell(logger: logging.Logger, level: int, message: str, **about: object) -> None:
-    """Log a message with named values."""
+def log_line(logger: logging.Logger, level: int, message: str, **values: object) -> None:
+    """Log a message with named values.
+
+    :param level: one of the levels of `logging`.
+    """
     if logger.isEnabledFor(level):
-        logger.log(level, message, extra={"about": about})
+        logger.log(level, message, extra={"values": values})
 
 
 def set_up(format: str, level: str, *, thread: bool = True) -> None:
@@ -51,7 +54,7 @@ def set_up(format: str, level: str, *, thread: bool = True) -> None:
     last = [_as_json] if format == "json" else [_as_text]
     handler.setFormatter(
         ProcessorFormatter(
-            foreign_pre_chain=[_name, _add_about],
+            foreign_pre_chain=[_name, _add_values],
             processors=[ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, *last],
         )
     )
@@ -133,10 +136,10 @@ def _name(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableM
     return {**begin, "message": line.pop("event"), **line}
 
 
-def _add_about(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    about: Mapping[str, object] = getattr(line["_record"], "about", {})
+def _add_values(logger: object, name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    values: Mapping[str, object] = getattr(line["_record"], "values", {})
     id = request_id.get()
-    line.update(about if id is None or "request" in about else {**about, "request": id})
+    line.update(values if id is None or "request" in values else {**values, "request": id})
     return line
 
 
@@ -150,11 +153,11 @@ def _as_json(logger: object, name: str, line: MutableMapping[str, Any]) -> str:
 
 
 def _as_text(logger: object, name: str, line: MutableMapping[str, Any]) -> str:
-    moment, level, who, message = (line.pop(key) for key in ("time", "level", "logger", "message"))
+    moment, level, source, message = (line.pop(key) for key in ("time", "level", "logger", "message"))
     exception = line.pop("exception", "")
-    about = "".join(f" {key}={_plain(value)}" for key, value in line.items())
+    values = "".join(f" {key}={_plain(value)}" for key, value in line.items())
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) + f",{int(moment % 1 * 1000):03d}"
-    text = f"{when} {level.upper()} {who}: {_one_line(str(message))}{about}"
+    text = f"{when} {level.upper()} {source}: {_one_line(str(message))}{values}"
     return f"{text}\n{exception}" if exception else text
 
 

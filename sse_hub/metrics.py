@@ -27,6 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .core.statistics import Statistics
+from .logs import log_line
 from .worker import Figures, Worker
 
 __all__ = ["Metrics"]
@@ -84,10 +85,10 @@ class _HubCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         statistics = self._statistics()
-        for name, (about, attribute) in _GAUGES.items():
-            yield GaugeMetricFamily(name, about, value=getattr(statistics, attribute))
-        for name, (about, attribute) in _COUNTERS.items():
-            yield CounterMetricFamily(name, about, value=getattr(statistics, attribute))
+        for name, (documentation, attribute) in _GAUGES.items():
+            yield GaugeMetricFamily(name, documentation, value=getattr(statistics, attribute))
+        for name, (documentation, attribute) in _COUNTERS.items():
+            yield CounterMetricFamily(name, documentation, value=getattr(statistics, attribute))
         hits = CounterMetricFamily("sse_limit_hits", "Times that a limit was met, by limit.", labels=["limit"])
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
@@ -194,20 +195,24 @@ class Metrics:
         """Seconds since this server was made."""
         return time.monotonic() - self._began
 
-    def _histogram(self, name: str, about: str) -> Histogram:
-        return Histogram(name, about, buckets=_BUCKETS, registry=self.registry)
+    def _histogram(self, name: str, documentation: str) -> Histogram:
+        return Histogram(name, documentation, buckets=_BUCKETS, registry=self.registry)
 
-    def _counter(self, name: str, about: str, label: str, values: Sequence[str]) -> Counter:
+    def _counter(self, name: str, documentation: str, label: str, values: Sequence[str]) -> Counter:
         """A counter with all its label values from the beginning, so that Prometheus sees the first rise."""
-        counter = Counter(name, about, [label], registry=self.registry)
+        counter = Counter(name, documentation, [label], registry=self.registry)
         for value in values:
             counter.labels(value)
         return counter
 
-    def hit_limit(self, limit: str, **about: object) -> None:
-        """Count and log that a limit was met."""
+    def hit_limit(self, limit: str, **values: object) -> None:
+        """Count and log that a limit was met.
+
+        :param limit: one of `LIMITS`.
+        :param values: the client, for the log.
+        """
         self._limit_hits[limit] += 1
-        logger.info("limit met: %s", limit, extra={"about": about})
+        log_line(logger, logging.INFO, f"limit met: {limit}", **values)
 
     async def measure_lag(self) -> None:
         """Measure the lag of the event loop, until cancelled."""

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from .address import Address
-from .auth import read_file, read_key
+from .keys import read_file, read_key
 
 __all__ = [
     "addresses",

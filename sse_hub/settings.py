@@ -287,8 +287,8 @@ class Row:
             raise SettingError(f"{source} names a file that cannot be read: {error}") from None
         except ValueError as error:
             shown = without_secret(text) if self.name == "store" else text
-            takes = f"{source} takes {error}" if self.secret else f"{source} is {shown!r}, but it takes {error}"
-            raise SettingError(takes) from None
+            message = f"{source} takes {error}" if self.secret else f"{source} is {shown!r}, but it takes {error}"
+            raise SettingError(message) from None
 
     @property
     def flag(self) -> str:

@@ -7,14 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["complain", "program_name", "secure"]
+__all__ = ["open_closed", "print_error", "program_name"]
 
 
-def secure() -> None:
+def open_closed() -> None:
     """If standard input, output or error is closed, open the null device in its place.
 
     Otherwise the next opened file would get its number. Log lines would go into a socket or a database, and uvloop ends
-    the process when one of its descriptors has such a number.
+    the process when one of its own descriptors has the number 0, 1 or 2.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -25,13 +25,14 @@ def secure() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Write a line to standard error, if that is possible."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr, flush=True)
 
 
 def program_name() -> str:
-    """The command by which the server was started. Its messages and its help begin with it."""
+    """The command by which the server was started. Its messages and its help begin with it. In a process that another
+    program has started, gunicorn for example, it is the name of the project."""
     called = Path(sys.argv[0]).stem  # without the `.exe` of Windows
-    return called if called == "sse-hub" else "sse-server"
+    return "sse-server" if called in ("sse-server", "sse_server") else "sse-hub"

@@ -35,14 +35,14 @@ _FENCE = "sse-hub-testing"
 class LocalHub:
     """A hub on a free port of this machine. Use `with`, or call `close()`.
 
-    :param settings: of the hub, by the names of `Settings`: `jwt_key`, `history` …
-    :param token: if the hub has a key: one that may subscribe and publish everything.
+    :param settings: settings of the hub, by the names of `Settings`: `jwt_key`, `history` …
+    :param token: a token that may subscribe and publish everything. It is needed if the hub has a key.
     """
 
     def __init__(self, *, token: str | None = None, **settings: Any) -> None:
         self._settings = Settings(**{"no_demo": True, "drain": 1.0, **settings})
         self._token = token
-        self._came = threading.Condition()
+        self._arrived = threading.Condition()
         self._events: list[Event] = []
         self._fences: set[str] = set()
         self._loop = asyncio.new_event_loop()
@@ -72,21 +72,21 @@ class LocalHub:
         """The events published until now in this channel, or in all channels, oldest first; ephemeral events, too."""
         fence = uuid.uuid4().hex
         self.client.publish(fence, channel=_FENCE, ephemeral=True)
-        with self._came:
-            if not self._came.wait_for(lambda: fence in self._fences, timeout=30):
-                raise AssertionError("the hub does not deliver what is published")
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: fence in self._fences, timeout=30):
+                raise AssertionError("the hub has not delivered an event within 30 s")
             return [event for event in self._events if channel in (None, event.channel)]
 
     def expect(
         self, data: object, *, channel: str = "main", event: str | None = None, count: int = 1, within: float = 5.0
     ) -> list[Event]:
-        """Wait until this is published; return the events.
+        """Wait until events with this data are published; return them.
 
-        :param data: a text is compared with the data of the event, any other value with the JSON in it.
+        :param data: a text is compared with the data of an event, any other value with the JSON value of the data.
         :param event: the type; None for any type.
-        :param count: the exact number of such events.
-        :param within: seconds.
-        :raises AssertionError: if it is not; the message shows what was published instead.
+        :param count: the exact number of these events.
+        :param within: seconds to wait.
+        :raises AssertionError: if the number is another one. The message shows the published events.
         """
 
         def found() -> list[Event]:
@@ -96,20 +96,20 @@ class LocalHub:
                 if each.channel == channel and event in (None, each.type) and _is(each, data)
             ]
 
-        with self._came:
-            self._came.wait_for(lambda: len(found()) >= count, timeout=within)
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(found()) >= count, timeout=within)
         published = self.events()
         matching = found()
         if len(matching) != count:
             lines = "".join(f"\n  {each.channel} {each.type} {each.data}" for each in published) or " nothing"
             wanted = f"{data!r} in channel {channel}" + ("" if event is None else f" of type {event}")
-            raise AssertionError(f"{wanted} was published {len(matching)} times, not {count}; there was:{lines}")
+            raise AssertionError(f"{wanted} was published {len(matching)} times, not {count}. All events:{lines}")
         return matching
 
     def expect_nothing(self, channel: str | None = None) -> None:
         """Check that nothing was published until now, in this channel or in any.
 
-        :raises AssertionError: if something was.
+        :raises AssertionError: if an event was published.
         """
         published = self.events(channel)
         if published:
@@ -118,7 +118,7 @@ class LocalHub:
     def clear(self) -> None:
         """Forget the events published until now."""
         self.events()
-        with self._came:
+        with self._arrived:
             self._events.clear()
             self._fences.clear()
 
@@ -150,12 +150,12 @@ class LocalHub:
 
     async def _follow(self, stream: Stream) -> None:
         async for event in stream:
-            with self._came:
+            with self._arrived:
                 if event.channel == _FENCE:
                     self._fences.add(event.data)
                 else:
                     self._events.append(event)
-                self._came.notify_all()
+                self._arrived.notify_all()
 
 
 def _is(event: Event, data: object) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .auth import LEEWAY, Denied, Tokens, end_of, identity_of
+from .auth import LEEWAY, Tokens, end_of, identity_of
 from .core.topics import any_matches
+from .keys import Denied
 from .rights import Bearer
 
 __all__ = ["EVERYTHING_PUBLIC", "MERCURE_CLAIMS", "NO_TOPICS", "PUBLIC", "TopicGrant", "topic_grant"]

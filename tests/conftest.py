@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from hubs import Server, serving
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
-from programs import Program, Start, free_port, tool
+from programs import ClientStart, Program, Start, free_port, start_client, tool
 from redis_server import RedisServer
 from rig import Rig
 from tokens import SECRET
@@ -68,8 +68,8 @@ async def guarded() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def no_loop_debug() -> None:
-    """For tests that open thousands of connections: the debug mode keeps a stack for each handle of the event loop and
-    makes them a third slower."""
+    """For tests with thousands of connections or events: the debug mode keeps a stack for each handle of the event loop
+    and makes them a third slower."""
     asyncio.get_running_loop().set_debug(False)
 
 
@@ -93,6 +93,22 @@ def program() -> Iterator[Start]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.communicate()
+
+
+@pytest.fixture
+async def client_process() -> AsyncIterator[ClientStart]:
+    """Starts `sse-client` with these arguments. It is killed at the end of the test."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+        started.append(await start_client(*arguments, **variables))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 @pytest.fixture

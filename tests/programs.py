@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import re
@@ -12,14 +13,27 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from ssl import SSLContext
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 
-__all__ = ["ROOT", "Answer", "Program", "Start", "environment", "fetch", "free_port", "tool"]
+__all__ = [
+    "ROOT",
+    "Answer",
+    "ClientStart",
+    "Program",
+    "Start",
+    "environment",
+    "fetch",
+    "free_port",
+    "npm_package",
+    "skip",
+    "start_client",
+    "tool",
+]
 
 ROOT = Path(__file__).parent.parent
 _END = 30.0
@@ -74,6 +88,19 @@ Start = Callable[..., Program]
 """Starts the program with these arguments and environment variables."""
 
 
+ClientStart = Callable[..., Awaitable[asyncio.subprocess.Process]]
+"""Starts `sse-client` with these arguments and environment variables."""
+
+
+async def start_client(*arguments: str | bytes, **variables: str) -> asyncio.subprocess.Process:
+    """`python sse_client.py` as a process whose standard streams are pipes."""
+    command = (sys.executable, str(ROOT / "sse_client.py"), *arguments)
+    pipe = subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(**variables)
+    )
+
+
 def environment(**variables: str) -> dict[str, str]:
     """The variables of this process, and these."""
     return {**os.environ, **variables}
@@ -83,11 +110,26 @@ def tool(name: str, package: str) -> str:
     """Path of a program of the system; the test is skipped without it, but fails in CI."""
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if path is None:
-        missing = f"{name} is missing: apt-get install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip(f"{name} is missing: apt-get install {package}")
     return path
+
+
+def npm_package(name: str) -> Path:
+    """Folder of a package that package.json names; the test is skipped without it, but fails in CI."""
+    folder = ROOT / "node_modules" / name
+    if not folder.is_dir():
+        skip(f"the package {name} is missing: npm install --no-save --no-package-lock")
+    return folder
+
+
+def skip(missing: str) -> NoReturn:
+    """Skip the test because a part is missing; in CI, fail it.
+
+    :param missing: the part, and the command that installs it.
+    """
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 def free_port() -> int:

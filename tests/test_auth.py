@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from sse_hub.auth import Denied, KeySet, KeySetUnavailable, Tokens, granted, read_key
+from sse_hub.auth import Tokens, granted
+from sse_hub.keys import Denied, KeySet, KeySetUnavailable, read_key
 from sse_hub.rights import ALL, NOTHING, Grant
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from programs import tool
+from programs import npm_package, tool
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(
@@ -34,11 +34,7 @@ def findings(*command: str | Path) -> str:
 def node() -> str:
     """Path of Node.js. The checkers that package.json names are installed."""
     path = tool("node", "nodejs npm")
-    if not (ROOT / "node_modules" / "typescript").is_dir():
-        missing = "the checkers of package.json are missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    npm_package("typescript")
     return path
 
 

@@ -17,6 +17,7 @@ LAYERS = [
         "stdio",
         "address",
         "auth",
+        "keys",
         "rights",
         "limits",
         "logs",

@@ -42,7 +42,7 @@ def test_what_comes_a_little_later_is_waited_for(hub: LocalHub) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"data": "b"}, "'b' in channel main was published 0 times, not 1; there was:\n  main message a"),
+        ({"data": "b"}, "'b' in channel main was published 0 times, not 1. All events:\n  main message a"),
         ({"data": "a", "count": 2}, "published 1 times, not 2"),
         ({"data": "a", "event": "t"}, "of type t was published 0 times"),
         ({"data": "a", "channel": "c"}, "in channel c was published 0 times"),

@@ -1,4 +1,4 @@
-"""The way to the hub: address, token, proxy, certificates."""
+"""Access to the hub: address, token, proxy, certificates."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Access", "origin_of", "tls"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Everything that a client needs.
+    """The values that a client needs.
 
-    :param options: of `SSEClient`: `proxy`, `ssl`.
+    :param options: options of `SSEClient`: `proxy`, `ssl`.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""`sse-client check`: finds out what works between this machine and the hub, and what does not."""
+"""`sse-client check`: tests the way between this machine and the hub, and reports each problem."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def check(access: Access, idle: float = 20.0, origin: str | None = None) -
     """Run all checks and print their findings; return 1 if a check failed, otherwise 0.
 
     :param idle: seconds for which a quiet stream is watched.
-    :param origin: the origin of the page that is to use the hub, where that is another one.
+    :param origin: the origin of the page that uses the hub, if it is not the hub's own.
     """
     findings: list[Finding] = []
     async with access.client(idle_timeout=None) as client:
@@ -34,8 +34,8 @@ async def check(access: Access, idle: float = 20.0, origin: str | None = None) -
         console.print(f"Checking {address(access.url)}", style="dim")
         quiet = asyncio.create_task(watch_quiet_stream(probe))
         try:
-            for act in (*PROBES, *CROSS_ORIGIN):
-                findings.append(await act(probe))
+            for run in (*PROBES, *CROSS_ORIGIN):
+                findings.append(await run(probe))
                 _print(findings[-1])
                 if findings[-1].fatal:
                     break
@@ -58,7 +58,7 @@ def _print(finding: Finding) -> None:
         grid.add_column(min_width=width)
     grid.add_column(overflow="fold")
     took = "" if finding.seconds is None else f"{finding.seconds * 1000:6.0f} ms"
-    grid.add_row(Text(sign, style), finding.name, Text(took, "dim"), Text(harmless(finding.said)))
+    grid.add_row(Text(sign, style), finding.name, Text(took, "dim"), Text(harmless(finding.summary)))
     console.print(grid)
 
 
@@ -66,12 +66,12 @@ def _advise(findings: list[Finding]) -> None:
     failed = sum(finding.status is Status.FAILED for finding in findings)
     warned = sum(finding.status is Status.WARNING for finding in findings)
     for finding in findings:
-        if finding.means:
+        if finding.meaning:
             console.print()
             console.print(Text(finding.name, "bold"))
-            console.print(Text(f"  {finding.means}"))
-            for line in finding.mend:
+            console.print(Text(f"  {finding.meaning}"))
+            for line in finding.advice:
                 console.print(Text(f"    {line}", "cyan"))
     console.print()
-    words = f"{len(findings) - failed - warned} well, {warned} to look at, {failed} failed"
-    console.print(words, style="bold red" if failed else "bold green")
+    total = f"{len(findings) - failed - warned} well, {warned} to look at, {failed} failed"
+    console.print(total, style="bold red" if failed else "bold green")

@@ -39,7 +39,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(coroutine)
     except BrokenPipeError:
-        # The rest of the buffer cannot be written; without this, Python would complain at its end.
+        # The rest of the buffer cannot be written. Without this, Python would report that at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(BROKEN_PIPE) from None
 
@@ -87,7 +87,10 @@ def _client(context: click.Context) -> SSEClient:
 
 
 def _deadline(seconds: float) -> Callable[[F], F]:
-    """The option `--deadline`, with this default."""
+    """The option `--deadline`.
+
+    :param seconds: the default.
+    """
     return click.option(
         "--deadline",
         type=click.FloatRange(0, min_open=True),
@@ -101,7 +104,7 @@ def _deadline(seconds: float) -> Callable[[F], F]:
 @cli.command()
 @click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
 @click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
-@click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
+@click.option("--data", "form", flag_value="data", help="Only the data of each event.")
 @click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--replay", type=click.IntRange(0), metavar="N", help="Begin N events back.")
 @click.option("--from-start", is_flag=True, help="Begin with the first event.")
@@ -126,9 +129,10 @@ def listen(
     timeout: float | None,
     cursor_file: Path | None,
 ) -> int:
-    """Show the events of channels and patterns (main, if none is named) as they come; one channel to its end."""
+    """Show the events of channels and patterns as they come; by default, of main. One channel ends the command when it
+    ends."""
     if sum((replay is not None, from_start, latest)) > 1:
-        raise click.UsageError("--replay, --from-start and --latest are three places to begin; give one of them")
+        raise click.UsageError("--replay, --from-start and --latest exclude each other; give one of them")
     begin: dict[str, Any] = {"replay": "latest" if latest else replay, "from_start": from_start}
     cursor = CursorFile(cursor_file)
 
@@ -198,7 +202,7 @@ def publish(
     tail -f app.log | sse-client publish logs -
     """
     if not data:
-        raise click.UsageError("what should be published? Give it as DATA, or - for the lines of standard input")
+        raise click.UsageError("there is nothing to publish; give DATA, or - for the lines of standard input")
     options: dict[str, Any] = {"channel": channel, "event": event, "ephemeral": ephemeral, "deadline": deadline}
 
     async def act() -> None:
@@ -217,7 +221,7 @@ async def _publish_lines(client: SSEClient, options: dict[str, Any]) -> None:
     began = time.monotonic()
     count = 0
 
-    def told(published: Published) -> None:
+    def count_batch(published: Published) -> None:
         nonlocal count
         count += published.count
         if stderr.is_terminal:
@@ -225,7 +229,7 @@ async def _publish_lines(client: SSEClient, options: dict[str, Any]) -> None:
             stderr.print(f"{count} published, {rate:.0f}/s", end="\r")
 
     try:
-        await client.publish_many(lines(), **options, on_batch=told)
+        await client.publish_many(lines(), **options, on_batch=count_batch)
     finally:
         seconds = time.monotonic() - began
         stderr.print(f"{count} published in {seconds:.1f} s, {count / max(seconds, 1e-3):.0f}/s")
@@ -255,16 +259,16 @@ def channels(context: click.Context) -> None:
     help="At most N events.",
 )
 @click.option("--json", "form", flag_value="json", help="Each event as a line of JSON.")
-@click.option("--data", "form", flag_value="data", help="Only the data, as it stands.")
+@click.option("--data", "form", flag_value="data", help="Only the data of each event.")
 @click.pass_context
 def history(context: click.Context, channel: str, after: str, limit: int, form: str | None) -> None:
-    """Show the retained events of a channel (main, if none is named), oldest first."""
+    """Show the retained events of a channel, by default main, oldest first."""
 
     async def act() -> None:
         async with _client(context) as client:
             retained = await client.history(channel, after=after, limit=limit)
         if retained.lost:
-            stderr.print(f"sse-client: events after {harmless(after)} are gone; these are the oldest there are")
+            stderr.print(f"sse-client: events after {harmless(after)} are gone; these are the oldest that are left")
         for event in retained.events:
             _show(event, form)
 
@@ -316,7 +320,7 @@ def run(
 
 
 @cli.command("run-job")
-@click.option("--fresh", is_flag=True, help="Forget first what the channel has, an earlier end included.")
+@click.option("--fresh", is_flag=True, help="First forget the retained events of the channel and its end.")
 @_deadline(60.0)
 @click.argument("channel")
 @click.argument("command", nargs=-1, required=True)
@@ -324,8 +328,8 @@ def run(
 def run_job_(context: click.Context, fresh: bool, deadline: float, channel: str, command: tuple[str, ...]) -> int:
     """Run COMMAND and publish its output, line by line: sse-client run-job jobs.7 -- make all
 
-    The channel ends as done or failed, by the command's exit status, which is that of sse-client, too. Lines of
-    standard error have the type stderr. The command is stopped when somebody ends the channel as cancelled.
+    The channel ends as done or failed, by the exit status of the command. sse-client has the same exit status. Lines of
+    standard error have the type stderr. If another client ends the channel as cancelled, the command is stopped.
     """
 
     async def act() -> int:
@@ -357,7 +361,7 @@ def end(context: click.Context, channel: str, reason: str, deadline: float) -> N
 @_deadline(10.0)
 @click.pass_context
 def forget(context: click.Context, channel: str, deadline: float) -> None:
-    """Forget what a channel retains, its end included."""
+    """Forget the retained events of a channel and its end."""
 
     async def act() -> None:
         async with _client(context) as client:
@@ -376,7 +380,7 @@ def forget(context: click.Context, channel: str, deadline: float) -> None:
     metavar="SECONDS",
     help="Time for which to watch a quiet stream.",
 )
-@click.option("--origin", callback=origin_of, metavar="URL", help="Origin of your page, where it is not the hub's.")
+@click.option("--origin", callback=origin_of, metavar="URL", help="Origin of your page, if it is not the hub's.")
 @click.pass_context
 def check(context: click.Context, url: str | None, idle: float, origin: str | None) -> int:
     """Check a hub and the proxies before it: buffering, compression, timeouts, CORS, cookies, resuming."""

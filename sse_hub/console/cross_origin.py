@@ -1,4 +1,4 @@
-"""The checks for pages of other origins: what the browser asks before a publish, and whether it sends cookies."""
+"""The checks for pages of other origins: the preflight of a publish, and whether the browser sends cookies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COOKIE = "sse_token"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The part of an answer that decides what a page of another origin gets."""
+    """The parts of an answer that decide whether a page of another origin may read it."""
 
     status: int
     url: URL
@@ -51,7 +51,7 @@ async def _ask(probe: Probe, method: str, path: str, **headers: str) -> _Answer:
 
 
 async def cors(probe: Probe) -> Finding:
-    """Whether pages may publish: the browser asks before a request with JSON."""
+    """Whether pages may publish. Before a request with JSON, the browser sends a preflight (WHATWG Fetch, 3.2.2)."""
     name = "CORS"
     try:
         answer = await _ask(
@@ -64,20 +64,22 @@ async def cors(probe: Probe) -> Finding:
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return failed(name, error)
     if answer.status >= 300:
-        means = "Pages of another origin cannot publish: the browser's question before it (OPTIONS) is refused."
-        said = f"OPTIONS is answered {answer.status}"
-        return Finding(name, Status.WARNING, said, means=means, mend=("pass OPTIONS on to the hub",))
+        meaning = "Pages of another origin cannot publish, because the preflight of the browser (OPTIONS) is refused."
+        summary = f"OPTIONS is answered {answer.status}"
+        return Finding(name, Status.WARNING, summary, meaning=meaning, advice=("forward OPTIONS to the hub",))
     if answer.allowed in ("*", probe.origin or _SOME_ORIGIN):
         return Finding(name, Status.OK, f"pages of any origin may publish ({answer.allowed})")
     if probe.origin is None:
-        said = f"pages of {_SOME_ORIGIN} may not publish; this is a choice (--cors-origin)"
-        return Finding(name, Status.OK, said)
+        summary = f"pages of {_SOME_ORIGIN} may not publish; this is a choice (--cors-origin)"
+        return Finding(name, Status.OK, summary)
     return _not_allowed(name, probe.origin)
 
 
 def _not_allowed(name: str, origin: str) -> Finding:
-    means = f"The browser shows pages of {origin} no answer of the hub."
-    return Finding(name, Status.WARNING, f"{origin} is not allowed", means=means, mend=(f"--cors-origin {origin}",))
+    meaning = f"The browser does not show answers of the hub to pages of {origin}."
+    return Finding(
+        name, Status.WARNING, f"{origin} is not allowed", meaning=meaning, advice=(f"--cors-origin {origin}",)
+    )
 
 
 async def credentials(probe: Probe) -> Finding:
@@ -89,26 +91,37 @@ async def credentials(probe: Probe) -> Finding:
         return failed(name, error)
     named = probe.origin or "https://your.page"
     if len(answer.origins) > 1 or "," in answer.allowed:
-        means = "A browser refuses an answer with two values: only one of the hub and the proxy may add the header."
-        said = f"Access-Control-Allow-Origin has several values: {', '.join(answer.origins)}"
-        return Finding(name, Status.WARNING, said, means=means, mend=("take add_header Access-Control-… out",))
+        meaning = (
+            "A browser refuses an answer with two values. Either the hub or the proxy may add the header, not both."
+        )
+        summary = f"Access-Control-Allow-Origin has several values: {', '.join(answer.origins)}"
+        return Finding(
+            name,
+            Status.WARNING,
+            summary,
+            meaning=meaning,
+            advice=("remove add_header Access-Control-… from the proxy",),
+        )
     if answer.allowed == "*" and (answer.credentials or probe.origin):
-        means = "A browser refuses * for a request with cookies: withCredentials, credentials: 'include', htmx 2."
-        said = "pages of other origins may not send cookies (*)"
-        return Finding(name, Status.WARNING, said, means=means, mend=(f"--cors-origin {named}",))
+        meaning = "A browser refuses * for a request with cookies: withCredentials, credentials: 'include', htmx 2."
+        summary = "pages of other origins may not send cookies (*)"
+        return Finding(name, Status.WARNING, summary, meaning=meaning, advice=(f"--cors-origin {named}",))
     if answer.allowed == "*":
         return Finding(name, Status.OK, f"no cookies from other origins (*); htmx 2 needs --cors-origin {named}")
     if not answer.allowed and probe.origin:
         return _not_allowed(name, probe.origin)
     if answer.allowed and not answer.credentials:
-        means = "A browser refuses an answer to a request with cookies that does not say that it may have them."
-        mend = ("let Access-Control-Allow-Credentials: true through",)
-        return Finding(name, Status.WARNING, "Access-Control-Allow-Credentials is missing", means=means, mend=mend)
+        meaning = "A browser refuses an answer without this header to a request with cookies."
+        advice = ("let Access-Control-Allow-Credentials: true through",)
+        return Finding(
+            name, Status.WARNING, "Access-Control-Allow-Credentials is missing", meaning=meaning, advice=advice
+        )
     return Finding(name, Status.OK, f"{answer.allowed or 'only pages of named origins'} may send cookies")
 
 
 async def session_cookie(probe: Probe) -> Finding:
-    """Whether a browser keeps the cookie of a session and sends it. Deleting a session that is not there shows it."""
+    """Whether a browser keeps the cookie of a session and sends it. The answer to the deletion of a session that does
+    not exist shows the attributes of the cookie."""
     name = "session cookie"
     try:
         answer = await _ask(probe, "DELETE", "/api/session")
@@ -119,16 +132,16 @@ async def session_cookie(probe: Probe) -> Finding:
         return Finding(name, Status.SKIPPED, f"the answer to DELETE /api/session ({answer.status}) sets no {_COOKIE}")
     same_site = cookie["samesite"].capitalize()
     if answer.url.scheme == "https" and not cookie["secure"]:
-        means = "The hub does not know that the browser came by TLS. The cookie would be sent without TLS, too."
-        mend = ("--trusted-proxies ADDRESS", "nginx:  proxy_set_header X-Forwarded-Proto $scheme;")
-        return Finding(name, Status.WARNING, "without Secure", means=means, mend=mend)
+        meaning = "The hub does not know that the browser uses TLS. The browser would also send the cookie without TLS."
+        advice = ("--trusted-proxies ADDRESS", "nginx:  proxy_set_header X-Forwarded-Proto $scheme;")
+        return Finding(name, Status.WARNING, "without Secure", meaning=meaning, advice=advice)
     if same_site == "None" and not cookie["secure"]:
-        means = "A browser does not keep such a cookie."
-        return Finding(name, Status.WARNING, "SameSite=None without Secure", means=means, mend=("use https",))
+        meaning = "A browser does not keep a cookie with SameSite=None that is not Secure."
+        return Finding(name, Status.WARNING, "SameSite=None without Secure", meaning=meaning, advice=("use https",))
     if probe.origin and same_site in ("Strict", "Lax") and not _may_be_one_site(answer.url, URL(probe.origin)):
-        means = f"A browser sends the cookie only from pages of the hub's own site, and {probe.origin} is of another."
-        mend = ("a hub at the domain of the page: hub.example.org for www.example.org, both by https", "or ?token=")
-        return Finding(name, Status.WARNING, f"SameSite={same_site}", means=means, mend=mend)
+        meaning = f"A browser sends the cookie only from pages of the hub's site, and {probe.origin} is another site."
+        advice = ("a hub at the domain of the page: hub.example.org for www.example.org, both by https", "or ?token=")
+        return Finding(name, Status.WARNING, f"SameSite={same_site}", meaning=meaning, advice=advice)
     return Finding(name, Status.OK, f"SameSite={same_site or 'Lax'}: for pages of the same site")
 
 
@@ -145,7 +158,7 @@ def _cookie(headers: list[str]) -> Morsel[str] | None:
 
 
 def _may_be_one_site(one: URL, other: URL) -> bool:
-    """Whether a browser may take two addresses for one site (RFC 6265bis, 5.2).
+    """Whether two addresses may belong to one site for a browser (RFC 6265bis, 5.2).
 
     It is not exact: two names below a public suffix such as `co.uk` count as one site here.
     """

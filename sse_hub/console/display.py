@@ -1,7 +1,7 @@
 """Shows events and tables: in colour on a terminal, without colour in a pipe or with NO_COLOR.
 
-If the encoding of standard output lacks a character (ASCII, cp1252), `main` lets it be shown as an escape; JSON has its
-own escapes.
+If the encoding of standard output lacks a character (ASCII, cp1252), the character is shown as an escape (main.py).
+JSON has escapes of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def harmless(text: str) -> str:
-    """The text with visible control characters. Otherwise an event could repaint the terminal, or type into it."""
+    """The text with visible control characters. Otherwise an event could change the terminal, or send input to it."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)
 
 

@@ -26,9 +26,10 @@ _CHUNK = 1 << 16
 _LONGEST = 64 << 10
 """Largest length of a line; a longer one is published in pieces."""
 _LINGER = 1.0
-"""Largest time in seconds to wait for more in a pipe that outlives the command: a daemon may hold it for ever."""
+"""Largest time in seconds to read from a pipe after the command has ended. A daemon may hold the pipe open for ever."""
 _LEFT_BEHIND = 512 << 10
-"""Largest number of bytes to read there. Pipe and reader hold 256 KiB at most, so the rest is output of the daemon."""
+"""Largest number of bytes to read after that. Pipe and reader hold at most 256 KiB, so the rest is output of the
+daemon."""
 _GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, as with docker stop."""
 _PASSED_ON = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if (number := getattr(signal, name, None))]
@@ -57,8 +58,8 @@ async def run_job(client: SSEClient, channel: str, command: Sequence[str], deadl
             if not job.started:
                 raise
             ended = error.reason if isinstance(error, Ended) else ""
-            why = f"{channel} has ended: {ended}" if ended else str(error)
-            stderr.print(f"sse-client: output is not published any more: {harmless(why)}", markup=False)
+            reason = f"{channel} has ended: {ended}" if ended else str(error)
+            stderr.print(f"sse-client: output is not published any more: {harmless(reason)}", markup=False)
             return await job.finish(stop=ended == "cancelled")
 
 
@@ -83,8 +84,8 @@ class Job:
         self._command, self._channel = command, channel
         self._process: asyncio.SubprocessTransport | None = None
         self._ended = asyncio.Event()
-        self._is_leaving = False  # this process, because of a signal that the command does not get
-        self._read_all = False  # and given all to the iterator
+        self._is_leaving = False  # whether this process ends because of a signal that the command does not get
+        self._read_all = False  # whether the iterator has returned all lines
         self._lines: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(_LINES_AHEAD)
         self._reading: asyncio.Task[None] | None = None
 
@@ -101,7 +102,7 @@ class Job:
         name = self._command[0]
         if shutil.which(name) is None:
             raise click.ClickException(f"{name} cannot be started: there is no such program")
-        # Python and programs of C hold back some kilobytes where their output is no terminal, but for these.
+        # If their output is not a terminal, Python and programs in C collect some kilobytes. This prevents it.
         unbuffer = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
         try:
             self._process, protocol = await asyncio.get_running_loop().subprocess_exec(
@@ -127,7 +128,7 @@ class Job:
                 yield line
 
     async def status(self) -> int:
-        """Wait until the command has ended; its exit status, 128 and more for a signal."""
+        """Wait until the command has ended; return its exit status, 128 and more for a signal."""
         assert self._process is not None
         await self._ended.wait()
         status = self._process.get_returncode()
@@ -137,7 +138,7 @@ class Job:
 
     @contextlib.contextmanager
     def passing_signals_on(self) -> Iterator[None]:
-        """Forward the signals of this process to the command, while it runs."""
+        """A context in which signals of this process are forwarded to the command while it runs."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):  # Windows
             for number in _PASSED_ON:
@@ -174,10 +175,10 @@ class Job:
 
     def _interrupt(self, number: int) -> None:
         if self._is_leaving:
-            return  # the end of the channel is under way, and has a limit of its own
+            return  # the channel is being ended, which has a time limit of its own
         if self._process is None or self._ended.is_set():
             self._is_leaving = True
-            raise KeyboardInterrupt  # only the hub is slow
+            raise KeyboardInterrupt  # only the hub keeps this process
         self.interrupted = True
         self._signal(number)
 
@@ -192,11 +193,11 @@ class Job:
     async def _read(self, protocol: _Protocol) -> None:
         assert protocol.stdout is not None
         assert protocol.stderr is not None
-        with contextlib.suppress(OSError):  # a pipe that cannot be read has ended
+        with contextlib.suppress(OSError):  # a pipe that cannot be read counts as ended
             await asyncio.gather(
                 self._read_lines(protocol.stdout, "message"), self._read_lines(protocol.stderr, "stderr")
             )
-        await self._lines.put(None)  # not after a cancellation: nobody makes room in the queue then
+        await self._lines.put(None)  # not after a cancellation: then nothing empties the queue
 
     async def _read_lines(self, pipe: asyncio.StreamReader, type: str) -> None:
         """Read a pipe to its end. LF, CRLF and CR end a line: progress bars rewrite their line after a CR."""
@@ -217,7 +218,7 @@ class Job:
             await self._lines.put((type, line[begin : begin + _LONGEST]))
 
     async def _chunks(self, pipe: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        """What comes from the pipe, to its end. A pipe that outlives the command gives what the command has left."""
+        """The bytes of a pipe, to its end. If a daemon holds the pipe open, they end soon after the command."""
         time, seconds, size = asyncio.get_running_loop().time, _LINGER, _LEFT_BEHIND
         while seconds > 0 and size > 0:
             had_ended, begin, data = self._ended.is_set(), time(), None

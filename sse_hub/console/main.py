@@ -27,7 +27,7 @@ STATUSES = {
 """Exit statuses, as the shell and timeout(1) have them."""
 
 
-def understood(argument: str) -> str:
+def decoded(argument: str) -> str:
     """An argument of the command line, decoded as UTF-8 if the locale has another encoding.
 
     :raises click.UsageError: if it cannot be decoded.
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # must not end the program.
         for stream in (sys.stdout, sys.stderr):
             getattr(stream, "reconfigure", lambda **_: None)(line_buffering=True, errors="backslashreplace")
-        given = [understood(each) for each in (sys.argv[1:] if arguments is None else arguments)]
+        given = [decoded(each) for each in (sys.argv[1:] if arguments is None else arguments)]
         status = cli.main(given, "sse-client", standalone_mode=False)
     except click.ClickException as error:
         print(f"sse-client: {one_line(error.format_message())}", file=sys.stderr)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SSEError, OSError) as error:
         print(f"sse-client: {one_line(str(error))}", file=sys.stderr)
         return 1
-    except ValueError as error:  # a name or a text that cannot be published
+    except ValueError as error:  # for a name or a text that cannot be published
         print(f"sse-client: {one_line(str(error))}", file=sys.stderr)
         return 2
     return status if isinstance(status, int) else 0

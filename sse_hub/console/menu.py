@@ -30,12 +30,12 @@ async def _figures(client: SSEClient) -> None:
 
 
 async def _custom(client: SSEClient) -> None:
-    channels = Prompt.ask("Channels and patterns, with spaces between", console=console, default="*").split()
+    channels = Prompt.ask("Channels and patterns, separated by spaces", console=console, default="*").split()
     await _follow(client, *channels)
 
 
 async def _follow(client: SSEClient, *channels: str) -> None:
-    console.print(f"Following {', '.join(map(harmless, channels))} - Ctrl-C comes back", style="dim")
+    console.print(f"Following {', '.join(map(harmless, channels))} - Ctrl-C returns to the menu", style="dim")
     async for event in client.stream(*channels, replay=5):
         console.print(event_line(event))
 

@@ -1,5 +1,5 @@
-"""The single checks. Each reports what it saw and how long that took. For a problem, it also says what the problem
-means, and which line of configuration solves it."""
+"""The single checks. Each reports an observation and the time that it took. For a problem, it also reports the meaning
+and the lines of configuration that solve it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sse_client import EventParser, Parsed, SSEClient, SSEError
 __all__ = ["PATIENCE", "PROBES", "Finding", "Probe", "Status", "failed", "watch_quiet_stream"]
 
 PATIENCE = 5.0
-"""Seconds in which an answer or an event has to come."""
+"""Seconds in which an answer or an event has to arrive."""
 _PING = 15.0
 _HELD_BACK = 1.0
 """Seconds after which an event counts as held back: 50 times the delay of a hub on another continent."""
@@ -37,10 +37,14 @@ class Finding:
 
     name: str
     status: Status
-    said: str
+    summary: str
+    """The observation, in a few words."""
     seconds: float | None = None
-    means: str = ""
-    mend: tuple[str, ...] = ()
+    """The time that the check took; None if it does not matter."""
+    meaning: str = ""
+    """The meaning of a problem, as a sentence."""
+    advice: tuple[str, ...] = ()
+    """Lines of configuration that solve the problem, each for one kind of server."""
     fatal: bool = False
     """Whether the other checks are useless after it."""
 
@@ -51,7 +55,7 @@ class RawStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
         self.bytes = b""
-        """All bytes that came."""
+        """All bytes that have arrived."""
         self._parser = EventParser()
         self._events: list[Parsed] = []
 
@@ -63,7 +67,7 @@ class RawStream:
         return bool(data)
 
     async def until(self, data: str | None = None, type: str | None = None) -> Parsed | None:
-        """The next event with this data or of this type; None if the stream ends or 5 s pass."""
+        """The next event with this data or of this type; None if the stream ends, or if it does not come within 5 s."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
@@ -92,7 +96,7 @@ class Probe:
 
     @asynccontextmanager
     async def stream(self, path: str, **headers: str) -> AsyncIterator[RawStream]:
-        """An event stream, whatever its answer is.
+        """An event stream. The answer may have any status.
 
         :raises TimeoutError: if there is no answer within 5 s.
         """
@@ -106,14 +110,14 @@ class Probe:
 
 
 def failed(
-    name: str, error: BaseException | str, *, fatal: bool = False, means: str = "", mend: tuple[str, ...] = ()
+    name: str, error: BaseException | str, *, fatal: bool = False, meaning: str = "", advice: tuple[str, ...] = ()
 ) -> Finding:
-    said = str(error) or type(error).__name__
+    summary = str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
-        said = f"no answer within {PATIENCE:g} s"
+        summary = f"no answer within {PATIENCE:g} s"
     elif isinstance(error, aiohttp.ClientConnectorError):
-        said = f"nobody answers at {error.host}:{error.port}"
-    return Finding(name, Status.FAILED, said, means=means, mend=mend, fatal=fatal)
+        summary = f"no server answers at {error.host}:{error.port}"
+    return Finding(name, Status.FAILED, summary, meaning=meaning, advice=advice, fatal=fatal)
 
 
 async def health(probe: Probe) -> Finding:
@@ -130,8 +134,8 @@ async def health(probe: Probe) -> Finding:
             name,
             error,
             fatal=True,
-            means="No server answers there.",
-            mend=("python sse_server.py", "sse-client --url http://HOST:PORT check"),
+            meaning="No server answers there.",
+            advice=("python sse_server.py", "sse-client --url http://HOST:PORT check"),
         )
     except ValueError:
         return Finding(name, Status.WARNING, "the answer is not JSON: this may be another server", took)
@@ -151,16 +155,16 @@ async def _first_event(probe: Probe, name: str, path: str, type: str | None) -> 
         async with probe.stream(path) as stream:
             response = stream.response
             if response.status != 200 or response.content_type != "text/event-stream":
-                said = f"{response.status} {response.content_type}"
-                return failed(name, said, means="A browser never retries after an answer but 200 text/event-stream.")
+                summary = f"{response.status} {response.content_type}"
+                return failed(name, summary, meaning="A browser reconnects only after 200 text/event-stream.")
             event = await stream.until(type=type)
             took = time.monotonic() - began
     except TimeoutError as error:
-        return failed(name, error, means=_BUFFERED, mend=_UNBUFFER, fatal=True)
+        return failed(name, error, meaning=_BUFFERED, advice=_UNBUFFER, fatal=True)
     except (aiohttp.ClientError, OSError) as error:
         return failed(name, error, fatal=True)
     if event is None:
-        return failed(name, f"nothing came within {PATIENCE:g} s", means=_BUFFERED, mend=_UNBUFFER)
+        return failed(name, f"nothing came within {PATIENCE:g} s", meaning=_BUFFERED, advice=_UNBUFFER)
     return Finding(name, Status.OK, f"first event: {event.type or 'message'}", took)
 
 
@@ -170,8 +174,8 @@ async def main_stream(probe: Probe) -> Finding:
 
 async def metrics(probe: Probe) -> Finding:
     found = await _first_event(probe, "metrics", "/metrics", "metrics")
-    if found.status is Status.FAILED and "nothing came" in found.said:
-        return Finding("metrics", Status.SKIPPED, "the stream is there, but brings no figures (--no-demo?)")
+    if found.status is Status.FAILED and "nothing came" in found.summary:
+        return Finding("metrics", Status.SKIPPED, "the stream is there, but has no figures (--no-demo?)")
     return found
 
 
@@ -187,7 +191,7 @@ async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) ->
     try:
         async with probe.stream(path) as stream:
             if await stream.until(type="connected") is None:
-                return failed(name, "nothing comes on the stream", means=_BUFFERED, mend=_UNBUFFER)
+                return failed(name, "nothing comes on the stream", meaning=_BUFFERED, advice=_UNBUFFER)
             began = time.monotonic()
             if broadcast:
                 published = (await probe.client.broadcast("check", channel=probe.channel, deadline=PATIENCE))[0]
@@ -198,11 +202,11 @@ async def _round_trip(probe: Probe, name: str, path: str, *, broadcast: bool) ->
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return failed(name, error)
     if event is None or event.last_event_id != published.id:
-        return failed(name, "the published event did not arrive", means=_BUFFERED, mend=_UNBUFFER)
+        return failed(name, "the published event did not arrive", meaning=_BUFFERED, advice=_UNBUFFER)
     return Finding(name, Status.OK, "published and received", took)
 
 
-_BUFFERED = "Something between you and the server collects events, and sends them on together or not at all."
+_BUFFERED = "A proxy between you and the server collects events. It forwards them together or not at all."
 _UNBUFFER = (
     "nginx:       proxy_buffering off;  proxy_http_version 1.1;  proxy_read_timeout 1h;",
     "Apache:      SetEnv proxy-sendchunked 1 (and no mod_deflate for text/event-stream)",
@@ -222,14 +226,14 @@ async def buffering(probe: Probe) -> Finding:
                 began = time.monotonic()
                 await probe.client.publish(f"buffering {number}", channel=probe.channel, deadline=PATIENCE)
                 if await stream.until(data=f"buffering {number}") is None:
-                    return failed(name, f"event {number + 1} of 5 is held back", means=_BUFFERED, mend=_UNBUFFER)
+                    return failed(name, f"event {number + 1} of 5 is held back", meaning=_BUFFERED, advice=_UNBUFFER)
                 delays.append(time.monotonic() - began)
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return failed(name, error)
     slowest = max(delays)
     if slowest > _HELD_BACK:
-        said = f"an event took {slowest:.1f} s, the quickest {min(delays) * 1000:.0f} ms"
-        return Finding(name, Status.WARNING, said, slowest, _BUFFERED, _UNBUFFER)
+        summary = f"an event took {slowest:.1f} s, the quickest {min(delays) * 1000:.0f} ms"
+        return Finding(name, Status.WARNING, summary, slowest, _BUFFERED, _UNBUFFER)
     return Finding(name, Status.OK, "each event came by itself", slowest)
 
 
@@ -246,13 +250,13 @@ async def compression(probe: Probe) -> Finding:
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return failed(name, error)
     if event is None:
-        means = "Something compresses the stream, and does not send an event on as soon as it is complete."
-        mend = (
+        meaning = "A proxy compresses the stream, and does not forward an event as soon as it is complete."
+        advice = (
             "nginx:   gzip off;  in the location of the streams",
             "Apache:  SetEnv no-gzip 1",
             "Caddy:   no encode for text/event-stream",
         )
-        return failed(name, f"an event is held back with Content-Encoding: {coding}", means=means, mend=mend)
+        return failed(name, f"an event is held back with Content-Encoding: {coding}", meaning=meaning, advice=advice)
     return Finding(name, Status.OK, "none" if coding == "identity" else f"{coding}, flushed with each event", took)
 
 
@@ -268,13 +272,13 @@ async def headers(probe: Probe) -> Finding:
     if "no-cache" not in control and "no-store" not in control:
         missing.append("Cache-Control: no-cache")
     if accel != "no":
-        missing.append("X-Accel-Buffering: no (a proxy may have used it up, which is fine)")
+        missing.append("X-Accel-Buffering: no (a proxy may have removed it, which is fine)")
     if not missing:
-        return Finding(name, Status.OK, "proxies have to send everything on at once, unchanged")
-    if missing == ["X-Accel-Buffering: no (a proxy may have used it up, which is fine)"]:
-        return Finding(name, Status.OK, "no X-Accel-Buffering; a proxy has used it up, or it is another server")
-    means = "Proxies and caches on the way may compress, collect or store the stream."
-    return Finding(name, Status.WARNING, "missing: " + ", ".join(missing), means=means, mend=_UNBUFFER[2:])
+        return Finding(name, Status.OK, "proxies have to forward all bytes at once, unchanged")
+    if missing == ["X-Accel-Buffering: no (a proxy may have removed it, which is fine)"]:
+        return Finding(name, Status.OK, "no X-Accel-Buffering; a proxy has removed it, or it is another server")
+    meaning = "Proxies and caches on the way may compress, collect or store the stream."
+    return Finding(name, Status.WARNING, "missing: " + ", ".join(missing), meaning=meaning, advice=_UNBUFFER[2:])
 
 
 async def resuming(probe: Probe) -> Finding:
@@ -289,12 +293,12 @@ async def resuming(probe: Probe) -> Finding:
     except (SSEError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return failed(name, error)
     if event is None:
-        means = "A client that was cut off loses the events of that time."
-        mend = (
+        meaning = "A client that was cut off loses the events of that time."
+        advice = (
             "forward the header Last-Event-ID",
             "more than one process needs a store that all share: --store redis://…",
         )
-        return failed(name, "the events after Last-Event-ID were not sent", means=means, mend=mend)
+        return failed(name, "the events after Last-Event-ID were not sent", meaning=meaning, advice=advice)
     return Finding(name, Status.OK, "after a reconnect, the missed events came", took)
 
 
@@ -319,23 +323,23 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
         ended = True
     lasted = time.monotonic() - began
     if ended:
-        means = "Something closes quiet connections after a while."
-        mend = (
+        meaning = "A proxy or a firewall closes quiet connections after a while."
+        advice = (
             "python sse_server.py --ping 5",
             "nginx:    proxy_read_timeout 1h;",
             "balancers: an idle timeout above that of --ping",
         )
-        return Finding(name, Status.FAILED, f"it was cut after {lasted:.1f} s", lasted, means, mend)
+        return Finding(name, Status.FAILED, f"it was cut after {lasted:.1f} s", lasted, meaning, advice)
     if not comments and probe.idle <= _PING:
-        return Finding(name, Status.SKIPPED, f"open for {lasted:.0f} s; pings come later (--idle 20 sees them)")
+        return Finding(name, Status.SKIPPED, f"open for {lasted:.0f} s; pings come later (--idle 20 waits for them)")
     if not comments:
-        means = "Without pings, neither side notices that the other has gone, and proxies cut quiet connections."
+        meaning = "Without pings, neither side notices that the other has gone, and proxies cut quiet connections."
         return Finding(
             name,
             Status.WARNING,
             f"no ping within {probe.idle:g} s",
-            means=means,
-            mend=("python sse_server.py --ping 15",),
+            meaning=meaning,
+            advice=("python sse_server.py --ping 15",),
         )
     return Finding(name, Status.OK, f"open for {lasted:.0f} s, first ping after {comments[0]:.1f} s")
 

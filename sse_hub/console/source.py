@@ -11,8 +11,8 @@ from typing import TextIO
 __all__ = ["lines"]
 
 _WAITING = 1000
-"""Largest number of lines read ahead. Then the thread waits for the hub, and the program that writes into the pipe
-waits for the thread."""
+"""Largest number of lines that are read ahead. Then the thread waits for the hub, and the program that writes into the
+pipe waits for the thread."""
 
 
 def _text(line: str, encoding: str) -> str:

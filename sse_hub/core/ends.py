@@ -11,7 +11,7 @@ import json
 from typing import Any, NamedTuple
 
 from .due import Due
-from .events import END, Draft, Event, EventId, compact_json
+from .events import END, LOWEST_ID, Draft, Event, EventId, compact_json
 from .rules import Rules
 from .times import Times
 
@@ -20,8 +20,7 @@ __all__ = ["ABANDONED", "REASONS", "End", "Ended", "Idle", "end_draft", "read_re
 REASONS = ("done", "failed", "cancelled")
 """The reasons for which a client may end a channel."""
 ABANDONED = "abandoned"
-"""The reason for which the hub ends a channel: nobody has published for the `idle_end` of its rule."""
-_NONE = EventId(0, 0)
+"""The reason for which the hub ends a channel: there was no publish for the `idle_end` of its rule."""
 _KNOWN = frozenset({*REASONS, ABANDONED})
 
 
@@ -69,7 +68,7 @@ def read_reason(type: str, data: str) -> str | None:
 
 
 class Idle:
-    """Finds the channels to which nobody publishes any more. A publish costs one entry in a dict."""
+    """Finds the channels that have no publishes any more. A publish costs one entry in a dict."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -82,7 +81,7 @@ class Idle:
         return channel in self._published
 
     def note(self, channel: str, now_ms: int) -> None:
-        """Note that somebody has published to the channel."""
+        """Note a publish to the channel."""
         idle_end = self._rules.of(channel).idle_end
         if idle_end is not None:
             self._times.latest_ms = max(self._times.latest_ms, now_ms)
@@ -102,7 +101,7 @@ class Idle:
 
     def pop(self, now_ms: int) -> str | None:
         """Remove and return a channel that has been silent for its `idle_end`; None if there is none."""
-        if self._times.note(now_ms, _NONE):
+        if self._times.note(now_ms, LOWEST_ID):
             self._due.bring_forward(now_ms)
         while (channel := self._due.pop(now_ms)) is not None:
             published_ms = min(self._published[channel], now_ms)  # the clock may have been ahead then

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 __all__ = [
     "END",
+    "LOWEST_ID",
     "MOST_STARS",
     "RESERVED_TYPES",
     "Draft",
@@ -81,6 +82,10 @@ class EventId(NamedTuple):
         return EventId(self.ms, self.sequence - 1) if self.sequence else EventId(self.ms - 1, _LAST_SEQUENCE)
 
 
+LOWEST_ID = EventId(0, 0)
+"""An id below those of all events."""
+
+
 class Draft(NamedTuple):
     """An event before the store has accepted it."""
 
@@ -111,7 +116,7 @@ class Event:
     envelope: bytes | None = field(default=None, init=False, repr=False)
     """Its bytes in the form of `envelope=1`."""
     update: object = field(default=None, init=False, repr=False)
-    """What `updates.update_of` has read from its data, if it is an update of the Mercure protocol."""
+    """The result of `updates.update_of`, if it is an update of the Mercure protocol."""
 
     def as_json(self) -> dict[str, str | None]:
         """The event as the envelope and the history show it."""

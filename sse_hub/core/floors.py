@@ -44,7 +44,7 @@ class Floors:
         self.losses = 0
         """The number of rises so far."""
         self.top = common
-        """The highest floor of all channels: a cursor there has lost nothing, whatever it follows."""
+        """The highest floor of all channels: a cursor there has lost nothing on any channel."""
         self._common = _Rise(common, 0, True)
         self._most = most
         self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last

@@ -44,7 +44,7 @@ from operator import attrgetter
 
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS, reason_of
-from .events import Event, EventId, compact_json
+from .events import LOWEST_ID, Event, EventId, compact_json
 from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
 from .log import Log
 from .pages import EncodedPage, LogPages
@@ -55,8 +55,6 @@ from .subscription import Subscription
 from .wire import frame, wrap
 
 __all__ = ["Hub", "State", "Subscriber"]
-
-_NEVER = EventId(0, 0)
 
 
 class Hub(Publishing):
@@ -86,7 +84,7 @@ class Hub(Publishing):
         self.audiences = self.delivery.audiences
         self._subscribers: dict[Subscriber, None] = {}
         self._live = 0
-        self.ready = log.head > _NEVER
+        self.ready = log.head > LOWEST_ID
         """Whether the hub has the store's retained events, so that subscribers can begin."""
         self._pages = LogPages(log)
         self._published = self._lost = self._passed_over = 0
@@ -108,7 +106,7 @@ class Hub(Publishing):
 
     def restart(self, origin: EventId) -> None:
         """Begin at this id with an empty log; all subscribers are informed that events may be lost. The hub is not
-        ready until `go_on`: before that, the store delivers its retained events."""
+        ready until `set_ready`: before that, the store delivers its retained events."""
         for audience in self.audiences:
             self._inform_lost(audience, origin)
         self.log.restart(origin)
@@ -116,7 +114,7 @@ class Hub(Publishing):
         self.ready = False
         self._before = self._published, Counter(self._ended)
 
-    def go_on(self, head: EventId) -> None:
+    def set_ready(self, head: EventId) -> None:
         """Be ready, with this id as the lowest possible head: it is above all delivered events, because even the newest
         events may be gone."""
         self.log.head = max(self.log.head, head)
@@ -272,7 +270,7 @@ class Hub(Publishing):
         if subscriber.state is not State.BEHIND or subscriber.cursor != after:
             return
         informed, subscriber.informed = subscriber.informed, page.floors
-        lost = any(floor > informed.get(channel, _NEVER) for channel, floor in page.floors.items())
+        lost = any(floor > informed.get(channel, LOWEST_ID) for channel, floor in page.floors.items())
         if lost and subscriber.subscription.plain:
             self._lost += 1
             self._break_off(subscriber)
@@ -283,7 +281,7 @@ class Hub(Publishing):
     def _hand_first(self, subscriber: Subscriber) -> None:
         """Write a page of the events that the subscriber gets first."""
         first, cursor = subscriber.first, subscriber.cursor
-        page = EncodedPage.of(subscriber.subscription, first, _NEVER, cursor)
+        page = EncodedPage.of(subscriber.subscription, first, LOWEST_ID, cursor)
         subscriber.first = first[bisect_right(first, page.reached, key=attrgetter("id")) :]
         self._hand(subscriber, b"", page._replace(reached=cursor, ended=False), caught_up=False)
 

@@ -1,35 +1,24 @@
-"""The log: the last events of every channel, where a cursor stands in them, and what is gone.
+"""The log: the last events of every channel, the position of a cursor in them, and the lost events.
 
 Each channel keeps its events in id order, bounded by count, age and bytes as its rule says; all together are bounded,
 too. A channel that has ended is kept whole for a while, and then forgotten whole. A cursor at or above a channel's
 floor (floors.py) can be served without loss, one below it has lost events.
 
-Finding a cursor is a binary search. The events of a few channels are a merge of their lists. Those of a pattern that
-covers many are read from the order of all events, passing over those of other channels. Names are sorted, so that the
-channels of a pattern are those of one range. Nothing here looks at every channel.
-
-Nothing here reads a clock: time is an argument.
+This module adds events and drops them; reading.py, a part of the log, reads them. Nothing here looks at every channel,
+and nothing reads a clock: time is an argument.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from math import inf
 
-from sortedcontainers import SortedList
-
-from .channel import Channel, Expired, newest_first, oldest_first
-from .clearing import Clearing
+from .channel import Channel, Expired
 from .due import Due
 from .ends import End, reason_of
-from .events import Event, EventId, literals
-from .floors import Floors
-from .given import GivenIds
-from .order import Order
+from .events import Event, EventId
+from .reading import Reading
 from .rules import Rules
-from .subscription import Subscription, keys
 from .times import Times
 
 __all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
@@ -37,19 +26,13 @@ __all__ = ["EVENT_BYTES", "Channel", "Expired", "Log"]
 EVENT_BYTES = 512
 """Approximate bytes of an event besides its data, so that the limit of all bytes also limits empty events."""
 
-_FEW = 1000
-"""Largest number of channels whose lists are merged for a page. The events of more channels are read from the order of
-all events."""
-_LOOK = 500
-"""Largest number of events that are looked at to find the first one."""
 _STEP = 2000
 """Events that one step of expiring drops or clears away, in about 3 ms."""
 _STEP_OF_APPEND = 64
 """The same for one publish. It adds one event and may drop more than one, so any excess shrinks."""
-_LAST = chr(0x10FFFF)
 
 
-class Log:
+class Log(Reading):
     """The retained events of all channels, in one order of ids.
 
     :param origin: the id at which this hub begins; nothing before it is known.
@@ -68,11 +51,8 @@ class Log:
         max_channels: int = 100_000,
         max_retained_bytes: int = 1 << 30,
     ) -> None:
-        self.head = origin
-        """Id of the newest event of all."""
-        self._given = GivenIds(origin)
+        super().__init__(origin, max_channels)
         self.rules = Rules() if rules is None else rules
-        self.floors = Floors(origin, max_channels)
         self._most_events = most_events
         self._version = self.rules.version
         self._unreviewed: list[Channel] = []  # channels whose rule may have changed
@@ -83,19 +63,9 @@ class Log:
         self._data_bytes = 0
         self.evicted = {"channels": 0, "retained_bytes": 0}
         """The number of evicted channels, by the limit for which they were evicted."""
-        self._channels: OrderedDict[str, Channel] = OrderedDict()  # in the order of their last events
-        self._names = SortedList[str]()
-        self._order = Order()
-        self._clearing = Clearing(self._order)
         self._due = Due[Channel]()  # a time before which nothing in the channel expires; no entry if nothing ever does
         self._runs: set[Channel] = set()  # channels that will end, by their rule, and have not ended
         self._times = Times()
-
-    def __iter__(self) -> Iterator[Channel]:
-        return iter(self._channels.values())
-
-    def __len__(self) -> int:
-        return len(self._channels)
 
     def restart(self, origin: EventId) -> None:
         """Forget everything and begin at this id."""
@@ -124,28 +94,14 @@ class Log:
         """Forget a channel, its end included. Events above the floor are a new beginning."""
         channel = self._channels.get(name)
         if channel is not None:
-            self._begin_anew(channel)
+            self._reset(channel)
             self._forget(channel)
         self.floors.raise_to(name, max(floor, self.floors.of(name)), anew=True)
-
-    def end_of(self, name: str) -> End | None:
-        """How the channel has ended, as far as the log knows."""
-        channel = self._channels.get(name)
-        return None if channel is None else channel.end
 
     @property
     def open_runs(self) -> int:
         """The number of channels that have a rule about ends, have events and have not ended."""
         return len(self._runs)
-
-    def get(self, name: str) -> Channel | None:
-        """The channel of that name, if the log has it."""
-        return self._channels.get(name)
-
-    def names(self, after: str, most: int, *, inclusive: bool = False) -> list[str]:
-        """Sorted names of channels: at most `most`, from the first after a name, or from the name itself
-        (`inclusive`)."""
-        return list(islice(self._names.irange(after, inclusive=(inclusive, True)), most))
 
     def append(self, event: Event) -> Channel:
         """Add an event to its channel and drop events that exceed the channel's limits. Of an ephemeral event, only the
@@ -160,7 +116,7 @@ class Log:
             self._times.latest_ms = event.ms
         if event.id is not None:
             if channel.end is not None:  # the store has forgotten the channel a moment before this log
-                self._begin_anew(channel)
+                self._reset(channel)
             channel.append(event)
             self._order.append(event)
             self.retained += 1
@@ -201,7 +157,7 @@ class Log:
         while left > 0 and (channel := self._due.pop(now_ms)) is not None:
             left -= 1
             if channel.end is not None and self._due_ms(channel) <= now_ms:
-                self._begin_anew(channel)
+                self._reset(channel)
             else:
                 left -= self._trim(channel, now_ms, left)
                 if channel.oldest is not None or self._due_ms(channel) > now_ms:
@@ -269,14 +225,14 @@ class Log:
         self._due.discard(channel)
         self._runs.discard(channel)
 
-    def _begin_anew(self, channel: Channel) -> None:
-        """Drop all events of a channel, and let it begin anew."""
+    def _reset(self, channel: Channel) -> None:
+        """Drop all events of a channel, which begins anew."""
         self._detach(channel)
         channel.end = None
         self.floors.raise_to(channel.name, channel.floor, anew=True)
 
     def _detach(self, channel: Channel) -> None:
-        """Drop all events of a channel at once. `_clear_away` removes them from the order, a few at a time."""
+        """Drop all events of a channel at once. `Clearing.clear` removes them from the order, a few at a time."""
         if not len(channel):
             return
         self.retained -= len(channel)
@@ -294,86 +250,6 @@ class Log:
         self.retained -= 1
         self._data_bytes -= before_bytes - channel.retained_bytes
         self.floors.raise_to(channel.name, channel.floor)
-
-    def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
-        """Events above the cursor, by id. Events of other channels may be among them. Use the iterator before the log
-        changes."""
-        channels = self._few(subscription)
-        if channels is None:
-            return self._here(self._order.after(cursor))
-        return oldest_first(channels, cursor)
-
-    def _here(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Those of these events that are not gone."""
-        return filter(self._is_here, events) if self._clearing.detached else events
-
-    def _is_here(self, event: Event) -> bool:
-        channel = self._channels.get(event.channel)
-        return channel is not None and event.id is not None and event.id > channel.floor
-
-    def may_have_given(self, cursor: EventId) -> bool:
-        """Whether this log may have given the cursor to a subscriber. Above the highest floor it has every id that it
-        ever gave, and it remembers lower ones for a while. A stream may begin at the id immediately before an event."""
-        holds = self._order.holds if cursor > self.floors.top else self._given.may_hold
-        return cursor == self.head or (cursor < self.head and holds(cursor))
-
-    def following(self, subscription: Subscription, floor: EventId) -> EventId:
-        """The id of the subscription's first retained event above a floor, or the lowest id that it can have."""
-        for event in islice(self.after(subscription, floor), subscription.share_of(_LOOK)):
-            if subscription.covers(event.channel) and event.id is not None:
-                return event.id
-        return floor.next()
-
-    def start(self, subscription: Subscription) -> EventId:
-        """A cursor below every retained event of the subscription."""
-        channels = self._few(subscription)
-        oldest = [self._order.oldest] if channels is None else [channel.oldest for channel in channels]
-        ids = [event.id for event in oldest if event is not None and event.id is not None]
-        return min(ids).preceding() if ids else self.head
-
-    def back(self, subscription: Subscription, count: int, most: int) -> Generator[None, None, EventId | None]:
-        """Find the cursor before the last `count` wanted events of the subscription; None if there are fewer.
-
-        It yields after every step of a few milliseconds; the log may change then.
-
-        :param most: the number of events to look at. If few of them are wanted, fewer than `count` are found.
-        """
-        found = looked_at = 0
-        before: EventId | None = None
-        most_in_step = subscription.share_of(_LOOK)
-        while True:
-            step = 0
-            for event in islice(self._backwards(subscription, before), most_in_step):
-                if found == count or looked_at == most:
-                    return event.id
-                found += subscription.covers(event.channel) and subscription.wants(event)
-                looked_at += 1
-                step += 1
-                before = event.id
-            if step < most_in_step:
-                return None
-            yield
-
-    def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
-        channels = self._few(subscription)
-        return self._here(self._order.backwards(before)) if channels is None else newest_first(channels, before)
-
-    def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
-        """The subscription's channels. None if there may be too many to look at each."""
-        if subscription.exact:
-            channels = map(self._channels.get, subscription.names)
-            granted = subscription.granted
-            return [c for c in channels if c is not None and (granted is None or subscription.covers(c.name))]
-        names: set[str] = set()
-        for key in keys(subscription):
-            prefix = literals(key)[0] if "*" in key else ""
-            if "*" not in key:
-                names.update([key] if key in self._channels else [])
-            elif self._names.bisect_right(prefix + _LAST) - self._names.bisect_left(prefix) > _FEW - len(names):
-                return None
-            else:
-                names.update(self._names.irange(prefix, prefix + _LAST))
-        return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _trim(self, channel: Channel, now_ms: int, most: int) -> int:
         """Drop at most `most` events that exceed the channel's bounds; return how many. An end stays, and while it

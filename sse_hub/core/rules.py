@@ -29,7 +29,7 @@ class Rule:
     history_age: float = 3600.0
     """Time for which an event is retained."""
     history_bytes: int = 64 << 20
-    """Characters of data retained for each channel in memory; the newest event stays, whatever its size."""
+    """Characters of data retained for each channel in memory; the newest event of any size stays."""
     end_age: float | None = None
     """Time for which an ended channel is kept; None for as long as an event is."""
     idle_end: float | None = None
@@ -52,7 +52,7 @@ class Rule:
 
     @property
     def least(self) -> int:
-        """Events that stay, whatever their age and whatever `history` says."""
+        """The number of newest events that stay at any age, even with a `history` of 0."""
         return 1 if self.keep_last else 0
 
 

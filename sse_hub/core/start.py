@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from .ends import End
-from .events import Event, EventId
+from .events import LOWEST_ID, Event, EventId
 from .groups import StartPosition
 from .hub import Hub
 from .latest import latest
@@ -15,7 +15,6 @@ from .subscription import Subscription
 
 __all__ = ["Start", "end_of", "exists"]
 
-_NEVER = EventId(0, 0)
 _STEP = 500
 """Channels whose newest event is looked up in one step, for one pattern."""
 
@@ -97,7 +96,7 @@ class Start(NamedTuple):
         """Begin at the oldest event, because the cursor is not an id of this hub."""
         if hub.archive is None:
             return StartPosition(hub.log.start(subscription), lost=True)
-        page = await hub.archive.page(subscription, _NEVER, hub.log.floors.top)
+        page = await hub.archive.page(subscription, LOWEST_ID, hub.log.floors.top)
         first = page.events[0].id if page.events else None
         return StartPosition(page.reached if first is None else first.preceding(), True, page.floors)
 

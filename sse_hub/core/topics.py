@@ -4,7 +4,7 @@ A selector matches a topic if it is `*`, if both are equal, or if it is a URI Te
 an expansion of it. RFC 6570 defines only expansion; matching here is the convention of Mercure hubs: variable names and
 prefix lengths are not checked, and nothing is normalised.
 
-Anybody can send a selector, so the time must be linear in the topic's length. A template with one expression is a
+A client can send any selector, so the time must be linear in the topic's length. A template with one expression is a
 prefix, a suffix and a loop between them. In a template with several, a loop mostly cannot take the character that
 follows it (`/` after `{id}`). Then a possessive loop, which never backtracks, matches the same strings as a greedy one.
 All other templates are run as a set of states.
@@ -48,7 +48,7 @@ _RESERVED = "!#$&'()*+,/:;=?@[]"
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """What an expression matches: up to `most` runs of `characters` and triplets.
+    """An expression. It matches up to `most` runs of `characters` and triplets.
 
     The first run begins with `lead` and the others with `separator`. Without a lead there is one run, which may be
     empty.

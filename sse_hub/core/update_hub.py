@@ -1,8 +1,8 @@
 """The hub of all updates of the Mercure protocol.
 
 It differs from another hub in two things. It finds the audiences of an update by its topics. And its streams have no
-event `lost`, because clients would take it for an update. The stream of a subscriber that has lost updates is *cut*:
-its client reconnects with its last id, and the headers of the answer report the loss.
+event `lost`, because clients would take it for an update. The stream of a subscriber that has lost updates ends.
+Its client reconnects with its last id, and the headers of the answer report the loss.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["UpdateHub"]
 
 
 class UpdateHub(Hub):
-    """The registry of the subscribers of topics.
+    """The registry of the subscribers to topics.
 
     :param log: the log that subscribers are fed from.
     :param schedule: calls a function soon, but not at once: `call_soon` of the event loop.
     """
 
-    cut: Callable[[Subscriber], None]
+    on_loss: Callable[[Subscriber], None]
     """Ends the stream of a subscriber that has lost updates. It calls `unsubscribe`, so nothing more is written."""
 
     def __init__(self, log: Log, schedule: Callable[[Callable[[], None]], object]) -> None:
@@ -45,15 +45,15 @@ class UpdateHub(Hub):
             self.delivery.flush_group(group)
             for subscriber in list(group.live):
                 self._lost += 1
-                self.cut(subscriber)
+                self.on_loss(subscriber)
 
     def _notice(self, subscriber: Subscriber, following: EventId) -> bytes:
         self._lost += 1
-        self.cut(subscriber)
+        self.on_loss(subscriber)
         return b""
 
     def _join(self, subscriber: Subscriber) -> None:
-        if subscriber.state is not State.GONE:  # its stream may have been cut in the same call
+        if subscriber.state is not State.GONE:  # its stream may have ended in the same call
             super()._join(subscriber)
 
 

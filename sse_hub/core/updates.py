@@ -54,7 +54,7 @@ class Update:
     """The publisher's id."""
 
 
-_NOBODYS = Update((), True, None)
+_FOR_NO_SUBSCRIBER = Update((), True, None)
 _NAMES = frozenset({CHANNEL})
 
 
@@ -111,7 +111,7 @@ def draft(
 
 def update_of(event: Event) -> Update:
     """The update that an event holds; its bytes on the wire are kept in `event.frame`. Data that no hub has written
-    give an update that nobody gets."""
+    give an update that no subscriber gets."""
     if not isinstance(event.update, Update):
         event.update = _read(event)
     assert isinstance(event.update, Update)
@@ -126,8 +126,8 @@ def _read(event: Event) -> Update:
         id = name_of(event.id) if update.label is None else update.label
         event.frame = _frame(id, value["type"], value["retry"], value["data"])
     except (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
-        return _NOBODYS
-    return update if all(isinstance(topic, str) for topic in update.topics) else _NOBODYS
+        return _FOR_NO_SUBSCRIBER
+    return update if all(isinstance(topic, str) for topic in update.topics) else _FOR_NO_SUBSCRIBER
 
 
 def _frame(id: str, type: str | None, retry_ms: int | None, data: str) -> bytes:

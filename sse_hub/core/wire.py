@@ -24,8 +24,9 @@ checksum, like a connection that breaks. Decoders have returned all data by then
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
 from collections.abc import Sequence
+
+from cachetools import LRUCache
 
 from .events import Event, EventId, compact_json
 from .subscription import Subscription
@@ -97,18 +98,13 @@ class Compressors:
     """The compressors of shared streams. The ones that were used last are kept."""
 
     def __init__(self, most: int = _COMPRESSORS) -> None:
-        self._most = most
-        self._kept: OrderedDict[SharedStream, zlib._Compress] = OrderedDict()
+        self._kept: LRUCache[SharedStream, zlib._Compress] = LRUCache(most)
 
     def of(self, stream: SharedStream) -> zlib._Compress:
         """The compressor of a stream, a new one if it has none."""
         compressor = self._kept.get(stream)
         if compressor is None:
             compressor = self._kept[stream] = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(stream)
         return compressor
 
     def drop(self, stream: SharedStream) -> None:

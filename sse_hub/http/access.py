@@ -1,7 +1,7 @@
 """The rights of a request: by its token, or without one, and by the page that sends it (docs/protocol.md, "Tokens").
 
-A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `guard` checks the `Host` of every
-request before its handler runs, and the `Origin` of every request that could change something.
+A handler asks `grant_of` and gets a `Grant` or a problem. It never sees a token. `check_sender` checks the `Host` of
+every request before its handler runs, and the `Origin` of every request that could change something.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from yarl import URL
 
-from ..auth import Denied, Keys, KeySet, Tokens, read_file, read_key
-from ..logs import tell
+from ..auth import Tokens
+from ..keys import Denied, Keys, KeySet, read_file, read_key
+from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from .app_keys import METRICS, hub_app
 from .peer import address_of, is_loopback
 from .problems import Problem
-from .requests import check_encoding
+from .requests import single
 
 __all__ = [
     "COOKIE",
@@ -33,10 +33,10 @@ __all__ = [
     "allow_publish",
     "allow_subscribe",
     "bearer_of",
+    "check_sender",
     "checking",
     "digest",
     "grant_of",
-    "guard",
     "is_own_page",
     "refused",
     "session_of",
@@ -65,7 +65,7 @@ class Access:
         elif settings.jwt_key:
             self.tokens = self._checked_by(read_key(read_file(settings.jwt_key)))
         self._anonymous = _ANONYMOUS[settings.anonymous] or (NOTHING if self.tokens is not None else None)
-        self._at_home = all(map(is_loopback, settings.host))
+        self._listens_at_loopback = all(map(is_loopback, settings.host))
         self._hosts = settings.allowed_hosts
         self._origins = frozenset(settings.cors_origin)
 
@@ -93,7 +93,7 @@ class Access:
         if self._anonymous is not None:
             return self._anonymous
         # In an embedding application or under gunicorn, `--host` may not be the real address. The socket knows it.
-        return ALL if self._at_home and _comes_home(request) else READ
+        return ALL if self._listens_at_loopback and _is_local_connection(request) else READ
 
     async def grant(self, request: web.Request) -> Grant:
         """The rights of this request.
@@ -104,7 +104,7 @@ class Access:
         if self.tokens is None:
             return self.anonymous(request)  # there is no key to check a token with, so a token changes nothing
         bearer, cookie = bearer_of(request), request.cookies.get(COOKIE)
-        token = bearer or cookie or request.query.get("token")
+        token = bearer or cookie or single(request, "token")
         if not token:
             return self.anonymous(request)
         if token is cookie and request.method not in _SAFE and not self._is_known(request, any_origin=False):
@@ -136,23 +136,22 @@ class Access:
 
         :raises Problem: 400 for the name of another host.
         """
+        host = _host_of(request.host)
+        if not self._hosts:
+            if _cannot_be_rebound(host) or not (_is_local_connection(request) and self.anonymous(request).publish):
+                return
+        elif any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
+            return
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical.endswith("/health"):
             return  # load balancers ask each node by its address
-        host = _host_of(request)
         if self._hosts:
-            if any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self._hosts):
-                return
             raise Problem(400, f"The Host is {host[:80]!r}; this server answers to {', '.join(self._hosts)}.")
-        if _cannot_be_rebound(host):
-            return
-        if not (_comes_home(request) and self.anonymous(request).publish):
-            return
         raise Problem(
             400,
-            f"The Host is {host[:80]!r}. A server at a loopback address that lets everybody publish answers only to "
-            "localhost and to IP addresses. Behind a proxy, set --allowed-hosts to the server's name, and --jwt-key so "
-            "that publishing needs a token.",
+            f"The Host is {host[:80]!r}. A server at a loopback address at which every request may publish answers "
+            "only to localhost and to IP addresses. Behind a proxy, set --allowed-hosts to the server's name, and "
+            "--jwt-key so that publishing needs a token.",
         )
 
     def check_origin(self, request: web.Request) -> None:
@@ -224,20 +223,21 @@ def digest(token: str) -> bytes:
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 
-def _host_of(request: web.Request) -> str:
-    """The host that the request names, without port, in lower case."""
-    host = request.host.lower()
+@functools.lru_cache(64)  # called for every request, with the same few names
+def _host_of(host: str) -> str:
+    """The host that a request names, without port, in lower case."""
+    host = host.lower()
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].rstrip(".")
 
 
 @functools.lru_cache(64)  # called for every request, with the same few names
 def _cannot_be_rebound(host: str) -> bool:
-    """Whether nobody can let this name resolve to another address: it is an IP address, or has no dot."""
+    """Whether an attacker cannot let this name resolve to another address: it is an IP address, or has no dot."""
     is_address = ":" in host or (host.replace(".", "").isdigit() and host.count(".") == 3)
     return "." not in host or is_address or is_loopback(host)
 
 
-def _comes_home(request: web.Request) -> bool:
+def _is_local_connection(request: web.Request) -> bool:
     """Whether the client has connected to a loopback address."""
     name = None if request.transport is None else request.transport.get_extra_info("sockname")
     return isinstance(name, tuple) and is_loopback(str(name[0]))
@@ -249,7 +249,7 @@ def refused(request: web.Request, denied: Denied, token: str) -> Problem:
     :param token: how the problem calls the token, such as `The token`.
     """
     hub_app(request)[METRICS].tokens_refused.inc()
-    tell(
+    log_line(
         logger,
         logging.WARNING,
         f"token not accepted: {denied}",
@@ -313,7 +313,7 @@ def _not_granted(
             "sse_token or as ?token=."
         )
     granted = ", ".join(patterns) if patterns else "nothing"
-    tell(
+    log_line(
         logger,
         logging.WARNING,
         f"not granted: the token may not {act} {names[0][:140]}; it may {act} {granted}",
@@ -324,11 +324,11 @@ def _not_granted(
     return Problem(403, f"The token may not {act} {names[0]!r}. It may {act}: {granted}.")
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the encoding, `Host` and `Origin` of every request."""
-    check_encoding(request)
+def check_sender(request: web.Request) -> None:
+    """Check the `Host` and the `Origin` of a request.
+
+    :raises Problem: 400 or 403; see `Access`.
+    """
     access = hub_app(request)[ACCESS]
     access.check_host(request)
     access.check_origin(request)
-    return await handler(request)

@@ -23,7 +23,7 @@ __all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"
 FRESH = {"Cache-Control": "no-store"}
 """For answers that are outdated at once."""
 _JSON = "application/json; charset=utf-8"
-_OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 3
+_OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 1
 """The numbers of signals and middlewares of the hub's own application: see `create_app`."""
 
 

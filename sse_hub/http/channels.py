@@ -16,7 +16,7 @@ from .answers import send_json
 from .app_keys import HUB
 from .cluster import NODES, Nodes
 from .problems import Problem
-from .requests import number
+from .requests import number, single
 from .schemas import Channel, Channels
 
 __all__ = ["LIMIT", "channels"]
@@ -33,13 +33,14 @@ async def channels(request: web.Request) -> web.StreamResponse:
     grant = await grant_of(request)
     if not grant.subscribe:
         allow_subscribe(request, grant, ["*"])
+    match, after = single(request, "match"), single(request, "after") or ""
     try:
-        pattern = check_pattern(request.query.get("match", "*"))
+        pattern = check_pattern("*" if match is None else match)
     except ValueError as error:
         raise Problem(400, f"The parameter match cannot be used: {error}.") from None
     limit = number(request, "limit", minimum=1, maximum=LIMIT) or 100
     hub, nodes = request.app[HUB], request.app[NODES]
-    found = await _page(hub, nodes, grant, pattern, request.query.get("after", ""), limit)
+    found = await _page(hub, nodes, grant, pattern, after, limit)
     more = len(found) > limit
     answer = Channels(found[:limit], found[limit - 1].name if more else UNSET)
     return await send_json(request, answer)

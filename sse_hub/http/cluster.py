@@ -32,7 +32,7 @@ _STEP = 200
 """Largest number of subscriptions that are looked at in one turn of the event loop."""
 
 
-class _Elsewhere:
+class _RemoteAudience:
     """The subscribers of other nodes that have one subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
@@ -55,8 +55,8 @@ class Nodes(Exchange):
         self._hub = hub
         self._known: dict[Subscription, int] = {}  # the numbers here that the others know
         self._here = Counter[str]()  # the same by key
-        self._entries: dict[str, _Elsewhere] = {}  # by key
-        self._router = Router[_Elsewhere]()
+        self._entries: dict[str, _RemoteAudience] = {}  # by key
+        self._router = Router[_RemoteAudience]()
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel, on all nodes."""
@@ -73,17 +73,17 @@ class Nodes(Exchange):
             self._hub.audiences.changed = dict.fromkeys(each.subscription for each in self._hub.audiences)
         await super().exchange(store)
 
-    async def _hear(self, store: Cluster, exchanged: Exchanged) -> None:
+    async def _apply(self, store: Cluster, exchanged: Exchanged) -> None:
         self.is_leader = self._candidate and await store.lease(_LEASE)
-        await super()._hear(store, exchanged)
+        await super()._apply(store, exchanged)
 
-    def _be_alone(self) -> None:
+    def _note_store_away(self) -> None:
         self.is_leader = False  # another node may lead by now, and without a store none can publish
 
-    def _everything(self) -> Mapping[str, int]:
+    def _all_counts(self) -> Mapping[str, int]:
         return self._here
 
-    async def _changes(self) -> Mapping[str, int]:
+    async def _changed_counts(self) -> Mapping[str, int]:
         """The numbers of subscribers here that have changed, by key."""
         audiences = self._hub.audiences
         changed, audiences.changed = audiences.changed or {}, {}
@@ -101,28 +101,30 @@ class Nodes(Exchange):
                 await asyncio.sleep(0)
         return changes
 
-    async def _set(self, node: str, counts: Mapping[str, int]) -> None:
-        there = self._there.setdefault(node, {})
+    async def _set_counts(self, node: str, counts: Mapping[str, int]) -> None:
+        known = self._counts_by_node.setdefault(node, {})
         for number, (key, count) in enumerate(counts.items(), 1):
             entry = self._entries.get(key) or self._add(key)
             if entry is None:
                 continue
-            entry.members += count - there.pop(key, 0)
+            entry.members += count - known.pop(key, 0)
             if count:
-                there[key] = count
+                known[key] = count
             if not entry.members:
                 self._router.remove(entry)
                 del self._entries[key]
             if number % _STEP == 0:
                 await asyncio.sleep(0)
 
-    def _add(self, key: str) -> _Elsewhere | None:
+    def _add(self, key: str) -> _RemoteAudience | None:
         """An entry for a subscription; None for a key that a hub has not written."""
         with contextlib.suppress(ValueError, TypeError):
             names, granted = json.loads(key)
             for name in (*names, *(granted or ())):
                 check_pattern(name)
-            entry = _Elsewhere(Subscription(frozenset(names), granted=None if granted is None else frozenset(granted)))
+            entry = _RemoteAudience(
+                Subscription(frozenset(names), granted=None if granted is None else frozenset(granted))
+            )
             self._entries[key] = entry
             self._router.add(entry)
             return entry

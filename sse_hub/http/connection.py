@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._accepted_at = time.monotonic()
 
     def write(self, data: bytes) -> bool:
-        """Write the bytes and say whether the transport takes more at once; never wait (`core.ports.Connection`)."""
+        """Write the bytes without waiting; return whether the transport takes more now (`core.ports.Connection`)."""
         try:
             self._transport.write(data)
         except Exception:  # uvloop raises for a closed transport; the others must still get their bytes
@@ -123,16 +123,19 @@ class Connection(asyncio.Protocol):
             self.ended = "stalled"
         self._closed(self)
 
-    def end(self, farewell: bytes, reason: str) -> None:
-        """Write last bytes and end the stream. The hub must have forgotten its subscriber. A plain stream that is not
-        complete breaks off."""
+    def end(self, last_bytes: bytes, reason: str) -> None:
+        """Write the last bytes and end the stream. The hub must have forgotten its subscriber. A plain stream that is
+        not complete breaks off.
+
+        :param reason: one of `metrics.ENDINGS`.
+        """
         assert self.subscriber.state is State.GONE
-        if self.subscriber.subscription.plain and farewell:
+        if self.subscriber.subscription.plain and last_bytes:
             self._break_off(reason)
         elif not self._transport.is_closing():
             self.ended = reason
             subscription = self.subscriber.subscription
-            self._transport.write(wrap(subscription, [farewell]) + (_LAST_CHUNK if subscription.chunked else b""))
+            self._transport.write(wrap(subscription, [last_bytes]) + (_LAST_CHUNK if subscription.chunked else b""))
             self._transport.close()
 
     def finish(self, *, complete: bool) -> None:
@@ -167,7 +170,7 @@ class Connection(asyncio.Protocol):
     def stalled(self, now: float) -> float:
         """Seconds for which data have waited and the client has accepted none of them."""
         waiting_bytes = self.queued_bytes
-        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # a farewell lowers it: only a rise is progress
+        accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # `end` lowers it: only a rise is progress
         ended = self.subscriber.state is State.GONE  # TLS then waits for an answer, and no data are left
         if (not waiting_bytes and not ended) or accepted_bytes > self._accepted_bytes:
             self._accepted_bytes = accepted_bytes
@@ -207,7 +210,7 @@ class Handshake(EventSourceResponse):
         self.force_close()
         self._taken_over = True
         protocol, transport = request.protocol, request.transport
-        # A closing transport may already have told aiohttp's protocol of its end. Ours would never hear of it.
+        # A closing transport may have called `connection_lost` of aiohttp's protocol already. It would not call ours.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
         connection = Connection(transport, protocol.writing_paused, info, wake, closed)

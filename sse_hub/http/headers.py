@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from .app_keys import SETTINGS, hub_app
@@ -30,12 +29,11 @@ _STRICT_TRANSPORT = "max-age=31536000"  # a year; without subdomains, which may 
 _PREFLIGHT_AGE = "7200"  # seconds; browsers keep a preflight no longer (Chromium 2 h, Firefox 24 h)
 
 
-@web.middleware
-async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer `OPTIONS` for every existing path with the methods that are allowed there."""
+def preflight(request: web.Request) -> web.Response | None:
+    """The answer to `OPTIONS` for an existing path: the methods that are allowed there. None for any other path."""
     refusal = request.match_info.http_exception
-    if request.method != "OPTIONS" or not isinstance(refusal, web.HTTPMethodNotAllowed):
-        return await handler(request)
+    if not isinstance(refusal, web.HTTPMethodNotAllowed):
+        return None
     methods = ", ".join(sorted({*refusal.allowed_methods, "OPTIONS"}))
     return web.Response(
         status=204,
@@ -49,7 +47,7 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _allowed_headers(request: web.Request) -> str:
-    """The names of ours and those that the page asks for, which do no harm: the hub does not read them.
+    """The headers that the hub reads, and those that the page asks for. The hub ignores these, so they do no harm.
 
     Libraries send headers of their own on each request (htmx `HX-Request`, Datastar `Datastar-Request`). The answer
     cannot be `*`, because that does not cover `Authorization`, nor a request with cookies (WHATWG Fetch, 3.2.5).

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aiohttp import web
 from msgspec import UNSET
 
-from ..core.events import Event, EventId, check_channel, timestamp
+from ..core.events import LOWEST_ID, Event, EventId, check_channel, timestamp
 from ..core.hub import Hub
 from ..core.subscription import Subscription
 from . import schemas
@@ -17,7 +17,7 @@ from .access import allow_subscribe, grant_of
 from .answers import send_json
 from .app_keys import HUB
 from .problems import Problem
-from .requests import number
+from .requests import number, single
 from .schemas import History
 
 __all__ = ["HISTORY_LIMIT", "history"]
@@ -25,7 +25,6 @@ __all__ = ["HISTORY_LIMIT", "history"]
 HISTORY_LIMIT = 1000
 _BYTES = 1 << 20
 """Characters of data after which an answer ends: a thousand events of a megabyte would be a gigabyte."""
-_NEVER = EventId(0, 0)
 
 
 class _Found(NamedTuple):
@@ -45,8 +44,9 @@ async def history(request: web.Request) -> web.StreamResponse:
     except ValueError as error:
         raise Problem(400, f"The path cannot be used: {error}.") from None
     allow_subscribe(request, await grant_of(request), [name])
+    given = single(request, "after")
     try:
-        after = EventId.parse(request.query["after"]) if "after" in request.query else None
+        after = None if given is None else EventId.parse(given)
     except ValueError as error:
         raise Problem(400, f"The parameter after cannot be used: {error}.") from None
     limit = number(request, "limit", minimum=1, maximum=HISTORY_LIMIT) or 100
@@ -72,7 +72,7 @@ async def _read(hub: Hub, channel: str, after: EventId | None, limit: int) -> _F
     if after is not None and after > hub.log.head and not (hub.archive and await hub.archive.reach(after)):
         after, lost = None, True  # not an id of this hub; a stream would begin at the oldest event, too
     events: list[Event] = []
-    size, cursor, has_cursor = 0, after or _NEVER, after is not None
+    size, cursor, has_cursor = 0, after or LOWEST_ID, after is not None
     while True:
         # Between two pages the log may drop events that it had. The store still has them.
         floor = hub.log.floors.of(channel)
@@ -87,10 +87,10 @@ async def _read(hub: Hub, channel: str, after: EventId | None, limit: int) -> _F
     if in_log:
         lost = lost or (has_cursor and cursor < floor)
         events += islice(hub.log.after(subscription, cursor), max(limit + 1 - len(events), 0))
-    return _cut(events, limit, lost, more=not in_log)
+    return _limited(events, limit, lost, more=not in_log)
 
 
-def _cut(events: list[Event], limit: int, lost: bool, more: bool) -> _Found:
+def _limited(events: list[Event], limit: int, lost: bool, more: bool) -> _Found:
     size = 0
     for count, event in enumerate(events):
         if count == limit or size >= _BYTES:

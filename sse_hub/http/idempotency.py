@@ -13,7 +13,7 @@ from ..metrics import Metrics
 
 __all__ = ["IDEMPOTENCY", "IdempotencyCache"]
 
-_KEY_AGE = 600.0
+_KEY_AGE = 600.0  # seconds
 _BYTES = 32 << 20
 """Largest size of all kept answers. The answer to a broadcast may name a hundred channels."""
 _ENTRY_BYTES = 500

@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from aiohttp import web
 from yarl import URL
 
-from ..auth import Denied, Tokens, read_file, read_key
-from ..logs import tell
+from ..auth import Tokens
+from ..keys import Denied, read_file, read_key
+from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from ..topic_grants import EVERYTHING_PUBLIC, NO_TOPICS, PUBLIC, TopicGrant, topic_grant
 from .access import Access, is_own_page, refused, unauthorized
 from .peer import address_of
 from .problems import Problem
+from .requests import single
 
 __all__ = ["MERCURE_ACCESS", "MercureAccess", "not_granted"]
 
@@ -92,7 +94,7 @@ class MercureAccess:
                 )
             return token.strip(), "header"
         cookie = self._settings.mercure_cookie
-        for found, source in ((request.query.get("authorization"), "query"), (request.cookies.get(cookie), "cookie")):
+        for found, source in ((single(request, "authorization"), "query"), (request.cookies.get(cookie), "cookie")):
             if found is not None:
                 if not found:
                     raise unauthorized(f"The token ({source}) is empty.", invalid=True)
@@ -143,7 +145,7 @@ def not_granted(request: web.Request, grant: TopicGrant, act: str, granted: froz
             "cookie."
         )
     shown = ", ".join(sorted(granted)[:10]) or "nothing"
-    tell(
+    log_line(
         logger,
         logging.WARNING,
         f"not granted: the token may not {act[:300]}; the claim mercure grants {shown[:300]}",

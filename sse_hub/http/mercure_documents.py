@@ -1,4 +1,4 @@
-"""What the Mercure protocol says of a subscription: its document, and the updates that hold it.
+"""The document of a subscription in the Mercure protocol, and the updates that hold it.
 
 See docs/protocol.md, "Active subscriptions".
 """
@@ -21,7 +21,7 @@ SUBSCRIPTIONS_PATH = f"{HUB_PATH}/subscriptions"
 CONTEXT = "https://mercure.rocks/"
 
 Document = Mapping[str, object]
-"""What the protocol says of one subscription, without `@context`."""
+"""The document of one subscription, without `@context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Subscribed:
     topics: Sequence[str]
     """Its topic selectors."""
     payload: object
-    """What the application has put into the token. None for nothing."""
+    """A JSON value that the application has put into the token; None if there is none."""
 
     @property
     def text(self) -> str:
-        """All of it, for other nodes."""
+        """The subscriptions as text, for other nodes; see `read`."""
         return compact_json([self.subscriber, self.topics, self.payload])
 
     @classmethod
@@ -50,7 +50,7 @@ class Subscribed:
         return None
 
     def documents(self) -> Iterator[Document]:
-        """One of each subscription."""
+        """A document for each subscription."""
         for topic in self.topics:
             yield {
                 "id": f"{SUBSCRIPTIONS_PATH}/{quoted(topic)}/{quoted(self.subscriber)}",
@@ -63,11 +63,12 @@ class Subscribed:
 
 
 def quoted(text: str) -> str:
+    """The text as a segment of a path, percent-encoded."""
     return quote(text, safe="")
 
 
 def draft_of(document: Document, *, active: bool) -> Draft:
-    """The update that says that a subscription has begun or ended."""
+    """The update about a subscription that has begun or ended."""
     data = compact_json({"@context": CONTEXT, **document, "active": active})
     return draft([str(document["id"])], data, private=True)
 

@@ -25,7 +25,7 @@ _LEASE = "subscriptions"
 _PATIENCE = 5.0
 """Seconds for which no node has reported a subscription when its end is published. Nodes report every 1.5 s."""
 _MOST_ENDED = 10_000
-"""Ends that are remembered, because the node of such a subscription may report it once more."""
+"""Largest number of ended subscriptions that are remembered, because their node may report them once more."""
 _AT_ONCE = 100
 _STEP = 200
 
@@ -61,9 +61,12 @@ class Elsewhere(Exchange):
                 del self._ended[next(iter(self._ended))]
 
     def report(self, subscribed: Subscribed, *, active: bool) -> None:
-        """Let the other nodes know a subscription of this process."""
+        """Note a subscription of this process for the other nodes.
+
+        :param active: whether it has begun; False if it has ended.
+        """
         if not isinstance(self._hub.store, Cluster):
-            return  # there are none, and nothing would take these notes
+            return  # there are no other nodes, and no exchange would empty these notes
         text = subscribed.text
         self._changed[text] = int(active)
         if active:
@@ -81,36 +84,36 @@ class Elsewhere(Exchange):
 
     async def _end(self, ids: Sequence[str]) -> None:
         await self._hub.store.append([draft_of(self.active[id], active=False) for id in ids])
-        for id in ids:  # the store has delivered the ends, unless something stands between
+        for id in ids:  # mostly the store has delivered the ends already, which removes them
             self.active.pop(id, None)
             self._unreported.pop(id, None)
 
-    async def _hear(self, store: Cluster, exchanged: Exchanged) -> None:
-        await super()._hear(store, exchanged)
+    async def _apply(self, store: Cluster, exchanged: Exchanged) -> None:
+        await super()._apply(store, exchanged)
         latest = time.monotonic() - _PATIENCE
         while over := [id for id, since in islice(self._unreported.items(), _AT_ONCE) if since < latest]:
             if not await store.lease(_LEASE):
                 break  # another node does it
             await self._end(over)
 
-    async def _changes(self) -> Mapping[str, int]:
+    async def _changed_counts(self) -> Mapping[str, int]:
         changed, self._changed = self._changed, {}
         return changed
 
-    def _everything(self) -> Mapping[str, int]:
+    def _all_counts(self) -> Mapping[str, int]:
         return self._here
 
-    async def _set(self, node: str, counts: Mapping[str, int]) -> None:
-        there = self._there.setdefault(node, {})
+    async def _set_counts(self, node: str, counts: Mapping[str, int]) -> None:
+        known = self._counts_by_node.setdefault(node, {})
         for number, (text, count) in enumerate(counts.items(), 1):
-            if (text in there) != bool(count):
+            if (text in known) != bool(count):
                 subscribed = Subscribed.read(text)
                 for document in subscribed.documents() if subscribed is not None else ():
                     self._count(document, 1 if count else -1)
             if count:
-                there[text] = count
+                known[text] = count
             else:
-                there.pop(text, None)
+                known.pop(text, None)
             if number % _STEP == 0:
                 await asyncio.sleep(0)
 
@@ -132,5 +135,5 @@ class Elsewhere(Exchange):
         if id not in self._reported:
             self._unreported.setdefault(id, time.monotonic())
 
-    def _be_alone(self) -> None:
-        """Without the store, the others are as they were last."""
+    def _note_store_away(self) -> None:
+        """Do nothing: without the store, the subscriptions of other nodes stay as they were."""

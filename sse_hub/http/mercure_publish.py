@@ -21,7 +21,7 @@ from .app_keys import BUDGET, METRICS, UPDATES
 from .idempotency import IDEMPOTENCY
 from .mercure_access import MERCURE_ACCESS, not_granted
 from .problems import Problem
-from .publish import body_of, idempotency_key, take_rate
+from .publish import body_of, consume_rate, idempotency_key
 
 __all__ = ["HUB_PATH", "MOST_CHARACTERS", "check_text", "publish"]
 
@@ -161,13 +161,13 @@ async def _answer(
     request: web.Request, grant: TopicGrant, update: Draft, label: str | None, begun: float
 ) -> web.Response:
     """Publish, and answer with the id. With an `Idempotency-Key`, publish only once."""
-    take_rate(request, grant, 1)
+    consume_rate(request, grant, 1)
     key = idempotency_key(request)
     if key is None:
         body = await _publish(request, update, label)
     else:
-        place = compact_json([HUB_PATH, grant.identity, key])
-        body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, update, label, place))
+        scoped_key = compact_json([HUB_PATH, grant.identity, key])
+        body = await request.app[IDEMPOTENCY].once(scoped_key, lambda: _publish(request, update, label, scoped_key))
     request.app[METRICS].publish_seconds.observe(time.perf_counter() - begun)
     return web.Response(body=body, content_type="text/plain", charset="utf-8", headers=FRESH)
 

@@ -1,8 +1,8 @@
 """Event streams of the Mercure protocol: nothing but updates is on them (docs/protocol.md, "Subscribing to topics").
 
 Many clients give every event to one function and take it for an update. Some dispatch an event at every empty line. So
-a stream begins with a comment and a `retry` without an empty line, keeps alive by a comment, and ends without a
-farewell event. The hub's own events of other streams are headers here, or the end of the stream.
+a stream begins with a comment and a `retry` without an empty line, keeps alive by a comment, and ends without a last
+event. The hub's own events of other streams are headers here, or the end of the stream.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..worker import Worker
 from .connection import Connection, Handshake
 from .mercure_subscriptions import Subscriptions
 from .problems import Problem
-from .requests import listed, quality
+from .requests import last, listed, quality
 from .streams import Streams, pause
 
 __all__ = ["EARLIEST", "MERCURE_STREAMS", "STREAM_HEADERS", "MercureStreams", "wanted_id"]
@@ -44,7 +44,7 @@ _NAMES = ("lastEventID", "last_event_id", "Last-Event-ID", "Last-Event-Id", "las
 
 def wanted_id(request: web.Request) -> str | None:
     """The id after which the client wants to continue. None if it does not resume."""
-    given = [request.headers.get("Last-Event-ID"), *(request.query.get(name) for name in _NAMES)]
+    given = [request.headers.get("Last-Event-ID"), *(last(request, name) for name in _NAMES)]
     return next(filter(None, given), None)
 
 
@@ -63,8 +63,8 @@ class MercureStreams(Streams):
     """The open streams of the Mercure protocol.
 
     :param hub: the hub of all updates.
-    :param beside: the other streams, which share the limits with these.
-    :param subscriptions: learns of each subscription that begins or ends.
+    :param sibling: the other streams, which share the limits with these.
+    :param subscriptions: gets each subscription that begins or ends.
     """
 
     ping = b":\n"
@@ -75,14 +75,14 @@ class MercureStreams(Streams):
         settings: Settings,
         metrics: Metrics,
         worker: Worker,
-        beside: Streams,
+        sibling: Streams,
         subscriptions: Subscriptions,
     ) -> None:
-        super().__init__(hub, settings, metrics, worker, beside)
+        super().__init__(hub, settings, metrics, worker, sibling)
         self._labels = Labels(hub, settings.mercure_history)
         self._subscriptions = subscriptions
         self._connections_of: dict[Subscriber, Connection] = {}
-        hub.cut = self._cut
+        hub.on_loss = self._end_after_loss
 
     async def follow(
         self, request: web.Request, topics: Sequence[str], subscription: TopicSubscription, grant: TopicGrant
@@ -96,9 +96,9 @@ class MercureStreams(Streams):
             return await self.open(request, topics, subscription, grant, start)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
-            return self.later(request, error.reason)
+            return self.passing_answer(request, error.reason)
         except _Passing as passing:
-            return self.later(request, passing.reason)
+            return self.passing_answer(request, passing.reason)
 
     def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
         """Refuse a stream that cannot be opened now; `follow` answers.
@@ -108,7 +108,7 @@ class MercureStreams(Streams):
         raise _Passing(reason)
 
     async def _resumption(self, subscription: Subscription, wanted: str) -> Start:
-        """The start after the update that the client names. An id that is not retained means the beginning."""
+        """The start after the update with this id. If no update with the id is retained, it is the beginning."""
         if wanted == EARLIEST or not self._hub.ready:
             return Start(True)
         for id in await self._labels.find(wanted, pause):
@@ -116,7 +116,7 @@ class MercureStreams(Streams):
                 return Start(True, id)
         return Start(True, cursor_of(wanted))
 
-    def later(self, request: web.Request, reason: str) -> web.Response:
+    def passing_answer(self, request: web.Request, reason: str) -> web.Response:
         """The answer for a state that will pass."""
         retry_ms = self._retry_ms()
         if not quality(listed(request, "Accept"), "text/event-stream"):
@@ -128,14 +128,18 @@ class MercureStreams(Streams):
             headers["Last-Event-ID"] = headers["Mercure-Last-Event-ID"] = wanted
         return web.Response(body=f"retry: {retry_ms}\n".encode(), headers=headers)
 
-    def _complete(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
+    def _add_headers(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
         handshake.headers.update(STREAM_HEADERS)
         if (wanted := request.get(_WANTED)) is not None:
             known = EARLIEST if position.lost else wanted
             handshake.headers["Last-Event-ID"] = handshake.headers["Mercure-Last-Event-ID"] = known
 
-    def _register(self, connection: Connection, position: StartPosition, start: Start, to: Subscription) -> Subscriber:
-        subscriber = self._hub.subscribe(to, connection, position)  # without the words that speak of a replay
+    def _register(
+        self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition
+    ) -> Subscriber:
+        subscriber = self._hub.subscribe(
+            subscription, connection, position
+        )  # without a replay there is no event `live`
         self._connections_of[subscriber] = connection
         subscriber.resumed = start.resumes and not subscriber.lost
         return subscriber
@@ -155,21 +159,21 @@ class MercureStreams(Streams):
         self._connections_of.pop(connection.subscriber, None)
         self._subscriptions.end(connection.info.id)
 
-    def _cut(self, subscriber: Subscriber) -> None:
+    def _end_after_loss(self, subscriber: Subscriber) -> None:
         """End the stream of a subscriber that has lost updates."""
         self._hub.unsubscribe(subscriber)
-        self._connections_of[subscriber].end(self._farewell(), "lost")
+        self._connections_of[subscriber].end(self._retry_field(), "lost")
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
-        self._part(connection, self._farewell(), reason)
+        self._end_with(connection, self._retry_field(), reason)
 
-    def _say_goodbye(self, connection: Connection) -> None:
-        self._part(connection, self._farewell(), "drained")
+    def _end_drained(self, connection: Connection) -> None:
+        self._end_with(connection, self._retry_field(), "drained")
 
     def _connected(self, subscriber: Subscriber, names: Sequence[str], cursor: EventId) -> bytes:
-        return b":\n" + self._farewell()
+        return b":\n" + self._retry_field()
 
-    def _farewell(self) -> bytes:
+    def _retry_field(self) -> bytes:
         """The reconnection time, without an empty line, which some clients would take for an event."""
         return f"retry: {self._retry_ms()}\n".encode()
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from aiohttp import HttpVersion11, web
 
-from ..auth import KeySetUnavailable
 from ..core.updates import topic_subscription
-from ..logs import tell
+from ..keys import KeySetUnavailable
+from ..logs import log_line
 from .access import unauthorized
 from .app_keys import METRICS, SETTINGS
 from .mercure_access import MERCURE_ACCESS
@@ -30,8 +30,8 @@ async def follow_topics(request: web.Request) -> web.StreamResponse:
     try:
         grant = await request.app[MERCURE_ACCESS].subscriber(request)
     except KeySetUnavailable as error:
-        tell(logger, logging.ERROR, f"no token can be checked: {error}")
-        return streams.later(request, f"Tokens cannot be checked now: {error}.")
+        log_line(logger, logging.ERROR, f"no token can be checked: {error}")
+        return streams.passing_answer(request, f"Tokens cannot be checked now: {error}.")
     if not grant.follow:
         raise unauthorized(
             "A token is needed to subscribe (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "

@@ -23,7 +23,7 @@ from ..core.events import Event
 from ..core.ports import Cluster, StoreUnavailable
 from ..core.update_hub import UpdateHub
 from ..core.updates import CHANNEL, name_of
-from ..logs import tell
+from ..logs import log_line
 from ..tasks import end
 from ..topic_grants import TopicGrant
 from .app_keys import BACKGROUND, UPDATES
@@ -42,7 +42,7 @@ logger = logging.getLogger("sse_hub.streams")
 
 
 class Subscriptions:
-    """The subscriptions of this node, and what it knows of others.
+    """The subscriptions of this node, and those of other nodes as far as it knows them.
 
     :param hub: the hub of all updates.
     :param enabled: whether they are announced and listed.
@@ -58,7 +58,7 @@ class Subscriptions:
         self._wake = asyncio.Event()
         self._ids: dict[str, int] = {}  # numbers by the names of subscribers
         if enabled:
-            hub.observe = self._hear
+            hub.observe = self._note_update
 
     def begin(self, id: int, topics: Sequence[str], grant: TopicGrant) -> None:
         """Note that a subscriber is registered.
@@ -83,8 +83,8 @@ class Subscriptions:
             self._waiting[id, False] = subscribed
             self._wake.set()
 
-    def _hear(self, event: Event) -> None:
-        """Note what an update says of a subscription, here or at another node."""
+    def _note_update(self, event: Event) -> None:
+        """Note an update about a subscription, here or at another node."""
         document = document_of(event)
         if document is None:
             return
@@ -92,12 +92,12 @@ class Subscriptions:
         if id is None:
             self.elsewhere.note(document)
         elif not document.get("active"):
-            # Others took this node for dead, because it was frozen or cut off. So the subscription begins again.
+            # Other nodes counted this node as dead, because it was frozen or cut off. So the subscription begins again.
             self._waiting[id, True] = self._open[id]
             self._wake.set()
 
     def active(self) -> Iterator[Document]:
-        """The documents of those of this moment, of all nodes."""
+        """The documents of the active subscriptions of all nodes."""
         here, elsewhere = list(self._open.values()), list(self.elsewhere.active.values())
         return chain((document for subscribed in here for document in subscribed.documents()), elsewhere)
 
@@ -109,7 +109,7 @@ class Subscriptions:
         return None if channel is None else name_of(channel.last)
 
     async def announce(self) -> None:
-        """Publish what is noted, until cancelled."""
+        """Publish the updates about subscriptions, until cancelled."""
         if not isinstance(self._hub.store, Cluster):
             with contextlib.suppress(StoreUnavailable):
                 await self.elsewhere.end_all()
@@ -125,7 +125,7 @@ class Subscriptions:
         try:
             await self._hub.store.append(drafts)
         except StoreUnavailable as error:
-            tell(logger, logging.WARNING, f"subscriptions cannot be announced now: {error.reason}")
+            log_line(logger, logging.WARNING, f"subscriptions cannot be announced now: {error.reason}")
             for key, subscribed in some:
                 if key[1] and key[0] not in self._open:
                     self._waiting.pop((key[0], False), None)  # it has ended without having been announced

@@ -14,6 +14,7 @@ from ..settings import Settings
 from .app_keys import SETTINGS
 from .history import HISTORY_LIMIT
 from .openapi_mercure import MERCURE_PARAMETERS, mercure_paths
+from .openapi_parts import answer, json_answer, operation, parameter, problems, query
 from .schemas import Json, components, reference
 from .subscribe import LONGEST_MS, SHORTEST_MS
 
@@ -26,9 +27,9 @@ _ABOUT = (
 )
 
 _STREAM = (
-    "An event stream (WHATWG HTML 9.2), which ends when one side ends it. It begins with `connected`, whose id is the "
-    "cursor from which it starts. If a replay was asked for, replayed events and `live` follow. Then live events come. "
-    "`lost` says that events are gone, and `closing` that the server ends; `error` carries a problem document. A "
+    "An event stream (WHATWG HTML 9.2), which lasts until one side ends it. It begins with `connected`, whose id is "
+    "the cursor from which it starts. If a replay was asked for, replayed events and `live` follow. Then live events "
+    "come. `lost` reports that events are gone, and `closing` that the server ends; `error` has a problem document. A "
     "stream of exactly one channel delivers `end` and then ends. The schemas Connected, Live, Lost, End, Closing and "
     "Problem describe the data of these events."
 )
@@ -61,69 +62,57 @@ _CHALLENGE = {"WWW-Authenticate": {"description": "How to send a token (RFC 6750
 _HEADERS: dict[int, Json] = {401: dict(_CHALLENGE), 429: dict(_RETRY), 503: dict(_RETRY)}
 
 
-def _ref(kind: str, name: str) -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _parameter(name: str, place: str, about: str, value: Json, **more: object) -> Json:
-    return {"name": name, "in": place, "description": about, "schema": value, **more}
-
-
-def _query(name: str, about: str, value: Json, **more: object) -> Json:
-    return _parameter(name, "query", about, value, **more)
-
-
 _FLAG: Json = {"enum": ["0", "1"], "default": "0"}
 
 _PARAMETERS: Json = {
-    "channel": _parameter("channel", "path", "A channel.", reference("ChannelName"), required=True),
-    "channels": _query(
+    "channel": parameter("channel", "path", "A channel.", reference("ChannelName"), required=True),
+    "channels": query(
         "channel",
         "Channels and patterns to follow.",
         {"type": "array", "items": reference("Pattern"), "default": ["main"]},
     ),
-    "types": _query("event", "Only events of these types.", {"type": "array", "items": reference("EventName")}),
-    "lastEventId": _query("lastEventId", "For a first connection: the cursor to start after.", {"type": "string"}),
-    "Last-Event-ID": _parameter(
+    "types": query("event", "Only events of these types.", {"type": "array", "items": reference("EventName")}),
+    "lastEventId": query("lastEventId", "For a first connection: the cursor to start after.", {"type": "string"}),
+    "Last-Event-ID": parameter(
         "Last-Event-ID", "header", "The cursor to start after, as browsers send it. It wins.", {"type": "string"}
     ),
-    "replay": _query(
+    "replay": query(
         "replay",
         "For a first connection without a cursor: start this number of events back, or `latest`: with the newest "
         "event of each channel.",
         {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "latest"}]},
     ),
-    "from": _query(
+    "from": query(
         "from", "For a first connection without a cursor: start at the beginning of the channels.", {"const": "start"}
     ),
-    "conflate": _query(
+    "conflate": query(
         "conflate",
         "Milliseconds in which one event of each channel and type is sent at most, the newest.",
         {"type": "integer", "minimum": SHORTEST_MS, "maximum": LONGEST_MS},
     ),
-    "plain": _query("plain", "1: only what was published, none of the hub's own events.", _FLAG),
-    "ended": _query("ended", "204: if the channel has ended, or does not exist, the answer is 204.", {"const": "204"}),
-    "end": _query("end", "End the channel, after the body if there is one.", {"enum": [*REASONS]}),
-    "envelope": _query("envelope", "1: every event as a `message` whose data is the schema Event.", _FLAG),
-    "event": _query("event", "The type of the event.", {**reference("PublishedName"), "default": "message"}),
-    "ephemeral": _query("ephemeral", "1: only for connected subscribers; never logged.", _FLAG),
-    "Idempotency-Key": _parameter(
+    "plain": query("plain", "1: only what was published, none of the hub's own events.", _FLAG),
+    "ended": query("ended", "204: if the channel has ended, or does not exist, the answer is 204.", {"const": "204"}),
+    "end": query("end", "End the channel, after the body if there is one.", {"enum": [*REASONS]}),
+    "envelope": query("envelope", "1: every event as a `message` whose data is the schema Event.", _FLAG),
+    "event": query("event", "The type of the event.", {**reference("PublishedName"), "default": "message"}),
+    "ephemeral": query("ephemeral", "1: only for connected subscribers; never logged.", _FLAG),
+    "Idempotency-Key": parameter(
         "Idempotency-Key",
         "header",
         "Within ten minutes, the same key on the same path returns the first answer and publishes nothing.",
         {"type": "string", "minLength": 1, "maxLength": 256},
     ),
-    "after": _query("after", "Only events after this one.", reference("EventId")),
-    "afterName": _query("after", "Only channels whose names come after this one.", {"type": "string"}),
-    "afterSubscriber": _query("after", "Only subscribers that came after the one with this id.", {"type": "integer"}),
-    "match": _query("match", "Only channels that this pattern matches.", {**reference("Pattern"), "default": "*"}),
-    "limit": _query(
+    "after": query("after", "Only events after this one.", reference("EventId")),
+    "afterName": query("after", "Only channels whose names come after this one.", {"type": "string"}),
+    "afterSubscriber": query("after", "Only subscribers that came after the one with this id.", {"type": "integer"}),
+    "match": query("match", "Only channels that this pattern matches.", {**reference("Pattern"), "default": "*"}),
+    "limit": query(
         "limit",
         "The largest number of items.",
         {"type": "integer", "minimum": 1, "maximum": HISTORY_LIMIT, "default": 100},
     ),
-    "id": _parameter("id", "path", "The id of a subscriber in the list.", {"type": "string"}, required=True),
-    "file": _parameter("file", "path", "A file of the page.", {"type": "string"}, required=True),
+    "id": parameter("id", "path", "The id of a subscriber in the list.", {"type": "string"}, required=True),
+    "file": parameter("file", "path", "A file of the page.", {"type": "string"}, required=True),
 }
 
 _FOLLOWING = (
@@ -139,34 +128,11 @@ _FOLLOWING = (
 )
 
 
-def _problems(*statuses: int) -> Json:
-    return {str(status): _ref("responses", str(status)) for status in statuses}
-
-
-def _answer(about: str, media: str, value: Json, **more: object) -> Json:
-    return {"description": about, "content": {media: {"schema": value, **more}}}
-
-
-def _json(about: str, name: str) -> Json:
-    return _answer(about, "application/json", reference(name))
-
-
 def _stream() -> Json:
     return {
         "description": _STREAM,
         "headers": {"Cache-Control": {"schema": {"type": "string"}}, "X-Accel-Buffering": {"schema": {"const": "no"}}},
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
-    }
-
-
-def _operation(id: str, about: str, answers: Json, *parameters: str, **more: object) -> Json:
-    listed = [_ref("parameters", name) for name in parameters]
-    return {
-        "operationId": id,
-        "summary": about,
-        **({"parameters": listed} if listed else {}),
-        **more,
-        "responses": answers,
     }
 
 
@@ -184,7 +150,7 @@ _PUBLISHED: Json = {
 
 
 def _streams() -> Json:
-    answers = {"200": _stream(), **_FOLLOWED, **_problems(400, 401, 403, 410, 503)}
+    answers = {"200": _stream(), **_FOLLOWED, **problems(400, 401, 403, 410, 503)}
     metrics = {
         "description": _STREAM,
         "content": {
@@ -195,13 +161,13 @@ def _streams() -> Json:
     }
     return {
         "/stream": {
-            "get": _operation("followChannels", "Follow channels and patterns.", answers, "channels", *_FOLLOWING)
+            "get": operation("followChannels", "Follow channels and patterns.", answers, "channels", *_FOLLOWING)
         },
         "/metrics": {
-            "get": _operation(
+            "get": operation(
                 "followMetrics",
                 "Follow the channel metrics, or read the exposition for Prometheus: `Accept` decides.",
-                {"200": metrics, **_FOLLOWED, **_problems(400, 401, 403, 410, 503)},
+                {"200": metrics, **_FOLLOWED, **problems(400, 401, 403, 410, 503)},
                 *_FOLLOWING,
             )
         },
@@ -215,12 +181,12 @@ def _channel() -> Json:
         "content": {"*/*": {"schema": {"type": "string"}}, "application/x-ndjson": {"schema": {"type": "string"}}},
     }
     published: Json = {"anyOf": [reference("Published"), reference("PublishedBatch")]}
-    answers = {"200": _answer("It is published.", "application/json", published), **_problems(*_PUBLISHING)}
-    follow = {"200": _stream(), **_FOLLOWED, **_problems(400, 401, 403, 410, 503)}
+    answers = {"200": answer("It is published.", "application/json", published), **problems(*_PUBLISHING)}
+    follow = {"200": _stream(), **_FOLLOWED, **problems(400, 401, 403, 410, 503)}
     return {
         "/realtime/{channel}": {
-            "get": _operation("followChannel", "Follow a channel.", follow, "channel", *_FOLLOWING),
-            "post": _operation(
+            "get": operation("followChannel", "Follow a channel.", follow, "channel", *_FOLLOWING),
+            "post": operation(
                 "publish",
                 "Publish, and end the channel if that is asked for.",
                 answers,
@@ -231,18 +197,18 @@ def _channel() -> Json:
                 "Idempotency-Key",
                 requestBody=body,
             ),
-            "delete": _operation(
+            "delete": operation(
                 "forget",
                 "Forget what is retained of a channel, its end included.",
-                {"204": {"description": "It is forgotten."}, **_problems(*_READING)},
+                {"204": {"description": "It is forgotten."}, **problems(*_READING)},
                 "channel",
             ),
         },
         "/api/broadcast": {
-            "post": _operation(
+            "post": operation(
                 "broadcast",
                 "Publish a JSON message.",
-                {"200": _answer("It is published.", "application/json", _PUBLISHED), **_problems(*_PUBLISHING)},
+                {"200": answer("It is published.", "application/json", _PUBLISHED), **problems(*_PUBLISHING)},
                 "Idempotency-Key",
                 requestBody={"required": True, "content": {"application/json": {"schema": reference("Broadcast")}}},
             )
@@ -253,39 +219,39 @@ def _channel() -> Json:
 def _lists() -> Json:
     return {
         "/api/channels": {
-            "get": _operation(
+            "get": operation(
                 "channels",
                 "The channels by name.",
-                {"200": _json("A page of them.", "Channels"), **_problems(*_READING)},
+                {"200": json_answer("A page of them.", "Channels"), **problems(*_READING)},
                 "match",
                 "afterName",
                 "limit",
             )
         },
         "/api/channels/{channel}/events": {
-            "get": _operation(
+            "get": operation(
                 "history",
                 "Retained events, oldest first.",
-                {"200": _json("Some.", "History"), **_problems(*_READING)},
+                {"200": json_answer("A page of them.", "History"), **problems(*_READING)},
                 "channel",
                 "after",
                 "limit",
             )
         },
         "/api/subscribers": {
-            "get": _operation(
+            "get": operation(
                 "subscribers",
                 "The subscribers of this server.",
-                {"200": _json("A page of them.", "Subscribers"), **_problems(*_READING)},
+                {"200": json_answer("A page of them.", "Subscribers"), **problems(*_READING)},
                 "afterSubscriber",
                 "limit",
             )
         },
         "/api/subscribers/{id}": {
-            "delete": _operation(
+            "delete": operation(
                 "endSubscriber",
                 "End an event stream.",
-                {"204": {"description": "It ends."}, **_problems(*_READING, 404)},
+                {"204": {"description": "It ends."}, **problems(*_READING, 404)},
                 "id",
             )
         },
@@ -293,17 +259,17 @@ def _lists() -> Json:
 
 
 def _session() -> Json:
-    begun = _json("The cookie `sse_token` is set until the token expires.", "Session")
+    begun = json_answer("The cookie `sse_token` is set until the token expires.", "Session")
     begun["headers"] = {"Set-Cookie": {"schema": {"type": "string"}}}
     return {
         "/api/session": {
-            "post": _operation(
-                "beginSession", "A bearer token becomes a cookie.", {"200": begun, **_problems(400, 401, 403, 404, 503)}
+            "post": operation(
+                "beginSession", "A bearer token becomes a cookie.", {"200": begun, **problems(400, 401, 403, 404, 503)}
             ),
-            "delete": _operation(
+            "delete": operation(
                 "endSession",
                 "Delete the cookie.",
-                {"204": {"description": "The cookie is deleted."}, **_problems(400, 403)},
+                {"204": {"description": "The cookie is deleted."}, **problems(400, 403)},
                 security=_OPEN,
             ),
         }
@@ -311,31 +277,31 @@ def _session() -> Json:
 
 
 def _others() -> Json:
-    page = _answer("The page.", "text/html", {"type": "string"})
+    page = answer("The page.", "text/html", {"type": "string"})
     asset = {"description": "The file.", "content": {"*/*": {"schema": {"type": "string"}}}}
     return {
-        "/": {"get": _operation("page", "The page.", {"200": page, **_problems(400)}, security=_OPEN)},
+        "/": {"get": operation("page", "The page.", {"200": page, **problems(400)}, security=_OPEN)},
         "/web/{file}": {
-            "get": _operation(
-                "asset", "A file of the page.", {"200": asset, **_problems(400, 403, 404)}, "file", security=_OPEN
+            "get": operation(
+                "asset", "A file of the page.", {"200": asset, **problems(400, 403, 404)}, "file", security=_OPEN
             )
         },
         "/health": {
-            "get": _operation(
+            "get": operation(
                 "health",
                 "The health of the server.",
                 {
-                    "200": _json("The server works.", "Health"),
-                    "503": _json("The server is ending, or its store is away.", "Health"),
+                    "200": json_answer("The server works.", "Health"),
+                    "503": json_answer("The server is ending, or its store is away.", "Health"),
                 },
                 security=_OPEN,
             )
         },
         "/api/openapi.json": {
-            "get": _operation(
+            "get": operation(
                 "openapi",
                 "This document.",
-                {"200": _answer("It.", "application/json", {"type": "object"}), **_problems(400)},
+                {"200": answer("This document.", "application/json", {"type": "object"}), **problems(400)},
                 security=_OPEN,
             )
         },
@@ -345,10 +311,10 @@ def _others() -> Json:
 def _components() -> Json:
     responses = {
         str(status): {
-            **_answer(about, "application/problem+json", reference("Problem")),
+            **answer(description, "application/problem+json", reference("Problem")),
             **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
-        for status, about in _PROBLEMS.items()
+        for status, description in _PROBLEMS.items()
     }
     schemes = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .mercure_documents import SUBSCRIPTIONS_PATH
 from .mercure_publish import HUB_PATH
+from .openapi_parts import answer, operation, parameter, problems, query
 from .schemas import Json
 
 __all__ = ["MERCURE_PARAMETERS", "mercure_paths"]
@@ -11,48 +12,21 @@ __all__ = ["MERCURE_PARAMETERS", "mercure_paths"]
 _TEXT: Json = {"type": "string"}
 
 MERCURE_PARAMETERS: Json = {
-    "topics": {
-        "name": "topic",
-        "in": "query",
-        "required": True,
-        "description": "Topics, URI Templates (RFC 6570) or *, for all topics.",
-        "schema": {"type": "array", "items": _TEXT, "minItems": 1},
-    },
-    "lastEventID": {
-        "name": "lastEventID",
-        "in": "query",
-        "description": "For a first connection: the id to go on after, or `earliest`. The header wins.",
-        "schema": _TEXT,
-    },
-    "authorization": {
-        "name": "authorization",
-        "in": "query",
-        "description": "A token of the Mercure protocol. Kept out of the logs.",
-        "schema": _TEXT,
-    },
-    "topicSelector": {
-        "name": "topic",
-        "in": "path",
-        "required": True,
-        "description": "A topic selector, percent-encoded once.",
-        "schema": _TEXT,
-    },
-    "subscriber": {
-        "name": "subscriber",
-        "in": "path",
-        "required": True,
-        "description": "The URN of a subscriber, percent-encoded once.",
-        "schema": _TEXT,
-    },
+    "topics": query(
+        "topic",
+        "Topics, URI Templates (RFC 6570) or *, for all topics.",
+        {"type": "array", "items": _TEXT, "minItems": 1},
+        required=True,
+    ),
+    "lastEventID": query(
+        "lastEventID", "For a first connection: the id to go on after, or `earliest`. The header wins.", _TEXT
+    ),
+    "authorization": query("authorization", "A token of the Mercure protocol. Kept out of the logs.", _TEXT),
+    "topicSelector": parameter("topic", "path", "A topic selector, percent-encoded once.", _TEXT, required=True),
+    "subscriber": parameter(
+        "subscriber", "path", "The URN of a subscriber, percent-encoded once.", _TEXT, required=True
+    ),
 }
-
-
-def _references(kind: str, *names: str) -> list[Json]:
-    return [{"$ref": f"#/components/{kind}/{name}"} for name in names]
-
-
-def _problems(*statuses: str) -> Json:
-    return dict(zip(statuses, _references("responses", *statuses), strict=True))
 
 
 def mercure_paths() -> Json:
@@ -65,33 +39,24 @@ def mercure_paths() -> Json:
             **dict.fromkeys(("data", "private", "id", "type", "retry"), _TEXT),
         },
     }
+    stream = answer("An event stream. `Last-Event-ID` says where a resumed one begins.", "text/event-stream", _TEXT)
+    published = answer("The id of the update.", "text/plain", _TEXT)
+    body = {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}}
     return {
         HUB_PATH: {
-            "get": {
-                "operationId": "followTopics",
-                "summary": "Follow topics by the Mercure protocol. Nothing but updates is on the stream.",
-                "parameters": _references("parameters", "topics", "lastEventID", "Last-Event-ID", "authorization"),
-                "responses": {
-                    "200": {
-                        "description": "An event stream. `Last-Event-ID` says where a resumed one begins.",
-                        "content": {"text/event-stream": {"schema": _TEXT}},
-                    },
-                    **_problems("400", "401", "503"),
-                },
-            },
-            "post": {
-                "operationId": "publishUpdate",
-                "summary": "Publish an update by the Mercure protocol.",
-                "parameters": _references("parameters", "authorization", "Idempotency-Key"),
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/x-www-form-urlencoded": {"schema": form}},
-                },
-                "responses": {
-                    "200": {"description": "The id of the update.", "content": {"text/plain": {"schema": _TEXT}}},
-                    **_problems("400", "401", "403", "408", "413", "415", "429", "503"),
-                },
-            },
+            "get": operation(
+                "followTopics",
+                "Follow topics by the Mercure protocol. Nothing but updates is on the stream.",
+                {"200": stream, **problems(400, 401, 503)},
+                *("topics", "lastEventID", "Last-Event-ID", "authorization"),
+            ),
+            "post": operation(
+                "publishUpdate",
+                "Publish an update by the Mercure protocol.",
+                {"200": published, **problems(400, 401, 403, 408, 413, 415, 429, 503)},
+                *("authorization", "Idempotency-Key"),
+                requestBody=body,
+            ),
         },
         SUBSCRIPTIONS_PATH: _listing("subscriptions", "The active subscriptions."),
         f"{SUBSCRIPTIONS_PATH}/{{topic}}": _listing("subscriptionsOf", "Those of a topic selector.", "topicSelector"),
@@ -101,16 +66,10 @@ def mercure_paths() -> Json:
     }
 
 
-def _listing(id: str, about: str, *parameters: str) -> Json:
-    return {
-        "get": {
-            "operationId": id,
-            "summary": f"{about} Needs --mercure-subscriptions.",
-            "parameters": _references("parameters", *parameters, "authorization"),
-            "responses": {
-                "200": {"description": "JSON-LD.", "content": {"application/ld+json": {"schema": {"type": "object"}}}},
-                "304": {"description": "Nothing has been published since the `If-None-Match` of the request."},
-                **_problems("400", "401", "403", "404", "503"),
-            },
-        }
+def _listing(id: str, summary: str, *parameters: str) -> Json:
+    answers = {
+        "200": answer("JSON-LD.", "application/ld+json", {"type": "object"}),
+        "304": {"description": "Nothing has been published since the `If-None-Match` of the request."},
+        **problems(400, 401, 403, 404, 503),
     }
+    return {"get": operation(id, f"{summary} Needs --mercure-subscriptions.", answers, *parameters, "authorization")}

@@ -3,6 +3,9 @@
 Any client can send a header that names another client. So the header counts only if it comes from a proxy in
 `--trusted-proxies`. It is read from its end: only the last address that is not a trusted proxy is certain, and a
 stranger may have written everything before it.
+
+This is written by hand. The library for it, aiohttp-remotes, needs the number of proxies or the address of each one;
+here, networks of proxies are trusted.
 """
 
 from __future__ import annotations

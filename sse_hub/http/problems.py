@@ -3,10 +3,10 @@
 Problem           a request that cannot be fulfilled
 Ended             a channel takes no more events (`ends`)
 StoreUnavailable  the store cannot be used now, or the outcome is unknown (`ports`)
-KeySetUnavailable there is no key now to check a token (`auth`)
+KeySetUnavailable there is no key now to check a token (`keys`)
 BudgetExceeded    all requests together hold too many bytes (`limits`)
 
-`problem_documents` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
+`answer_to` renders all of them: errors of handlers, errors of aiohttp, and unexpected errors, which become a
 500 without any detail of the code. It is written by hand, in a dozen lines, because the libraries for it belong to
 other frameworks.
 """
@@ -19,19 +19,17 @@ from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from msgspec import UNSET, UnsetType
 
-from ..auth import KeySetUnavailable
 from ..core.ends import Ended
 from ..core.ports import StoreUnavailable
+from ..keys import KeySetUnavailable
 from ..limits import BudgetExceeded
-from ..logs import tell
+from ..logs import log_line
 from . import schemas
 from .app_keys import METRICS, hub_app
-from .request_log import begin_request
 
-__all__ = ["Problem", "problem_documents"]
+__all__ = ["Problem", "answer_to"]
 
 logger = logging.getLogger("sse_hub")
 
@@ -85,40 +83,39 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-@web.middleware
-async def problem_documents(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Render every error as `application/problem+json`."""
-    begin_request(request)
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return problem.response()
-    except KeySetUnavailable as error:
-        tell(logger, logging.ERROR, f"no token can be checked: {error}")
-        return Problem(503, f"Tokens cannot be checked now: {error}.", {"Retry-After": _KEYS_RETRY_AFTER}).response()
-    except BudgetExceeded:
-        hub_app(request)[METRICS].hit_limit("in_flight")
-        return Problem(
-            503,
-            "All requests and answers together hold more bytes than this server allows (--max-in-flight). "
-            "Try again soon.",
-            {"Retry-After": _RETRY_AFTER, "Connection": "close"},
-        ).response()
-    except Ended as ended:
-        detail = f"The channel {ended.channel} has ended: {ended.reason}. {_AFTER_END}"
-        return Problem(409, detail, reason=ended.reason).response()
-    except StoreUnavailable as error:
-        hub_app(request)[METRICS].store_errors.inc()
-        return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        allow = error.headers.get("Allow", "")
-        about = _ABOUT.get(error.status)
-        detail = about.format(path=request.path, method=request.method, allow=allow) if about else error.reason
-        return Problem(error.status, detail, {"Allow": allow} if allow else None).response()
-    except (ConnectionError, web.GracefulExit):
-        raise
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
-        return Problem(500, "The server made a mistake, which it has logged. Trying again may help.").response()
+def answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
+    """The problem document for an error.
+
+    :raises Exception: the error itself, if it is none: an answer of another kind, or a client that has left.
+    """
+    match error:
+        case Problem():
+            return error.response()
+        case KeySetUnavailable():
+            log_line(logger, logging.ERROR, f"no token can be checked: {error}")
+            detail = f"Tokens cannot be checked now: {error}."
+            return Problem(503, detail, {"Retry-After": _KEYS_RETRY_AFTER}).response()
+        case BudgetExceeded():
+            hub_app(request)[METRICS].hit_limit("in_flight")
+            return Problem(
+                503,
+                "All requests and answers together hold more bytes than this server allows (--max-in-flight). "
+                "Try again soon.",
+                {"Retry-After": _RETRY_AFTER, "Connection": "close"},
+            ).response()
+        case Ended():
+            detail = f"The channel {error.channel} has ended: {error.reason}. {_AFTER_END}"
+            return Problem(409, detail, reason=error.reason).response()
+        case StoreUnavailable():
+            hub_app(request)[METRICS].store_errors.inc()
+            return Problem(503, f"{error.reason} Try again soon.", {"Retry-After": _RETRY_AFTER}).response()
+        case web.HTTPException() if error.status >= 400:
+            allow = error.headers.get("Allow", "")
+            about = _ABOUT.get(error.status)
+            detail = about.format(path=request.path, method=request.method, allow=allow) if about else error.reason
+            return Problem(error.status, detail, {"Allow": allow} if allow else None).response()
+        case web.HTTPException() | ConnectionError():
+            raise error
+        case _:
+            logger.exception("%s %s failed", request.method, request.path)
+            return Problem(500, "The server has failed; its log has the details. Trying again may help.").response()

@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from ..core.ends import REASONS, end_draft
-from ..core.events import END, Draft, EventId, check_channel, check_type, compact_json, timestamp
+from ..core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
 from ..rights import Grant
@@ -29,10 +29,10 @@ from .cluster import NODES
 from .idempotency import IDEMPOTENCY
 from .peer import address_of
 from .problems import Problem
-from .requests import flag, read_body
+from .requests import body_here, flag, read_body, single
 from .schemas import Broadcast, Published, PublishedBatch
 
-__all__ = ["body_of", "broadcast", "forget", "idempotency_key", "publish", "take_rate"]
+__all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", "publish"]
 
 _KEY_LENGTH = 256
 _LINE = re.compile(r"[^\n]+")
@@ -52,18 +52,22 @@ class _Request:
         :param ids: the ids of the events.
         :param subscribers: the number of subscribers of each channel; for a batch, one number.
         """
-        shown = [None if id is None else str(id) for id in ids]
         first, last = self.drafts[0], self.drafts[-1]
+        if self.shape == "one":  # the end of the channel may follow the event
+            return msgspec.json.encode(Published(_shown(ids[-1]), last.channel, last.type, subscribers[0]))
+        shown = list(map(_shown, ids))
         if self.shape == "batch":
             batch = PublishedBatch((shown[0], shown[-1]), len(shown), first.channel, first.type, subscribers[0])
             return msgspec.json.encode(batch)
-        if last.type == END:
-            return msgspec.json.encode(Published(shown[-1], last.channel, END, subscribers[0]))
         answers = [
             Published(id, draft.channel, draft.type, count)
             for id, draft, count in zip(shown, self.drafts, subscribers, strict=True)
         ]
-        return msgspec.json.encode(answers if self.shape == "list" else answers[0])
+        return msgspec.json.encode(answers)
+
+
+def _shown(id: EventId | None) -> str | None:
+    return None if id is None else str(id)
 
 
 async def broadcast(request: web.Request) -> web.StreamResponse:
@@ -89,7 +93,8 @@ async def publish(request: web.Request) -> web.StreamResponse:
     ephemeral, reason = flag(request, "ephemeral"), _reason(request)
     try:
         channel = check_channel(request.match_info["channel"])
-        type = check_type(request.query.get("event", "message"))
+        named = single(request, "event")
+        type = check_type("message" if named is None else named)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
     begun = time.perf_counter()
@@ -119,15 +124,15 @@ async def forget(request: web.Request) -> web.Response:
 
 def _reason(request: web.Request) -> str:
     """The reason for which the publish ends its channel; empty if it does not end it."""
-    reason = request.query.get("end", "")
-    if "end" in request.query and reason not in REASONS:
+    reason = single(request, "end")
+    if reason is not None and reason not in REASONS:
         raise Problem(400, f"The parameter end is {reason[:40]!r}; it takes one of {', '.join(REASONS)}.")
-    return reason
+    return reason or ""
 
 
 async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: float) -> web.StreamResponse:
     """Publish and acknowledge. With an `Idempotency-Key`, publish only once."""
-    take_rate(request, grant, len(wanted.drafts))
+    consume_rate(request, grant, len(wanted.drafts))
     key = idempotency_key(request)
     metrics = request.app[METRICS]
     if key is None:
@@ -135,8 +140,8 @@ async def _answer(request: web.Request, grant: Grant, wanted: _Request, begun: f
     else:
         # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
         # The parts are joined as JSON, because any separator could also be a part of them.
-        place = compact_json([request.path, grant.identity, key])
-        body = await request.app[IDEMPOTENCY].once(place, lambda: _publish(request, wanted, place))
+        scoped_key = compact_json([request.path, grant.identity, key])
+        body = await request.app[IDEMPOTENCY].once(scoped_key, lambda: _publish(request, wanted, scoped_key))
     metrics.publish_seconds.observe(time.perf_counter() - begun)
     return acknowledge(request, body)
 
@@ -175,8 +180,8 @@ async def body_of(request: web.Request, reservation: Reservation) -> str:
     """
     settings, metrics = request.app[SETTINGS], request.app[METRICS]
     try:
-        if request.content.is_eof():  # most bodies come with the headers; without a timeout this takes 10 µs less
-            return await read_body(request, settings.max_body, reservation)
+        if request.content.is_eof():
+            return body_here(request, settings.max_body, reservation)
         async with asyncio.timeout(settings.request_timeout) as limit:
             reservation.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
             return await read_body(request, settings.max_body, reservation)
@@ -195,7 +200,7 @@ async def body_of(request: web.Request, reservation: Reservation) -> str:
         raise
 
 
-def take_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> None:
+def consume_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> None:
     """:raises Problem: 429 if the token, or the address without one, has published too much."""
     if not request.app[SETTINGS].publish_rate:
         return
@@ -216,7 +221,7 @@ def take_rate(request: web.Request, grant: Grant | TopicGrant, count: int) -> No
 def _lines(request: web.Request, body: str) -> list[str]:
     """The events of a batch."""
     most = request.app[SETTINGS].max_batch
-    # Stop one line after the limit: a megabyte can hold half a million lines.
+    # Read at most one line more than the limit: a megabyte can have half a million lines.
     text = body.replace("\r\n", "\n").removesuffix("\r")
     lines = [line[0] for line in islice(_LINE.finditer(text), most + 1)]
     if len(lines) > most:
@@ -284,8 +289,8 @@ def _explained(error: str) -> str:
         return "The message holds a number that is too large for JSON, for example 1e400; the largest is 1.8e308."
     if "missing required field" in error:
         return 'The key message is missing; for example {"message": "Hello"}.'
-    for place, explanation in _WRONG.items():
-        if place in error:
+    for scoped_key, explanation in _WRONG.items():
+        if scoped_key in error:
             return explanation
     return 'The body is not a JSON object; for example {"message": "Hello"}.'
 

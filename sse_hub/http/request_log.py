@@ -9,7 +9,7 @@ import re
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from ..logs import request_id, tell
+from ..logs import log_line, request_id
 from .app_keys import METRICS, SETTINGS, hub_app
 from .peer import address_of
 
@@ -46,10 +46,10 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """See `AbstractAccessLogger`."""
-        # A request that is no HTTP has been answered by aiohttp: it was given no id, and it belongs to no application.
+        # aiohttp answers a request that is not HTTP. It has no id and belongs to no application.
         served = request if isinstance(request, web.Request) and REQUEST_ID in request else None
         query = [(name, "…" if name in _SECRET else value) for name, value in request.query.items()]
-        tell(
+        log_line(
             self.logger,
             logging.INFO,
             "request",

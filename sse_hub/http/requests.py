@@ -10,7 +10,19 @@ from aiohttp import web
 from ..limits import Reservation
 from .problems import Problem
 
-__all__ = ["accepts_gzip", "check_encoding", "choice", "flag", "listed", "number", "quality", "read_body"]
+__all__ = [
+    "accepts_gzip",
+    "body_here",
+    "check_encoding",
+    "choice",
+    "flag",
+    "last",
+    "listed",
+    "number",
+    "quality",
+    "read_body",
+    "single",
+]
 
 
 def check_encoding(request: web.Request) -> None:
@@ -18,6 +30,8 @@ def check_encoding(request: web.Request) -> None:
 
     :raises Problem: 400 for bytes that are not UTF-8.
     """
+    if request.raw_path.isascii() and "%" not in request.raw_path:
+        return
     url = request.rel_url
     for part, raw in (("path", url.raw_path), ("query", url.raw_query_string)):
         if "%" not in raw and raw.isascii():
@@ -35,23 +49,44 @@ def listed(request: web.Request, header: str, default: str = "") -> str:
     return ", ".join(request.headers.getall(header, [default]))
 
 
-def flag(request: web.Request, name: str) -> bool:
-    """A query parameter that is 1 or 0.
+def single(request: web.Request, name: str) -> str | None:
+    """A query parameter that has one value; None if it is absent.
 
-    :raises Problem: 400 if it is anything else.
+    :raises Problem: 400 if it is repeated: one of the values would be ignored.
     """
-    value = request.query.get(name, "0")
-    if value not in {"0", "1"}:
+    values = request.query.getall(name, ())
+    if len(values) > 1:
+        raise Problem(400, f"The parameter {name} is given {len(values)} times; it takes one value.")
+    return values[0] if values else None
+
+
+def last(request: web.Request, name: str) -> str | None:
+    """The last value of a query parameter; None if it is absent.
+
+    It is for cursors. Some clients append the newest id to a URL that already has one, at each reconnect.
+    """
+    values = request.query.getall(name, ())
+    return values[-1] if values else None
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is 1 or 0; by default 0.
+
+    :raises Problem: 400 if it is anything else, or repeated.
+    """
+    value = single(request, name)
+    if value is not None and value not in {"0", "1"}:
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes 1 or 0.")
     return value == "1"
 
 
 def choice(request: web.Request, name: str, only: str) -> bool:
-    """Whether a query parameter with one possible value is there.
+    """Whether a query parameter is there that can have only one value.
 
-    :raises Problem: 400 if it is anything else.
+    :param only: that value.
+    :raises Problem: 400 if it has another value, or is repeated.
     """
-    value = request.query.get(name)
+    value = single(request, name)
     if value is not None and value != only:
         raise Problem(400, f"The parameter {name} is {value[:40]!r}; it takes {only}.")
     return value is not None
@@ -63,9 +98,9 @@ def number(
     """A query parameter that is a whole number; None if it is absent.
 
     :param otherwise: another possible value, for the message.
-    :raises Problem: 400 if it is anything else, or out of bounds.
+    :raises Problem: 400 if it is anything else, out of bounds, or repeated.
     """
-    value = request.query.get(name)
+    value = single(request, name)
     if value is None:
         return None
     # At most 18 digits: int() of a very long text takes long, which an attacker could use.
@@ -117,13 +152,7 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
     :raises Problem: 413 if it is too large, 415 if it is compressed, 400 if it is not UTF-8 or breaks off.
     :raises BudgetExceeded: if all requests together hold too much.
     """
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
-        raise Problem(
-            415,
-            f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
-            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
-        )
+    _refuse_compression(request)
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
@@ -134,14 +163,47 @@ async def read_body(request: web.Request, max_bytes: int, reservation: Reservati
                 raise _too_large(max_bytes)
             reservation.add(len(data))
         reservation.keep()
+    except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
+        raise _unreadable(error) from None
+    return _decoded(body)
+
+
+def body_here(request: web.Request, max_bytes: int, reservation: Reservation) -> str:
+    """The same as `read_body`, for a body that has arrived whole (`content.is_eof`). Most do, together with their
+    headers. It takes a third of the time."""
+    _refuse_compression(request)
+    try:
+        body = request.content.read_nowait()
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise _unreadable(error) from None
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    reservation.add(len(body))
+    return _decoded(body)
+
+
+def _refuse_compression(request: web.Request) -> None:
+    coding = request.headers.get("Content-Encoding")
+    if coding is not None and coding.lower() != "identity":  # a megabyte can unpack to a gigabyte, and events are small
+        raise Problem(
+            415,
+            f"The Content-Encoding is {coding[:40]!r}; bodies are taken without compression only.",
+            {"Accept-Encoding": "identity"},  # RFC 9110, section 12.5.3
+        )
+
+
+def _decoded(body: bytes | bytearray) -> str:
+    try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise Problem(
             400,
             f"The body is not UTF-8 text: byte {error.start} cannot be decoded. Send binary data as base64.",
         ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:  # the client may have left
-        raise Problem(400, f"The body cannot be read: {error}") from None
+
+
+def _unreadable(error: Exception) -> Problem:
+    return Problem(400, f"The body cannot be read: {error}")
 
 
 def _too_large(max_bytes: int) -> Problem:

@@ -9,7 +9,7 @@ from ..core.start import Start
 from .app_keys import METRICS, SETTINGS
 from .peer import address_of
 from .problems import Problem
-from .requests import choice, number
+from .requests import choice, last, number, single
 
 __all__ = ["read_start"]
 
@@ -23,12 +23,12 @@ def read_start(request: web.Request) -> Start:
     """
     from_start = choice(request, "from", "start")
     unless_ended = choice(request, "ended", "204")
-    latest = request.query.get("replay") == _LATEST
+    latest = single(request, "replay") == _LATEST
     replay = None if latest else _replay(request)
     if from_start and "replay" in request.query:
         raise Problem(400, "Only one of the parameters from and replay may be given: both say where the stream begins.")
     start = Start(replay=replay, latest=latest, from_start=from_start, unless_ended=unless_ended)
-    text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
+    text = request.headers.get("Last-Event-ID") or last(request, "lastEventId")
     if not text:  # an empty id means that there is none (9.2.6)
         return start
     try:

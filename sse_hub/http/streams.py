@@ -28,7 +28,7 @@ from ..core.start import Start
 from ..core.subscription import Subscription
 from ..core.wire import first, frame, wrap
 from ..limits import SubscriberSlots
-from ..logs import tell
+from ..logs import log_line
 from ..metrics import Metrics
 from ..rights import Grant
 from ..settings import Settings
@@ -57,22 +57,22 @@ _ABORT_PATIENCE = 1.0
 _STEP = 1000
 """Largest number of connections that are looked at in one turn of the event loop."""
 _GONE = (
-    "The beginning that this request asks for is gone, and plain=1 leaves no way to say so in the stream. Without "
-    "plain=1, the stream says `lost` and begins with what is there."
+    "The beginning that this request asks for is gone, and a stream with plain=1 cannot report that. Without plain=1, "
+    "the stream reports it (`lost`) and begins with the oldest event that is retained."
 )
 
 
 class Streams:
     """The open event streams, and the answers to requests for streams that cannot be opened now.
 
-    :param beside: other streams that share the limits and the numbers of subscribers with these.
+    :param sibling: other streams, which have the same limits and one numbering of subscribers with these.
     """
 
     ping = b": ping\n"
     """A comment is one line. Some readers take an empty line after it for an event without data."""
 
     def __init__(
-        self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker, beside: Streams | None = None
+        self, hub: Hub, settings: Settings, metrics: Metrics, worker: Worker, sibling: Streams | None = None
     ) -> None:
         self.draining = False
         """Whether the server is ending. It then opens no more streams."""
@@ -88,8 +88,8 @@ class Streams:
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
         self._all_closed = asyncio.Event()
         self._releases = Releases(hub)
-        if beside is not None:
-            self._slots, self._ids, self._handshakes = beside._slots, beside._ids, beside._handshakes
+        if sibling is not None:
+            self._slots, self._ids, self._handshakes = sibling._slots, sibling._ids, sibling._handshakes
 
     async def open(
         self,
@@ -115,12 +115,12 @@ class Streams:
         session = session_of(request)
         info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant, session)
         try:
-            return await self._shake_hands(request, subscription, info, start)
+            return await self._do_handshake(request, subscription, info, start)
         finally:
             if info.id not in self._open:
                 self._slots.release(address)
 
-    async def _shake_hands(
+    async def _do_handshake(
         self, request: web.Request, subscription: Subscription, info: SubscriberInfo, start: Start
     ) -> web.StreamResponse:
         handshake = Handshake(self._settings, subscription)
@@ -132,7 +132,7 @@ class Streams:
                 raise Problem(410, _GONE)
             if await is_over(self._hub, subscription, start, position):
                 return web.Response(status=204)
-            self._complete(handshake, request, position)
+            self._add_headers(handshake, request, position)
             async with self._handshakes:
                 await asyncio.sleep(0)
                 if self.draining:
@@ -146,14 +146,16 @@ class Streams:
         self._begin(connection, subscription, start, position)
         return handshake
 
-    def _complete(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
+    def _add_headers(self, handshake: Handshake, request: web.Request, position: StartPosition) -> None:
         """Add headers that depend on the position."""
 
-    def _register(self, connection: Connection, position: StartPosition, start: Start, to: Subscription) -> Subscriber:
-        return self._hub.subscribe(to, connection, position, resumes=start.resumes, replays=start.replays)
+    def _register(
+        self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition
+    ) -> Subscriber:
+        return self._hub.subscribe(subscription, connection, position, resumes=start.resumes, replays=start.replays)
 
     def _begin(self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition) -> None:
-        subscriber = self._register(connection, position, start, subscription)
+        subscriber = self._register(connection, subscription, start, position)
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
         if connection.info.session is not None:
@@ -162,13 +164,14 @@ class Streams:
         self._note_begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
         connection.write(first(subscription, connected))
-        if self._ends_at_once(subscriber, position):  # the server may have begun to drain while the headers were sent
-            self._say_goodbye(connection)
+        if self._ends_at_once(subscriber, position):
+            self._end_drained(connection)
         else:
             self._catch_up.wake(connection)
 
     def _ends_at_once(self, subscriber: Subscriber, position: StartPosition) -> bool:
-        return self.draining  # the channel may have ended while the headers were sent
+        """Whether the stream must end because of a change while the headers were sent."""
+        return self.draining
 
     def _note_closed(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
@@ -189,7 +192,7 @@ class Streams:
         outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else replayed
         if outcome is not None:
             self._metrics.replays.labels(outcome).inc()
-        tell(
+        log_line(
             logger,
             logging.INFO,
             "stream begins",
@@ -202,7 +205,7 @@ class Streams:
 
     def _note_end(self, connection: Connection) -> None:
         self._metrics.ended.labels(connection.ended).inc()
-        tell(
+        log_line(
             logger,
             logging.INFO,
             "stream ends",
@@ -247,17 +250,20 @@ class Streams:
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
         """End a stream with an `error` event that gives the reason."""
-        farewell = frame(problem.document.decode(), type="error", retry_ms=self._retry_ms())
-        self._part(connection, farewell, reason)
+        last_bytes = frame(problem.document.decode(), type="error", retry_ms=self._retry_ms())
+        self._end_with(connection, last_bytes, reason)
 
-    def _say_goodbye(self, connection: Connection) -> None:
-        self._part(connection, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
+    def _end_drained(self, connection: Connection) -> None:
+        self._end_with(connection, frame("{}", type="closing", retry_ms=self._retry_ms()), "drained")
 
-    def _part(self, connection: Connection, farewell: bytes, reason: str) -> None:
-        """Write the pending events and the last bytes, then end the connection."""
+    def _end_with(self, connection: Connection, last_bytes: bytes, reason: str) -> None:
+        """Write the pending events and the last bytes, then end the connection.
+
+        :param reason: one of `metrics.ENDINGS`.
+        """
         self._hub.flush_to(connection.subscriber)
         self._hub.unsubscribe(connection.subscriber)
-        connection.end(farewell, reason)
+        connection.end(last_bytes, reason)
 
     def _connected(self, subscriber: Subscriber, names: Sequence[str], cursor: EventId) -> bytes:
         notice = schemas.Connected(
@@ -332,11 +338,13 @@ class Streams:
                     )
 
     async def drain(self, limit: float) -> None:
-        """Send `closing` to every subscriber and end all streams. After `limit` seconds, abort those that have not
-        accepted it."""
+        """Send `closing` to every subscriber and end all streams.
+
+        :param limit: seconds after which streams are aborted whose client has not accepted it.
+        """
         self.draining = True
         for connection in list(self._open.values()):
-            self._say_goodbye(connection)
+            self._end_drained(connection)
         if not self._open:
             return
         try:
@@ -359,6 +367,7 @@ STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)
 
 
 async def pause() -> None:
+    """Let the event loop do other work."""
     await asyncio.sleep(0)
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from aiohttp import HttpVersion11, web
 
-from ..auth import KeySetUnavailable
 from ..core.events import check_channel, check_pattern, check_type
 from ..core.subscription import ANY, Subscription, normal
-from ..logs import tell
+from ..keys import KeySetUnavailable
+from ..logs import log_line
 from .access import allow_subscribe, grant_of
 from .app_keys import METRICS, SETTINGS
 from .peer import address_of
@@ -74,7 +74,7 @@ async def follow(request: web.Request, names: Sequence[str]) -> web.StreamRespon
     try:
         grant = await grant_of(request)
     except KeySetUnavailable as error:
-        tell(logger, logging.ERROR, f"no token can be checked: {error}")
+        log_line(logger, logging.ERROR, f"no token can be checked: {error}")
         return streams.passing(f"Tokens cannot be checked now: {error}.", wanted)
     subscription = _shared(replace(wanted, granted=allow_subscribe(request, grant, names)))
     return await streams.open(request, names, subscription, grant, start)

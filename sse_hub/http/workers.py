@@ -1,6 +1,7 @@
 """Requests between the workers of one server, so that each can answer for all (`--workers`).
 
-A client's request reaches any worker, but some answers are about the whole server: its figures and its subscribers.
+The request of a client reaches one of the workers, but some answers are about the whole server: its figures and its
+subscribers.
 Each worker listens at a socket of its own in a folder that only this server's user can enter, and answers there for
 itself alone.
 """
@@ -19,7 +20,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from ..logs import tell
+from ..logs import log_line
 from ..metrics import Metrics
 from ..tasks import end
 from ..worker import MAX_WORKERS, Worker
@@ -114,7 +115,7 @@ class Workers:
                 ):
                     return number, answer.status, await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
-                tell(logger, logging.INFO, "a worker does not answer another", worker=number, error=repr(error))
+                log_line(logger, logging.INFO, "a worker does not answer another", worker=number, error=repr(error))
                 return None
 
         answers = await asyncio.gather(*map(ask, numbers))

@@ -32,9 +32,9 @@ from gunicorn.errors import HaltServer
 from gunicorn.workers.base import Worker as Process
 
 from ..http.app_keys import BACKGROUND
-from ..logs import tell
+from ..logs import log_line
 from ..settings import Settings
-from ..stdio import complain
+from ..stdio import print_error
 from ..tasks import end
 from ..worker import Worker
 from . import serving, systemd
@@ -135,11 +135,11 @@ class _Process(Process):  # type: ignore[misc]
             with asyncio.Runner(loop_factory=serving.loop_factory(settings.loop)) as runner:
                 runner.run(serving.serve(app, self._started, reuse_port=True))
         except OSError as error:
-            tell(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
+            log_line(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
             raise SystemExit(self._boot_error) from None
         except SystemExit as exit:
             if isinstance(exit.code, str):
-                complain(exit.code)
+                print_error(exit.code)
                 raise SystemExit(self._boot_error) from None
             raise
 

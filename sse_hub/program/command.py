@@ -15,7 +15,7 @@ import click
 
 from .. import __version__
 from ..settings import SettingError, Settings, table
-from ..stdio import complain, program_name
+from ..stdio import print_error, program_name
 from . import config, config_check, health, mercure_variables, token
 
 __all__ = ["run"]
@@ -36,7 +36,7 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if mercure_variables.is_caddy(arguments):
-        complain(f"{program_name()}: {' '.join(arguments)[:80]!r} is the command of another image; it is ignored")
+        print_error(f"{program_name()}: {' '.join(arguments)[:80]!r} is the command of another image; it is ignored")
         arguments = []
     try:
         status = _group(serve).main(arguments, prog_name=program_name(), standalone_mode=False)
@@ -44,16 +44,16 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
         return exit.exit_code
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else program_name()
-        complain(f"{name}: {error.format_message()}; --help shows how")
+        print_error(f"{name}: {error.format_message()}; --help shows how")
         return 2
     except SettingError as error:
-        complain(f"{program_name()}: {error}")
+        print_error(f"{program_name()}: {error}")
         return 2
     except ssl.SSLError as error:
-        complain(f"{program_name()}: the certificate or its key cannot be used: {error}")
+        print_error(f"{program_name()}: the certificate or its key cannot be used: {error}")
         return 1
     except OSError as error:
-        complain(f"{program_name()}: {error.strerror or error}")
+        print_error(f"{program_name()}: {error.strerror or error}")
         return 1
     return int(status or 0)
 

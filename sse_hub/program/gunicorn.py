@@ -8,10 +8,10 @@ without any error, so the program refuses to start.
 from __future__ import annotations
 
 import inspect
-import sys
 from types import FrameType
 
 from ..settings import Settings
+from ..stdio import print_error, program_name
 
 __all__ = ["is_worker", "refuse_several"]
 
@@ -27,11 +27,9 @@ def refuse_several(settings: Settings) -> None:
     """
     count = _workers(inspect.currentframe()) or 1
     if count > 1 and settings.address.kind != "redis":
-        print(
-            f"sse-server: {count} workers cannot share the store {settings.address.kind}: an event would reach the "
-            "subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…",
-            file=sys.stderr,
-            flush=True,
+        print_error(
+            f"{program_name()}: {count} workers cannot share the store {settings.address.kind}: an event would reach "
+            "the subscribers of one worker only; use --workers 1, or SSE_STORE=redis://…"
         )
         raise SystemExit(_APP_LOAD_ERROR)
 

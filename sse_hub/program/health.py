@@ -9,7 +9,7 @@ import ssl
 import click
 
 from ..settings import Settings, url_of
-from ..stdio import complain, program_name
+from ..stdio import print_error, program_name
 
 __all__ = ["ask"]
 
@@ -21,7 +21,7 @@ def ask(settings: Settings) -> int:
     try:
         status, answer = _request(settings)
     except (OSError, http.client.HTTPException) as error:
-        complain(f"{program_name()}: no server answers at {url_of(settings)}: {error}")
+        print_error(f"{program_name()}: no server answers at {url_of(settings)}: {error}")
         return 1
     click.echo(answer.decode("utf-8", "replace"))
     return 0 if status == 200 else 1

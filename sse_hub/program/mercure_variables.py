@@ -13,18 +13,18 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from ..auth import read_file, read_key
+from ..keys import read_file, read_key
 from ..settings import SettingError, table
 
 __all__ = ["is_caddy", "read"]
 
 _DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_ELSEWHERE = {
-    "transport": "this hub keeps updates where --store says",
-    "transport_url": "this hub keeps updates where --store says",
-    "write_timeout": "a stream of this hub has no end; --send-timeout ends one that takes no data",
-    "dispatch_timeout": "--send-timeout is that of this hub",
+_IGNORED = {
+    "transport": "this hub keeps updates in the store of --store",
+    "transport_url": "this hub keeps updates in the store of --store",
+    "write_timeout": "a stream of this hub has no time limit; --send-timeout ends one whose client accepts no data",
+    "dispatch_timeout": "the timeout of this hub is --send-timeout",
     "protocol_version_compatibility": "this hub speaks protocol version 8",
     "demo": "the page of this hub is at /",
     "ui": "the page of this hub is at /",
@@ -96,10 +96,10 @@ def _read_directives(reading: _Reading, environment: Mapping[str, str]) -> None:
     for words in _lines(environment[_DIRECTIVES]):
         directive, *values = words
         shown = f"{directive[:40]!r} in {_DIRECTIVES}"
-        if directive in _WORDS:
-            _WORDS[directive](reading, values, shown)
+        if directive in _DIRECTIVE_READERS:
+            _DIRECTIVE_READERS[directive](reading, values, shown)
         else:
-            reading.ignore(shown, _ELSEWHERE.get(directive, "this hub does not know it"))
+            reading.ignore(shown, _IGNORED.get(directive, "this hub does not know it"))
 
 
 def _read_server_name(reading: _Reading, environment: Mapping[str, str]) -> None:
@@ -116,7 +116,7 @@ def _read_server_name(reading: _Reading, environment: Mapping[str, str]) -> None
 
 
 def _read_transport(reading: _Reading, environment: Mapping[str, str]) -> None:
-    reading.ignore("MERCURE_TRANSPORT_URL", _ELSEWHERE["transport_url"])
+    reading.ignore("MERCURE_TRANSPORT_URL", _IGNORED["transport_url"])
 
 
 def _lines(text: str) -> Iterator[Sequence[str]]:
@@ -160,10 +160,10 @@ def _heartbeat(reading: _Reading, values: Sequence[str], shown: str) -> None:
     if seconds:
         reading.set("ping", f"{seconds:.9f}", shown)
     else:
-        reading.ignore(shown, "this hub always sends comments; --ping says how often")
+        reading.ignore(shown, "this hub always sends comments; --ping sets the time between them")
 
 
-_WORDS: Mapping[str, Callable[[_Reading, Sequence[str], str], None]] = {
+_DIRECTIVE_READERS: Mapping[str, Callable[[_Reading, Sequence[str], str], None]] = {
     "anonymous": _fixed("anonymous", "subscribe"),
     "subscriptions": _fixed("mercure_subscriptions", "1"),
     "cors_origins": _joined("cors_origin", ","),

@@ -18,6 +18,7 @@ from ..http import request_log
 from ..http.access import ACCESS
 from ..http.app_keys import HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
+from ..http.shortcut import Runner
 from ..settings import SettingError, Settings, url_of
 from ..stdio import program_name
 from . import config, signals, systemd
@@ -54,7 +55,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     """A runner for the application of `create_app` with the limits of its settings."""
     settings = app[SETTINGS]
     hide_versions()
-    return web.AppRunner(
+    return Runner(
         app,
         auto_decompress=False,  # `read_body` refuses compressed bodies; aiohttp must not unpack their rest
         access_log=logging.getLogger("sse_hub.requests") if settings.access_log else None,
@@ -87,7 +88,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
-        logger.info("ending: %d streams have %g s to close", app[METRICS].streams, settings.drain)
+        logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
 
@@ -119,7 +120,7 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
     try:
         app[HUB].log.rules.replace(config.read_rules(settings))
     except SettingError as error:
-        logs.tell(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
+        logs.log_line(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
     try:
         app[ACCESS].read_again()
         if MERCURE_ACCESS in app:
@@ -128,7 +129,7 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
             certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
         logger.info("certificate, keys and rules were read again")
     except (OSError, ValueError) as error:
-        logs.tell(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
+        logs.log_line(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
 
 
 class _WithoutMalformedRequests(logging.Filter):
@@ -144,7 +145,7 @@ def prepare(settings: Settings) -> None:
     logs.set_up(settings.log_format, settings.log_level)
     logging.getLogger("aiohttp.server").addFilter(_WithoutMalformedRequests())
     _raise_file_limit()
-    _rest_collector()
+    _relax_collector()
     sys.setswitchinterval(SWITCH_INTERVAL)
 
 
@@ -158,7 +159,7 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _rest_collector() -> None:
+def _relax_collector() -> None:
     """Let Python's garbage collector run rarely. With 1,000 subscribers a full collection takes 70 ms, in which nothing
     is delivered. Connections leave no reference cycles (6,000 of them, without the collector: 0 objects)."""
     gc.collect()

@@ -57,7 +57,7 @@ def attach_store(
         case "memory":
             hub.store = MemoryStore(hub, clock, background)
         case "sqlite":
-            hub.store = SqliteStore(Path(settings.address.place), hub, clock, background)
+            hub.store = SqliteStore(Path(settings.address.location), hub, clock, background)
         case _:
             hub.store = _redis(hub, settings, background, part)
     hub.archive = hub.store if isinstance(hub.store, Archive) else None
@@ -73,7 +73,7 @@ def check_address(settings: Settings) -> None:
         with _refusing(settings.address):
             from ..stores.redis_connection import RedisConnection
 
-            RedisConnection(settings.address.place, settings.address.prefix)
+            RedisConnection(settings.address.location, settings.address.prefix)
 
 
 def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> Store:
@@ -82,7 +82,7 @@ def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> S
         from ..stores.redis import RedisStore
 
         return RedisStore(
-            address.place,
+            address.location,
             hub,
             background,
             node=f"{settings.node_name}:{os.getpid()}:{secrets.token_hex(4)}",

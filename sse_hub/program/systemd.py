@@ -1,4 +1,4 @@
-"""Informs systemd of the start and the end (`Type=notify`; sd_notify(3))."""
+"""Informs systemd of the start and the end (`Type=notify`; sd_notify(3)), by hand: a message is one datagram."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ..auth import CURVES, LEAST_SECRET_BYTES, Denied, Tokens, read_file, read_key, unverified_claims
+from ..auth import Tokens, unverified_claims
 from ..core.events import check_pattern, timestamp
+from ..keys import CURVES, LEAST_SECRET_BYTES, Denied, read_file, read_key
 from ..rights import Bearer, Grant
 from ..topic_grants import MERCURE_CLAIMS, TopicGrant, topic_grant
 
@@ -125,7 +126,7 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
     if claims:
         click.echo(json.dumps(claims, indent=2, ensure_ascii=False))
     if not jwt_key:
-        click.echo("The token was not checked, because there is no key: set SSE_JWT_KEY or --jwt-key.")
+        click.echo("The token was not checked, because there is no key. Give the key by SSE_JWT_KEY or --jwt-key.")
         return
     try:
         tokens = Tokens(read_key(read_file(jwt_key)), issuer=jwt_issuer, audience=jwt_audience)

@@ -1,8 +1,9 @@
 """`python -m sse_hub.program.valkey FOLDER`: a Valkey for the workers of one server, at a socket in a private folder.
 
-It is a process of its own. If the arbiter is killed, it stays until the workers have ended, too: all of them hold the
-other end of its standard input. When the last one has closed it, Valkey ends and the folder is removed. A Valkey that
-dies is started again, empty. The workers then find the store emptied, and inform their subscribers of the loss.
+It is a process of its own. The arbiter and all workers hold the other end of its standard input. So if the arbiter is
+killed, Valkey stays until the workers have ended. When the last process has closed the input, Valkey ends and the
+folder is removed. A Valkey that dies is started again, empty. The workers then find an empty store, and inform their
+subscribers of the loss.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..stdio import complain
+from ..stdio import print_error, program_name
 
 __all__ = ["main"]
 
@@ -42,13 +43,13 @@ def main(folder: Path) -> int:
         print("ready", flush=True)
         while not select.select([sys.stdin], [], [], _PERIOD)[0] or os.read(sys.stdin.fileno(), 1):
             if not server.is_running():
-                complain("sse-server: the Valkey of the workers has ended; it is started again, empty")
+                print_error(f"{program_name()}: the Valkey of the workers has ended; it is started again, empty")
                 server.terminate()
                 server.start()
                 time.sleep(_PERIOD)
         server.stop()
     except ValkeyServerError as error:
-        complain(f"sse-server: the Valkey of the workers cannot be run: {error}")
+        print_error(f"{program_name()}: the Valkey of the workers cannot be run: {error}")
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from .. import logs
 from ..settings import Settings
-from ..stdio import complain, program_name
+from ..stdio import print_error, program_name
 from ..worker import Board, Worker
 from . import serving, stores
 from .ports import reserve
@@ -39,7 +39,7 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
     """Run the server with its workers until SIGTERM or SIGINT; return the exit status."""
     reason = _why_not(settings)
     if reason is not None:
-        complain(f"{program_name()}: --workers {settings.workers} {reason}")
+        print_error(f"{program_name()}: --workers {settings.workers} {reason}")
         return 2
     from . import arbiter
 
@@ -51,7 +51,7 @@ def run(settings: Settings, create_app: Callable[[Settings, Worker], web.Applica
     try:
         reserved = reserve(settings.host, settings.port)
     except OSError as error:
-        complain(f"{program_name()}: {serving.cannot_listen(error, settings)}")
+        print_error(f"{program_name()}: {serving.cannot_listen(error, settings)}")
         return 1
     settings = dataclasses.replace(settings, port=reserved[0].getsockname()[1])
     with _private_folder() as folder, _store(settings, folder) as (store, is_sound):

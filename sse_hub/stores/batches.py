@@ -46,7 +46,7 @@ class Append(NamedTuple):
 
 
 class Batches(Generic[Item, Result]):
-    """Collects items while a write is under way.
+    """Collects items during a write.
 
     :param write: writes some items and returns a result for each. An exception in place of a result is raised for that
         item alone; an exception that it raises is raised for all items.
@@ -85,7 +85,7 @@ class Batches(Generic[Item, Result]):
         try:
             while self._waiting:
                 await self._gather()
-                await self._settle(self._next())
+                await self._write_batch(self._next())
         finally:
             self._task = None
 
@@ -109,7 +109,7 @@ class Batches(Generic[Item, Result]):
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _write_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
         try:
             results = await self._write([item for item, _ in batch])

@@ -1,6 +1,6 @@
-"""One SQLite file: its tables, and all writes. Every call blocks, so the store has a thread for this module. The thread
+"""One SQLite file, and all writes to it. Every call blocks, so the store has a thread for this module. The thread
 opens and closes its connections itself. A commit has reached the disk when `write` returns
-(`synchronous=FULL`). reading.py has the reads.
+(`synchronous=FULL`). schema.py has the tables, and reading.py the reads.
 
 Retention (retention.py) costs each write a little and never stops the others for long. An event too many in a channel
 is deleted in the transaction that adds the new one. Old events are deleted a few at a time.
@@ -12,7 +12,7 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,30 +23,10 @@ from ..core.subscription import Subscription
 from .batches import Append
 from .reading import Gate, connect, following
 from .retention import STEP, Expiry, Retention, Staged
+from .schema import WAL_BYTES, mark, prepare, transaction
 
 __all__ = ["Appended", "Content", "Database"]
 
-_APPLICATION = 0x53534548  # "SSEH"
-_SCHEMA_VERSION = 3
-_SCHEMA = """
-CREATE TABLE events (ms INTEGER, seq INTEGER, channel TEXT, type TEXT, data TEXT, accepted INTEGER,
-  PRIMARY KEY (ms, seq)) WITHOUT ROWID;
-CREATE INDEX events_by_channel ON events (channel, ms, seq);
-CREATE INDEX ends ON events (channel, ms, seq) WHERE type = 'end';
-CREATE TABLE floors (channel TEXT PRIMARY KEY, ms INTEGER, seq INTEGER, anew INTEGER DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE marks (name TEXT PRIMARY KEY, ms INTEGER, seq INTEGER) WITHOUT ROWID;
-CREATE TABLE keys (key TEXT PRIMARY KEY, until_ms INTEGER, ids TEXT, memo TEXT) WITHOUT ROWID;
-CREATE INDEX keys_by_age ON keys (until_ms);
-"""
-_UPGRADES = {
-    1: ["ALTER TABLE events ADD COLUMN accepted INTEGER"],
-    2: [
-        "CREATE INDEX ends ON events (channel, ms, seq) WHERE type = 'end'",
-        "ALTER TABLE floors ADD COLUMN anew INTEGER DEFAULT 0",
-    ],
-}
-"""By the version that each of them replaces. `accepted` is a time in milliseconds, NULL where the id has the same;
-`anew` says that the channel begins above its floor."""
 _ALL = Subscription(frozenset({"*"}))
 _BUSY = 1.0
 """Seconds to wait for another program that has locked the file. An operator's query must not stop the hub for long."""
@@ -59,8 +39,6 @@ _KEY_AGE_MS = 600_000
 _KEYS = 100_000
 _KEY_BYTES = 64 << 20
 """Largest size of all answers that are kept for keys."""
-_WAL_BYTES = 16 << 20
-"""Size at which SQLite begins the write-ahead log again."""
 _WAL_PERIOD = 1.0
 """Seconds until the next trial, if another program reads the file."""
 _LEAST_FREE_BYTES = 4 << 20
@@ -132,7 +110,7 @@ class Database:
         except sqlite3.OperationalError as error:
             raise sqlite3.OperationalError(f"another process has opened it ({error})") from None
         self._writer = self._connect(str(self._path))
-        self._prepare()
+        prepare(self._writer, self._clock)
         return self._content()
 
     def close(self) -> None:
@@ -143,41 +121,6 @@ class Database:
         connection = connect(path, timeout)
         self._connections.callback(connection.close)
         return connection
-
-    def _prepare(self) -> None:
-        """Make the tables, or check that the existing ones belong to a hub.
-
-        :raises sqlite3.DatabaseError: if they are not.
-        """
-        writer = self._writer
-        (application,) = writer.execute("PRAGMA application_id").fetchone()
-        (version,) = writer.execute("PRAGMA user_version").fetchone()
-        (tables,) = writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and application != _APPLICATION:
-            raise sqlite3.DatabaseError("it is a database of another program")
-        if version > _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(
-                f"its schema is version {version}, and this release knows {_SCHEMA_VERSION}; use the newer release"
-            )
-        if not tables:
-            writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
-        writer.execute("PRAGMA journal_size_limit = 16777216")
-        if not tables:
-            with self._transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    writer.execute(statement)
-                writer.execute(f"PRAGMA application_id = {_APPLICATION}")
-                writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-                origin = EventId(self._clock(), 0)  # the clock is read once: the floor must not be above the head
-                self._mark("head", origin)
-                self._mark("floor", origin)
-        for older in range(version, _SCHEMA_VERSION) if tables else ():
-            with self._transaction():
-                for statement in _UPGRADES[older]:
-                    writer.execute(statement)
-                writer.execute(f"PRAGMA user_version = {older + 1}")
 
     def _content(self) -> Content:
         marks = {name: EventId(ms, seq) for name, ms, seq in self._writer.execute("SELECT * FROM marks")}
@@ -213,7 +156,7 @@ class Database:
         """
         head, staged = self._head, Staged()
         try:
-            with self._transaction():
+            with transaction(self._writer):
                 now_ms = self._clock()
                 appended: list[Appended] = []
                 for append in appends:
@@ -222,7 +165,7 @@ class Database:
                     except Ended as ended:
                         appended.append(Appended((), (), "", refused=ended))
                 self.retention.trim(self._writer, staged)
-                self._mark("head", self._head)
+                mark(self._writer, "head", self._head)
         except BaseException:
             self._head = head
             raise
@@ -278,36 +221,36 @@ class Database:
             found.append(channel)
         return found
 
-    def expire(self, prove: bool = False) -> bool:
+    def expire(self, force_write: bool = False) -> bool:
         """Delete some of the events that are too old or too many; return whether there are more. The file is locked for
         writing even if there are none, so that a failure is known before the next publish.
 
-        :param prove: whether to write something in any case, to find out whether the file can be written.
+        :param force_write: whether to write something in any case, to find out whether the file can be written.
         :raises sqlite3.Error: if that cannot be done.
         """
         self._check_space()
         self._shorten_wal()
         now_ms, retention = self._clock(), self.retention
         if retention.set_back(now_ms, self._head):
-            with self._transaction():
-                self._mark("ahead", retention.times.ahead)
-                self._mark("set back", EventId(now_ms, 0))
+            with transaction(self._writer):
+                mark(self._writer, "ahead", retention.times.ahead)
+                mark(self._writer, "set back", EventId(now_ms, 0))
         stale = self._writer.execute("SELECT 1 FROM keys WHERE until_ms <= ? LIMIT 1", (now_ms,)).fetchone()
-        if not (retention.anything_due(now_ms) or stale or prove or self._key_bytes > _KEY_BYTES):
+        if not (retention.anything_due(now_ms) or stale or force_write or self._key_bytes > _KEY_BYTES):
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.execute("ROLLBACK")  # an idle hub must not write to the disk
             return False
         expiry = Expiry()
         try:
-            with self._transaction():
-                self._mark("head", self._head)
+            with transaction(self._writer):
+                mark(self._writer, "head", self._head)
                 retention.expire(self._writer, now_ms, expiry)
                 self._forget_keys(now_ms)
                 self._forget_floors()
         except BaseException:
-            retention.settle(expiry, committed=False)
+            retention.finish_expiry(expiry, committed=False)
             raise
-        retention.settle(expiry, committed=True)
+        retention.finish_expiry(expiry, committed=True)
         # 1 MB of free space goes back to the system; execute() would stop after the first page.
         self._writer.executescript("PRAGMA incremental_vacuum(256)")
         return expiry.rows >= STEP
@@ -327,9 +270,9 @@ class Database:
         now, size = time.monotonic(), 0
         with contextlib.suppress(OSError):  # it does not exist before the first write
             size = Path(f"{self._path}-wal").stat().st_size
-        if size <= _WAL_BYTES:
+        if size <= WAL_BYTES:
             self.wal_blocked = False
-        if size <= _WAL_BYTES or now - self._wal_tried < _WAL_PERIOD:
+        if size <= WAL_BYTES or now - self._wal_tried < _WAL_PERIOD:
             return
         with self.gate.alone() as alone:
             self._writer.execute("PRAGMA busy_timeout = 0")  # another program may read for hours
@@ -361,20 +304,6 @@ class Database:
             "SELECT count(*) FROM floors WHERE (ms, seq) <= (?, ?) AND NOT anew", oldest
         ).fetchone()
         self._writer.execute("DELETE FROM floors WHERE (ms, seq) <= (?, ?)", oldest)
-        self._mark("floor", EventId(*oldest))
+        mark(self._writer, "floor", EventId(*oldest))
         if lost:
-            self._mark("lost", EventId(*oldest))
-
-    def _mark(self, name: str, id: EventId) -> None:
-        self._writer.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, *id))
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # a full disk may have ended the transaction already
-                self._writer.execute("ROLLBACK")
-            raise
+            mark(self._writer, "lost", EventId(*oldest))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from ..core.events import END, Event, EventId, check_channel, check_type
 
-__all__ = ["named", "of_stream"]
+__all__ = ["event_of_entry", "has_valid_names"]
 
 
 @functools.lru_cache(4096)  # of each event that is read: the same few names
-def named(channel: str, type: str) -> bool:
+def has_valid_names(channel: str, type: str) -> bool:
     """Whether an event may have these names. A hub has not written an event with other names."""
     try:
         check_channel(channel)
@@ -22,7 +22,7 @@ def named(channel: str, type: str) -> bool:
     return True
 
 
-def of_stream(id: str, fields: Mapping[str, str] | None) -> Event | None:
+def event_of_entry(id: str, fields: Mapping[str, str] | None) -> Event | None:
     """The event of an entry of a Redis stream. None if a hub has not written the entry."""
     try:
         assert fields is not None  # an entry that was deleted while it was read
@@ -30,4 +30,4 @@ def of_stream(id: str, fields: Mapping[str, str] | None) -> Event | None:
         ms = int(fields.get("at", parsed.ms))
     except (AssertionError, KeyError, TypeError, ValueError):
         return None
-    return Event(parsed, channel, type, data, ms) if named(channel, type) else None
+    return Event(parsed, channel, type, data, ms) if has_valid_names(channel, type) else None

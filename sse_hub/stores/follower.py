@@ -16,11 +16,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..core.events import Event, EventId, check_channel
+from ..core.events import LOWEST_ID, Event, EventId, check_channel
 from ..core.hub import Hub
 from .batches import deliver_in_slices
-from .entries import of_stream
-from .redis_connection import BEGUN_ANEW, RedisConnection, RedisFailed
+from .entries import event_of_entry
+from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
 from .scripts import BEGIN
 
 __all__ = ["Follower", "floors_of"]
@@ -33,7 +33,6 @@ _TAIL_PATIENCE = 5.0
 """Largest time in seconds for this, over a slow line. Older events are read when a subscriber needs them."""
 _CATCH_UP = 2.0
 """Largest time in seconds to wait until this node has read the written events."""
-_NEVER = EventId(0, 0)
 
 _Entries = Sequence[tuple[str, dict[str, str]]]
 
@@ -54,7 +53,7 @@ class Follower:
         self._stream, self._ephemeral = f"{keys}:events", f"{keys}:ephemeral"
         self.origin = ""
         """The id from which the stream is continuous. Empty before it is known."""
-        self.last = _NEVER
+        self.last = LOWEST_ID
         """Id of the last entry that it has read."""
         self._ordinal = 0
         self._last_ephemeral = "0-0"
@@ -62,7 +61,7 @@ class Follower:
 
     @property
     def position(self) -> str:
-        """The state of this node, for `scripts.LOOKING`."""
+        """The state of this node, for `scripts.READING`."""
         return json.dumps([self.origin, str(self.last), self._ordinal])
 
     async def begin(self) -> None:
@@ -70,7 +69,7 @@ class Follower:
 
         :raises RedisFailed: if that cannot be done.
         """
-        origin, newest, added, floor, highest, floors, ephemeral = await self._stand()
+        origin, newest, added, floor, highest, floors, ephemeral = await self._state()
         self._last_ephemeral = ephemeral
         if origin != self.origin:
             await self._load(EventId.parse(newest), max(EventId.parse(floor), EventId.parse(highest)))
@@ -87,12 +86,12 @@ class Follower:
         for stream, entries in await self._next(_BLOCK_MS):
             self._measure(entries)
             if stream == self._stream:
-                await self._take(entries)
+                await self._deliver_entries(entries)
                 continue
             self._hub.deliver([Event(None, e.channel, e.type, e.data, e.ms) for e in self._readable(entries)])
             self._last_ephemeral = entries[-1][0]
 
-    async def _take(self, entries: _Entries) -> None:
+    async def _deliver_entries(self, entries: _Entries) -> None:
         """Deliver the entries of the stream. If one is missing, deliver the earlier ones before reporting it."""
         events: list[Event] = []
         floors: Mapping[str, EventId] = {}
@@ -104,17 +103,17 @@ class Follower:
                 events, previous, self._ordinal = [], forgotten.at, int(ordinal)
                 self._hub.forget(forgotten.channel, forgotten.floor)
                 continue
-            event = of_stream(id, fields)
+            event = event_of_entry(id, fields)
             if event is None or event.id is None or not ordinal.isdecimal():
                 self._hub.pass_over(1)
                 continue
             if int(ordinal) != self._ordinal + 1:
                 self._deliver(events, previous)
                 events = []
-                if max(floors.values(), default=_NEVER) <= previous:  # else those of an earlier gap explain it
+                if max(floors.values(), default=LOWEST_ID) <= previous:  # else those of an earlier gap explain it
                     floors = await self._note_gap(event.id.preceding())
             self._ordinal, previous = int(ordinal), event.id
-            if event.id > max(floors.get(event.channel, _NEVER), floors.get("", _NEVER), self.last):
+            if event.id > max(floors.get(event.channel, LOWEST_ID), floors.get("", LOWEST_ID), self.last):
                 events.append(event)
         self._deliver(events, EventId.parse(entries[-1][0]))
 
@@ -129,7 +128,7 @@ class Follower:
                 while self.last < id:
                     await self._progress.wait()
 
-    async def _stand(self, gap: str = "") -> Any:
+    async def _state(self, gap: str = "") -> Any:
         """The state of the stream. `gap` is an id up to which entries are gone for an unknown reason."""
         return await self._connection.run_following(BEGIN, str(self.last), self.origin, gap)
 
@@ -149,7 +148,7 @@ class Follower:
             floor = EventId.parse(before.removeprefix("(")).preceding()
         self._hub.restart(floor)
         await deliver_in_slices(self._hub, events[::-1])
-        self._hub.go_on(newest)
+        self._hub.set_ready(newest)
         self._advance(newest)
 
     async def _next(self, block_ms: int | None) -> Sequence[tuple[str, _Entries]]:
@@ -161,7 +160,7 @@ class Follower:
 
     def _readable(self, entries: _Entries) -> list[Event]:
         """The events of these entries, without those that a hub has not written."""
-        events = [of_stream(id, fields) for id, fields in entries if "x" not in (fields or {})]
+        events = [event_of_entry(id, fields) for id, fields in entries if "x" not in (fields or {})]
         self._hub.pass_over(events.count(None))
         return [event for event in events if event is not None]
 
@@ -171,24 +170,28 @@ class Follower:
         return size
 
     async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:
-        """Inform the subscribers of lost entries, after the last one read and up to this id; return the floors."""
-        origin, *_, flat, _ = await self._stand()
+        """Inform the subscribers of entries that are lost after the last one that was read; return the floors.
+
+        :param before: the id up to which they are lost.
+        """
+        origin, *_, flat, _ = await self._state()
         if origin == self.origin and not flat:  # entries were deleted by hand
-            origin, *_, flat, _ = await self._stand(str(before))
+            origin, *_, flat, _ = await self._state(str(before))
         if origin != self.origin:
-            raise RedisFailed(BEGUN_ANEW)
+            raise RedisFailed(STREAM_REPLACED)
         floors = floors_of(flat)
         self._lose(floors)
         return floors
 
     def _lose(self, floors: Mapping[str, EventId]) -> None:
-        """Inform the subscribers of these channels, or all, of events that are gone after the last one read."""
+        """Inform the subscribers of these channels of events that are gone after the last one that was read. The empty
+        name stands for all channels."""
         logger.warning("events have gone from the stream before this node has read them")
-        everybodys = floors.get("", _NEVER)
-        if everybodys > self.last:
-            self._hub.restart(everybodys)
-            self._hub.go_on(everybodys)
-            self._advance(everybodys)
+        common_floor = floors.get("", LOWEST_ID)
+        if common_floor > self.last:
+            self._hub.restart(common_floor)
+            self._hub.set_ready(common_floor)
+            self._advance(common_floor)
         else:
             self._hub.lose({channel: gone for channel, gone in floors.items() if gone > self.last})
 

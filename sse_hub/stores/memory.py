@@ -33,7 +33,7 @@ class MemoryStore:
         self._background = background
         self._idle = Idle(hub.log.rules)
         self._batches = Batches[Append, Sequence[Event]](self._write, Append.size_bytes)
-        self._keeping: asyncio.Task[None] | None = None
+        self._maintenance: asyncio.Task[None] | None = None
 
     @property
     def trouble(self) -> str | None:
@@ -43,12 +43,12 @@ class MemoryStore:
     async def open(self) -> None:
         """Begin to end silent channels. There are no events of an earlier process."""
         if self._background is not None:
-            self._keeping = self._background.start("abandoned", self._keep)
+            self._maintenance = self._background.start("abandoned", self._maintain)
 
     async def close(self) -> None:
         """Wait until all accepted events are delivered."""
-        if self._keeping is not None:
-            await end(self._keeping)
+        if self._maintenance is not None:
+            await end(self._maintenance)
         await self._batches.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
@@ -65,7 +65,7 @@ class MemoryStore:
             with contextlib.suppress(Ended):  # another publish has ended it meanwhile
                 await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(_PERIOD)
             await self.abandon()

@@ -10,13 +10,12 @@ They have the hash tag of scripts.py. A node that sends nothing for a while is f
 
 from __future__ import annotations
 
+from .scripts import ALLOW_OOM, DENY_OOM
+
 __all__ = ["EXCHANGE", "LEASE", "LEAVE"]
 
-_ANYWAY = "#!lua flags=allow-oom\n"
-_WRITING = "#!lua\n"
-
 LEASE = (
-    _WRITING
+    DENY_OOM
     + """
 local holder = redis.call('GET', KEYS[1] .. ':lease:' .. ARGV[2])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -26,7 +25,7 @@ return 1
 )
 
 EXCHANGE = (
-    _WRITING
+    DENY_OOM
     + """
 -- ARGV: this node, milliseconds for which it is alive, '1' if its changes are all that it has, the last change that
 -- it has read, most changes to read, then its changes: subscription, count, ...
@@ -69,7 +68,7 @@ return {forgotten and 1 or 0, last, others, found, #entries == most and 1 or 0}
 )
 
 LEAVE = (
-    _ANYWAY
+    ALLOW_OOM
     + """
 redis.call('DEL', KEYS[1] .. ':follows:' .. ARGV[1])
 redis.call('ZREM', KEYS[1] .. ':nodes', ARGV[1])

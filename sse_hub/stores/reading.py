@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 
-from ..core.events import Event, EventId
+from ..core.events import LOWEST_ID, Event, EventId
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import Page, Retained
 from ..core.subscription import Subscription, spans
-from .entries import named
+from .entries import has_valid_names
 
 __all__ = ["Gate", "Reader", "connect", "following"]
 
 _COLUMNS = "ms, seq, channel, type, data, ifnull(accepted, ms)"
 _PATIENCE = 1.0
-_NEVER = EventId(0, 0)
 
 
 class Gate:
@@ -124,7 +123,7 @@ class Reader:
     def beginning(self, subscription: Subscription, head: EventId) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """See `ports.Catalogue`; `head` is the result if there are no events."""
         with self._snapshot() as connection:
-            first = next(following(connection, subscription, _NEVER, self._passed_over), None)
+            first = next(following(connection, subscription, LOWEST_ID, self._passed_over), None)
             start = head if first is None or first.id is None else first.id.preceding()
             return start, _has_lost(connection, subscription), _floors(connection, subscription, start)
 
@@ -213,7 +212,9 @@ def _event(ms: object, seq: object, channel: object, type: object, data: object,
     """The event of a row. None if a hub has not written the row; any program can write to the file."""
     if not (isinstance(ms, int) and isinstance(seq, int) and ms >= 0 <= seq and isinstance(accepted, int)):
         return None
-    if not (isinstance(channel, str) and isinstance(type, str) and isinstance(data, str) and named(channel, type)):
+    if not (
+        isinstance(channel, str) and isinstance(type, str) and isinstance(data, str) and has_valid_names(channel, type)
+    ):
         return None
     return Event(EventId(ms, seq), channel, type, data, accepted)
 

@@ -19,17 +19,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.ends import End, Ended
-from ..core.events import Draft, Event, EventId
+from ..core.events import LOWEST_ID, Draft, Event, EventId
 from ..core.hub import Hub
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import ChannelState, Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
 from .batches import Append, Batches, clean
-from .entries import named, of_stream
+from .entries import event_of_entry, has_valid_names
 from .follower import Follower, floors_of
 from .node_scripts import EXCHANGE, LEASE, LEAVE
-from .redis_connection import BEGUN_ANEW, RedisConnection, RedisFailed
+from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
 from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 
@@ -40,8 +40,8 @@ _PERIOD = 0.5
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
-"""Seconds after which a node's entry and its lease end, unless they are renewed. A node renews them three times in this
-time."""
+"""Milliseconds after which a node's entry and its lease end, unless they are renewed. A node renews them three times in
+this time."""
 _WORDS = 1000
 """Largest number of words sent to Redis in one step. A subscription and its count are two words."""
 _ENTRIES = 20
@@ -52,7 +52,6 @@ _DUE = 100
 """Largest number of channels that are looked at in one step."""
 _LOOK = 100
 """Largest number of entries of a channel that are looked at to find one of a wanted type."""
-_NEVER = EventId(0, 0)
 _LEAST_VERSION = 7
 
 _Result = tuple[list[EventId | None], str]
@@ -68,7 +67,7 @@ class RedisStore:
     :param background: watches the store's tasks.
     :param node: a name that no other process has.
     :param keys: the beginning of all keys, with a hash tag in braces. Nodes with the same beginning share a hub.
-    :param most: largest number of entries in the stream, whatever the rules say.
+    :param most: largest number of entries in the stream; it holds before the rules.
     :param grace: seconds for which an event is never removed, for nodes that are slow to read it.
     :raises ValueError: if the URL is impossible.
     """
@@ -114,7 +113,7 @@ class RedisStore:
             self._note(failed, away=True)
         self._tasks = [
             self._background.start("redis follower", self._follow),
-            self._background.start("redis trimmer", self._keep),
+            self._background.start("redis trimmer", self._maintain),
         ]
 
     async def close(self) -> None:
@@ -139,7 +138,7 @@ class RedisStore:
             raise StoreUnavailable(self._away)
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else ""
         ids, memo = await self._batches.put(Append(clean(drafts), digest, memo))
-        await self._follower.reached(max((id for id in ids if id is not None), default=_NEVER))
+        await self._follower.reached(max((id for id in ids if id is not None), default=LOWEST_ID))
         return ids, memo
 
     async def forget(self, channel: str) -> None:
@@ -147,15 +146,15 @@ class RedisStore:
         if self._away is not None:
             raise StoreUnavailable(self._away)
         going_on = "0"
-        while await self._ask(FORGET, channel, _TRIM_STEP, going_on):
+        while await self._run(FORGET, channel, _TRIM_STEP, going_on):
             going_on = "1"
-        await self._follower.reached(EventId.parse(await self._look(LAST)))
+        await self._follower.reached(EventId.parse(await self._read(LAST)))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
         names = sorted(subscription.names) if subscription.exact else []
-        reached, flat, found = await self._look(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
-        events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in found]
+        reached, flat, found = await self._read(PAGE, str(after), str(upto), PAGE_EVENTS, PAGE_BYTES, *names)
+        events = [event_of_entry(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in found]
         return Page(
             [event for event in events if event is not None and subscription.covers(event.channel)],
             EventId.parse(reached),
@@ -166,10 +165,10 @@ class RedisStore:
         """Read the stream backwards and look for wanted events."""
         start, before, looked_at = self._hub.log.head, "+", 0
         while count and looked_at < most:
-            heads = await self._look(HEADS, before, min(_HEADS, most - looked_at))
+            heads = await self._read(HEADS, before, min(_HEADS, most - looked_at))
             for id, channel, type in heads:
                 if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
-                    count -= named(channel, type)
+                    count -= has_valid_names(channel, type)
                     start = EventId.parse(id).preceding()
                 before = f"({id}"
             looked_at += len(heads)
@@ -181,7 +180,7 @@ class RedisStore:
         """Read the stream's last id, and wait until this node has read up to the given id."""
         if id <= self._follower.last:
             return True
-        if EventId.parse(await self._look(LAST)) < id:
+        if EventId.parse(await self._read(LAST)) < id:
             return False
         await self._follower.reached(id)
         if id > self._follower.last:
@@ -190,13 +189,13 @@ class RedisStore:
 
     async def channels(self, after: str, count: int) -> Sequence[Retained]:
         """Look up the channels' lists."""
-        found = await self._look(CHANNELS, after, count)
+        found = await self._read(CHANNELS, after, count)
         return [Retained(name, int(n), EventId.parse(first), EventId.parse(last)) for name, n, first, last in found]
 
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """Look at the floors of the subscription's channels."""
         names = sorted(subscription.names) if subscription.exact else []
-        first, lost, gone = await self._look(BEGINNING, *names)
+        first, lost, gone = await self._read(BEGINNING, *names)
         start = EventId.parse(first).preceding() if first else self._hub.log.head
         lost = bool(lost) or any(map(subscription.covers, gone))
         return start, lost, (await self.page(subscription, start, start)).floors
@@ -204,42 +203,42 @@ class RedisStore:
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
         """Look up the channels' lists, and the last entries in them."""
         types = json.dumps(sorted(subscription.types), ensure_ascii=False)
-        found, entries = await self._look(LATEST, count, _LOOK, types, *ranges(subscription, after))
+        found, entries = await self._read(LATEST, count, _LOOK, types, *ranges(subscription, after))
         names = sorted(found)[:count]
-        events = [of_stream(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
+        events = [event_of_entry(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
         wanted = [event for event in events if event is not None and event.channel in names]
         going_on = names[-1] if len(names) == count else None
         return [event for event in wanted if subscription.covers(event.channel)], going_on
 
     async def state(self, channel: str) -> ChannelState:
         """Look up the channel's list and its end."""
-        exists, end = await self._look(STATE, channel)
+        exists, end = await self._read(STATE, channel)
         id, _, reason = end.partition(" ")
         return ChannelState(bool(exists), End(EventId.parse(id), reason) if end else None)
 
     async def lease(self, name: str) -> bool:
         """Take or renew a lease."""
-        return bool(await self._ask(LEASE, self._node, name, _ENTRY_MS))
+        return bool(await self._run(LEASE, self._node, name, _ENTRY_MS))
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
-        """Write the changes of this node, in parts, and read those of the other nodes. This write also shows whether
-        Redis accepts writes, before the next publish does."""
+        """Write the changes of this node, in parts, and read those of the other nodes. The write also shows whether
+        Redis accepts writes, before the next publish."""
         pairs = [str(word) for pair in changes.items() for word in pair]
-        heard: list[tuple[str, Mapping[str, int], bool]] = []
+        read: list[tuple[str, Mapping[str, int], bool]] = []
         begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
         try:
             while more or begin < len(pairs):
                 me = (self._node, _ENTRY_MS, "1" if all and begin == 0 else "0", self._last_change, _ENTRIES)
-                answer = await self._ask(EXCHANGE, *me, *pairs[begin : begin + _WORDS])
+                answer = await self._run(EXCHANGE, *me, *pairs[begin : begin + _WORDS])
                 gone, self._last_change, others, found, more = answer
                 begin += _WORDS
                 forgotten, nodes = forgotten or bool(gone), frozenset(others)
-                heard += [(node, _counts(flat), whole == "1") for node, whole, flat in found]
+                read += [(node, _counts(flat), whole == "1") for node, whole, flat in found]
         except RedisFailed as failed:
             self._note(failed)
             raise
         self._note_accepted()
-        return Exchanged(nodes - {self._node}, heard, forgotten)
+        return Exchanged(nodes - {self._node}, read, forgotten)
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
         calls: list[Sequence[str | int]] = []
@@ -303,7 +302,7 @@ class RedisStore:
         except RedisFailed as failed:
             if failed.away:
                 raise
-            return  # this user of Redis may not ask
+            return  # this user of Redis may not run INFO
         version = str(server.get("redis_version", _LEAST_VERSION))
         if int(version.partition(".")[0]) < _LEAST_VERSION:
             raise RedisFailed(f"Redis {_LEAST_VERSION} or Valkey is needed; this is Redis {version}.")
@@ -315,7 +314,7 @@ class RedisStore:
             )
         self._inspected = True
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         """Remove events that are too old or too many, and notice a stream that has begun again."""
         while True:
             await asyncio.sleep(_TRIM_PERIOD)
@@ -328,7 +327,7 @@ class RedisStore:
                     break
                 self._untrimmed = None
                 if origin != self._follower.origin:
-                    self._note(RedisFailed(BEGUN_ANEW))
+                    self._note(RedisFailed(STREAM_REPLACED))
 
     async def _trim(self) -> tuple[str, bool]:
         """Apply the rules to the channels that are due; return the origin of the stream, and whether there is more to
@@ -338,11 +337,11 @@ class RedisStore:
             await self._review()
             self._version = version
         longest_ms = max(round(rules.longest_ms), self._grace_ms)
-        origin, due = await self._ask(DUE, longest_ms, _DUE)
+        origin, due = await self._run(DUE, longest_ms, _DUE)
         if not due:
             return origin, False
         words = json.dumps({channel: numbers(rules.of(channel)) for channel in due}, ensure_ascii=False)
-        full = await self._ask(TRIM, self._grace_ms, _TRIM_STEP, words)
+        full = await self._run(TRIM, self._grace_ms, _TRIM_STEP, words)
         return origin, bool(full) or len(due) >= _DUE
 
     async def _review(self) -> None:
@@ -353,16 +352,16 @@ class RedisStore:
             more = len(names) == _DUE
             if names:
                 after = names[-1]
-                await self._ask(REVIEW, *names)
+                await self._run(REVIEW, *names)
 
-    async def _look(self, script: str, *values: str | int) -> Any:
+    async def _read(self, script: str, *values: str | int) -> Any:
         """Run a script that reads the stream that this node knows.
 
         :raises RedisFailed: also if another one is in its place.
         """
-        return await self._ask(script, *values, self._follower.position)
+        return await self._run(script, *values, self._follower.position)
 
-    async def _ask(self, script: str, *values: str | int) -> Any:
+    async def _run(self, script: str, *values: str | int) -> Any:
         """Run a script.
 
         :raises RedisFailed: if that fails.

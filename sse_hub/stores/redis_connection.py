@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,9 +30,9 @@ from redis.exceptions import TimeoutError as LineLate
 
 from ..core.ports import StoreUnavailable
 
-__all__ = ["BEGUN_ANEW", "RedisConnection", "RedisFailed"]
+__all__ = ["STREAM_REPLACED", "RedisConnection", "RedisFailed"]
 
-BEGUN_ANEW = "The stream in Redis is gone, or another one is in its place."
+STREAM_REPLACED = "The stream in Redis is gone, or another one is in its place."
 
 TIMEOUT = 3.0
 """Seconds without an answer after which Redis counts as away. A cut network does not close the connection."""
@@ -60,7 +60,7 @@ class RedisFailed(StoreUnavailable):
         """The failure for an error of the client library."""
         text = (str(error) or type(error).__name__).rstrip(".")
         if "STALE" in text:  # an answer of the hub's own scripts
-            return cls(BEGUN_ANEW)
+            return cls(STREAM_REPLACED)
         if isinstance(error, AskError | ClusterDownError | MovedError):
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
         refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)
@@ -92,6 +92,7 @@ class RedisConnection:
         self._timeout = TIMEOUT
         self._entries = 16
         self._redis, self._follower = self._connect(), self._connect(single=True)
+        self._is_closed = False
 
     def _connect(self, *, single: bool = False) -> Redis:
         options: dict[str, Any] = {
@@ -126,50 +127,62 @@ class RedisConnection:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._is_closed = True
         for redis in (self._redis, self._follower):
             await _close(redis)
+
+    @contextlib.asynccontextmanager
+    async def _using(self, redis: Redis) -> AsyncIterator[None]:
+        """Convert errors, and close the connections again if that was done in the meantime: a command that was about
+        to connect has opened another one since."""
+        try:
+            with _converted():
+                yield
+        finally:
+            if self._is_closed or redis not in (self._redis, self._follower):
+                await _close(redis)
 
     async def run(self, script: str, *values: str | int) -> Any:
         """Run a script.
 
         :raises RedisFailed: if that cannot be done.
         """
-        with _converted():
-            return await self._run(self._redis, script, *values)
+        async with self._using(redis := self._redis):
+            return await self._run(redis, script, *values)
 
     async def run_following(self, script: str, *values: str | int) -> Any:
         """Run a script on the connection that follows the stream, in order with what is read there."""
-        with _converted():
-            return await self._run(self._follower, script, *values)
+        async with self._using(redis := self._follower):
+            return await self._run(redis, script, *values)
 
     async def follow(self, *words: str | int) -> Any:
         """Send a command on the connection that follows the stream."""
-        with _converted():
-            return await self._follower.execute_command(*words)  # type: ignore[no-untyped-call]
+        async with self._using(redis := self._follower):
+            return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def ask(self, *words: str | int) -> Any:
         """Send a command."""
-        with _converted():
-            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        async with self._using(redis := self._redis):
+            return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def run_all(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
         """Run a script for each of these values in one pipeline. The result of a refused run is a `RedisFailed`.
 
         :raises RedisFailed: if it is unknown which of them were run.
         """
-        with _converted():
-            results = await self._pipeline(script, calls)
+        async with self._using(redis := self._redis):
+            results = await self._pipeline(redis, script, calls)
         return [RedisFailed.of(result) if isinstance(result, Exception) else result for result in results]
 
-    async def _pipeline(self, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
+    async def _pipeline(self, redis: Redis, script: str, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+        pipeline = redis.pipeline(transaction=False)
         for values in calls:
             pipeline.execute_command("EVALSHA", _digest(script), 1, self._key, *values)
         results: list[Any] = await pipeline.execute(raise_on_error=False)
         missed = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
         if missed:  # these runs have done nothing
-            await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
-            for i, result in zip(missed, await self._pipeline(script, [calls[i] for i in missed]), strict=True):
+            await redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
+            for i, result in zip(missed, await self._pipeline(redis, script, [calls[i] for i in missed]), strict=True):
                 results[i] = result
         return results
 

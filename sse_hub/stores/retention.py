@@ -17,7 +17,7 @@ from ..core.events import END, Draft, Event, EventId
 from ..core.ports import ChannelState
 from ..core.rules import Rules
 from ..core.times import Times
-from .entries import named
+from .entries import has_valid_names
 
 __all__ = ["STEP", "Expiry", "Retention", "Staged"]
 
@@ -38,7 +38,7 @@ class Staged:
 
 
 class Retention:
-    """What a file retains.
+    """The retained events of a file, counted by channel.
 
     :param rules: the bounds of each channel.
     """
@@ -53,13 +53,13 @@ class Retention:
         self._due = Due[str]()
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Learn what the file retains."""
+        """Read the counts and the ends from the file."""
         self._counts = Counter(dict(connection.execute("SELECT channel, count(*) FROM events GROUP BY channel")))
         self._ends.clear()
         for channel, ms, seq, data in connection.execute(
             "SELECT channel, ms, seq, data FROM events WHERE type = 'end'"
         ):
-            reason = read_reason(END, data) if isinstance(data, str) and named(channel, END) else None
+            reason = read_reason(END, data) if isinstance(data, str) and has_valid_names(channel, END) else None
             if reason is not None:
                 self._ends[channel] = End(EventId(ms, seq), reason)
         self._due.clear()
@@ -83,7 +83,7 @@ class Retention:
                 raise Ended(channel, ended.reason)
 
     def is_silent(self, channel: str, staged: Staged) -> bool:
-        """Whether nobody has published to the channel since it was found idle."""
+        """Whether there was no publish to the channel since it was found idle."""
         return channel not in self.idle and channel not in staged.published and channel in self._counts
 
     def stage(self, event: Event, staged: Staged) -> None:
@@ -160,13 +160,13 @@ class Retention:
         return next_ms is not None and next_ms <= now_ms
 
     def expire(self, connection: sqlite3.Connection, now_ms: int, expiry: Expiry) -> None:
-        """Delete some of the events that are too old or too many. After the transaction, `settle` applies it."""
+        """Delete some of the events that are too old or too many. `finish_expiry` is called after the transaction."""
         while expiry.rows < STEP and (channel := self._due.pop(now_ms)) is not None:
             expiry.looked_at[channel] = now_ms
             expiry.rows += 1
             self._expire(connection, channel, now_ms, expiry)
 
-    def settle(self, expiry: Expiry, *, committed: bool) -> None:
+    def finish_expiry(self, expiry: Expiry, *, committed: bool) -> None:
         """Apply the expiry if it was committed; otherwise let its channels be due again."""
         if committed:
             for channel in expiry.forgotten:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..core.rules import Rule
 from ..core.subscription import Subscription, spans
-from .scripts import ANYWAY, COMMON, LOOKING
+from .scripts import ALLOW_OOM, COMMON, READING
 
 __all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
 
@@ -25,11 +25,11 @@ end
 """
 
 DUE = (
-    ANYWAY
+    ALLOW_OOM
     + COMMON
     + """
--- ARGV: ms for which the longest rule keeps an entry, most channels. Entries that no channel has are somebody else's,
--- or those of a list that was evicted; they are taken out here.
+-- ARGV: ms for which the longest rule keeps an entry; largest number of channels. An entry that no channel has belongs
+-- to another program, or its list was evicted. It is removed here.
 local origin = redis.call('HGET', hub, 'origin')
 if not origin then return {'', {}} end
 reconcile()
@@ -82,13 +82,13 @@ return {origin, found}
 )
 
 TRIM = (
-    ANYWAY
+    ALLOW_OOM
     + COMMON
     + _ACCEPTED
     + """
--- ARGV: ms for which an entry stays in any case, for nodes that are slow to read; most entries to take out; and by
--- channel, as JSON: its history, the ms for which an event is kept, for which an ended channel is, after which a silent
--- one ends (0 for never), and how many events stay whatever their age.
+-- ARGV: ms for which an entry is never removed, for nodes that are slow to read; largest number of entries to remove;
+-- and by channel, as JSON: its history, the ms for which an event is kept, the ms for which an ended channel is kept,
+-- the ms after which a silent channel ends (0 for never), and the number of events that never expire by age.
 local grace, left, removed = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local ends, due, idle = p .. ':ends', p .. ':due', p .. ':idle'
 local function entry_of(id) return redis.call('XRANGE', stream, id, id)[1] end
@@ -162,7 +162,7 @@ return left <= 0 and 1 or 0
 )
 
 REVIEW = (
-    ANYWAY
+    ALLOW_OOM
     + """
 -- ARGV: channels, which are due now.
 for _, channel in ipairs(ARGV) do redis.call('ZADD', KEYS[1] .. ':due', 'LT', 0, channel) end
@@ -170,10 +170,10 @@ for _, channel in ipairs(ARGV) do redis.call('ZADD', KEYS[1] .. ':due', 'LT', 0,
 )
 
 FORGET = (
-    ANYWAY
+    ALLOW_OOM
     + COMMON
     + """
--- ARGV: channel, most entries to take out, '1' if this goes on. Says whether it has to.
+-- ARGV: channel; largest number of entries to remove; '1' after the first call. Returns 1 if another call is needed.
 reconcile()
 local channel, left, removed = ARGV[1], tonumber(ARGV[2]), 0
 local list = p .. ':channel:' .. channel
@@ -206,10 +206,10 @@ return 0
 )
 
 BEGINNING = (
-    LOOKING
+    READING
     + """
--- ARGV: channels, or none for all of them. The first id, whether the floor of all channels hides losses of theirs, and
--- the channels of which the beginning is gone.
+-- ARGV: channels, or none for all of them. Returns the first id, whether the floor of all channels hides losses of
+-- these channels, and the channels that have lost events of their beginning.
 reconcile()
 local begins, lost, found, first = p .. ':begins', id('lost') == '1', {}, nil
 local function look(channel, floor)
@@ -236,11 +236,10 @@ return {first or '', lost and 1 or 0, found}
 )
 
 LATEST = (
-    LOOKING
+    READING
     + """
--- ARGV: most channels, most entries of a channel to look at, types as JSON, then sorted ranges of names: first,
--- last, ...
--- The names, and the newest wanted entry of each.
+-- ARGV: largest number of channels; largest number of entries of a channel to look at; types as JSON; then ranges of
+-- names: first, last, ... Returns the names, and the newest wanted entry of each.
 local p, most, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local wanted, any, names, found = {}, true, {}, {}
 for _, type in ipairs(cjson.decode(ARGV[3])) do wanted[type], any = true, false end
@@ -268,7 +267,7 @@ return {names, found}
 )
 
 STATE = (
-    LOOKING
+    READING
     + """
 return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
 """

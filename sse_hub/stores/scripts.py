@@ -6,18 +6,18 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
                             the time of its acceptance in milliseconds, if its id has another
     {prefix}:ephemeral      a short stream of ephemeral events
     {prefix}:hub            origin: the id at which this stream begins to be continuous; floor: that of all channels;
-                            lost: whether that hides losses, and not only channels that begin anew; added, removed:
-                            entries that the scripts have put in and taken out since; last: the newest id; kept,
-                            highest: how many floors there are, and the highest; late: whether the clock is behind the
-                            ids; ahead, back: up to which id it was ahead, and when it was set back; scan: up to where
-                            the stream was last looked at for entries that no channel has
+                            lost: whether that floor hides losses, and not only channels that begin anew; added,
+                            removed: numbers of entries that the scripts have added and removed since; last: the newest
+                            id; kept, highest: the number of floors, and the highest one; late: whether the clock is
+                            behind the ids; ahead, back: the last id that was given while the clock was ahead, and the
+                            time to which it was set back; scan: the last id that was checked for a channel
     {prefix}:floors         by channel, the id of the newest event that is gone
     {prefix}:begins         by channel, the floor above which it began anew when it was last forgotten whole
     {prefix}:channels       names of the channels that have events, sorted
     {prefix}:channel:NAME   the ids of a channel's events, oldest first
     {prefix}:ends           by channel that has ended, the id of its end and the reason
-    {prefix}:due            channels, by when something of them may expire, or they may be ended as abandoned
-    {prefix}:idle           channels that end when nobody publishes to them, by when somebody did
+    {prefix}:due            channels, by the time at which an event may expire or the channel may be ended as abandoned
+    {prefix}:idle           channels that end after a time without a publish, by the time of the last publish
     {prefix}:over           channels that may have more events than their history
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
@@ -38,11 +38,12 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["ANYWAY", "APPEND", "BEGIN", "CHANNELS", "COMMON", "HEADS", "LAST", "LOOKING", "PAGE"]
+__all__ = ["ALLOW_OOM", "APPEND", "BEGIN", "CHANNELS", "COMMON", "DENY_OOM", "HEADS", "LAST", "PAGE", "READING"]
 
-ANYWAY = "#!lua flags=allow-oom\n"
-"""Reading and removing must be possible when memory is full."""
-_WRITING = "#!lua\n"
+ALLOW_OOM = "#!lua flags=allow-oom\n"
+"""The first line of a script that reads or removes. It must also run when memory is full (`maxmemory`)."""
+DENY_OOM = "#!lua\n"
+"""The first line of a script that writes. Redis refuses it when memory is full."""
 
 COMMON = """
 local p = KEYS[1]
@@ -116,8 +117,8 @@ local function above(after, wanted)
 end
 """
 
-LOOKING = (
-    ANYWAY
+READING = (
+    ALLOW_OOM
     + COMMON
     + """
 -- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
@@ -131,7 +132,7 @@ end
 )
 
 BEGIN = (
-    ANYWAY
+    ALLOW_OOM
     + COMMON
     + """
 -- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone for an unknown reason,
@@ -174,7 +175,7 @@ return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highe
 )
 
 APPEND = (
-    _WRITING
+    DENY_OOM
     + """
 -- ARGV: origin, most entries, once-key or '', milliseconds to keep that, memo, and as JSON: by channel its history,
 -- the milliseconds for which an event is kept, for which an ended channel is, and after which a silent one ends (0 for
@@ -242,7 +243,7 @@ return answer
 )
 
 PAGE = (
-    LOOKING
+    READING
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
@@ -273,10 +274,10 @@ return {reached, above(after, wanted), found}
 """
 )
 
-LAST = LOOKING + "return last()"
+LAST = READING + "return last()"
 
 HEADS = (
-    LOOKING
+    READING
     + """
 -- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
 local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
@@ -293,7 +294,7 @@ return found
 )
 
 CHANNELS = (
-    LOOKING
+    READING
     + """
 -- ARGV: a name, most channels. The retained events of channels whose names come after it.
 local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}

@@ -70,7 +70,7 @@ class SqliteStore:
         self._trouble: str | None = "The store is being opened."
         self._is_open = False
         self._blocked = False
-        self._keeping: asyncio.Task[None] | None = None
+        self._maintenance: asyncio.Task[None] | None = None
 
     @property
     def trouble(self) -> str | None:
@@ -79,13 +79,13 @@ class SqliteStore:
 
     async def open(self) -> None:
         """Read the retained events. From now on, delete old events and recover from failures."""
-        await self._try()
-        self._keeping = self._background.start("sqlite", self._keep)
+        await self._recover()
+        self._maintenance = self._background.start("sqlite", self._maintain)
 
     async def close(self) -> None:
         """Wait for the last commit and close the file."""
-        if self._keeping is not None:
-            await end(self._keeping)
+        if self._maintenance is not None:
+            await end(self._maintenance)
         await self._batches.close()
         await self._in_reading_thread(self._reader.close)
         await self._in_writing_thread(self._database.close)
@@ -104,7 +104,7 @@ class SqliteStore:
         return (await self._put(Append(clean(drafts)))).events
 
     def _watches(self, channel: str) -> bool:
-        """Whether the channel ends when nobody publishes to it."""
+        """Whether the channel ends after a time without a publish."""
         return self._rules.of(channel).idle_end is not None
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
@@ -170,11 +170,11 @@ class SqliteStore:
         await deliver_in_slices(self._hub, events)
         self._head = next((event.id for event in reversed(events) if event.id is not None), self._head)
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(_PERIOD)
             if self._trouble is not None:
-                await self._try()
+                await self._recover()
                 continue
             try:
                 more = True
@@ -188,38 +188,38 @@ class SqliteStore:
     async def _abandon(self) -> None:
         """End the channels that have been silent for their `idle_end`."""
         for channel in await self._in_writing_thread(self._database.silent):
-            with contextlib.suppress(Ended, StoreUnavailable):  # if it is silent, it is found again
+            with contextlib.suppress(Ended, StoreUnavailable):  # a channel that is still silent is found again
                 await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
 
-    async def _try(self) -> None:
+    async def _recover(self) -> None:
         """Open the file if it is not open, and check that it can be written."""
         try:
             if not self._is_open:
                 content = await self._in_writing_thread(self._database.open)
                 await self._in_reading_thread(self._reader.open)
-                await self._take(content)
+                await self._load(content)
                 self._is_open = True
-            await self._in_writing_thread(lambda: self._database.expire(prove=True))
+            await self._in_writing_thread(lambda: self._database.expire(force_write=True))
         except sqlite3.Error as error:
             self._note(error)
         else:
-            if self._keeping is not None:
+            if self._maintenance is not None:
                 logger.info("the SQLite file %s can be used again", self._path)
             self._trouble = None
 
-    async def _take(self, content: Content) -> None:
+    async def _load(self, content: Content) -> None:
         if self._hub.ready and content.origin <= self._head <= content.head:
             # The file may have failed between a commit and its answer.
             missed = [event for event in content.events if event.id is not None and event.id > self._head]
             await deliver_in_slices(self._hub, missed)
         elif self._hub.ready and content.head < self._head:
             self._hub.restart(self._head)  # the file has been replaced by an older one
-            self._hub.go_on(self._head)
+            self._hub.set_ready(self._head)
             return
         else:
             self._hub.restart(content.origin)
             await deliver_in_slices(self._hub, content.events)
-            self._hub.go_on(content.head)
+            self._hub.set_ready(content.head)
         self._head = content.head
 
     def _note(self, error: sqlite3.Error) -> str:
@@ -238,14 +238,14 @@ class SqliteStore:
             logger.warning("another program reads %s all the time, so its write-ahead log grows", self._path)
         self._blocked = blocked
 
-    async def _read(self, what: Callable[[], _Result]) -> _Result:
+    async def _read(self, function: Callable[[], _Result]) -> _Result:
         try:
-            return await self._in_reading_thread(what)
+            return await self._in_reading_thread(function)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"The SQLite file {self._path.name} cannot be read: {error}.") from error
 
-    async def _in_reading_thread(self, what: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._reading, what)
+    async def _in_reading_thread(self, function: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, function)
 
-    async def _in_writing_thread(self, what: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._writing, what)
+    async def _in_writing_thread(self, function: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, function)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 
 import pytest
 from hubs import serving
-from programs import ROOT, tool
+from programs import ROOT, npm_package, tool
 
 
 @pytest.fixture(scope="module")
 def node() -> str:
     """Path of Node.js. The packages that package.json names are installed."""
     path = tool("node", "nodejs npm")
-    if not (ROOT / "node_modules" / "ai").is_dir():
-        missing = "the package ai is missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    npm_package("ai")
     return path
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hubs import NDJSON, Server, serving
 from playwright.async_api import Browser, Page, expect
-from programs import ROOT
+from programs import ROOT, npm_package
 from screen import inspector, lines, newest, opened, rows, stream, the_state
 
 # The contrast of text and ground (WCAG 2.2, 1.4.3 and the definition of relative luminance), of everything that can be
@@ -37,17 +35,11 @@ CONTRASTS = """
   return low;
 }
 """
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 async def violations(page: Page) -> list[str]:
     """What axe has against the page as it stands."""
-    if not AXE.exists():
-        missing = "axe-core is missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    await page.evaluate(AXE.read_text())
+    await page.evaluate((npm_package("axe-core") / "axe.min.js").read_text())
     found: list[str] = await page.evaluate(
         """async () => (await axe.run()).violations.flatMap(({ id, help, nodes }) =>
              nodes.map(({ target }) => `${id}: ${help}: ${target}`))"""
@@ -114,7 +106,7 @@ async def test_the_theme_is_that_of_the_system_unless_chosen(browser: Browser, s
 async def test_no_other_theme_is_seen_before_the_page_is_there(browser: Browser, server: Server) -> None:
     context = await browser.new_context(color_scheme="light")
     page = await context.new_page()
-    await page.route("**/page.js", lambda route: route.abort())  # the modules of the page never come
+    await page.route("**/dress.js", lambda route: route.abort())  # the modules of the page never come
     await page.goto(f"{server.url}/#theme=dark")
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 18, 19)"
     await context.close()

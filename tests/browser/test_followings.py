@@ -262,6 +262,7 @@ async def test_the_page_offers_every_channel_of_a_hub_that_has_many(page: Page, 
     await expect(page.locator('#channels option[value="c1099"]')).to_have_count(1)
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_the_page_counts_every_subscriber_of_a_hub_that_has_many(page: Page) -> None:
     async with serving(max_subscribers_per_address=2000) as server, crowd(server.port, 1100, get("/stream")):
         await server.until_subscribers(1100)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from aiohttp import web
 from hubs import Server, mounted, serving
 from network import Network
 from playwright.async_api import Browser, Page, expect
-from programs import ROOT, tool
+from programs import ROOT, npm_package, tool
 from shells import ADDRESS, shell
 
 from sse_hub import Ended
@@ -56,11 +55,7 @@ every_front_end = pytest.mark.parametrize("front_end", FRONT_ENDS, ids=lambda ea
 def packages() -> None:
     """The packages that package.json names are installed."""
     tool("npm", "nodejs npm")
-    if not (MODULES / "esbuild").is_dir():
-        missing = "the packages of the front ends are missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    npm_package("esbuild")
 
 
 @pytest.fixture

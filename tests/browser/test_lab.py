@@ -91,3 +91,7 @@ async def test_the_words_follow_the_language(page: Page, server: Server) -> None
     await opened(page, server.url, "lose", language="pt-BR")
     await expect(page.locator(".lab-bench h3")).to_have_text("Perder eventos e ser avisado")
     await expect(page.get_by_role("button", name="Começar")).to_be_visible()
+    await page.get_by_role("button", name="Começar").click()
+    notes = page.locator(".lab-entry.note")
+    await expect(notes.filter(has_text="Cliente: Conectando.")).not_to_have_count(0)
+    await expect(notes.filter(has_text="Cliente: Ao vivo.")).not_to_have_count(0)

@@ -11,7 +11,7 @@ from hubs import Server, remote, serving
 from network import Network
 from playwright.async_api import BrowserContext
 from programs import Start
-from tabs import LIVE, follow, got, tab
+from tabs import LIVE, follow, got, reached, tab
 
 
 @pytest.fixture
@@ -103,6 +103,27 @@ async def test_a_page_that_is_online_again_begins_anew_at_once(context: BrowserC
     await page.wait_for_function("hub.streams[0]?.attempts >= 2")
     await page.wait_for_function(LIVE)
     await pinging.until_subscribers(1)
+
+
+async def test_a_page_that_goes_offline_says_so_at_once(context: BrowserContext, pinging: Server) -> None:
+    page = await follow(await tab(context, pinging.url), silence=1000)
+    await page.wait_for_function(LIVE)
+    await context.set_offline(True)
+    await reached(page, "waiting")
+    await context.set_offline(False)
+    await page.wait_for_function(LIVE)
+
+
+async def test_a_machine_that_has_slept_finds_its_dead_connection_soon(context: BrowserContext, server: Server) -> None:
+    async with Network(server.port) as relay:
+        page = await follow(await tab(context, server.url), hub=relay.url)
+        await page.wait_for_function(LIVE)
+        relay.cut()
+        # While a machine sleeps, only its wall clock goes on.
+        await page.evaluate("() => { const awake = Date.now; Date.now = () => awake() + 3_600_000; }")
+        await relay.mend()
+        await server.hub.publish("after")
+        await got(page, "after")
 
 
 async def test_a_page_out_of_the_cache_of_the_browser_goes_on_without_loss(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from eventually import eventually
 from hubs import Server
 from playwright.async_api import BrowserContext, Page
 
@@ -131,7 +132,7 @@ async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None
         server.url,
     )
     await server.until_subscribers(1)
-    assert "Bearer secret" in asked
+    await eventually(lambda: "Bearer secret" in asked)
 
 
 async def test_the_end_of_a_hub_ends_its_connection(context: BrowserContext, server: Server) -> None:

@@ -190,7 +190,7 @@ async def test_a_stream_of_another_server_gives_a_warning_and_stays_usable(data:
     events = f"data: {data}\n\nevent: connected\ndata: {data}\n\nevent: lost\ndata: {data}\n\n"
     async with scripted(held(f"{events}data: {json.dumps({**ENVELOPE, 'new': 1})}\n\n")) as server:
         async with SSEClient(server.url) as client, client.stream() as following:
-            with pytest.raises(SSEError, match="EventSource reads any server"):
+            with pytest.raises(SSEError, match="EventSource reads streams of any server"):
                 await anext(following)
             assert (await anext(following)).data == "a"
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from eventually import PATIENCE
 from hubs import Server, mounted, serving
-from programs import ROOT
+from programs import start_client
 
 from sse_client import Event, Refused, SSEClient
 
@@ -87,13 +84,7 @@ async def test_a_stream_without_await_ends_with_its_channel(job: str) -> None:
 
 
 async def test_listen_ends_well_with_its_channel(job: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "sse_client.py"),
-        *("listen", "job", "--data"),
-        stdout=subprocess.PIPE,
-        env={**os.environ, "SSE_URL": job},
-    )
+    process = await start_client("listen", "job", "--data", SSE_URL=job)
     async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     assert (process.returncode, out) == (0, b"a\n")
@@ -142,12 +133,6 @@ async def test_a_list_whose_pages_do_not_go_on_is_an_error() -> None:
 
 async def test_the_command_lists_all_channels(many: tuple[Server, list[str]]) -> None:
     server, names = many
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "sse_client.py"),
-        "channels",
-        stdout=subprocess.PIPE,
-        env={**os.environ, "SSE_URL": server.url},
-    )
+    process = await start_client("channels", SSE_URL=server.url)
     out, _ = await process.communicate()
     assert [line.split()[0] for line in out.decode().splitlines()[1:]] == names

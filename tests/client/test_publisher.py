@@ -66,7 +66,7 @@ def test_publishing_never_waits_and_a_full_queue_says_what_it_drops(caplog: pyte
     publisher = Publisher(f"http://127.0.0.1:{free_port()}", limit=3, on_drop=dropped.append)
     assert [publisher.publish(text) for text in "abcd"] == [True, True, True, False]
     assert [(each.data, each.channel) for each in dropped] == [(("d",), "main")]
-    assert "3 events wait already" in dropped[0].reason
+    assert "the queue is full: 3 events" in dropped[0].reason
     publisher.close(0.1)
     assert [text for each in dropped for text in each.data] == ["d", "a", "b", "c"]
     assert publisher.dropped == 4

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import logging
 import pickle
-import subprocess
-import sys
 import traceback
 from typing import Any
 
 import pytest
 from hubs import Server, serving
-from programs import ROOT
+from programs import start_client
 from scripted import Script, held, raw, scripted, silent, status, stream
 from tokens import SECRET
 
@@ -75,13 +72,7 @@ def test_an_error_reaches_another_process_as_it_is(error: SSEError) -> None:
 
 async def test_a_check_does_not_show_the_password_of_its_url(server: Server) -> None:
     url = server.url.replace("//", "//user:SECRET@")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "sse_client.py"),
-        *("--url", url, "check", "--idle", "0.1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
+    process = await start_client("--url", url, "check", "--idle", "0.1")
+    out, err = await process.communicate()
     assert "Checking http://127.0.0.1" in out.decode()
-    assert "SECRET" not in out.decode()
+    assert b"SECRET" not in out + err

@@ -178,7 +178,7 @@ def test_a_token_function_is_called_in_a_thread_without_an_event_loop(hub: Progr
         return "a"
 
     with SSEClient.sync(hub.url, token=token) as client, SSEClient.sync(hub.url) as reader:
-        with reader.channel("c") as stream, client.run("c") as run:
+        with reader.channel("c", from_start=True) as stream, client.run("c") as run:
             for number in range(3):
                 run.write(f"{number}")
                 assert next(stream).data == f"{number}"

@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server, serving
-from programs import ROOT
+from programs import ROOT, ClientStart
 
 from sse_hub.console.commands import cli
 from sse_hub.console.main import STATUSES
@@ -44,33 +43,30 @@ class Command:
 
 
 @pytest.fixture
-async def start(server: Server) -> AsyncIterator[Any]:
+def start(server: Server, client_process: ClientStart) -> Any:
     """Starts a command at the server."""
-    running: list[asyncio.subprocess.Process] = []
 
-    async def start(*arguments: str, **environment: str) -> Command:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "sse_client.py"),
-            *arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "SSE_URL": server.url, **environment},
-        )
-        running.append(process)
-        return Command(process)
+    async def start(*arguments: str, **variables: str) -> Command:
+        return Command(await client_process(*arguments, **{"SSE_URL": server.url, **variables}))
 
-    yield start
-    for process in running:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return start
 
 
 async def followed(server: Server) -> None:
     """Wait until somebody follows."""
     await eventually(lambda: server.hub.statistics().subscribers)
+
+
+async def test_ctrl_c_while_the_program_is_still_being_loaded_ends_it_without_a_traceback(
+    start: Any, tmp_path: Path
+) -> None:
+    """A slow disk: a module that the command line imports takes long."""
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(600)\n")
+    command = await start("channels", PYTHONPATH=str(tmp_path))
+    assert await command.line() == "loading"
+    command.process.send_signal(signal.SIGINT)
+    assert await command.end() == (130, "", "")
 
 
 # listen

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from hubs import Server
-from programs import ROOT
+from programs import start_client
 from scripted import scripted, status
 
 OLD_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -27,15 +23,7 @@ async def command_with(
     data: bytes, server: Server, *arguments: str | bytes, **variables: str
 ) -> tuple[int, bytes, str]:
     """Run a command with this input."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "sse_client.py"),
-        *arguments,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "SSE_URL": server.url, **variables},
-    )
+    process = await start_client(*arguments, SSE_URL=server.url, **variables)
     out, err = await process.communicate(data)
     assert b"Traceback" not in err
     return process.returncode or 0, out, err.decode(errors="replace")

@@ -12,6 +12,7 @@ from sse_hub.core.ports import Archive, Page, StoreUnavailable
 from sse_hub.core.subscription import Subscription
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_fifty_that_resume_at_once_get_everything_while_a_live_one_keeps_getting_events(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from hubs import Server, Stream, serving
 from mercures import PATH, follow, update, with_token
-from programs import ROOT, tool
+from programs import npm_package, tool
 from tokens import SECRET
 from yarl import URL
 
@@ -116,9 +115,5 @@ async def test_a_library_of_npm_gets_updates_and_nothing_else(library: str) -> N
 def installed(library: str) -> str:
     """Path of Node; the test is skipped without it or the library, but fails in CI."""
     node = tool("node", "nodejs")
-    if not (ROOT / "node_modules" / library).is_dir():
-        missing = f"{library} is missing: npm install --no-save --no-package-lock"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    npm_package(library)
     return node

@@ -42,6 +42,13 @@ async def test_the_id_is_taken_from_each_spelling_of_the_parameter(server: Serve
         assert (await stream.next()).data == "d2"
 
 
+async def test_of_several_ids_in_a_url_the_last_one_counts(server: Server) -> None:
+    """R1. Polyfills of EventSource append the newest id to the URL that the page gave, at each reconnect."""
+    ids = await fill(server)
+    async with server.stream(f"/.well-known/mercure?topic=t&lastEventID=one&lastEventID={ids[3]}") as stream:
+        assert (await stream.next()).data == "d5"
+
+
 async def test_the_header_wins_over_the_query_and_an_empty_one_does_not_count(server: Server) -> None:
     """R1."""
     ids = await fill(server)

@@ -63,10 +63,10 @@ def test_every_parameter_that_a_handler_reads_is_in_it() -> None:
     for path in HANDLERS:
         text = path.read_text()
         read |= set(re.findall(r"query\.(?:get|getall)\(\"(\w+)\"", text))
-        read |= set(re.findall(r"(?:flag|number)\(request, \"(\w+)\"", text))
+        read |= set(re.findall(r"(?:flag|number|choice|single|last)\(request, \"(\w+)\"", text))
         read |= set(re.findall(r"\"(\w+)\" in request\.query", text))
     documented = {parameter["name"] for parameter in COMPONENTS["parameters"].values()} | {"token"}
-    assert {"replay", "envelope", "limit", "match", "after", "ephemeral"} <= read <= documented
+    assert {"replay", "envelope", "limit", "match", "after", "ephemeral", "lastEventId", "from"} <= read <= documented
     assert {"Last-Event-ID", "Idempotency-Key"} <= documented
 
 

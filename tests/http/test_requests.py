@@ -36,3 +36,48 @@ async def test_a_body_over_the_limit_is_a_413_that_names_the_limit_and_is_counte
         assert response.status == 413
         assert "100 bytes" in problem["detail"]
         assert await server.hits("body") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/stream?replay=1&replay=2", "replay"),
+        ("GET", "/stream?replay=latest&replay=5", "replay"),
+        ("GET", "/stream?from=start&from=start", "from"),
+        ("GET", "/stream?plain=0&plain=1", "plain"),
+        ("GET", "/stream?envelope=1&envelope=0", "envelope"),
+        ("GET", "/stream?conflate=100&conflate=200", "conflate"),
+        ("GET", "/realtime/a?ended=204&ended=204", "ended"),
+        ("POST", "/realtime/a?end=done&end=failed", "end"),
+        ("POST", "/realtime/a?event=x&event=y", "event"),
+        ("POST", "/realtime/a?ephemeral=1&ephemeral=0", "ephemeral"),
+        ("GET", "/api/channels?match=a&match=b", "match"),
+        ("GET", "/api/channels?after=a&after=b", "after"),
+        ("GET", "/api/channels/a/events?after=1-0&after=2-0", "after"),
+        ("GET", "/api/channels/a/events?limit=1&limit=2", "limit"),
+        ("GET", "/api/subscribers?after=1&after=2", "after"),
+    ],
+)
+async def test_a_repeated_parameter_that_takes_one_value_is_a_400_that_says_so(
+    server: Server, method: str, path: str, name: str
+) -> None:
+    response, problem = await server.ask(method, path, data=b"x" if method == "POST" else None)
+    assert response.status == 400
+    assert problem["detail"] == f"The parameter {name} is given 2 times; it takes one value."
+    assert await server.retained("a") == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/stream?token=a&token=b", "/.well-known/mercure?topic=t&authorization=a&authorization=b"]
+)
+async def test_a_request_with_two_tokens_in_its_query_is_a_400(guarded: Server, path: str) -> None:
+    response, problem = await guarded.get(path)
+    assert response.status == 400
+    assert "is given 2 times; it takes one value" in problem["detail"]
+
+
+async def test_of_several_cursors_in_a_url_the_last_one_counts(server: Server) -> None:
+    """Some polyfills of EventSource append the newest id at each reconnect, and leave the one that the page gave."""
+    first, second, _ = [str(await server.hub.publish(text, channel="a")) for text in "xyz"]
+    async with server.stream(f"/realtime/a?lastEventId={first}&lastEventId={second}") as stream:
+        assert await stream.replay() == ["z"]

@@ -23,9 +23,16 @@ async def test_the_page_runs_no_script_but_its_own(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/web/../setup.cfg", "/web/%2e%2e/setup.cfg", "/web/..%2fsetup.cfg", "/web//etc/passwd", "/web/"]
+    "path",
+    [
+        "/web/../setup.cfg",
+        "/web/%2e%2e/setup.cfg",
+        "/web/..%2fsetup.cfg",
+        "/web/..%2f..%2fetc/passwd",
+        "/web//etc/passwd",
+        "/web/",
+    ],
 )
 async def test_no_path_escapes_the_folder_of_the_page(server: Server, path: str) -> None:
     answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert answer.split()[1] in {b"403", b"404"}
-    assert b"metadata" not in answer
+    assert answer.split()[1] == b"404"

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Backoff } from "../../web/client/backoff.js";
+import { Backoff, LONGEST_TIMER_MS } from "../../web/client/backoff.js";
 import { Silence } from "../../web/client/silence.js";
 import { inSlices } from "../../web/client/slices.js";
 
@@ -37,6 +37,14 @@ test("what Retry-After says is the least", () => {
   assert.ok(backoff.next({ atLeastMs: 7000 }) >= 7000);
 });
 
+test("no wait is longer than a timer, which would end at once", () => {
+  const backoff = new Backoff();
+  backoff.retry = Number("9".repeat(400));
+  assert.equal(backoff.next({ lastedMs: 60_000 }), LONGEST_TIMER_MS);
+  assert.equal(backoff.next(), LONGEST_TIMER_MS);
+  assert.equal(new Backoff().next({ atLeastMs: 1e12 }), LONGEST_TIMER_MS);
+});
+
 test("three pings are waited for, or what the user says", () => {
   const silence = new Silence(undefined, () => {});
   assert.equal(silence.limit, 45);
@@ -55,6 +63,36 @@ test("silence is noticed once it is too long, and not while something comes", as
   }
   await new Promise((resolve) => (called = resolve));
   silence.end();
+});
+
+test("a silence that is never too long costs next to no timers", async (t) => {
+  const set = t.mock.method(globalThis, "setTimeout");
+  const silence = new Silence(Infinity, () => assert.fail("it is never too long"));
+  silence.begin();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  silence.end();
+  assert.ok(set.mock.callCount() < 5, `${set.mock.callCount()} timers in 50 ms`);
+});
+
+test("a machine that has slept finds out that nothing came, though its monotonic clock stood still", (t) => {
+  let noticed = 0;
+  const silence = new Silence(undefined, () => (noticed += 1));
+  silence.begin();
+  assert.equal(silence.isSuspicious, false);
+  const wokenAt = Date.now() + 3_600_000;
+  t.mock.method(Date, "now", () => wokenAt);
+  assert.equal(silence.isSuspicious, true);
+  silence.look();
+  silence.end();
+  assert.equal(noticed, 1);
+});
+
+test("a wall clock that is set back hides no silence", async (t) => {
+  t.mock.method(Date, "now", () => 0);
+  await new Promise((resolve) => {
+    const silence = new Silence(0.05, () => resolve(silence.end()));
+    silence.begin();
+  });
 });
 
 test("others have their turn while much is read", async () => {

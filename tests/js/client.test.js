@@ -166,3 +166,15 @@ test("a program ends when its hub is closed", async (t) => {
   const [status] = await once(child, "exit");
   assert.equal(status, 0);
 });
+
+test("a hub that is closed while it waits does not come back", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  await found.live();
+  hub.cut();
+  await until(() => found.states.at(-1).name === "waiting");
+  found.hub.close();
+  const asked = hub.asked.length;
+  await new Promise((resolve) => setTimeout(resolve, 200)); // ten times the reconnection time
+  assert.equal(hub.asked.length, asked);
+});

@@ -79,7 +79,7 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
     running = gunicorn(*flags, SSE_STORE=store, **variables.get(how, {}))
     _, answered = running.process.communicate(timeout=30)
     assert running.process.returncode != 0
-    assert f"4 workers cannot share the store {store.partition(':')[0]}" in answered
+    assert f"sse-hub: 4 workers cannot share the store {store.partition(':')[0]}" in answered
     assert "SSE_STORE=redis://" in answered
     assert not Path("events.db").exists()
 

@@ -70,7 +70,7 @@ async def test_a_word_that_is_not_known_is_named_in_a_warning_and_the_server_sta
         assert answer.status == 200, "`anonymous` lets subscribers in without a token"
     _, errors = running.end()
     assert "'frobnicate' in MERCURE_EXTRA_DIRECTIVES is ignored: this hub does not know it" in errors
-    assert "'transport' in MERCURE_EXTRA_DIRECTIVES is ignored: this hub keeps updates where --store says" in errors
+    assert "'transport' in MERCURE_EXTRA_DIRECTIVES is ignored: this hub keeps updates in the store" in errors
     assert "size" not in errors
     assert "demo" not in errors
 

@@ -319,6 +319,7 @@ async def test_a_loss_on_several_channels_brings_no_event_again_that_the_client_
             assert (connected.json()["lost"], [event.data for event in events[:-1]]) == (True, ["3", "4"])
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_a_batch_is_all_or_nothing_though_it_is_delivered_in_slices(store: str) -> None:
     lines = [str(number) for number in range(9_000)]
     async with serving(store=store, history=20_000, cache=20_000) as server, server.stream("/realtime/c") as stream:

@@ -76,7 +76,7 @@ def test_space_is_given_back_to_the_system_when_old_events_go(tmp_path: Path) ->
     while store.expire():
         pass
     for _ in range(20):
-        store.expire(prove=True)
+        store.expire(force_write=True)
     store.close()
     assert (tmp_path / "events.db").stat().st_size < 1_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from eventually import PATIENCE, eventually
 from hubs import serving
 from programs import tool
 from redis_server import RedisServer
+
+from sse_hub.stores.redis_connection import RedisConnection
 
 Make = Callable[..., RedisServer]
 
@@ -87,6 +90,24 @@ async def test_sentinels_lead_to_the_new_master_after_a_failover(make: Make, tmp
 
             await eventually(published, 2 * PATIENCE)
             assert (await stream.next()).data == "after"
+
+
+async def test_a_connection_that_is_being_made_while_all_are_replaced_is_closed(make: Make, tmp_path: Path) -> None:
+    master = make()
+    config = tmp_path / "sentinel.conf"
+    config.write_text(f"sentinel monitor shop 127.0.0.1 {master.port} 1\n")
+    sentinel = make(program=sentinel_of(config))
+    connection = RedisConnection(f"redis+sentinel://127.0.0.1:{sentinel.port}/shop/0", "key")
+    sentinel.freeze()
+    asking = asyncio.create_task(connection.ask("PING"))
+    following = asyncio.create_task(connection.follow("PING"))
+    await asyncio.sleep(0)
+    await connection.connect_anew()
+    sentinel.thaw()
+    await asyncio.gather(asking, following, return_exceptions=True)
+    gc.collect()  # an open connection would be a ResourceWarning
+    assert await connection.ask("ECHO", "here") == "here"
+    await connection.close()
 
 
 def sentinel_of(config: Path) -> str:

@@ -1,6 +1,7 @@
 // The connection bar: how the connection stands that all tabs share, and what is known of it.
 
-import { find } from "./dom.js";
+import { pageNow } from "./chart/clock.js";
+import { find, put } from "./dom.js";
 import { details } from "./states.js";
 import { seconds } from "./times.js";
 import { number, say } from "./words.js";
@@ -25,7 +26,7 @@ export class ConnectionBar {
   #announced = find("#announced", HTMLElement);
   #told = "";
   #telling = 0;
-  /** When the connection went down: Unix milliseconds. @type {?number} */
+  /** When the connection went down: Unix milliseconds by the clock of the page. @type {?number} */
   #down = null;
   #wasLive = false;
 
@@ -64,26 +65,29 @@ export class ConnectionBar {
     document.dispatchEvent(new Event("power"));
   }
 
-  /** The stream that stands worst, of those that are open. @returns {?Facts} */
+  /** The stream that stands worst; null if none is followed. @returns {?Facts} */
   get #worst() {
     const own = this.#model.streams.filter(({ isOwn, isOff }) => isOwn && !isOff);
-    const all = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
+    const open = [...this.#hub.streams, ...own.map(({ facts, state }) => ({ ...facts, state }))];
+    // Before the first request, and once all are refused or have ended, there is no connection that could tell.
+    const all = open.length ? open : this.#model.streams.map(({ state }) => ({ state }));
     return WORST.map((name) => all.find(({ state }) => state.name === name)).find(Boolean) ?? null;
   }
 
   #show() {
     const facts = this.#worst;
-    const isOff = this.isOff;
+    const { isOff } = this;
     const name = isOff || !facts ? "off" : isStale(facts) ? "stale" : facts.state.name;
     this.#section.dataset.state = name;
     this.#freshen(["live", "catching", "connecting"].includes(name));
-    put("#connection-state", say(`state_${name}`));
-    put("#connection-why", this.#why(name, facts));
-    put("#connection-cursor", facts?.cursor ?? "–");
-    put("#connection-ping", pinged(facts));
-    put("#connection-retry", facts?.retry ? `${number(facts.retry)} ms` : "–");
-    put("#connection-tab", say(this.#hub.leads ? "leads" : "follows"));
-    put("#power", say(isOff ? "connect" : "disconnect"));
+    put(find("#connection-state", HTMLElement), say(`state_${name}`));
+    put(find("#connection-why", HTMLElement), this.#why(name, facts));
+    find("#connection-why", HTMLElement).lang = name === "closed" ? "en" : ""; // what the server says is in English
+    put(find("#connection-cursor", HTMLElement), facts?.cursor ?? "–");
+    put(find("#connection-ping", HTMLElement), pinged(facts));
+    put(find("#connection-retry", HTMLElement), facts?.retry ? `${number(facts.retry)} ms` : "–");
+    put(find("#connection-tab", HTMLElement), say(this.#hub.leads ? "leads" : "follows"));
+    put(find("#power", HTMLElement), say(isOff ? "connect" : "disconnect"));
     find("#cut", HTMLButtonElement).disabled = isOff || name === "waiting";
     find("#power", HTMLButtonElement).disabled = this.#model.streams.length === 0;
     this.#announce(name);
@@ -128,10 +132,10 @@ export class ConnectionBar {
   /** @param {string} name */
   #noteGap(name) {
     const isUp = name === "live" || name === "catching" || name === "stale";
-    if (isUp && this.#down !== null) this.#model.tell("gap", this.#down, Date.now());
+    if (isUp && this.#down !== null) this.#model.tell("gap", this.#down, pageNow());
     if (isUp) this.#down = null;
     else if (this.#wasLive && this.#down === null) {
-      this.#down = Date.now();
+      this.#down = pageNow();
       this.#model.tell("gap", this.#down, null);
     }
     this.#wasLive ||= isUp;
@@ -154,9 +158,10 @@ function isStale({ state, heardAt, ping }) {
  * @param {Facts} facts
  * @param {boolean} wasLive whether there was a connection
  */
-function reasonOf({ problem, state, failures = 0 }, wasLive) {
+function reasonOf({ problem, state, status, connectedAt, failures = 0 }, wasLive) {
   if (!problem) return state.reason ?? "";
   if (problem.status) return problem.detail ?? problem.title;
+  if (status === 200 && !connectedAt) return say("nothingCame");
   return say(wasLive && failures <= 1 ? "brokeOff" : "unreachable");
 }
 
@@ -165,13 +170,4 @@ function pinged(facts) {
   if (!facts) return "–";
   if (facts.pingedAt) return say("ago", { time: seconds((Date.now() - facts.pingedAt) / 1000) });
   return facts.ping ? say("noPing", { ping: seconds(facts.ping) }) : "–";
-}
-
-/**
- * @param {string} selector
- * @param {string} text
- */
-function put(selector, text) {
-  const element = find(selector, HTMLElement);
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -2,7 +2,8 @@
 // Mercure protocol. Streams of the hub's own form come by web/client/sse.js, over the connection that all tabs share.
 
 import { Backoff } from "../client/backoff.js";
-import { EventParser } from "../client/parser.js";
+import { EventParser, EventTooLarge } from "../client/parser.js";
+import { check, Refusal } from "../client/request.js";
 import { Silence } from "../client/silence.js";
 import { inSlices } from "../client/slices.js";
 
@@ -12,9 +13,6 @@ import { inSlices } from "../client/slices.js";
  * @typedef {{event: (event: import("./model.js").Received) => void, state: (state: State) => void,
  *   problem: (problem: Problem) => void}} Listener
  */
-
-/** Statuses of the 4xx that pass. */
-const PASSING = new Set([408, 425, 429]);
 
 export class Direct {
   /** @type {?string} */
@@ -28,7 +26,9 @@ export class Direct {
   #name;
   #on;
   #closed = false;
+  #connected = 0; // by the monotonic clock
   #stop = new AbortController();
+  #listening = new AbortController();
   #wake = () => {};
   #backoff = new Backoff();
   #silence = new Silence(undefined, () => this.#stop.abort());
@@ -44,7 +44,16 @@ export class Direct {
     this.#name = name;
     this.#on = on;
     this.last = after;
+    this.#listen();
     void this.#go();
+  }
+
+  /** A page in the cache of the browser must not hold one of the six connections to a host. */
+  #listen() {
+    if (!globalThis.document) return;
+    const { signal } = this.#listening;
+    addEventListener("pagehide", () => this.cut(), { signal });
+    addEventListener("pageshow", () => this.#wake(), { signal });
   }
 
   /** The address that is asked for. */
@@ -54,6 +63,7 @@ export class Direct {
 
   close() {
     this.#closed = true;
+    this.#listening.abort();
     this.#stop.abort();
     this.#silence.end();
     this.#wake();
@@ -67,23 +77,29 @@ export class Direct {
   async #go() {
     while (!this.#closed) {
       this.#stop = new AbortController();
-      const began = performance.now();
+      this.#connected = 0;
       /** @type {Problem} */
       let problem = { title: "The connection ended", status: 0 };
+      let atLeastMs = 0;
       try {
         this.#on.state({ name: "connecting", attempts: this.#backoff.failures });
         if (await this.#attempt(this.#stop.signal)) return;
       } catch (error) {
-        problem = { title: "No connection", status: 0, detail: error instanceof Error ? error.message : String(error) };
+        if (this.#closed || this.#isLasting(error)) return;
+        problem = problemIn(error);
+        if (error instanceof Refusal) atLeastMs = error.atLeastMs;
+      } finally {
+        this.#silence.end();
+        this.#stop.abort(); // an answer that is not read to its end would hold its connection
       }
-      this.#silence.end();
-      if (!this.#closed) await this.#wait(problem, performance.now() - began);
+      if (!this.#closed) await this.#wait(problem, atLeastMs);
     }
   }
 
   /**
    * @param {AbortSignal} signal
    * @returns {Promise<boolean>} whether it is over for good
+   * @throws {Refusal}
    */
   async #attempt(signal) {
     this.#silence.begin();
@@ -91,42 +107,51 @@ export class Direct {
     const response = await fetch(this.#url, { headers, signal, cache: "no-store" });
     this.status = response.status;
     this.headers = [...response.headers];
+    await check(response);
     if (response.status === 204) this.#on.state({ name: "ended" });
-    if (response.status === 204) return true;
-    if (!response.ok || !response.body) return this.#refused(response);
+    if (response.status === 204 || !response.body) return response.status === 204;
+    this.#connected = performance.now();
     this.#on.state({ name: "live" });
     const parser = new EventParser({ lastEventId: this.last ?? "" });
     await inSlices(response.body, () => this.#silence.heard(), (slice) => {
-      for (const { type, data, id, raw } of parser.feed(slice)) {
-        this.last = id || this.last;
-        const timestamp = new Date().toISOString(); // a plain stream names no time of its events
-        this.#on.event({ id: id || null, channel: this.#name, event: type, data, timestamp, raw });
-      }
-      this.#backoff.retry = parser.retry;
+      if (!signal.aborted) this.#parse(parser, slice);
       return !signal.aborted;
     });
     return false;
   }
 
   /**
-   * @param {Response} response
-   * @returns {Promise<boolean>} whether it will be refused again
+   * @param {EventParser} parser
+   * @param {Uint8Array} bytes
    */
-  async #refused(response) {
-    /** @type {Problem} */
-    const problem = { title: response.statusText, status: response.status, ...(await response.json().catch(() => ({}))) };
-    const lasting = response.status >= 400 && response.status < 500 && !PASSING.has(response.status);
-    this.#on.problem(problem);
-    if (lasting) this.#on.state({ name: "closed", reason: problem.detail ?? problem.title });
-    return lasting;
+  #parse(parser, bytes) {
+    for (const { type, data, id, raw } of parser.feed(bytes)) {
+      this.last = id || this.last;
+      const timestamp = new Date().toISOString(); // a plain stream names no time of its events
+      this.#on.event({ id: id || null, channel: this.#name, event: type, data, timestamp, raw });
+    }
+    if (parser.retry !== null) this.#backoff.retry = parser.retry;
+  }
+
+  /**
+   * Say why an attempt failed, as far as the server gave a reason; whether it would fail again.
+   *
+   * @param {unknown} error
+   */
+  #isLasting(error) {
+    const isLasting = error instanceof EventTooLarge || (error instanceof Refusal && error.lasting);
+    const { detail, title } = problemIn(error);
+    if (error instanceof Refusal) this.#on.problem(error.problem);
+    if (isLasting) this.#on.state({ name: "closed", reason: detail ?? title });
+    return isLasting;
   }
 
   /**
    * @param {Problem} problem
-   * @param {number} lastedMs
+   * @param {number} atLeastMs
    */
-  async #wait(problem, lastedMs) {
-    const ms = this.#backoff.next({ lastedMs });
+  async #wait(problem, atLeastMs) {
+    const ms = this.#backoff.next({ lastedMs: this.#connected && performance.now() - this.#connected, atLeastMs });
     const reason = problem.detail ?? problem.title;
     const attempts = this.#backoff.failures;
     this.#on.state({ name: "waiting", seconds: ms / 1000, nextAttempt: Date.now() + ms, attempts, reason });
@@ -135,4 +160,13 @@ export class Direct {
       this.#wake = () => resolve(clearTimeout(timer));
     });
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {Problem}
+ */
+function problemIn(error) {
+  if (error instanceof Refusal) return error.problem;
+  return { title: "No connection", status: 0, detail: error instanceof Error ? error.message : String(error) };
 }

@@ -27,3 +27,13 @@ export function copyOf(selector) {
   if (!(element instanceof HTMLElement)) throw new TypeError(`the template ${selector} is empty`);
   return element;
 }
+
+/**
+ * Put a text into an element. One that is there already is not put again: a screen reader would begin anew.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -72,11 +72,14 @@ export class Filters {
    *
    * @param {Entry} entry
    */
-  passes({ channel, event, data }) {
-    return (
-      this.#channel(channel) && this.#type(event) && !this.#isHidden(channel) &&
-      (!this.#text || data.toLowerCase().includes(this.#text))
-    );
+  passes({ id, channel, event, data }) {
+    const isHere = this.#channel(channel) && this.#type(event) && !this.#isHidden(channel);
+    return isHere && (!this.#text || this.#finds(data, id ?? "", event === "message" ? "" : event));
+  }
+
+  /** Whether one of these has the text. The usual type is none of them: it would find nearly all. @param {string[]} texts */
+  #finds(...texts) {
+    return texts.some((each) => each.toLowerCase().includes(this.#text));
   }
 
   /**

@@ -4,19 +4,17 @@ import { colourOf } from "./colours.js";
 import { find } from "./dom.js";
 import { headersOf, responseOf } from "./headers.js";
 import { showText } from "./inspect/characters.js";
-import { asCode, copyText } from "./inspect/code.js";
+import { asCode, copyButton } from "./inspect/code.js";
 import { tree } from "./inspect/tree.js";
 import { frame } from "./inspect/fields.js";
 import { wire } from "./inspect/wire.js";
-import { button, make, worded } from "./make.js";
+import { make, worded } from "./make.js";
 import { primer } from "./primer.js";
 import { Stream } from "./stream.js";
 import { StreamDetails } from "./stream-details.js";
 import { tabs } from "./tabs.js";
 import { bytes, time } from "./times.js";
 import { say } from "./words.js";
-
-const SHOWN_MS = 1500;
 
 /**
  * @typedef {import("./model.js").Model} Model
@@ -109,10 +107,7 @@ export class Inspector {
     showText(channel, entry.channel);
     showText(type, entry.event);
     title.append(channel, " ", type);
-    const copy = button("copyData", async () => {
-      copy.textContent = say((await copyText(entry.data, copy)) ? "copied" : "notCopied");
-      setTimeout(() => (copy.textContent = say("copyData")), SHOWN_MS);
-    });
+    const copy = copyButton("copyData", entry.data);
     const facts = make("dl", "facts", ...factsOf(entry).map(([key, value]) => fact(key, value)));
     return make("header", "", title, facts, ...(entry.note ? [worded("p", "noteOfPage", "note")] : []), copy);
   }

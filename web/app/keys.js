@@ -16,14 +16,20 @@ export function listenToKeys(commands) {
   document.addEventListener("keydown", (key) => {
     if (key.defaultPrevented || key.isComposing || key.altKey) return;
     const { target } = key;
-    if (key.key === "Enter" && (key.ctrlKey || key.metaKey)) return void commands.publish.send();
     if (key.key === "Escape") return escape(commands, target);
+    if (key.key === "Enter" && (key.ctrlKey || key.metaKey) && isAtForm()) return void commands.publish.send();
     if (key.ctrlKey || key.metaKey || isTyped(target)) return;
     const act = actions(commands)[key.key];
     if (!act || document.querySelector("dialog[open]")) return;
     if (key.key === " " && (isPressed(target) || !isAtEvents())) return;
     key.preventDefault();
     act();
+  });
+  // The address holds the view, so a link must not change it.
+  find(".skip", HTMLAnchorElement).addEventListener("click", (click) => {
+    click.preventDefault();
+    showEvents(commands.views);
+    find("#log", HTMLElement).focus();
   });
 }
 
@@ -33,10 +39,7 @@ export function listenToKeys(commands) {
  */
 function actions({ list, views }) {
   const inEvents = (/** @type {() => void} */ act) => () => {
-    if (!isAtEvents()) {
-      choose({ view: "events", case: "" });
-      views.show();
-    }
+    showEvents(views);
     act();
   };
   return {
@@ -59,6 +62,16 @@ function escape({ list, inspector }, target) {
   list.thaw();
   find("#log", HTMLElement).focus();
 }
+
+/** @param {import("./views.js").Views} views */
+function showEvents(views) {
+  if (isAtEvents()) return;
+  choose({ view: "events", case: "" });
+  views.show();
+}
+
+/** Whether the form for publishing is in sight. */
+const isAtForm = () => view.view === "publish" && !view.case && !document.querySelector("dialog[open]");
 
 /** Whether the list of events is in sight. */
 const isAtEvents = () => ["events", "publish"].includes(view.view) && !view.case;

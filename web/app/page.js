@@ -19,41 +19,13 @@ import { Subscribers } from "./subscribers.js";
 import { Timeline } from "./timeline/timeline.js";
 import { choose, view } from "./view.js";
 import { Views } from "./views.js";
-import { browserLanguage, speak } from "./words.js";
 
-const theme = find("#theme", HTMLSelectElement);
-const language = find("#language", HTMLSelectElement);
-
-function dress() {
-  document.documentElement.dataset.theme = theme.value = view.theme;
-  document.dispatchEvent(new Event("theme"));
-}
-
-function talk() {
-  language.value = view.language || browserLanguage();
-  speak(language.value);
-}
-
-dress();
-talk();
-theme.addEventListener("input", () => {
-  choose({ theme: theme.value });
-  dress();
-});
-language.addEventListener("input", () => {
-  choose({ language: language.value });
-  talk();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
-document.addEventListener("view", () => {
-  dress();
-  talk();
-});
 find("#open-settings", HTMLButtonElement).addEventListener("click", () => find("#settings", HTMLDialogElement).showModal());
 
 const hub = connect(".");
 const model = new Model();
 const list = new EventList(model, hub.base);
+/** @type {Timeline<import("./model.js").Entry>} */
 const timeline = new Timeline(find("#timeline", HTMLElement), { colour: paint, choose: (entry) => list.reveal(entry) });
 model.on("add", (entry) => entry.note || timeline.add(entry, { replayed: entry.replayed }));
 model.on("gap", (from, to) => timeline.gap(from, to));

@@ -25,6 +25,16 @@ export function showProblem(place, fault) {
 }
 
 /**
+ * Show why a request failed that could not be made.
+ *
+ * @param {HTMLElement} place
+ * @param {unknown} error
+ */
+export function showError(place, error) {
+  showProblem(place, error instanceof Error ? error : new Error(String(error)));
+}
+
+/**
  * The problem in an answer that is none of 2xx.
  *
  * @param {Response} response

@@ -2,8 +2,8 @@
 
 import { find } from "./dom.js";
 import { block } from "./inspect/code.js";
-import { publishByCurl, quoted } from "./inspect/commands.js";
-import { problemOf, showProblem } from "./problems.js";
+import { publishByCurl, quoted, segment } from "./inspect/commands.js";
+import { problemOf, showError, showProblem } from "./problems.js";
 import { ask } from "./session.js";
 import { make, worded } from "./make.js";
 import { number, say } from "./words.js";
@@ -39,7 +39,7 @@ export class PublishForm {
       if (response.ok) this.#published(await response.json());
       else showProblem(this.#answer, await problemOf(response));
     } catch (error) {
-      showProblem(this.#answer, error instanceof Error ? error : new Error(String(error)));
+      showError(this.#answer, error);
     }
     button.disabled = false;
   }
@@ -100,11 +100,6 @@ export class PublishForm {
  */
 function curl(url, type, body) {
   return `curl ${quoted(url.href)} -H ${quoted(`Content-Type: ${type}`)} --data-raw ${quoted(body)}`;
-}
-
-/** A name in a path. `.` and `..` would be folders. @param {string} name */
-function segment(name) {
-  return /^\.+$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
 }
 
 /**

@@ -1,12 +1,12 @@
 // Signing in: a token becomes a cookie that no script can read, this one included. What it grants is remembered for show.
 
+import { LONGEST_TIMER_MS } from "../client/backoff.js";
 import { find } from "./dom.js";
-import { problemOf, showProblem } from "./problems.js";
+import { problemOf, showError, showProblem } from "./problems.js";
 import { time } from "./times.js";
 import { say } from "./words.js";
 
 const KEY = "sse-hub session";
-const LONGEST_TIMER_MS = 2 ** 31 - 1; // of `setTimeout`
 
 /** @typedef {{subject: ?string, until: ?string}} Session `until`: ISO 8601 */
 
@@ -137,7 +137,7 @@ export class SessionDialog {
     try {
       await act();
     } catch (error) {
-      showProblem(this.#answer, error instanceof Error ? error : new Error(String(error)));
+      showError(this.#answer, error);
     }
   }
 }

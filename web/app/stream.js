@@ -1,6 +1,7 @@
 // One stream that the page follows: how it stands, and its figures.
 
 import { connect, covers } from "../client/sse.js";
+import { pageNow } from "./chart/clock.js";
 import { Direct } from "./direct.js";
 import { ownAddress, queryOf, specOf, textOf } from "./specs.js";
 import { say } from "./words.js";
@@ -161,14 +162,14 @@ export class Stream {
 
   /** Events a second, over the last whole seconds. */
   rate() {
-    const now = Math.floor(Date.now() / 1000);
+    const now = Math.floor(pageNow() / 1000);
     this.#arrivals = this.#arrivals.filter(([second]) => second >= now - RATE_SECONDS);
     return this.#arrivals.reduce((sum, [second, count]) => sum + (second < now ? count : 0), 0) / RATE_SECONDS;
   }
 
   /** Events of the last whole second. */
   lastSecond() {
-    const before = Math.floor(Date.now() / 1000) - 1;
+    const before = Math.floor(pageNow() / 1000) - 1;
     return this.#arrivals.find(([second]) => second === before)?.[1] ?? 0;
   }
 
@@ -199,7 +200,7 @@ export class Stream {
 
   /** @param {Received} event */
   #count({ timestamp }) {
-    const now = Date.now();
+    const now = pageNow();
     const second = Math.floor(now / 1000);
     const last = this.#arrivals.at(-1);
     if (last?.[0] === second) last[1] += 1;

@@ -2,7 +2,7 @@
 
 import { Sparkline } from "./chart/sparkline.js";
 import { colourOf } from "./colours.js";
-import { copyOf, find } from "./dom.js";
+import { copyOf, find, put } from "./dom.js";
 import { showText } from "./inspect/characters.js";
 import { isKnown, specOf, textOf } from "./specs.js";
 import { standing, why } from "./states.js";
@@ -170,14 +170,4 @@ export class StreamList {
     mute.setAttribute("aria-label", say("muteStream", { name: stream.name }));
     mute.title = say(isMuted ? "unmute" : "mute");
   }
-}
-
-/**
- * A text that is there already is not put again: a screen reader would begin anew.
- *
- * @param {HTMLElement} element
- * @param {string} text
- */
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

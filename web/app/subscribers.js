@@ -1,9 +1,9 @@
-// The list of subscribers, for those who may see it. Rows stay where they are while one reads or uses them.
+// The list of subscribers, for an administrator. Rows stay in their places while a person reads or uses them.
 
 import { copyOf, find } from "./dom.js";
 import { showText } from "./inspect/characters.js";
 import { list } from "./pages.js";
-import { problemOf, showProblem } from "./problems.js";
+import { problemOf, showError, showProblem } from "./problems.js";
 import { time } from "./times.js";
 import { number, say } from "./words.js";
 
@@ -121,7 +121,7 @@ export class Subscribers {
       this.#answer.textContent = say("endedStream", { address });
       await this.#read();
     } catch (error) {
-      showProblem(this.#answer, error instanceof Error ? error : new Error(String(error)));
+      showError(this.#answer, error);
     }
   }
 }

@@ -107,5 +107,7 @@ const string = (data) => (root(data)?.kind === "string" ? JSON.parse(data) : dat
 function firstLine(whole) {
   const lines = whole.trim().split(/\r\n|\r|\n/, 100);
   const line = lines[0].length > LONGEST ? `${lines[0].slice(0, LONGEST)}…` : lines[0];
-  return lines.length > 1 ? `${line} ${say("summaryLines", { n: `${lines.length - 1}${lines.length === 100 ? "+" : ""}` })}` : line;
+  if (lines.length === 1) return line;
+  const more = lines.length === 100 ? "99+" : String(lines.length - 1);
+  return `${line} ${say(more === "1" ? "summaryLine" : "summaryLines", { n: more })}`;
 }

@@ -93,12 +93,17 @@ export function choose(changes) {
     return changes[key] !== undefined && changes[key] !== view[key];
   });
   Object.assign(view, changes);
-  if (isStep) history.pushState(null, "", address());
-  else history.replaceState(null, "", address());
+  attempt(() => localStorage.setItem(KEY, JSON.stringify({ ...view, view: undefined, case: undefined })));
+  // Safari takes a hundred changes of the address in half a minute, and a person who types makes one with each key.
+  attempt(() => (isStep ? history.pushState(null, "", address()) : history.replaceState(null, "", address())));
+}
+
+/** Do what a browser may refuse. What was chosen counts all the same. @param {() => void} act */
+function attempt(act) {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ ...view, view: undefined, case: undefined }));
-  } catch {
-    // the address still has it
+    act();
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
   }
 }
 

@@ -233,11 +233,11 @@ export class Connection {
   #unwrap({ data, id, raw }) {
     this.cursor = id || this.cursor;
     if (this.state.name === "catching") this.facts.replayed += 1;
-    /** @type {Received} */
-    const event = { ...parsed(data), raw };
+    const event = /** @type {Received} */ ({ ...parsed(data), raw }); // the envelope of the hub (docs/protocol.md)
     if (event.event === "end") {
       const { channel, reason } = parsed(event.data);
-      if (channel === event.channel) this.#note((event.end = { channel, reason: reason ?? null, id: event.id }));
+      const why = typeof reason === "string" ? reason : null;
+      if (channel === event.channel) this.#note((event.end = { channel, reason: why, id: event.id }));
     }
     return event;
   }
@@ -251,12 +251,12 @@ export class Connection {
     const value = parsed(data);
     if (type === "connected") this.#begun(id, value);
     else if (type === "live") this.#turnLive();
-    else if (type === "lost") this.on.lost?.(value);
+    else if (type === "lost") this.on.lost?.({ after: String(value.after ?? ""), next: String(value.next ?? id) });
     else if (type === "closing") this.on.closing?.();
     else if (type === "end") this.#endOf(value, id, raw);
     else if (type === "error") {
-      this.facts.problem = value;
-      this.on.problem?.(value);
+      this.facts.problem = { title: "Error", status: 0, ...value };
+      this.on.problem?.(this.facts.problem);
     }
   }
 

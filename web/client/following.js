@@ -1,4 +1,4 @@
-// What somebody in this tab follows: what of the shared connection is for it, and what it wants of the past.
+// A following in this tab: its part of the shared connection, and the older events that it wants.
 
 import { channelOf, covers, isAfter, topicOf } from "./names.js";
 import { Past } from "./past.js";

@@ -32,7 +32,7 @@ export function useChannel(hub, channels, options = {}) {
       names,
       {
         event(event) {
-          events = [...events.slice(1 - keep), event];
+          events = [...events, event].slice(Math.max(0, events.length + 1 - keep));
           latest.current.event?.(event);
           draw();
         },

@@ -52,12 +52,14 @@ export async function request(settings, wanted, signal, note = () => {}) {
 }
 
 /**
+ * Whether an answer is a stream, or 204.
+ *
  * @param {Response} response
- * @throws {Refusal}
+ * @throws {Refusal} if it is neither
  */
-async function check(response) {
+export async function check(response) {
   const { status, statusText, headers } = response;
-  const type = headers.get("Content-Type") ?? "";
+  const type = (headers.get("Content-Type") ?? "").toLowerCase();
   if (status === 204 || (status === 200 && type.startsWith("text/event-stream"))) return;
   /** @type {Problem} */
   let problem = { title: statusText || "Refused", status };

@@ -189,7 +189,8 @@ class TabHub {
   #listen() {
     if (typeof addEventListener !== "function") return;
     const { signal } = this.#listening;
-    addEventListener("online", () => this.#team.hurry(), { signal });
+    // Offline, an attempt fails at once, so that the state is told at once, too. A hub on this machine answers it.
+    for (const change of ["online", "offline"]) addEventListener(change, () => this.#team.hurry(), { signal });
     // A page in the cache of the browser, or a frozen one, must not hold what others wait for.
     addEventListener("pagehide", () => this.#team.leave(), { signal });
     addEventListener("pageshow", () => this.#team.comeBack(), { signal });

@@ -1,4 +1,4 @@
-// The streams of whoever leads: which topics share one, and which are refused.
+// The streams of the tab that leads: which topics share one, and which are refused.
 //
 // A topic stays on the stream that it was given to. So what comes for it comes in order, from one place, and an event
 // is known by the topics of its stream that it belongs to.
@@ -176,7 +176,7 @@ export class Streams {
     this.factsChanged();
   }
 
-  /** Tell anew how each topic stands, for somebody who has come. */
+  /** Give the state of each topic again, for a tab that has joined. */
   repeat() {
     for (const { topics, connection } of this.#open) {
       this.pass({ kind: "state", topics: [...topics], state: connection.state, cursor: connection.cursor });

@@ -62,7 +62,7 @@ export function unlessAborted(promise, signal) {
 
 /**
  * @param {string} text
- * @returns {any} an object; an empty one where the text is none
+ * @returns {Record<string, unknown>} an object; an empty one where the text is none
  */
 export function parsed(text) {
   try {

@@ -98,7 +98,7 @@ export class Team {
     if (this.leads) this.#streams?.look();
     else {
       this.#say({ kind: "look" });
-      this.#ticked = Date.now();
+      this.#ticked = performance.now();
       this.#ask();
     }
   }
@@ -129,7 +129,7 @@ export class Team {
       this.want();
       const ticking = setInterval(() => this.#tick(), QUIET_MS / 2);
       this.#membership.signal.addEventListener("abort", () => clearInterval(ticking));
-      this.#ticked = this.#heard = Date.now();
+      this.#ticked = this.#heard = performance.now();
     } else {
       this.#lead();
     }
@@ -221,7 +221,7 @@ export class Team {
     if (this.leads) {
       this.#hearMember(from, message);
     } else if (term >= this.#term && isLeaders(message.kind)) {
-      this.#heard = Date.now();
+      this.#heard = performance.now();
       this.#asked = 0;
       if (term > this.#term) {
         this.#term = term;
@@ -332,7 +332,7 @@ export class Team {
     this.#newcomers.clear();
     if (renew) this.#say({ kind: "welcome", to: [...this.#members.keys()] });
     this.#streams.want(wanted, { renew, rewind });
-    this.#streams.repeat(); // who wants what is open already has yet to hear how it stands
+    this.#streams.repeat(); // a tab that wants what is open already does not know its state
   }
 
   /** Forget tabs that went without a word. */
@@ -346,7 +346,7 @@ export class Team {
 
   /** Look whether the leader gives signs of life. */
   #tick() {
-    const now = Date.now();
+    const now = performance.now(); // the wall clock may be set
     const slept = now - this.#ticked > 2 * QUIET_MS; // this tab, so others may have spoken
     this.#ticked = now;
     if (this.leads) return;
@@ -359,7 +359,7 @@ export class Team {
   }
 
   #ask() {
-    this.#asked = Date.now() + Math.random() * 500; // not all at once
+    this.#asked = performance.now() + Math.random() * 500; // not all at once
     this.#say({ kind: "ask" });
   }
 }

@@ -3,12 +3,13 @@
 import { showText } from "../inspect/characters.js";
 import { make, worded } from "../make.js";
 import { summary } from "../summaries.js";
+import { time } from "../times.js";
 import { say, spoken } from "../words.js";
 
 const MOST = 200;
 const REPLAY = 50;
 const LOOK_MS = 15_000; // "2 minutes ago" is said anew
-/** Types that say how the hub is, not what somebody did. */
+/** Types of events that describe the hub. Nobody did anything. */
 const QUIET = new Set(["heartbeat", "metrics", "sensor"]);
 const SIZES = /** @type {const} */ ([[86_400, "day"], [3600, "hour"], [60, "minute"]]);
 
@@ -25,8 +26,8 @@ export function activity(element, { hub }) {
     },
   }, { replay: REPLAY });
   const look = () => {
-    for (const time of list.querySelectorAll("time")) time.textContent = ago(Date.parse(time.dateTime));
-    for (const day of list.querySelectorAll("h3")) day.textContent = dayOf(Number(day.dataset.day));
+    for (const each of list.querySelectorAll("time")) each.textContent = ago(Date.parse(each.dateTime));
+    for (const day of list.querySelectorAll("h3")) day.textContent = time(Number(day.dataset.day), "day");
   };
   const looking = setInterval(look, LOOK_MS);
   document.addEventListener("language", look);
@@ -43,27 +44,24 @@ export function activity(element, { hub }) {
  */
 function add(list, event) {
   const ms = Date.parse(event.timestamp);
-  const time = make("time", "note", ago(ms));
-  time.dateTime = event.timestamp;
-  time.title = new Date(ms).toLocaleString(spoken());
+  const when = make("time", "note", ago(ms));
+  when.dateTime = event.timestamp;
+  when.title = time(ms, "whole");
   const words = make("span", "feed-words");
   showText(words, summary(event) || say("emptyData"));
   const type = make("span", "feed-type", event.event);
-  const item = make("li", "", make("span", "feed-mark"), words, type, time);
+  const item = make("li", "", make("span", "feed-mark"), words, type, when);
   item.dataset.type = event.event;
   const day = new Date(ms).setHours(0, 0, 0, 0);
   const head = list.querySelector("h3");
   if (Number(head?.dataset.day) === day) head?.parentElement?.after(item);
   else {
-    const title = make("h3", "", dayOf(day));
+    const title = make("h3", "", time(day, "day"));
     title.dataset.day = String(day);
     list.prepend(make("li", "feed-day", title), item);
   }
   if (list.childElementCount > MOST) list.lastElementChild?.remove();
 }
-
-/** @param {number} day Unix milliseconds of its beginning */
-const dayOf = (day) => new Date(day).toLocaleDateString(spoken(), { weekday: "long", day: "numeric", month: "long" });
 
 /** @param {number} ms */
 function ago(ms) {

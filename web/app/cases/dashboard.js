@@ -1,6 +1,7 @@
 // A dashboard: values and not a history. Tiles with the newest figures, charts of the last minutes, and the newest
 // event of each channel, at most once a second.
 
+import { parsed } from "../../client/surroundings.js";
 import { Chart } from "../chart/chart.js";
 import { Clock } from "../chart/clock.js";
 import { Cursor } from "../chart/cursor.js";
@@ -8,8 +9,8 @@ import { withUnit } from "../chart/units.js";
 import { showText } from "../inspect/characters.js";
 import { make, worded } from "../make.js";
 import { summary } from "../summaries.js";
+import { time } from "../times.js";
 import { say } from "../words.js";
-import { parsed } from "./place.js";
 
 const TILES = /** @type {const} */ ([
   ["subscribers", "figureSubscribers", ""], ["events_per_second", "caseEventsRate", "/s"],
@@ -92,7 +93,7 @@ class Newest {
       this.#body.insertBefore(row, this.#body.children[after] ?? null);
     }
     const [when, what] = cells;
-    when.textContent = new Date(event.timestamp).toLocaleTimeString(document.documentElement.lang);
+    when.textContent = time(event.timestamp, "short");
     showText(what, summary(event) || say("emptyData"));
   }
 }

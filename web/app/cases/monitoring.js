@@ -1,11 +1,12 @@
 // Monitoring: is all well? Figures with limits, the health of the hub, and what has given an alarm.
 
-import { timeOfDay, withUnit } from "../chart/units.js";
+import { parsed } from "../../client/surroundings.js";
+import { withUnit } from "../chart/units.js";
 import { showText } from "../inspect/characters.js";
 import { make, worded } from "../make.js";
 import { summary } from "../summaries.js";
+import { time } from "../times.js";
 import { say, translate } from "../words.js";
-import { parsed } from "./place.js";
 
 const HEALTH_MS = 10_000;
 const STALE_MS = 10_000; // figures that are older say nothing
@@ -51,7 +52,7 @@ class Check {
   show() {
     this.#state.dataset.verdict = this.verdict;
     this.#state.textContent = say(`verdict_${this.verdict}`);
-    this.#sinceCell.textContent = timeOfDay(this.#since);
+    this.#sinceCell.textContent = time(this.#since, "short");
   }
 }
 
@@ -95,16 +96,7 @@ export function monitoring(element, { hub, base }) {
     },
   }, { replay: "latest" });
 
-  const messages = hub.follow("main", {
-    event: (event) => {
-      const alarm = alarmOf(event);
-      if (!alarm) return;
-      noAlarms.hidden = true;
-      alarms.prepend(alarm);
-      if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
-    },
-  }, { replay: 200 });
-
+  const messages = followAlarms(hub, alarms, noAlarms);
   const speak = () => {
     for (const line of lines) line.show();
     look();
@@ -120,6 +112,25 @@ export function monitoring(element, { hub, base }) {
     figures.close();
     messages.close();
   };
+}
+
+/**
+ * Put what gives an alarm into a list, the newest first.
+ *
+ * @param {import("../../client/types.js").Hub} hub
+ * @param {HTMLElement} alarms
+ * @param {HTMLElement} none shown while there are none
+ */
+function followAlarms(hub, alarms, none) {
+  return hub.follow("main", {
+    event: (event) => {
+      const alarm = alarmOf(event);
+      if (!alarm) return;
+      none.hidden = true;
+      alarms.prepend(alarm);
+      if (alarms.childElementCount > ALARMS) alarms.lastElementChild?.remove();
+    },
+  }, { replay: 200 });
 }
 
 /**
@@ -152,7 +163,7 @@ function alarmOf(event) {
   if (!grave && level !== "warning") return null;
   const words = make("span", "");
   showText(words, summary(event));
-  const item = make("li", "", make("time", "note", timeOfDay(Date.parse(event.timestamp))), words);
+  const item = make("li", "", make("time", "note", time(event.timestamp, "short")), words);
   item.dataset.verdict = grave ? "critical" : "warning";
   return item;
 }

@@ -1,12 +1,13 @@
 // Notifications: a list with what is unread, a toast for each new one, the number of unread ones in the title, and the
 // browser's own notifications while the page is hidden.
 
-import { timeOfDay } from "../chart/units.js";
+import { parsed } from "../../client/surroundings.js";
 import { showText } from "../inspect/characters.js";
 import { button, make, worded } from "../make.js";
 import { summary } from "../summaries.js";
+import { time } from "../times.js";
 import { number, say, translate } from "../words.js";
-import { inWords, parsed, send } from "./place.js";
+import { inWords, send } from "./place.js";
 
 const MOST = 100;
 const REPLAY = 50;
@@ -121,7 +122,7 @@ async function testBy(base) {
 function itemOf(event) {
   const words = make("span", "notice-words");
   showText(words, summary(event));
-  const item = make("li", "", words, make("time", "note", timeOfDay(Date.parse(event.timestamp))));
+  const item = make("li", "", words, make("time", "note", time(event.timestamp, "short")));
   item.dataset.level = levelOf(event);
   return item;
 }

@@ -1,5 +1,6 @@
 // What the cases share: who may publish, and the way to the hub.
 
+import { problemOf } from "../problems.js";
 import { say } from "../words.js";
 
 /**
@@ -34,8 +35,8 @@ export async function send(base, channel, { data, event, end, method = "POST" })
   if (end) url.searchParams.set("end", end);
   const response = await fetch(url, { method, body: data, headers: { "Content-Type": "text/plain" } });
   if (response.ok) return;
-  const { detail, title } = await response.json().catch(() => ({}));
-  throw new Refused(detail ?? title ?? response.statusText, response.status);
+  const { detail, title, status } = await problemOf(response);
+  throw new Refused(detail ?? title, status);
 }
 
 /** An error in words. @param {unknown} error */
@@ -43,17 +44,4 @@ export function inWords(error) {
   const why = error instanceof Error ? error.message : String(error);
   if (!(error instanceof Refused)) return say("caseUnreachable", { why });
   return error.status === 401 || error.status === 403 ? say("caseMayNot", { why }) : why;
-}
-
-/**
- * @param {string} data
- * @returns {Record<string, unknown>} an empty object where the data are none
- */
-export function parsed(data) {
-  try {
-    const value = JSON.parse(data);
-    return typeof value === "object" && value !== null ? value : {};
-  } catch {
-    return {};
-  }
 }

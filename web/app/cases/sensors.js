@@ -1,12 +1,12 @@
 // Sensors: every number in the data of any channel, found by its path, in a chart of its own.
 
+import { parsed } from "../../client/surroundings.js";
 import { Chart } from "../chart/chart.js";
 import { Clock } from "../chart/clock.js";
 import { Cursor, cursorControl } from "../chart/cursor.js";
 import { numbers } from "../inspect/json.js";
 import { make, worded } from "../make.js";
 import { number, say, translate } from "../words.js";
-import { parsed } from "./place.js";
 
 const MOST = 24; // charts
 const REPLAY = 300;

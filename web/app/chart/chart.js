@@ -4,13 +4,14 @@
 // others is committed, and a page whose policy forbids foreign scripts can load none.
 
 import { make } from "../make.js";
+import { time } from "../times.js";
 import { number, say, translate } from "../words.js";
 import { axis } from "./axis.js";
-import { cleared, colour, soon, watch } from "./pictures.js";
+import { cleared, colour, soon, stroke, watch } from "./pictures.js";
 import { runs } from "./runs.js";
 import { Series } from "./series.js";
 import { SPAN_MS } from "./span.js";
-import { labels, timeOfDay, withUnit } from "./units.js";
+import { labels, withUnit } from "./units.js";
 
 /**
  * @typedef {object} Quantity
@@ -29,7 +30,7 @@ import { labels, timeOfDay, withUnit } from "./units.js";
 
 const MARGIN = { right: 10, top: 8, bottom: 18, label: 8 };
 const LINE_HEIGHT = 34; // pixels between two ticks, at least
-const TOLD_MS = 5000; // how often the text for those who do not see it is written anew
+const TOLD_MS = 5000; // how often the text for screen readers is written anew
 const LEAST_PAUSE_MS = 500; // between two pictures; a line that moves by less than a pixel needs none
 const AHEAD_MS = 5000; // a point may be so much later than the hub's clock
 
@@ -275,7 +276,7 @@ export class Chart {
     pen.strokeStyle = colour(this.element, "--faint");
     pen.lineWidth = 1;
     stroke(pen, Math.round(column) + 0.5, top, Math.round(column) + 0.5, bottom);
-    const text = timeOfDay(at);
+    const text = time(at, "short");
     const width = pen.measureText(text).width + 10;
     const middle = Math.min(Math.max(column, left + width / 2), right - width / 2);
     pen.fillStyle = colour(this.element, "--card");
@@ -306,12 +307,4 @@ export class Chart {
     });
     return `${words ? say(words) : title}. ${each.join("; ")}`;
   }
-}
-
-/** @type {(pen: CanvasRenderingContext2D, fromX: number, fromY: number, toX: number, toY: number) => void} */
-function stroke(pen, fromX, fromY, toX, toY) {
-  pen.beginPath();
-  pen.moveTo(fromX, fromY);
-  pen.lineTo(toX, toY);
-  pen.stroke();
 }

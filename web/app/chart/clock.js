@@ -1,7 +1,13 @@
-// The hub's clock, as far as this page can tell: the browser's may differ from it by minutes.
+// The hub's clock, as far as this page can tell: the browser's may differ from it by minutes, and may be set.
 
 /** Less than that is the way of the event, and no difference of clocks. */
 const TOLERANCE_MS = 1500;
+
+/**
+ * Unix milliseconds by a clock that goes on evenly, whatever is done to that of the machine. While the machine sleeps it
+ * may stand still; then the hub's clock is ahead by so much more.
+ */
+export const pageNow = () => performance.timeOrigin + performance.now();
 
 export class Clock {
   /** Milliseconds by which the hub's clock is ahead. @type {?number} */
@@ -11,16 +17,16 @@ export class Clock {
    * A live event was accepted at this time of the hub.
    *
    * @param {number} ms Unix time
-   * @param {number} now Unix time of this browser
+   * @param {number} now Unix time of this page
    */
-  hear(ms, now = Date.now()) {
+  hear(ms, now = pageNow()) {
     if (!Number.isFinite(ms)) return;
     // The event that took the shortest way tells most about the difference.
     this.#ahead = Math.max(this.#ahead ?? -Infinity, ms - now);
   }
 
   /** The Unix time that the hub's clock shows now, in milliseconds. @param {number} now that of this browser */
-  now(now = Date.now()) {
+  now(now = pageNow()) {
     return now + this.ahead;
   }
 

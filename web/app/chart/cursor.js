@@ -1,9 +1,9 @@
 // One cursor over all charts of a view: a moment that all of them show. A pointer, a finger or the keyboard moves it.
 
 import { make, button, worded } from "../make.js";
+import { time } from "../times.js";
 import { say, translate } from "../words.js";
 import { SHORTEST_MS, SPAN_MS, STEP_MS } from "./span.js";
-import { timeOfDay } from "./units.js";
 
 export class Cursor {
   /** The moment: Unix milliseconds of the hub; null for now. @type {?number} */
@@ -59,7 +59,7 @@ export class Cursor {
 }
 
 /**
- * The cursor as a slider: for the keyboard, and for those who hear the page.
+ * The cursor as a slider: for the keyboard and for screen readers.
  *
  * @param {Cursor} cursor
  * @param {() => number} now  the Unix time of the hub's clock
@@ -70,21 +70,23 @@ export function cursorControl(cursor, now) {
   Object.assign(slider, { type: "range", min: String(-SPAN_MS / 1000), max: "0", step: "1", value: "0" });
   slider.dataset.label = "chartMoment";
   const shown = make("span", "cursor-time");
+  const reset = button("cursorReset", () => {
+    slider.value = "0";
+    cursor.set(null);
+  });
   const show = () => {
     const { at } = cursor;
-    const words = at === null ? say("cursorNow") : timeOfDay(at);
+    const words = at === null ? say("cursorNow") : time(at, "short");
     slider.setAttribute("aria-valuetext", words);
     shown.textContent = words;
+    if (document.activeElement === reset && at === null) slider.focus();
+    reset.hidden = at === null;
     slider.min = String(-cursor.spanMs(now()) / 1000);
     if (document.activeElement !== slider) slider.value = String(at === null ? 0 : (at - now()) / 1000);
   };
   slider.addEventListener("input", () => cursor.set(slider.value === "0" ? null : now() + Number(slider.value) * 1000));
   slider.addEventListener("keydown", ({ key }) => {
     if (key !== "Escape") return;
-    slider.value = "0";
-    cursor.set(null);
-  });
-  const reset = button("cursorReset", () => {
     slider.value = "0";
     cursor.set(null);
   });

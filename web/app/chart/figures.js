@@ -1,5 +1,6 @@
 // The view of figures: what the hub publishes about itself and its host, in charts that share one cursor.
 
+import { parsed } from "../../client/surroundings.js";
 import { make, worded } from "../make.js";
 import { number, say, translate } from "../words.js";
 import { Chart } from "./chart.js";
@@ -60,7 +61,7 @@ export function figures(element, hub) {
   const following = hub.follow("metrics", {
     event: ({ event, data, timestamp }) => {
       if (event !== "metrics") return;
-      const values = read(data);
+      const values = parsed(data);
       const ms = Date.parse(timestamp);
       if (following.state.name === "live") clock.hear(ms);
       for (const { quantities, chart } of shown) quantities.forEach(({ figure }, at) => chart.add(ms, values[figure], at));
@@ -126,16 +127,4 @@ function rows({ words, unit, quantities, chart }) {
     const values = extent ? [extent.newest, extent.low, extent.mean, extent.high] : [];
     return make("tr", "", name, ...values.map((value) => make("td", "", withUnit(value, unit))));
   });
-}
-
-/**
- * @param {string} data
- * @returns {Record<string, unknown>}
- */
-function read(data) {
-  try {
-    return JSON.parse(data) ?? {};
-  } catch {
-    return {}; // somebody publishes something else there
-  }
 }

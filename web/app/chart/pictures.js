@@ -112,3 +112,19 @@ export function cleared(canvas) {
   pen.clearRect(0, 0, width, height);
   return { pen, width, height };
 }
+
+/**
+ * Draw a straight line.
+ *
+ * @param {CanvasRenderingContext2D} pen
+ * @param {number} fromX
+ * @param {number} fromY
+ * @param {number} toX
+ * @param {number} toY
+ */
+export function stroke(pen, fromX, fromY, toX, toY) {
+  pen.beginPath();
+  pen.moveTo(fromX, fromY);
+  pen.lineTo(toX, toY);
+  pen.stroke();
+}

@@ -1,5 +1,6 @@
 // A rate as a line without axes, as wide as a word: how many events came in each of the last seconds.
 
+import { pageNow } from "./clock.js";
 import { cleared, colour, watch } from "./pictures.js";
 
 const SECONDS = 60;
@@ -7,7 +8,7 @@ const SECONDS = 60;
 export class Sparkline {
   /** By second: how many came in it. @type {number[]} */
   #counts = new Array(SECONDS + 1).fill(0);
-  #second = Math.floor(Date.now() / 1000);
+  #second = Math.floor(pageNow() / 1000);
   #drawn = 0;
   #end;
 
@@ -19,7 +20,7 @@ export class Sparkline {
     this.canvas = canvas;
     this.ink = ink;
     canvas.setAttribute("aria-hidden", "true"); // the rate stands beside it
-    this.#end = watch(canvas, { due: () => Math.floor(Date.now() / 1000) !== this.#drawn, draw: () => this.#draw() });
+    this.#end = watch(canvas, { due: () => Math.floor(pageNow() / 1000) !== this.#drawn, draw: () => this.#draw() });
   }
 
   /** @param {number} count events that have come now */
@@ -39,7 +40,7 @@ export class Sparkline {
   }
 
   #move() {
-    const now = Math.floor(Date.now() / 1000);
+    const now = Math.floor(pageNow() / 1000);
     const passed = Math.min(Math.max(0, now - this.#second), SECONDS + 1);
     if (passed) {
       this.#counts.splice(0, passed);

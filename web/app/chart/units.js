@@ -58,13 +58,3 @@ export function labels(ticks, step, unit) {
   const digits = digitsOf(step / size);
   return ticks.map((tick) => joined(plain(tick / size, digits, digits), sign, unit));
 }
-
-/** @type {Map<string, Intl.DateTimeFormat>} */
-const clocks = new Map();
-
-/** The time of day of a moment, to the second. @type {(ms: number) => string} */
-export function timeOfDay(ms) {
-  let clock = clocks.get(spoken());
-  if (!clock) clocks.set(spoken(), (clock = new Intl.DateTimeFormat(spoken(), { timeStyle: "medium" })));
-  return clock.format(ms);
-}

@@ -49,13 +49,24 @@ export function block(name, code) {
   const pre = make("pre", "", shown);
   pre.tabIndex = 0;
   const element = make("figure", "code-block", make("figcaption", "", make("span", "", name)), pre);
-  const press = button("copy", async () => {
-    press.textContent = say((await copyText(code, press)) ? "copied" : "notCopied");
-    setTimeout(() => (press.textContent = say("copy")), SHOWN_MS);
-  });
+  const press = copyButton("copy", code);
   press.setAttribute("aria-description", name);
   element.firstElementChild?.append(press);
   return element;
+}
+
+/**
+ * A button that copies a text, and says for a moment whether it has.
+ *
+ * @param {string} key of its words
+ * @param {string} text
+ */
+export function copyButton(key, text) {
+  const press = button(key, async () => {
+    press.textContent = say((await copyText(text, press)) ? "copied" : "notCopied");
+    setTimeout(() => (press.textContent = say(key)), SHOWN_MS);
+  });
+  return press;
 }
 
 /**
@@ -65,7 +76,7 @@ export function block(name, code) {
  * @param {HTMLElement} back  gets the focus again
  * @returns {Promise<boolean>} whether the text was copied
  */
-export async function copyText(text, back) {
+async function copyText(text, back) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

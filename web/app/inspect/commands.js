@@ -27,7 +27,7 @@ const literal = (text) => JSON.stringify(text).replace(
 );
 
 /** A name in a path. `.` and `..` would be folders. @type {(name: string) => string} */
-const segment = (name) => (/^\.+$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name));
+export const segment = (name) => (/^\.+$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name));
 
 /**
  * The address of the event stream.

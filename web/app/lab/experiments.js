@@ -128,7 +128,7 @@ export async function proxy(stage) {
   const buffered = stage.connect({ way: buffering(1500) });
   const states = { direct: "", buffered: "" };
   let [late, worst, count] = [0, 0, 0];
-  /** @type {Map<string, number>} */
+  /** @type {Map<number, number>} */
   const publishedAt = new Map();
   stage.step("labProxyConnecting");
   stage.follow(direct, channel, { lane: "labDirect", state: (name) => (states.direct = name) });
@@ -137,7 +137,7 @@ export async function proxy(stage) {
     state: (name) => (states.buffered = name),
     event: ({ data }) => {
       const { n } = JSON.parse(data);
-      const waited = Date.now() - (publishedAt.get(String(n)) ?? Date.now());
+      const waited = performance.now() - (publishedAt.get(n) ?? performance.now());
       late += waited;
       worst = Math.max(worst, waited);
       count += 1;
@@ -146,7 +146,7 @@ export async function proxy(stage) {
   await stage.until(() => states.direct === "live");
   stage.step("labProxyPublishing");
   for (let n = 1; n <= 30; n += 1) {
-    publishedAt.set(String(n), Date.now());
+    publishedAt.set(n, performance.now());
     await stage.publish(channel, { n, text: "A small event, as most are." });
     stage.show.progress(n, 31);
     await stage.pause(300);

@@ -23,8 +23,8 @@ class Reader {
   /** Whether it gets events as they come; otherwise it is fed from the log. */
   live = false;
   closed = false;
-  /** @type {ReadableStreamDefaultController<Uint8Array>} */
-  #out = /** @type {any} */ (null);
+  /** @type {?ReadableStreamDefaultController<Uint8Array>} */
+  #out = null;
 
   /**
    * @param {PageHub} hub
@@ -43,12 +43,12 @@ class Reader {
 
   /** Whether its buffer takes an event. */
   get takes() {
-    return (this.#out.desiredSize ?? 0) > 0;
+    return (this.#out?.desiredSize ?? 0) > 0;
   }
 
   /** @param {Uint8Array} bytes */
   send(bytes) {
-    if (!this.closed) this.#out.enqueue(bytes);
+    if (!this.closed) this.#out?.enqueue(bytes);
   }
 
   /** Take the next events after the cursor, as far as the buffer takes them. */
@@ -69,13 +69,13 @@ class Reader {
   }
 
   end() {
-    if (!this.closed) this.#out.close();
+    if (!this.closed) this.#out?.close();
     this.leave();
   }
 
   /** @param {unknown} reason */
   fail(reason) {
-    if (!this.closed) this.#out.error(reason);
+    if (!this.closed) this.#out?.error(reason);
     this.leave();
   }
 }
@@ -165,7 +165,7 @@ export class PageHub {
     return event;
   }
 
-  /** End as a hub does that is told to: everybody is asked to come back, and nobody can be reached afterwards. */
+  /** End as a real hub does: it asks every subscriber to come back, and then takes no request. */
   stop() {
     this.up = false;
     for (const reader of [...this.readers]) {

@@ -1,6 +1,7 @@
 // The lab: seven experiments that show what a stream does when something goes wrong. Each plays on a timeline, with the
 // bytes beside it.
 
+import { pageNow } from "../chart/clock.js";
 import { parts } from "../inspect/characters.js";
 import { button, make, worded } from "../make.js";
 import { Timeline } from "../timeline/timeline.js";
@@ -86,7 +87,7 @@ class Bench {
   #lanes = make("div", "lab-timeline");
   #bytes = make("div", "lab-bytes");
   #began = 0;
-  /** @type {Timeline} */
+  /** @type {Timeline<import("../timeline/timeline.js").Shown>} */
   #timeline;
   #decoder = new TextDecoder();
 
@@ -193,8 +194,8 @@ class Bench {
     say: (words) => (this.#step.textContent = words),
     wire: (direction, text) => this.#write(direction, typeof text === "string" ? text : this.#decoder.decode(text, { stream: true })),
     tick: (lane, replayed) => {
-      const timestamp = new Date().toISOString();
-      this.#timeline.add({ id: null, channel: lane, event: say(replayed ? "timelineReplayed" : "live"), timestamp }, { replayed });
+      const timestamp = new Date(pageNow()).toISOString();
+      this.#timeline.add({ id: null, channel: lane, event: say(replayed ? "timelineReplayed" : "state_live"), timestamp }, { replayed });
     },
     gap: (from, to) => this.#timeline.gap(from, to),
     lost: (lane, loss) => this.#timeline.lost({ channel: lane, ...loss }),

@@ -3,6 +3,8 @@
 
 import { connect } from "../../client/sse.js";
 import { randomName } from "../../client/surroundings.js";
+import { problemOf } from "../problems.js";
+import { pageNow } from "../chart/clock.js";
 import { say } from "../words.js";
 import { tapped } from "./tap.js";
 
@@ -143,13 +145,13 @@ export class Stage {
         event?.(each, !live);
       },
       state: ({ name, reason }) => {
-        if (live && name !== "live") this.show.gap((without = Date.now()), null);
+        if (live && name !== "live") this.show.gap((without = pageNow()), null);
         if (without && (name === "live" || name === "catching")) {
-          this.show.gap(without, Date.now());
+          this.show.gap(without, pageNow());
           without = 0;
         }
         live = name === "live";
-        if (name !== before) this.show.wire("note", say("labState", { state: say(name), why: name === "waiting" ? reason ?? "" : "" }).trim());
+        if (name !== before) this.show.wire("note", say("labState", { state: say(`state_${name}`), why: name === "waiting" ? reason ?? "" : "" }).trim());
         before = name;
         state?.(name);
       },
@@ -199,9 +201,9 @@ export class Stage {
     this.show.wire("out", `${method} /realtime/${channel}${body === undefined ? "" : `\n\n${body}`}`);
     const headers = { "Content-Type": "text/plain" };
     const response = await fetch(this.#address(channel), { method, body, headers, signal: this.signal });
-    const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Refused(`${response.status} ${answer.detail ?? answer.title ?? response.statusText}`);
-    return answer;
+    if (response.ok) return response.status === 204 ? {} : response.json();
+    const { status, detail, title } = await problemOf(response);
+    throw new Refused(`${status} ${detail ?? title}`);
   }
 
   /** @param {string} channel */

@@ -3,23 +3,30 @@
 
 const BINS = 1200; // over the width of the timeline
 const MOST_LANES = 40;
+/** The lane of all channels that have none of their own. No channel has an empty name. */
+export const OTHERS = "";
 const MOST_RANGES = 100;
 
 /**
- * @typedef {{live: number, replayed: number, entry: unknown}} Bin `entry`: the newest event in it
- * @typedef {{name: string, bins: Map<number, Bin>, newest: number}} Lane
+ * @template E
+ * @typedef {{live: number, replayed: number, entry: E}} Bin `entry`: the newest event in it
+ */
+/**
+ * @template E
+ * @typedef {{name: string, bins: Map<number, Bin<E>>, newest: number}} Lane
+ */
+/**
  * @typedef {{from: number, to: number, channel: ?string}} Range  Unix milliseconds; infinite where an end is unknown
  */
 
+/** @template E events */
 export class Lanes {
-  /** In the order in which the channels appeared. @type {Map<string, Lane>} */
+  /** In the order in which the channels appeared. @type {Map<string, Lane<E>>} */
   lanes = new Map();
   /** Times without a connection. @type {Range[]} */
   gaps = [];
   /** @type {Range[]} */
   losses = [];
-  /** Events that came and have no lane, because there are too many channels. */
-  passed = 0;
 
   /**
    * @param {number} spanMs time that is shown
@@ -35,20 +42,31 @@ export class Lanes {
    * @param {string} channel
    * @param {number} ms
    * @param {boolean} replayed
-   * @param {unknown} entry
+   * @param {E} entry
    */
   add(channel, ms, replayed, entry) {
-    let lane = this.lanes.get(channel);
-    if (!lane) {
-      if (this.lanes.size === MOST_LANES) return void (this.passed += 1);
-      this.lanes.set(channel, (lane = { name: channel, bins: new Map(), newest: ms }));
-    }
+    const lane = this.#laneOf(channel, ms);
     const at = Math.floor(ms / this.binMs);
     const bin = lane.bins.get(at) ?? { live: 0, replayed: 0, entry };
     bin[replayed ? "replayed" : "live"] += 1;
     bin.entry = entry;
     lane.bins.set(at, bin);
     lane.newest = Math.max(lane.newest, ms);
+  }
+
+  /**
+   * @param {string} channel
+   * @param {number} ms
+   * @returns {Lane<E>}
+   */
+  #laneOf(channel, ms) {
+    const isFull = this.lanes.size >= MOST_LANES && !this.lanes.has(channel);
+    const name = isFull ? OTHERS : channel;
+    const known = this.lanes.get(name);
+    if (known) return known;
+    const lane = { name, bins: new Map(), newest: ms };
+    this.lanes.set(name, lane);
+    return lane;
   }
 
   /**
@@ -90,7 +108,6 @@ export class Lanes {
     this.lanes.clear();
     this.gaps = [];
     this.losses = [];
-    this.passed = 0;
   }
 
   /**
@@ -99,7 +116,7 @@ export class Lanes {
    * @param {string} channel
    * @param {number} ms
    * @param {number} withinMs
-   * @returns {?{ms: number, bin: Bin}}
+   * @returns {?{ms: number, bin: Bin<E>}}
    */
   near(channel, ms, withinMs) {
     const bins = this.lanes.get(channel)?.bins;

@@ -2,11 +2,12 @@
 // connection are hatched over all lanes, and losses over the lane that has them.
 
 import { Clock } from "../chart/clock.js";
-import { cleared, colour, soon, watch } from "../chart/pictures.js";
-import { timeOfDay } from "../chart/units.js";
+import { cleared, colour, soon, stroke, watch } from "../chart/pictures.js";
+import { showText } from "../inspect/characters.js";
 import { make } from "../make.js";
+import { time } from "../times.js";
 import { number, say } from "../words.js";
-import { Lanes } from "./lanes.js";
+import { Lanes, OTHERS } from "./lanes.js";
 
 const SPAN_MS = 60_000;
 const LANE = 20; // pixels
@@ -18,15 +19,20 @@ const TOLD_MS = 5000;
 
 /**
  * @typedef {{id: ?string, channel: string, event: string, timestamp: string}} Shown
+ */
+/**
+ * @template {Shown} E
  * @typedef {object} TimelineOptions
  * @property {(channel: string) => string} colour  as CSS writes it
- * @property {(entry: any) => void} [choose]  the event whose tick was clicked
+ * @property {(entry: E) => void} [choose]  the event whose tick was clicked
  * @property {(channel: string) => string} [label]  the name of a lane
  * @property {number} [spanMs]
  * @property {readonly string[]} [lanes]  lanes that are there from the beginning, in this order
  */
 
+/** @template {Shown} E */
 export class Timeline {
+  /** @type {Lanes<E>} */
   #lanes;
   #clock = new Clock();
   #names = make("ol", "timeline-names");
@@ -48,7 +54,7 @@ export class Timeline {
 
   /**
    * @param {HTMLElement} element
-   * @param {TimelineOptions} options
+   * @param {TimelineOptions<E>} options
    */
   constructor(element, options) {
     this.options = options;
@@ -71,7 +77,7 @@ export class Timeline {
   }
 
   /**
-   * @param {Shown} entry
+   * @param {E} entry
    * @param {{replayed?: boolean}} options
    */
   add(entry, { replayed = false } = {}) {
@@ -135,15 +141,20 @@ export class Timeline {
     const names = [...this.#lanes.lanes.keys()];
     if (names.length && names.length === this.#shown.length && names.every((name, at) => name === this.#shown[at])) return;
     this.#shown = names;
-    const { label = (/** @type {string} */ name) => name } = this.options;
     this.#names.replaceChildren(...names.map((name) => {
-      const text = make("bdi", "", label(name));
+      const text = make("bdi");
+      showText(text, this.#label(name));
       const item = make("li", "", text);
-      item.title = label(name);
+      item.title = this.#label(name);
       item.style.setProperty("--lane", this.#ink(name));
       return item;
     }));
     this.#canvas.style.height = `${Math.max(1, names.length) * LANE + AXIS}px`;
+  }
+
+  /** @param {string} name */
+  #label(name) {
+    return name === OTHERS ? say("timelineOthers") : this.options.label?.(name) ?? name;
   }
 
   /** @param {string} name */
@@ -195,10 +206,10 @@ export class Timeline {
     const every = stepOf(this.spanMs / Math.max(1, Math.floor(width / 90)));
     for (let ago = every; ago < this.spanMs; ago += every) {
       const column = Math.round(x(now - ago)) + 0.5;
-      line(pen, column, 0, column, height - AXIS);
+      stroke(pen, column, 0, column, height - AXIS);
       if (column > 24) pen.fillText(`−${number(ago / 1000)} s`, column, height - 2);
     }
-    for (let row = 1; row <= this.#shown.length; row += 1) line(pen, 0, row * LANE - 0.5, width, row * LANE - 0.5);
+    for (let row = 1; row <= this.#shown.length; row += 1) stroke(pen, 0, row * LANE - 0.5, width, row * LANE - 0.5);
   }
 
   /**
@@ -239,14 +250,13 @@ export class Timeline {
     this.#canvas.classList.toggle("choosable", Boolean(found && this.options.choose));
     if (!found) return void (this.#note.textContent = "");
     const { live, replayed, entry } = found.bin;
-    const { channel, event } = /** @type {Shown} */ (entry);
-    const { label = (/** @type {string} */ name) => name } = this.options;
+    const { channel, event } = entry;
     const count = live + replayed > 1 ? say("timelineMany", { n: number(live + replayed) }) : event;
-    const words = [label(channel), count, timeOfDay(found.ms), ...(replayed ? [say("timelineReplayed")] : [])];
+    const words = [this.#label(channel), count, time(found.ms, "short"), ...(replayed ? [say("timelineReplayed")] : [])];
     this.#note.textContent = words.join(" · ");
   }
 
-  /** The timeline in words, for those who do not see it. */
+  /** Describe the timeline in words, for a screen reader. */
   #tell() {
     const now = performance.now();
     if (now - this.#told < TOLD_MS) return;
@@ -265,14 +275,6 @@ const timeOf = ({ id, timestamp }) => (id ? Number.parseInt(id) : Date.parse(tim
 
 /** A round number of seconds that is not below a time. @type {(ms: number) => number} */
 const stepOf = (ms) => [1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000].find((step) => step >= ms) ?? 60_000;
-
-/** @type {(pen: CanvasRenderingContext2D, fromX: number, fromY: number, toX: number, toY: number) => void} */
-function line(pen, fromX, fromY, toX, toY) {
-  pen.beginPath();
-  pen.moveTo(fromX, fromY);
-  pen.lineTo(toX, toY);
-  pen.stroke();
-}
 
 /**
  * @param {CanvasRenderingContext2D} pen
@@ -296,6 +298,6 @@ function hatch(pen, left, right, top, bottom, ink) {
   pen.lineWidth = 1;
   const tall = bottom - top;
   const first = Math.floor((left - tall) / 7) * 7; // the lines stand still while the edge moves
-  for (let x = first; x < right; x += 7) line(pen, x, bottom, x + tall, top);
+  for (let x = first; x < right; x += 7) stroke(pen, x, bottom, x + tall, top);
   pen.restore();
 }

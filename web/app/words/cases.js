@@ -32,7 +32,7 @@ export const CASES = {
     "A run with an end, as an answer of a language model is. Stop it, or reload the page in the middle: the log has the rest.",
     "Uma execução com fim, como é a resposta de um modelo de linguagem. Pare-a, ou recarregue a página no meio: o log tem o resto.",
   ],
-  caseUnknown: ["There is no case of this name. These are there:", "Não há caso com este nome. Estes existem:"],
+  caseUnknown: ["There is no example of this name. These are there:", "Não há exemplo com este nome. Estes existem:"],
   caseCode: ["This stream in code", "Este fluxo em código"],
   caseUnreachable: ["The hub cannot be reached: {why}", "Não foi possível alcançar o hub: {why}"],
   caseMayNot: ["You may not publish here: {why}", "Você não pode publicar aqui: {why}"],

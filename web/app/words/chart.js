@@ -12,7 +12,7 @@ export const CHART = {
   figureNetwork: ["Network", "Rede"],
   figureIn: ["in", "entrada"],
   figureOut: ["out", "saída"],
-  figureRequests: ["Requests", "Requisições"],
+  figureRequests: ["Requests", "Pedidos"],
   figureErrors: ["Errors", "Erros"],
   figureEvents: ["Events", "Eventos"],
   figurePublished: ["published", "publicados"],

@@ -28,8 +28,8 @@ export const INSPECT = {
     "Acrescentado aos dados deste evento. Entre duas dessas linhas fica uma quebra de linha.",
   ],
   effect_type: [
-    "The type of this event. A page hears it by addEventListener of this name.",
-    "O tipo deste evento. Uma página o ouve por addEventListener com este nome.",
+    "The type of this event. A page gets it by addEventListener with this name.",
+    "O tipo deste evento. Uma página o recebe por addEventListener com este nome.",
   ],
   effect_id: [
     "The last event ID. After a break, the browser sends it as Last-Event-ID, and the hub goes on from there.",

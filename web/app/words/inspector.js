@@ -4,7 +4,7 @@
 export const INSPECTOR = {
   inspector: ["Inspector", "Inspetor"],
   event: ["Event", "Evento"],
-  tab_parsed: ["Parsed", "Lido"],
+  tab_parsed: ["Parsed", "Interpretado"],
   tab_wire: ["On the wire", "Na rede"],
   tab_headers: ["Headers", "Cabeçalhos"],
   tab_code: ["As code", "Em código"],

@@ -27,7 +27,7 @@ export const LAB = {
   labQuick: ["another reader", "outro leitor"],
   labSlow: ["the slow reader", "o leitor lento"],
   labTab: ["tab {n}", "aba {n}"],
-  labState: ["The client is {state}. {why}", "O cliente está: {state}. {why}"],
+  labState: ["Client: {state}. {why}", "Cliente: {state}. {why}"],
   labCancelled: ["Cancelled. The hub has forgotten the channels of the experiment.", "Cancelado. O hub esqueceu os canais do experimento."],
   labTooLong: ["After a minute the experiment was still not over, and was ended. Is the hub reachable?", "Depois de um minuto o experimento ainda não tinha acabado e foi encerrado. O hub está acessível?"],
   labRefused: [
@@ -52,7 +52,7 @@ export const LAB = {
     "All {n} events arrived, in order and each once. {replayed} of them were published while there was no connection, and came from the log.",
     "Todos os {n} eventos chegaram, em ordem e cada um uma vez. {replayed} deles foram publicados enquanto não havia conexão, e vieram do log.",
   ],
-  labCutFailed: ["Of {n} events, some did not arrive in order. That should not be: please report it.", "De {n} eventos, alguns não chegaram em ordem. Isso não deveria acontecer: por favor, relate."],
+  labCutFailed: ["Of {n} events, some did not arrive in order. That should not be: please report it.", "De {n} eventos, alguns não chegaram em ordem. Isso não deveria acontecer: por favor, avise-nos."],
 
   labTitle_behind: ["Fall behind and be fed from the log", "Ficar para trás e ser alimentado pelo log"],
   labFirst_behind: [
@@ -93,7 +93,7 @@ export const LAB = {
   ],
   labSecond_full: [
     "So the hub answers 200 with a short stream: a retry with some chance in it, an event “error” that says why, and the end. The browser comes back by itself, and gets in when somebody has left.",
-    "Por isso o hub responde 200 com um fluxo curto: um retry com algum acaso, um evento “error” que diz por quê, e o fim. O navegador volta sozinho e entra quando alguém sai.",
+    "Por isso o hub responde 200 com um fluxo curto: um retry em parte sorteado, um evento “error” que diz por quê, e o fim. O navegador volta sozinho e entra quando alguém sai.",
   ],
   labFullConnecting: ["Connecting to a hub whose only place is taken", "Conectando a um hub cujo único lugar está ocupado"],
   labFullLeaves: ["The other subscriber leaves", "O outro assinante sai"],
@@ -135,7 +135,7 @@ export const LAB = {
     "Sete abas tiveram todos os eventos por um fluxo de cada vez (pedidos enquanto entravam: {before}). Quando a aba {leader} foi fechada, a aba {next} assumiu, e nenhuma aba perdeu nada.",
   ],
 
-  labTitle_proxy: ["A proxy that buffers", "Um proxy que acumula"],
+  labTitle_proxy: ["A proxy that buffers", "Um proxy com buffer"],
   labFirst_proxy: [
     "Some proxies collect an answer before they pass it on. Then small events wait for others, and come in bursts, or not at all while little happens. It looks as if the server were slow.",
     "Alguns proxies juntam uma resposta antes de passá-la adiante. Então eventos pequenos esperam por outros e chegam em rajadas, ou não chegam enquanto pouco acontece. Parece que o servidor é lento.",
@@ -148,7 +148,7 @@ export const LAB = {
   labProxyPublishing: ["An event is published every 0.3 s", "Um evento é publicado a cada 0,3 s"],
   labProxySeen: [
     "Without the proxy, every event was there at once. Behind it, {n} events came {mean} s late on average and {worst} s at worst; {left} are still in the buffer.",
-    "Sem o proxy, todo evento chegou na hora. Atrás dele, {n} eventos chegaram com {mean} s de atraso em média e {worst} s no pior caso; {left} ainda estão no acúmulo.",
+    "Sem o proxy, todo evento chegou na hora. Atrás dele, {n} eventos chegaram com {mean} s de atraso em média e {worst} s no pior caso; {left} ainda estão no buffer.",
   ],
-  labProxyNothing: ["Nothing has come through the proxy: the buffer is not full yet.", "Nada passou pelo proxy: o acúmulo ainda não encheu."],
+  labProxyNothing: ["Nothing has come through the proxy: the buffer is not full yet.", "Nada passou pelo proxy: o buffer ainda não encheu."],
 };

@@ -3,7 +3,7 @@
 /** @type {Record<string, [english: string, portuguese: string]>} */
 export const PAGE = {
   skip: ["Go to the events", "Ir para os eventos"],
-  views: ["Views", "Vistas"],
+  views: ["Views", "Visualizações"],
   streams: ["Streams", "Fluxos"],
   events: ["Events", "Eventos"],
   figures: ["Figures", "Números"],

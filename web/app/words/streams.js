@@ -28,7 +28,7 @@ export const STREAMS = {
   beginId: ["Id", "Id"],
   onlyTypes: ["Only these types", "Só estes tipos"],
   conflate: ["At most one event every … ms", "No máximo um evento a cada … ms"],
-  wireForm: ["Form on the wire", "Forma na rede"],
+  wireForm: ["Form on the wire", "Formato na rede"],
   formEnvelope: ["envelope: with channel and time", "envelope: com canal e hora"],
   formPlain: ["plain: only what was published", "plain: só o que foi publicado"],
   ownConnection: [
@@ -60,5 +60,4 @@ export const STREAMS = {
   last: ["last id", "último id"],
   endedFor: ["the channel has ended: {reason}", "o canal terminou: {reason}"],
   endedPlain: ["the channel has ended", "o canal terminou"],
-  noRows: ["No stream is followed. Add a channel below.", "Nenhum fluxo é seguido. Adicione um canal abaixo."],
 };

@@ -10,5 +10,6 @@ export const SUMMARIES = {
   summaryLost: ["Events after {after} are gone; going on at {next}", "Os eventos depois de {after} se perderam; continuamos em {next}"],
   summaryConnected: ["Connected; nothing was lost", "Conectado; nada se perdeu"],
   summaryConnectedLost: ["Connected; events are gone", "Conectado; eventos se perderam"],
+  summaryLine: ["(+1 line)", "(+1 linha)"],
   summaryLines: ["(+{n} lines)", "(+{n} linhas)"],
 };

@@ -2,6 +2,7 @@
 
 /** @type {Record<string, [english: string, portuguese: string]>} */
 export const TIMELINE = {
+  timelineOthers: ["other channels", "outros canais"],
   timelineMany: ["{n} events", "{n} eventos"],
   timelineReplayed: ["replayed", "repetido"],
   timelineWords: [

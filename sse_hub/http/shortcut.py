@@ -1,0 +1,93 @@
+"""A shorter way from aiohttp's server to the handlers of the hub's own application.
+
+aiohttp's way is made for any application. For each request it walks up the path through the router, prepares for
+`Expect`, and builds a chain of the middlewares of all applications. Here, the route is found by one or two look-ups,
+and `front` is the only middleware. All that is unusual goes aiohttp's way: a method or path without a route, a path
+with percent-encoding, `Expect`, and every request of an application to which its owner has added something.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from aiohttp import web
+
+from .front import front
+from .headers import complete_headers
+from .request_log import count_answer
+
+__all__ = ["Runner"]
+
+
+class Runner(web.AppRunner):
+    """Runs the application of `create_app` by itself, not mounted in another one."""
+
+    async def setup(self) -> None:
+        """See `web.AppRunner`."""
+        await super().setup()
+        if self.server is not None and _is_own(self.app):
+            self.server.request_handler = _Shortcut(self.app, self.server.request_handler)
+
+
+def _is_own(app: web.Application) -> bool:
+    """Whether nothing stands between the server and the handlers except what `create_app` has put there."""
+    return (
+        list(app.middlewares) == [front]
+        and list(app.on_response_prepare) == [complete_headers, count_answer]
+        and all(isinstance(each, web.PlainResource | web.DynamicResource) for each in app.router.resources())
+        # `match_info` reads this private attribute. With an aiohttp that has another one, there is no shortcut.
+        and hasattr(web.Request, "_match_info")
+    )
+
+
+class _Resource(NamedTuple):
+    pattern: re.Pattern[str]
+    """The pattern of its paths."""
+    routes: Mapping[str, web.AbstractRoute]
+    """By method."""
+
+
+class _Shortcut:
+    """The handler of a server.
+
+    :param app: has the routes.
+    :param otherwise: aiohttp's way.
+    """
+
+    def __init__(
+        self, app: web.Application, otherwise: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    ) -> None:
+        self._app = app
+        self._otherwise = otherwise
+        self._resources: dict[str, list[_Resource]] = {}
+        for each in app.router.resources():
+            path, pattern = each.canonical, each.get_info().get("pattern")
+            # As in aiohttp's router: the parts of the path before the first variable one.
+            place = path.partition("{")[0].rpartition("/")[0] if pattern else path
+            resource = _Resource(pattern or re.compile(re.escape(path)), {route.method: route for route in each})
+            self._resources.setdefault(place.rstrip("/") or "/", []).append(resource)
+
+    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        """Answer a request."""
+        assert isinstance(request, web.Request)
+        match = None if "Expect" in request.headers else self._match(request.rel_url.path_safe, request.method)
+        if match is None:
+            return self._otherwise(request)
+        match.add_app(self._app)
+        match.freeze()
+        request._match_info = match
+        return front(request, match.handler)
+
+    def _match(self, path: str, method: str) -> web.UrlMappingMatchInfo | None:
+        """The route of a path, with the values of its variables, if it is among the resources of the path or of its
+        parent."""
+        if "%" in path:
+            return None
+        for place in (path, path.rpartition("/")[0]):
+            for pattern, routes in self._resources.get(place, ()):
+                if found := pattern.fullmatch(path):
+                    route = routes.get(method)
+                    return None if route is None else web.UrlMappingMatchInfo(found.groupdict(), route)
+        return None
