@@ -273,6 +273,7 @@ async def test_three_hundred_bodies_that_never_end() -> None:
             writer.transport.abort()
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_answers_to_keys_are_bounded_by_their_bytes(server: Server) -> None:
     channels = [f"{number}{'c' * 120}" for number in range(100)]
     for number in range(1500):

@@ -207,6 +207,7 @@ async def test_a_restart_keeps_events_cursors_and_keys_and_goes_on_counting(dura
             assert (await stream.next()).data == "5"
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_events_that_the_log_no_longer_has_are_read_from_the_store_without_gap_or_duplicate(durable: str) -> None:
     async with serving(store=durable, cache=10, history=5000) as server:
         start = str(server.hub.log.head)

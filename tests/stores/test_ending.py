@@ -241,6 +241,7 @@ async def test_delete_forgets_the_events_and_the_end_and_informs_followers(store
         assert await server.status("/realtime/nothing", "DELETE") == 204
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_a_large_channel_is_deleted_whole(store: str) -> None:
     async with serving(store=store, history=10_000) as server:
         await server.post("/realtime/run", data="x\n" * 3000, headers=NDJSON)
