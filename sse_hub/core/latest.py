@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from heapq import nsmallest
 from itertools import islice
 
 from .channel import Channel
-from .events import Event, literals
+from .events import Event
 from .log import Log
-from .subscription import Subscription, keys
+from .subscription import Subscription, spans
 
 __all__ = ["latest", "superseded_in"]
 
@@ -20,7 +19,7 @@ _LOOK = 1000
 def latest(log: Log, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
     """The newest wanted event of each of the subscription's channels in the log, for the first `count` channels after
     the name `after`; and the name to go on after, None if there are no more channels."""
-    names = nsmallest(count, set(_candidates(log, subscription, after, count)))
+    names = list(islice(_candidates(log, subscription, after, count), count))
     channels = (log.get(name) for name in names if subscription.covers(name))
     events = [_newest(channel, subscription) for channel in channels if channel is not None]
     return [event for event in events if event is not None], names[-1] if len(names) == count else None
@@ -38,14 +37,13 @@ def superseded_in(log: Log) -> Callable[[Event], bool]:
 
 
 def _candidates(log: Log, subscription: Subscription, after: str, count: int) -> Iterator[str]:
-    for key in keys(subscription):
-        if "*" not in key:
-            if key > after:
-                yield key
+    """Sorted names after this one, among which are the subscription's channels."""
+    for key, is_beginning in spans(subscription, after):
+        if not is_beginning:
+            yield key
             continue
-        beginning, _ = literals(key)
-        for name in log.names(max(after, beginning), count, inclusive=beginning > after):
-            if not name.startswith(beginning):
+        for name in log.names(max(after, key), count, inclusive=key > after):
+            if not name.startswith(key):
                 break
             yield name
 

@@ -16,7 +16,7 @@ from .subscription import Subscription
 __all__ = ["Start", "end_of", "exists"]
 
 _STEP = 500
-"""Channels whose newest event is looked up in one step."""
+"""Channels whose newest event is looked up in one step, for one pattern."""
 
 
 class Start(NamedTuple):
@@ -119,11 +119,12 @@ class Start(NamedTuple):
         newest: list[tuple[EventId, Event]] = []  # a heap, so that no step looks at all of them
         lost = False
         after: str | None = ""
+        step = subscription.share_of(_STEP)
         while after is not None:
             if hub.catalogue is not None:
-                events, after = await hub.catalogue.latest(subscription, after, _STEP)
+                events, after = await hub.catalogue.latest(subscription, after, step)
             else:
-                events, after = latest(hub.log, subscription, after, _STEP)
+                events, after = latest(hub.log, subscription, after, step)
                 await pause()
             for event in events:
                 if event.id is not None and event.id <= head:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .events import END, Event, literals, matches
 from .matcher import matches_any
 
-__all__ = ["ANY", "Subscription", "keys", "normal"]
+__all__ = ["ANY", "Subscription", "keys", "normal", "spans"]
 
 ANY: frozenset[str] = frozenset()
 """No filter. All subscriptions share this object: each call of `frozenset` makes a new one, of 216 bytes."""
@@ -92,6 +94,26 @@ def keys(subscription: Subscription) -> frozenset[str]:
         if any(not matches(name, pattern) and _may_meet(name, pattern) for pattern in granted):
             found.add(name)
     return frozenset(found)
+
+
+def spans(subscription: Subscription, after: str) -> Iterator[tuple[str, bool]]:
+    """The spans of names that hold every channel of the subscription that comes after a name: sorted channels and
+    literal beginnings of patterns, each with whether it is a beginning. They do not overlap, so that a search looks at
+    no name twice, even if a hundred patterns begin alike."""
+    found = _spans(subscription)
+    for name, is_beginning in found[max(bisect_right(found, (after, True)) - 1, 0) :]:
+        if name > after or (is_beginning and after.startswith(name)):
+            yield name, is_beginning
+
+
+@functools.lru_cache(1024)
+def _spans(subscription: Subscription) -> Sequence[tuple[str, bool]]:
+    every = {(literals(key)[0], True) if "*" in key else (key, False) for key in keys(subscription)}
+    found: list[tuple[str, bool]] = []
+    for name, is_beginning in sorted(every, key=lambda each: (each[0], not each[1])):
+        if not (found and found[-1][1] and name.startswith(found[-1][0])):
+            found.append((name, is_beginning))
+    return found
 
 
 def normal(subscription: Subscription) -> Subscription:

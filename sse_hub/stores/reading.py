@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 
-from ..core.events import LOWEST_ID, Event, EventId, literals
+from ..core.events import LOWEST_ID, Event, EventId
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import Page, Retained
-from ..core.subscription import Subscription, keys
+from ..core.subscription import Subscription, spans
 from .entries import has_valid_names
 
 __all__ = ["Gate", "Reader", "connect", "following"]
@@ -241,23 +241,24 @@ def _has_lost(connection: sqlite3.Connection, subscription: Subscription) -> boo
 
 def _names(connection: sqlite3.Connection, subscription: Subscription, after: str, count: int) -> list[str]:
     """Sorted names after this one, among which are the subscription's channels."""
-    found: set[str] = set()
-    for key in keys(subscription):
-        if "*" not in key:
-            found.update([key] if key > after else [])
+    found: list[str] = []
+    for key, is_beginning in spans(subscription, after):
+        if not is_beginning:
+            found.append(key)
             continue
-        beginning = literals(key)[0]
-        name, comparison = (beginning, ">=") if beginning > after else (after, ">")
-        for _ in range(count):
+        name, comparison = (key, ">=") if key > after else (after, ">")
+        while len(found) < count:
             row = connection.execute(
                 f"SELECT channel FROM events WHERE channel {comparison} ? ORDER BY channel LIMIT 1",  # noqa: S608 - constants
                 (name,),
             ).fetchone()
-            if row is None or not row[0].startswith(beginning):
+            if row is None or not row[0].startswith(key):
                 break
             name, comparison = row[0], ">"
-            found.add(name)
-    return sorted(found)[:count]
+            found.append(name)
+        if len(found) >= count:
+            break
+    return found[:count]
 
 
 def _all_known(connection: sqlite3.Connection, subscription: Subscription) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.events import literals
 from ..core.rules import Rule
-from ..core.subscription import Subscription, keys
+from ..core.subscription import Subscription, spans
 from .scripts import ALLOW_OOM, COMMON, READING
 
 __all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
@@ -255,7 +254,9 @@ local function newest(channel)
   end
 end
 for i = 4, #ARGV - 1, 2 do
-  for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, most)) do
+  local left = most - #names
+  if left < 1 then break end
+  for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
     names[#names + 1] = channel
     local entry = newest(channel)
     if entry then found[#found + 1] = entry end
@@ -281,11 +282,9 @@ def numbers(rule: Rule) -> Sequence[int]:
 
 
 def ranges(subscription: Subscription, after: str) -> list[str]:
-    """The ranges of names, as Redis writes them, in which the subscription's channels are that come after a name."""
+    """The sorted ranges of names, as Redis writes them, that hold the subscription's channels after a name."""
     found: list[str] = []
-    for key in keys(subscription):
-        beginning = literals(key)[0] if "*" in key else key
-        first = f"[{beginning}" if beginning > after else f"({after}"
-        if "*" in key or beginning > after:
-            found += [first, f"[{beginning}" + ("\U0010ffff" if "*" in key else "")]
+    for key, is_beginning in spans(subscription, after):
+        first = f"[{key}" if key > after else f"({after}"
+        found += [first, f"[{key}" + ("\U0010ffff" if is_beginning else "")]
     return found

@@ -125,3 +125,17 @@ async def test_no_step_of_a_replay_of_latest_values_looks_at_all_of_them(rig: Ri
     assert position.lost
     assert len(steps) > 10
     assert calls[0] < 100, "after the last step, only the sorting of those that were kept may be left"
+
+
+async def test_a_step_of_a_hundred_patterns_looks_at_fewer_channels(rig: Rig) -> None:
+    for number in range(500):
+        rig.publish("value", channel=f"sensor.{number}")
+    pauses = [0]
+
+    async def pause() -> None:
+        pauses[0] += 1
+
+    patterns = frozenset({f"sensor.*{number}*" for number in range(100)})
+    position = await Start(latest=True).locate(rig.hub, Subscription(patterns), pause)
+    assert len(position.first) == 500
+    assert pauses[0] > 10

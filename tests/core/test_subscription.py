@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_hub.core.subscription import Subscription, keys, normal
+from sse_hub.core.subscription import Subscription, keys, normal, spans
 
 
 def test_a_subscription_covers_its_names_and_the_matches_of_its_patterns() -> None:
@@ -51,3 +52,20 @@ def test_subscriptions_to_the_same_channels_have_one_normal_form() -> None:
     assert normal(Subscription(frozenset({"user.7", "news"}), granted=frozenset({"*"}))) == plain
     assert normal(Subscription(frozenset({"*", "news", "user.*"}))) == Subscription(frozenset({"*"}))
     assert normal(Subscription(frozenset({"a*", "a**", "b"}))).names in ({"a*", "b"}, {"a**", "b"})
+
+
+@pytest.mark.parametrize(
+    ("names", "after", "expected"),
+    [
+        ({"b", "a"}, "", [("a", False), ("b", False)]),
+        ({"b", "a"}, "a", [("b", False)]),
+        ({"team.*1", "team.*2", "team.5", "tea"}, "", [("tea", False), ("team.", True)]),
+        ({"team.*1", "team.1.*", "user.*"}, "team.7", [("team.", True), ("user.", True)]),
+        ({"team.*", "user.*"}, "team/", [("user.", True)]),
+        ({"*.end", "a.*", "b"}, "zzz", [("", True)]),
+    ],
+)
+def test_spans_hold_the_channels_after_a_name_and_do_not_overlap(
+    names: set[str], after: str, expected: list[tuple[str, bool]]
+) -> None:
+    assert list(spans(Subscription(frozenset(names)), after)) == expected
