@@ -214,6 +214,7 @@ class Handshake(EventSourceResponse):
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
         connection = Connection(transport, protocol.writing_paused, info, wake, closed)
+        request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
         protocol.transport = None  # so that aiohttp does not close it
         # Only after the handler and its middlewares: `connection_lost` cancels them with `handler_cancellation`.
         request.task.add_done_callback(lambda _: protocol.connection_lost(None))

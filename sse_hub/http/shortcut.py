@@ -3,13 +3,16 @@
 aiohttp's way is made for any application. For each request it walks up the path through the router, prepares for
 `Expect`, and builds a chain of the middlewares of all applications. Here, the route is found by one or two look-ups,
 and `front` is the only middleware. All that is unusual goes aiohttp's way: a method or path without a route, a path
-with percent-encoding, `Expect`, and every request of an application to which its owner has added something.
+with percent-encoding, `Expect`, and every request of an application to which its owner, or a library that observes
+requests, has added something.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from types import FunctionType
 from typing import NamedTuple
 
 from aiohttp import web
@@ -39,7 +42,16 @@ def _is_own(app: web.Application) -> bool:
         and all(isinstance(each, web.PlainResource | web.DynamicResource) for each in app.router.resources())
         # `match_info` reads this private attribute. With an aiohttp that has another one, there is no shortcut.
         and hasattr(web.Request, "_match_info")
+        and _is_original(web.Application, "_handle")
+        and _is_original(web.UrlDispatcher, "resolve")
     )
+
+
+def _is_original(owner: type, method: str) -> bool:
+    """Whether a method of aiohttp is aiohttp's own. Libraries that observe requests put their own function in its
+    place (Sentry does); they would see nothing of a request that is not handled by it."""
+    function = vars(owner).get(method)
+    return type(function) is FunctionType and function.__globals__ is vars(sys.modules[owner.__module__])
 
 
 class _Resource(NamedTuple):

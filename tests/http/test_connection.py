@@ -212,6 +212,20 @@ async def test_a_client_that_leaves_before_the_headers_are_sent_is_no_mistake(
     await no_mistake(server, caplog)
 
 
+@pytest.mark.parametrize("length", ["Content-Length: 9", "Transfer-Encoding: chunked"])
+async def test_the_body_of_a_request_for_a_stream_is_not_waited_for(
+    server: Server, caplog: pytest.LogCaptureFixture, length: str
+) -> None:
+    # Python's `requests` and others send a body after the headers, if there is one.
+    async with following(server, STREAM.replace(b"\r\n\r\n", f"\r\n{length}\r\n\r\n".encode())) as client:
+        await eventually(lambda: server.connections == 0)
+        client.send(b'{"a": 1}\n')
+        await server.hub.publish("x")
+        await client.until(b"data: x")
+    await server.until_subscribers(0)
+    await no_mistake(server, caplog)
+
+
 async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_mistake(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,6 +6,7 @@ which goes aiohttp's way. If aiohttp changes what `match_info` reads, the tests 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -116,6 +117,23 @@ async def test_only_an_application_to_which_nothing_was_added_has_the_short_way(
     changed.middlewares.append(nothing)
     assert not await goes_long_way(app)
     assert await goes_long_way(changed)
+
+
+@pytest.mark.parametrize(("owner", "method"), [(web.Application, "_handle"), (web.UrlDispatcher, "resolve")])
+async def test_a_library_that_replaces_a_method_of_aiohttp_sees_every_request(
+    owner: type, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = getattr(owner, method), []
+
+    @functools.wraps(original)
+    async def observed(self: object, request: web.Request) -> Any:
+        seen.append(request.path)
+        return await original(self, request)
+
+    monkeypatch.setattr(owner, method, observed)  # as the integration of Sentry does
+    async with serving() as server:
+        assert await server.status("/health") == 200
+    assert seen == ["/health"]
 
 
 async def goes_long_way(app: web.Application) -> bool:
