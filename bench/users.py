@@ -30,6 +30,8 @@ _TOGETHER = 100
 _DATA = b"|" + b"x" * 99
 _SETTLE = 0.5
 _BATCH = 10_000
+_CHANNELS = 100
+"""Channels of a subscriber that follows several."""
 _EVERY = 0.005
 """Seconds between two questions to `/health`."""
 
@@ -112,10 +114,10 @@ class Row:
         return f"| {self.name} | " + " | ".join(f"{cost:.0f}" for cost in costs) + f" | {self.bytes_each / 1000:.1f} |"
 
 
-def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str], reach: int) -> Row:
+def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str], reach: Sequence[int] = ()) -> Row:
     """Connect, publish twice on each path, and leave.
 
-    :param reach: subscribers that get each event.
+    :param reach: how many of the events each stream gets; by default, none.
     """
     row = Row(f"{kind.name}: {name}")
     with kind.run() as server:
@@ -136,8 +138,8 @@ def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str],
 
         row.first = cost(server, publish_all, len(publish))
         row.second = cost(server, publish_all, len(publish))
-        for stream in streams:
-            stream.until(b"|xxx", 2 * reach)
+        for stream, events in zip(streams, reach, strict=False):
+            stream.until(b"|xxx", 2 * events)
 
         def leave() -> None:
             for stream in streams:
@@ -150,9 +152,18 @@ def _users(kind: Kind, name: str, follow: Sequence[str], publish: Sequence[str],
 
 def _rows(kind: Kind, count: int) -> Iterator[Row]:
     users = [f"/realtime/user.{number}" for number in range(count)]
-    yield _users(kind, f"{count:,} of different channels", users, users, 1)
-    # The same number of publishes, each to a channel that one follows: what is different is that all know it already.
-    yield _users(kind, f"{count:,} of one channel, publishes to another", ["/realtime/all"] * count, users, 0)
+    yield _users(kind, f"{count:,} of different channels", users, users, [1] * count)
+    if kind.name != "sse-hub":  # a subscriber follows one channel there
+        yield _users(kind, f"{count:,} of one channel, publishes to another", ["/realtime/all"] * count, users)
+        return
+    # The same publishes, and each reaches one subscriber, too. But nearly all subscriptions are equal.
+    some = [
+        "/stream?" + "&".join(f"channel=user.{number}" for number in range(first, first + _CHANNELS))
+        for first in range(0, count, _CHANNELS)
+    ]
+    follow = ["/realtime/all"] * (count - len(some)) + some
+    reach = [0] * (count - len(some)) + [_CHANNELS] * len(some)
+    yield _users(kind, f"{count:,}: {len(some)} get the events, the others follow one channel", follow, users, reach)
 
 
 def _patterns(count: int, channels: int) -> Iterator[Row]:
@@ -162,7 +173,7 @@ def _patterns(count: int, channels: int) -> Iterator[Row]:
         (f"{count:,} channels of {channels:,}", [f"/realtime/team.{n}.0" for n in range(count)]),
     ):
         kind = Kind("sse-hub", lambda: _filled(channels, count), lambda: "")
-        yield _users(kind, name, follow, [f"/realtime/team.{number}.0" for number in range(count)], 1)
+        yield _users(kind, name, follow, [f"/realtime/team.{number}.0" for number in range(count)], [1] * count)
 
 
 @contextlib.contextmanager
