@@ -68,6 +68,16 @@ async def test_a_malformed_broadcast_is_a_400_that_says_what_would_be_right(
     assert server.hub.statistics().published == 0
 
 
+@pytest.mark.parametrize(("written", "published"), [(r"\ud83c\udf89", "🎉"), (r"\ud83c", "?"), (r"\udf89x", "?x")])
+@pytest.mark.parametrize("items", [0, 50_000])
+async def test_half_an_emoji_becomes_a_question_mark(server: Server, written: str, published: str, items: int) -> None:
+    body = '{"message":[' + "[]," * items + f'"{written}"' + "]}"
+    response, _ = await server.post("/api/broadcast", data=body, headers={"Content-Type": "application/json"})
+    assert response.status == 200
+    (data,) = await server.retained("main")
+    assert json.loads(data)["message"] == [[]] * items + [published]
+
+
 async def test_a_broadcast_that_is_not_json_is_a_415(server: Server) -> None:
     response, problem = await server.post("/api/broadcast", data={"message": "x"})
     assert response.status == 415
