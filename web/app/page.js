@@ -3,7 +3,7 @@
 
 import { connect } from "../client/sse.js";
 import { paint } from "./colours.js";
-import { ConnectionBar } from "./connection.js";
+import { ConnectionBar } from "./connection-bar.js";
 import { find } from "./dom.js";
 import { csv, ndjson, save } from "./files.js";
 import { Inspector } from "./inspector.js";

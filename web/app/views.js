@@ -23,7 +23,7 @@ export class Views {
 
   /**
    * @param {Hub} hub
-   * @param {import("./connection.js").ConnectionBar} bar
+   * @param {import("./connection-bar.js").ConnectionBar} bar
    * @param {import("./subscribers.js").Subscribers} subscribers
    */
   constructor(hub, bar, subscribers) {
