@@ -115,6 +115,26 @@ async def test_a_pattern_within_a_granted_one_shares_its_group_with_tokens_that_
             assert [audience.members for audience in guarded.hub.audiences] == [2]
 
 
+@pytest.mark.parametrize("query", ["", "&replay=latest", "&from=start", "&conflate=100"])
+async def test_a_pattern_without_a_granted_channel_shows_nothing(guarded: Server, query: str) -> None:
+    await fill(guarded)
+    async with guarded.stream(f"/stream?channel=secret*{query}", SENSORS) as stream:
+        await stream.next()
+        await fill(guarded)
+        await guarded.app.shutdown()
+        assert "of secrets" not in [event.data for event in await stream.rest()]
+
+
+async def test_a_stream_of_a_pattern_does_not_end_with_the_one_channel_that_is_granted(guarded: Server) -> None:
+    async with guarded.stream("/stream?channel=*", bearer(["run.7"])) as stream:
+        await stream.next()
+        await guarded.hub.end("run.7")
+        assert (await stream.next()).type == "end"
+        await guarded.hub.store.forget("run.7")
+        await guarded.hub.publish("anew", channel="run.7")
+        await stream.until_data("anew")
+
+
 async def test_publishing_needs_its_own_grant(guarded: Server) -> None:
     assert (await guarded.post("/realtime/sensors.a", data="x", headers=SENSORS))[0].status == 200
     assert (await guarded.post("/realtime/secrets", data="x", headers=SENSORS))[0].status == 403
