@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import jwt
 import pytest
@@ -287,6 +288,43 @@ async def test_a_cookie_publishes_only_from_pages_of_allowed_origins(origin: str
         if origin is not None:
             headers["Origin"] = server.url if origin == "own" else origin
         assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("hub.example", "https://hub.example", 200),
+        ("hub.example", "http://hub.example", 200),
+        ("hub.example:443", "https://hub.example", 200),
+        ("hub.example:8443", "https://hub.example:8443", 200),
+        ("HUB.example", "https://hub.example", 200),
+        ("[::1]:8000", "http://[::1]:8000", 200),
+        ("[::1]", "http://[::1]", 200),
+        ("hub.example", "https://hub.example:8443", 403),
+        ("hub.example:8443", "https://hub.example", 403),
+        ("hub.example:80", "https://hub.example", 403),
+        ("hub.example", "https://hub.example.evil.example", 403),
+        ("hub.example", "chrome-extension://hub.example", 403),
+        ("hub.example", "http://[", 403),
+        ("hub.example", "https://hub.example:port", 403),
+        ("", "null", 403),
+        ("", "http://", 403),
+        ("a b", "http://a", 403),
+    ],
+)
+async def test_a_page_of_the_server_is_known_with_and_without_the_port(
+    guarded: Server, host: str, origin: str, status: int
+) -> None:
+    headers = {"Cookie": f"sse_token={mint((), ['*'])}", "Host": host, "Origin": origin}
+    assert (await guarded.post("/realtime/main", data="x", headers=headers))[0].status == status
+
+
+async def test_a_page_without_tls_is_none_of_a_server_with_tls() -> None:
+    async with serving(jwt_key=SECRET, trusted_proxies=(ip_network("127.0.0.0/8"),)) as server:
+        headers = {"Cookie": f"sse_token={mint((), ['*'])}", "Host": "hub.example", "X-Forwarded-Proto": "https"}
+        for scheme, status in (("https", 200), ("http", 403)):
+            given = headers | {"Origin": f"{scheme}://hub.example"}
+            assert (await server.post("/realtime/main", data="x", headers=given))[0].status == status
 
 
 async def test_any_origin_is_no_permission_to_publish_by_a_cookie(guarded: Server) -> None:
