@@ -120,8 +120,10 @@ def normal(subscription: Subscription) -> Subscription:
     """The normal form of a subscription: without names that its patterns cover, and without a grant that excludes
     nothing. Subscriptions to the same channels then mostly become equal, so they share their bytes."""
     found = keys(subscription)
-    if subscription.granted is not None and all(_is_granted(subscription, key) for key in found):
-        subscription = replace(subscription, names=found, granted=None)
+    if subscription.granted is not None and found and all(_is_granted(subscription, key) for key in found):
+        narrower = replace(subscription, names=found, granted=None)
+        # A stream of patterns does not end with a channel, even if that is the only one that may be read.
+        subscription = narrower if narrower.only == subscription.only else subscription
     if 1 < len(subscription.names) <= _MOST_COMPARED and not subscription.exact:
         names = set(subscription.names)
         for name in sorted(names):

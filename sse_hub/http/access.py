@@ -23,7 +23,7 @@ from ..logs import log_line
 from ..rights import ALL, NOTHING, READ, Grant
 from ..settings import Settings
 from .app_keys import METRICS, hub_app
-from .peer import address_of, is_loopback
+from .peer import address_of, is_loopback, is_secure
 from .problems import Problem
 from .requests import single
 
@@ -261,9 +261,14 @@ def refused(request: web.Request, denied: Denied, token: str) -> Problem:
 
 
 def is_own_page(request: web.Request, origin: str) -> bool:
-    """Whether a page of this origin is one of this server."""
+    """Whether a page of this origin is one of this server. Browsers leave out the port that is the default one of the
+    scheme; the `Host` that a proxy writes may have it."""
     try:
-        return bool(origin) and URL(origin).authority == request.host
+        page = URL(origin)
+        if page.scheme not in {"http", "https"} or (page.scheme == "http" and is_secure(request)):
+            return False
+        own = URL(f"{page.scheme}://{request.host}")
+        return bool(page.host) and (page.host, page.port) == (own.host, own.port)
     except ValueError:
         return False
 

@@ -44,6 +44,7 @@ def test_the_normal_form_covers_the_same_channels(
 ) -> None:
     subscription = Subscription(names, granted=granted)
     assert normal(subscription).covers(channel) == subscription.covers(channel)
+    assert normal(subscription).only == subscription.only
 
 
 def test_subscriptions_to_the_same_channels_have_one_normal_form() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import jwt
 import pytest
@@ -113,6 +114,26 @@ async def test_a_pattern_within_a_granted_one_shares_its_group_with_tokens_that_
             await one.next()
             await other.next()
             assert [audience.members for audience in guarded.hub.audiences] == [2]
+
+
+@pytest.mark.parametrize("query", ["", "&replay=latest", "&from=start", "&conflate=100"])
+async def test_a_pattern_without_a_granted_channel_shows_nothing(guarded: Server, query: str) -> None:
+    await fill(guarded)
+    async with guarded.stream(f"/stream?channel=secret*{query}", SENSORS) as stream:
+        await stream.next()
+        await fill(guarded)
+        await guarded.app.shutdown()
+        assert "of secrets" not in [event.data for event in await stream.rest()]
+
+
+async def test_a_stream_of_a_pattern_does_not_end_with_the_one_channel_that_is_granted(guarded: Server) -> None:
+    async with guarded.stream("/stream?channel=*", bearer(["run.7"])) as stream:
+        await stream.next()
+        await guarded.hub.end("run.7")
+        assert (await stream.next()).type == "end"
+        await guarded.hub.store.forget("run.7")
+        await guarded.hub.publish("anew", channel="run.7")
+        await stream.until_data("anew")
 
 
 async def test_publishing_needs_its_own_grant(guarded: Server) -> None:
@@ -267,6 +288,43 @@ async def test_a_cookie_publishes_only_from_pages_of_allowed_origins(origin: str
         if origin is not None:
             headers["Origin"] = server.url if origin == "own" else origin
         assert (await server.post("/realtime/main", data="x", headers=headers))[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("hub.example", "https://hub.example", 200),
+        ("hub.example", "http://hub.example", 200),
+        ("hub.example:443", "https://hub.example", 200),
+        ("hub.example:8443", "https://hub.example:8443", 200),
+        ("HUB.example", "https://hub.example", 200),
+        ("[::1]:8000", "http://[::1]:8000", 200),
+        ("[::1]", "http://[::1]", 200),
+        ("hub.example", "https://hub.example:8443", 403),
+        ("hub.example:8443", "https://hub.example", 403),
+        ("hub.example:80", "https://hub.example", 403),
+        ("hub.example", "https://hub.example.evil.example", 403),
+        ("hub.example", "chrome-extension://hub.example", 403),
+        ("hub.example", "http://[", 403),
+        ("hub.example", "https://hub.example:port", 403),
+        ("", "null", 403),
+        ("", "http://", 403),
+        ("a b", "http://a", 403),
+    ],
+)
+async def test_a_page_of_the_server_is_known_with_and_without_the_port(
+    guarded: Server, host: str, origin: str, status: int
+) -> None:
+    headers = {"Cookie": f"sse_token={mint((), ['*'])}", "Host": host, "Origin": origin}
+    assert (await guarded.post("/realtime/main", data="x", headers=headers))[0].status == status
+
+
+async def test_a_page_without_tls_is_none_of_a_server_with_tls() -> None:
+    async with serving(jwt_key=SECRET, trusted_proxies=(ip_network("127.0.0.0/8"),)) as server:
+        headers = {"Cookie": f"sse_token={mint((), ['*'])}", "Host": "hub.example", "X-Forwarded-Proto": "https"}
+        for scheme, status in (("https", 200), ("http", 403)):
+            given = headers | {"Origin": f"{scheme}://hub.example"}
+            assert (await server.post("/realtime/main", data="x", headers=given))[0].status == status
 
 
 async def test_any_origin_is_no_permission_to_publish_by_a_cookie(guarded: Server) -> None:
