@@ -37,7 +37,6 @@ __all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", 
 _KEY_LENGTH = 256
 _LONG = 100_000
 """Characters of a JSON body from which on other tasks run between reading it and writing its data."""
-_TOO_DEEP = "The body is JSON nested too deeply to be read."
 _PARTS = 2000
 """Parts of JSON that are written in one turn of the event loop."""
 _LINE = re.compile(r"[^\n]+")
@@ -287,11 +286,15 @@ def _decode(body: str) -> Broadcast:
             # A browser may cut an emoji in two, which leaves a lone surrogate. Python's module reads it, not msgspec.
             return msgspec.convert(json.loads(body), Broadcast)
     except RecursionError:
-        raise Problem(400, _TOO_DEEP) from None
+        raise _too_deep() from None
     except msgspec.ValidationError as error:
         raise Problem(400, _explained(str(error))) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise Problem(400, f"The body is not JSON: {error}.") from None
+
+
+def _too_deep() -> Problem:
+    return Problem(400, "The body is JSON nested too deeply to be read.")
 
 
 def _explained(error: str) -> str:
@@ -322,7 +325,7 @@ async def _data(message: Broadcast) -> str:
                 if count % _PARTS == 0:
                     await asyncio.sleep(0)
         except RecursionError:
-            raise Problem(400, _TOO_DEEP) from None
+            raise _too_deep() from None
         return "".join(parts)
 
 

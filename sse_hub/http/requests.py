@@ -52,11 +52,11 @@ def listed(request: web.Request, header: str, default: str = "") -> str:
 def single(request: web.Request, name: str) -> str | None:
     """A query parameter that has one value; None if it is absent.
 
-    :raises Problem: 400 if it is repeated: one of the values would be ignored.
+    :raises Problem: 400 if it is repeated with different values: one of them would be ignored.
     """
     values = request.query.getall(name, ())
-    if len(values) > 1:
-        raise Problem(400, f"The parameter {name} is given {len(values)} times; it takes one value.")
+    if len(values) > 1 and len(set(values)) > 1:
+        raise Problem(400, f"The parameter {name} has several values; it takes one.")
     return values[0] if values else None
 
 
