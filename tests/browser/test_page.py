@@ -123,7 +123,7 @@ async def test_a_hidden_stream_still_counts_and_is_shown_again(page: Page, serve
     await server.hub.publish("from b", channel="b")
     await expect(lines(page)).to_have_text(["from b"])
     await expect(await figure(page, "total", "a")).to_have_text("1")
-    await page.get_by_role("button", name="a hidden").click()
+    await page.get_by_role("button", name="hidden: a").click()
     await expect(lines(page)).to_have_text(["from b", "from a"])
 
 
