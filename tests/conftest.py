@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from chromium import shared_chromium
 from hubs import Server, serving
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 from programs import ClientStart, Program, Start, free_port, start_client, tool
@@ -36,6 +37,11 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The list of suggestions below the address is two pages more for each window. What else stands here, Playwright
+    # switches off, too; its list is replaced by this one.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "MediaRouter,OptimizationHints,DestroyProfileOnBrowserClose",
+    "--host-resolver-rules=MAP hub.lan 127.0.0.1",  # this machine, as a telephone in the same network has it
 ]
 
 
@@ -124,10 +130,18 @@ def chromium() -> str:
     return next(filter(None, others), None) or tool("chromium", "chromium")
 
 
+@pytest.fixture(scope="session")
+def chromium_address(chromium: str) -> Iterator[str]:
+    """Where the browser of all tests can be reached."""
+    with shared_chromium(chromium, CHROMIUM_ARGUMENTS) as address:
+        yield address
+
+
 @pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+async def browser(chromium_address: str) -> AsyncIterator[Browser]:
+    """A connection to the browser of all tests. Contexts that are made by it end with it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        browser = await playwright.chromium.connect_over_cdp(chromium_address)
         yield browser
         await browser.close()
 

@@ -7,26 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from conftest import CHROMIUM_ARGUMENTS
 from hubs import Server, mounted, serving
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, expect
 from programs import ROOT
 from screen import opened
 from tabs import LIVE, follow, got, tab
-
-
-@pytest.fixture
-async def lan(chromium: str) -> AsyncIterator[BrowserContext]:
-    """A browser for which `hub.lan` is this machine, as a telephone in the same network has it."""
-    rules = ["--host-resolver-rules=MAP hub.lan 127.0.0.1"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS + rules)
-        context = await browser.new_context(locale="en-GB")
-        errors: list[str] = []
-        context.on("weberror", lambda error: errors.append(str(error.error)))
-        yield context
-        await browser.close()
-        assert errors == []
 
 
 @pytest.fixture
@@ -44,13 +29,13 @@ async def shown(page: Page, server: Server) -> None:
     await opened(page, named(server), "main", more="&view=publish")
 
 
-async def test_it_is_no_secure_context(lan: BrowserContext, at_home: Server) -> None:
-    page = await tab(lan, named(at_home))
+async def test_it_is_no_secure_context(context: BrowserContext, at_home: Server) -> None:
+    page = await tab(context, named(at_home))
     assert await page.evaluate("[isSecureContext, crypto.randomUUID, navigator.locks]") == [False, None, None]
 
 
-async def test_each_tab_has_a_connection_of_its_own(lan: BrowserContext, at_home: Server) -> None:
-    tabs = [await follow(await tab(lan, named(at_home))) for _ in range(2)]
+async def test_each_tab_has_a_connection_of_its_own(context: BrowserContext, at_home: Server) -> None:
+    tabs = [await follow(await tab(context, named(at_home))) for _ in range(2)]
     for page in tabs:
         await page.wait_for_function(LIVE)
     await at_home.until_subscribers(2)
@@ -59,16 +44,16 @@ async def test_each_tab_has_a_connection_of_its_own(lan: BrowserContext, at_home
         await got(page, "a")
 
 
-async def test_the_page_shows_events_and_publishes(lan: BrowserContext, at_home: Server) -> None:
-    page = await lan.new_page()
+async def test_the_page_shows_events_and_publishes(context: BrowserContext, at_home: Server) -> None:
+    page = await context.new_page()
     await shown(page, at_home)
     await page.locator("#send").click()
     await expect(page.locator("#answer")).to_contain_text("went to 1 subscriber.")
     await expect(page.locator(".row:visible").first).to_contain_text("Hello from the page")
 
 
-async def test_a_text_is_copied_without_a_clipboard_for_pages(lan: BrowserContext, at_home: Server) -> None:
-    page = await lan.new_page()
+async def test_a_text_is_copied_without_a_clipboard_for_pages(context: BrowserContext, at_home: Server) -> None:
+    page = await context.new_page()
     await shown(page, at_home)
     line = await page.locator("#publish-code code").inner_text()
     copy = page.locator("#publish-code button")
@@ -81,8 +66,8 @@ async def test_a_text_is_copied_without_a_clipboard_for_pages(lan: BrowserContex
 
 
 @pytest.mark.parametrize("name", ["dashboard", "notifications", "monitoring", "sensors", "activity", "answer"])
-async def test_the_examples_of_the_page_work_there(lan: BrowserContext, at_home: Server, name: str) -> None:
-    page = await lan.new_page()
+async def test_the_examples_of_the_page_work_there(context: BrowserContext, at_home: Server, name: str) -> None:
+    page = await context.new_page()
     await page.set_viewport_size({"width": 390, "height": 844})
     await page.goto(f"{named(at_home)}/#case={name}")
     await expect(page.locator(f".case-{name}")).to_be_visible()
@@ -95,8 +80,8 @@ async def test_the_examples_of_the_page_work_there(lan: BrowserContext, at_home:
         await expect(page.locator(".answer-text")).to_contain_text("Server-Sent Events are")
 
 
-async def test_the_experiment_with_tabs_says_what_is_missing_there(lan: BrowserContext, at_home: Server) -> None:
-    page = await lan.new_page()
+async def test_the_experiment_with_tabs_says_what_is_missing_there(context: BrowserContext, at_home: Server) -> None:
+    page = await context.new_page()
     await page.goto(f"{named(at_home)}/#view=lab")
     await page.locator('#lab-place button[name="tabs"]').click()
     await page.get_by_role("button", name="Start", exact=True).click()
@@ -119,18 +104,18 @@ async def example(name: str, hub: Server) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("name", ["activity-feed", "dashboard", "monitoring", "sensors"])
 async def test_the_page_of_an_example_finds_the_hub_at_its_own_host(
-    lan: BrowserContext, at_home: Server, name: str
+    context: BrowserContext, at_home: Server, name: str
 ) -> None:
     async with example(name, at_home) as url:
-        page = await lan.new_page()
+        page = await context.new_page()
         await page.goto(url)
         await at_home.until_subscribers(1)
         await page.goto("about:blank")
 
 
-async def test_the_dashboard_shows_figures_on_a_telephone(lan: BrowserContext, at_home: Server) -> None:
+async def test_the_dashboard_shows_figures_on_a_telephone(context: BrowserContext, at_home: Server) -> None:
     async with example("dashboard", at_home) as url:
-        page = await lan.new_page()
+        page = await context.new_page()
         await page.goto(url)
         await at_home.post("/realtime/hosts.one?event=figures", json={"cpu": 7, "memory": 40, "disk": 10})
         await expect(page.locator("#hosts tr")).to_contain_text("40 %")
