@@ -51,7 +51,7 @@ async def _ask(probe: Probe, method: str, path: str, **headers: str) -> _Answer:
 
 
 async def cors(probe: Probe) -> Finding:
-    """Whether pages may publish. Before a request with JSON, the browser sends a preflight (WHATWG Fetch, 3.2.2)."""
+    """Whether pages may publish. Before JSON, the browser sends a preflight (WHATWG Fetch, "CORS protocol")."""
     name = "CORS"
     try:
         answer = await _ask(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .conflation import Frames
 from .ends import End
-from .events import END, Event, EventId, compact_json
+from .events import END, LOWEST_ID, Event, EventId, compact_json
 from .ports import Connection, Finish
 from .routing import Router
 from .subscription import Subscription
@@ -168,7 +168,7 @@ class Gathered:
         self.joining: dict[Group, dict[Subscriber, bytes]] = {}
         """By group, subscribers that were fresh at the last release, and the bytes that each gets in place of the
         pending ones."""
-        self.reached = EventId(0, 0)
+        self.reached = LOWEST_ID
         """The head of the log at the last release."""
 
     @property

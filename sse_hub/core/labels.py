@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
-from .events import Event, EventId
+from .events import LOWEST_ID, Event, EventId
 from .hub import Hub
 from .updates import CHANNEL, subscription_of_all, update_of
 
@@ -33,7 +33,7 @@ class Labels:
         self._most = most
         self._ids: dict[str, deque[EventId]] = {}
         self._order: deque[tuple[str, EventId]] = deque()
-        self._reached = EventId(0, 0)
+        self._reached = LOWEST_ID
 
     async def find(self, label: str, pause: Callable[[], Awaitable[None]]) -> Sequence[EventId]:
         """The ids of the updates with this label, oldest first.
@@ -49,7 +49,7 @@ class Labels:
                 self._add(page.events, page.reached)
             else:
                 events = list(islice(log.after(everything, self._reached), _STEP))
-                self._add(events, log.head if len(events) < _STEP else EventId(0, 0))
+                self._add(events, log.head if len(events) < _STEP else LOWEST_ID)
             await pause()
         return list(self._ids.get(label, ()))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from .conflation import Frames
-from .events import END, Event, EventId
+from .events import END, LOWEST_ID, Event, EventId
 from .latest import superseded_in
 from .log import Log
 from .subscription import Subscription
@@ -44,7 +44,7 @@ class EncodedPage(NamedTuple):
     """Whether it ended because it was large enough. There may be more events."""
     floors: Mapping[str, EventId] = _NOTHING_GONE
     """The floors of its channels above its beginning, if it comes from a store; see `ports.Page`."""
-    following: EventId = EventId(0, 0)
+    following: EventId = LOWEST_ID
     """Id of its first event above all these floors, or the lowest possible id."""
     losses: int = 0
     """The number of the log's last rise when the page was read from the log."""

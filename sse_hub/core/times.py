@@ -6,7 +6,7 @@ they would stay until the wrong time comes.
 
 from __future__ import annotations
 
-from .events import EventId
+from .events import LOWEST_ID, EventId
 
 __all__ = ["Times"]
 
@@ -20,7 +20,7 @@ class Times:
     def __init__(self) -> None:
         self.latest_ms = 0
         """The latest time seen."""
-        self.ahead = EventId(0, 0)
+        self.ahead = LOWEST_ID
         """Ids up to this one were given while the clock was ahead."""
         self.set_back_ms = 0
         """The time to which the clock was set back."""

@@ -137,9 +137,8 @@ class MercureStreams(Streams):
     def _register(
         self, connection: Connection, subscription: Subscription, start: Start, position: StartPosition
     ) -> Subscriber:
-        subscriber = self._hub.subscribe(
-            subscription, connection, position
-        )  # without a replay there is no event `live`
+        # As if no replay was asked for: there is no event `live`.
+        subscriber = self._hub.subscribe(subscription, connection, position)
         self._connections_of[subscriber] = connection
         subscriber.resumed = start.resumes and not subscriber.lost
         return subscriber

@@ -86,7 +86,7 @@ def _utf8(text: str) -> str:
 def answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
     """The problem document for an error.
 
-    :raises Exception: the error itself, if it is none: an answer of another kind, or a client that has left.
+    :raises Exception: the error itself, if it needs no document: a redirect, or a client that has left.
     """
     match error:
         case Problem():

@@ -86,11 +86,7 @@ async def broadcast(request: web.Request) -> web.StreamResponse:
     app, grant = request.app, await grant_of(request)
     allow_publish(request, grant, [])
     with app[BUDGET].reserve() as reservation:
-        body = await body_of(request, app, reservation)
-        message = _decode(body)
-        if len(body) > _LONG:
-            await asyncio.sleep(0)  # reading a megabyte of small values takes 17 ms
-        wanted = _request_of(request, message, await _data(message))
+        wanted = await _read_broadcast(request, await body_of(request, app, reservation))
         allow_publish(request, grant, [draft.channel for draft in wanted.drafts])
         return await _answer(request, app, grant, wanted, begun)
 
@@ -244,8 +240,11 @@ def _lines(request: web.Request, body: str) -> list[str]:
     return lines
 
 
-def _request_of(request: web.Request, message: Broadcast, data: str) -> _Request:
-    """The events of a broadcast with these data."""
+async def _read_broadcast(request: web.Request, body: str) -> _Request:
+    """The events of a broadcast. Other tasks run in between if it is large."""
+    message = _decode(body)
+    if len(body) > _LONG:
+        await asyncio.sleep(0)  # reading a megabyte of small values takes 17 ms
     several = isinstance(message.channel, list)
     names = list(dict.fromkeys(message.channel if isinstance(message.channel, list) else [message.channel]))
     if not names:
@@ -263,6 +262,7 @@ def _request_of(request: web.Request, message: Broadcast, data: str) -> _Request
         check_type(message.event)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
+    data = await _data(message)
     return _Request([Draft(name, message.event, data) for name in names], "list" if several else "one")
 
 
@@ -278,19 +278,25 @@ _WRONG = {
 def _decode(body: str) -> Broadcast:
     """:raises Problem: 400 if the body is not a broadcast; the problem says what would be right."""
     try:
-        try:
-            return _decoder.decode(body)
-        except msgspec.DecodeError as error:
-            if isinstance(error, msgspec.ValidationError) or not ("\\ud" in body or "\\uD" in body):
-                raise
-            # A browser may cut an emoji in two, which leaves a lone surrogate. Python's module reads it, not msgspec.
-            return msgspec.convert(json.loads(body), Broadcast)
+        return _read_json(body)
     except RecursionError:
         raise _too_deep() from None
     except msgspec.ValidationError as error:
         raise Problem(400, _explained(str(error))) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise Problem(400, f"The body is not JSON: {error}.") from None
+
+
+def _read_json(body: str) -> Broadcast:
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if "\\ud" not in body and "\\uD" not in body:
+            raise
+        # A browser may cut an emoji in two, which leaves a lone surrogate. Python's module reads it, not msgspec.
+        return msgspec.convert(json.loads(body), Broadcast)
 
 
 def _too_deep() -> Problem:
@@ -306,8 +312,8 @@ def _explained(error: str) -> str:
         return "The message holds a number that is too large for JSON, for example 1e400; the largest is 1.8e308."
     if "missing required field" in error:
         return 'The key message is missing; for example {"message": "Hello"}.'
-    for scoped_key, explanation in _WRONG.items():
-        if scoped_key in error:
+    for path, explanation in _WRONG.items():
+        if path in error:
             return explanation
     return 'The body is not a JSON object; for example {"message": "Hello"}.'
 

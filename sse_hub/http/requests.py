@@ -72,7 +72,7 @@ def last(request: web.Request, name: str) -> str | None:
 def flag(request: web.Request, name: str) -> bool:
     """A query parameter that is 1 or 0; by default 0.
 
-    :raises Problem: 400 if it is anything else, or repeated.
+    :raises Problem: 400 if it is anything else, or has several values.
     """
     value = single(request, name)
     if value is not None and value not in {"0", "1"}:
@@ -84,7 +84,7 @@ def choice(request: web.Request, name: str, only: str) -> bool:
     """Whether a query parameter is there that can have only one value.
 
     :param only: that value.
-    :raises Problem: 400 if it has another value, or is repeated.
+    :raises Problem: 400 if it has another value, or several.
     """
     value = single(request, name)
     if value is not None and value != only:
@@ -98,7 +98,7 @@ def number(
     """A query parameter that is a whole number; None if it is absent.
 
     :param otherwise: another possible value, for the message.
-    :raises Problem: 400 if it is anything else, out of bounds, or repeated.
+    :raises Problem: 400 if it is anything else or out of bounds, or has several values.
     """
     value = single(request, name)
     if value is None:

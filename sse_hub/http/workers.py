@@ -1,9 +1,8 @@
 """Requests between the workers of one server, so that each can answer for all (`--workers`).
 
 The request of a client reaches one of the workers, but some answers are about the whole server: its figures and its
-subscribers.
-Each worker listens at a socket of its own in a folder that only this server's user can enter, and answers there for
-itself alone.
+subscribers. Each worker listens at a socket of its own in a folder that only this server's user can enter, and answers
+there for itself alone.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..address import Address
-from ..core.events import EventId
+from ..core.events import LOWEST_ID, EventId
 from ..core.hub import Hub
 from ..core.log import Log
 from ..core.ports import Archive, Catalogue, Store
@@ -28,7 +28,7 @@ def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
     """The log of a node. It has all retained events, or the newest ones if a store keeps the rest."""
     memory = settings.address.kind == "memory"
     return Log(
-        EventId(clock(), 0) if memory else EventId(0, 0),
+        EventId(clock(), 0) if memory else LOWEST_ID,
         Rules(settings.rule, settings.rules),
         most_events=None if memory else settings.cache,
         max_channels=settings.max_channels,

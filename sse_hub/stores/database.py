@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.ends import Ended
-from ..core.events import Event, EventId
+from ..core.events import LOWEST_ID, Event, EventId
 from ..core.rules import Rules
 from ..core.subscription import Subscription
 from .batches import Append
@@ -91,7 +91,7 @@ class Database:
         """Whether the write-ahead log grows because another program reads the file all the time."""
         self.retention = Retention(rules)
         self._clock = clock
-        self._head = EventId(0, 0)
+        self._head = LOWEST_ID
         self._connections = contextlib.ExitStack()
         self._writer: sqlite3.Connection
         self._key_bytes = 0

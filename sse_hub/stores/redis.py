@@ -204,10 +204,10 @@ class RedisStore:
         """Look up the channels' lists, and the last entries in them."""
         types = json.dumps(sorted(subscription.types), ensure_ascii=False)
         found, entries = await self._read(LATEST, count, _LOOK, types, *ranges(subscription, after))
-        names = sorted(found)[:count]
+        names = set(found)
         events = [event_of_entry(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
         wanted = [event for event in events if event is not None and event.channel in names]
-        going_on = names[-1] if len(names) == count else None
+        going_on = found[-1] if len(found) == count else None  # the ranges are sorted
         return [event for event in wanted if subscription.covers(event.channel)], going_on
 
     async def state(self, channel: str) -> ChannelState:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..core.ends import ABANDONED, Ended, end_draft
-from ..core.events import Draft, Event, EventId
+from ..core.events import LOWEST_ID, Draft, Event, EventId
 from ..core.hub import Hub
 from ..core.ports import ChannelState, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
@@ -66,7 +66,7 @@ class SqliteStore:
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(1, "sqlite-read")
         self._batches = Batches[Append, Appended](self._write, Append.size_bytes)
-        self._head = EventId(0, 0)  # id of the newest event that the hub has
+        self._head = LOWEST_ID  # id of the newest event that the hub has
         self._trouble: str | None = "The store is being opened."
         self._is_open = False
         self._blocked = False
