@@ -225,6 +225,17 @@ async def test_replay_latest_with_a_filter_gives_the_newest_wanted_event(store: 
             assert [each.data for each in await stream.take(3)][1:] == ["alert", '{"replayed":1}']
 
 
+async def test_replay_latest_gives_each_of_a_thousand_channels_once_where_patterns_overlap(store: str) -> None:
+    names = [f"s.{number}é" for number in range(1100)]  # more than are looked up in one step
+    async with serving(store=store) as server:
+        for first in range(0, len(names), 100):
+            body = {"message": 1, "channel": names[first : first + 100]}
+            assert (await server.post("/api/broadcast", json=body))[0].status == 200
+        async with server.stream("/stream?channel=s.*&channel=s.1*&channel=*%C3%A9&replay=latest&envelope=1") as stream:
+            events = await stream.until("live")
+        assert [event.json()["channel"] for event in events[1:-1]] == names
+
+
 async def test_delete_forgets_the_events_and_the_end_and_informs_followers(store: str) -> None:
     async with serving(store=store) as server, server.stream("/stream?channel=*") as stream:
         await stream.until("connected")
