@@ -174,8 +174,9 @@ _store_names = itertools.count()
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis for all tests that do not damage it. Each test has its own prefix."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    """A Redis for all tests that do not damage it. Each test has its own prefix. It writes nothing: a busy disk would
+    stop it for seconds."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no")
     yield server
     server.stop()
 

@@ -16,8 +16,9 @@ async def test_subscribers_are_counted_over_all_nodes_and_those_of_a_dead_node_a
         other = program("--no-demo", "--store", redis_store)
 
         async def count(expected: int) -> bool:
-            answered = (await server.post("/realtime/c", data=b"x"))[1]["subscribers"]
-            listed = (await server.get("/api/channels"))[1]["channels"]
+            # An answer 503 has neither. It passes, and on a busy machine it may come.
+            answered = (await server.post("/realtime/c", data=b"x"))[1].get("subscribers")
+            listed = (await server.get("/api/channels"))[1].get("channels", [])
             return answered == expected and {"c": expected} == {each["name"]: each["subscribers"] for each in listed}
 
         async with (
