@@ -2619,7 +2619,8 @@ class SyncClient:
 
 
 class SyncStream:
-    """`Stream` without `await`. `SyncClient` makes it. It ends by `with` or `close()`, or with its client."""
+    """`Stream` without `await`. `SyncClient` makes it. `with` waits until it is open, as `async with` does. It ends by
+    `with` or `close()`, or with its client."""
 
     def __init__(self, client: SyncClient, stream: Stream) -> None:
         self._client = client
@@ -2644,6 +2645,7 @@ class SyncStream:
             raise StopIteration from None
 
     def __enter__(self) -> Self:
+        self._client.wait(self._stream.__aenter__, self._caller)
         return self
 
     def __exit__(self, *_: object) -> None:

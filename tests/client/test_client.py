@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server, serving
+from programs import Program
 from scripted import scripted, silent, status, stream
 
 from sse_client import Event, Lost, NotAcknowledged, Published, Refused, SSEClient, SSEError, Stream, merge
@@ -169,6 +170,23 @@ async def test_the_client_waits_for_a_full_server(caplog: pytest.LogCaptureFixtu
 async def test_a_request_that_the_hub_will_never_fulfil_is_an_error(client: SSEClient) -> None:
     with pytest.raises(Refused, match="is not an event name"):
         await take(client.stream(events=["\x7f"]), 1)
+
+
+async def test_a_stream_is_open_at_the_beginning_of_its_block(client: SSEClient) -> None:
+    async with client.stream("c"):
+        assert (await client.publish("a", channel="c")).subscribers == 1
+
+
+def test_a_stream_without_await_is_open_at_the_beginning_of_its_block(hub: Program) -> None:
+    with SSEClient.sync(hub.url) as client, client.stream("c") as events:
+        client.publish("a", channel="c")
+        assert next(events).data == "a"
+
+
+def test_an_error_at_the_beginning_of_a_block_without_await_reaches_the_caller(hub: Program) -> None:
+    with SSEClient.sync(hub.url) as client, pytest.raises(Refused, match="is not an event name"):
+        with client.stream(events=["\x7f"]):
+            pytest.fail("the block was entered")
 
 
 async def test_a_stream_that_is_closed_ends(client: SSEClient) -> None:
