@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -237,10 +238,15 @@ async def mounted(outer: web.Application, **options: Any) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _site(runner: web.AppRunner, certificate: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     await runner.setup()
+    listening = socket.create_server(("127.0.0.1", 0))
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate).start()
-        yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
+        await web.SockSite(runner, listening, ssl_context=certificate).start()
+        yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{listening.getsockname()[1]}"
     finally:
+        # A connection that asyncio has accepted when its server is closed stays open (CPython 3.11). So accept no more,
+        # and wait a turn until those that are accepted are made. Browsers connect at any moment.
+        asyncio.get_running_loop().remove_reader(listening)
+        await asyncio.sleep(0)
         await runner.cleanup()
 
 

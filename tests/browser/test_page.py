@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
-from hubs import Server, serving
+from hubs import Server, mounted, serving
 from network import Network
 from playwright.async_api import BrowserContext, Page, expect
 from programs import Start
@@ -391,13 +391,8 @@ async def test_eight_tabs_share_one_connection(context: BrowserContext, server: 
 async def test_the_page_works_below_a_prefix_of_another_application(page: Page) -> None:
     outer = web.Application()
     outer.add_subapp("/events", create_app(Settings(no_demo=True)))
-    runner = web.AppRunner(outer, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        await opened(page, f"http://127.0.0.1:{runner.addresses[0][1]}/events", "main", more="&view=publish")
+    async with mounted(outer) as url:
+        await opened(page, f"{url}/events", "main", more="&view=publish")
         await page.locator("#send").click()
         await expect(page.locator("#answer")).to_contain_text("went to")
         await page.close()
-    finally:
-        await runner.cleanup()

@@ -126,8 +126,8 @@ async def test_five_thousand_connects_and_disconnects_leave_no_object_and_no_fil
 
 
 async def test_a_stream_outlives_the_time_that_an_idle_connection_has() -> None:
-    async with serving(ping=0.02, request_timeout=0.1) as server, following(server) as client:
-        await client.until(b"7\r\n: ping\n\r\n" * 10)
+    async with serving(ping=0.1, request_timeout=1.5) as server, following(server) as client:
+        await client.until(b"7\r\n: ping\n\r\n" * 20)
         await server.hub.publish("still here")
         await client.until(b"still here")
 
