@@ -18,7 +18,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     exposition,
@@ -27,6 +26,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .core.statistics import Statistics
+from .histogram import Histogram
 from .logs import log_line
 from .worker import Figures, Worker
 
@@ -77,9 +77,14 @@ class _HubCollector(Collector):
     """The hub's statistics as metrics of Prometheus."""
 
     def __init__(
-        self, statistics: Callable[[], Statistics], limit_hits: Mapping[str, int], restarts: Mapping[str, int]
+        self,
+        statistics: Callable[[], Statistics],
+        answers: Mapping[tuple[str, str, int], int],
+        limit_hits: Mapping[str, int],
+        restarts: Mapping[str, int],
     ) -> None:
         self._statistics = statistics
+        self._answers = answers
         self._limit_hits = limit_hits
         self._restarts = restarts
 
@@ -89,6 +94,14 @@ class _HubCollector(Collector):
             yield GaugeMetricFamily(name, documentation, value=getattr(statistics, attribute))
         for name, (documentation, attribute) in _COUNTERS.items():
             yield CounterMetricFamily(name, documentation, value=getattr(statistics, attribute))
+        answered = CounterMetricFamily(
+            "sse_http_requests",
+            "Requests answered, by route, method and status.",
+            labels=["route", "method", "status"],
+        )
+        for (route, method, status), count in self._answers.items():
+            answered.add_metric([route, method, str(status)], count)
+        yield answered
         hits = CounterMetricFamily("sse_limit_hits", "Times that a limit was met, by limit.", labels=["limit"])
         for limit, count in {**self._limit_hits, **statistics.evicted}.items():
             hits.add_metric([limit], count)
@@ -154,13 +167,7 @@ class Metrics:
         self._limit_hits = dict.fromkeys(LIMITS, 0)
         self._began = time.monotonic()
         self._requests = self._errors = 0
-        self._counters: dict[tuple[str, str, int], Counter] = {}  # saves labels() and its lock, 4 µs an answer
-        self._answered = Counter(
-            "sse_http_requests",
-            "Requests answered, by route, method and status.",
-            ["route", "method", "status"],
-            registry=self.registry,
-        )
+        self._answers: dict[tuple[str, str, int], int] = {}
         self.publish_seconds = self._histogram("sse_publish_seconds", "Time from a publish's arrival to its answer.")
         self.delivery_seconds = self._histogram(
             "sse_delivery_seconds",
@@ -184,7 +191,7 @@ class Metrics:
             "Bytes of publishes that arrive or are being stored, and of histories that are being sent.",
             registry=self.registry,
         )
-        self.registry.register(_HubCollector(statistics, self._limit_hits, restarts))
+        self.registry.register(_HubCollector(statistics, self._answers, self._limit_hits, restarts))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         psutil.cpu_percent(None)  # the first call has nothing to compare with and returns 0
@@ -196,7 +203,9 @@ class Metrics:
         return time.monotonic() - self._began
 
     def _histogram(self, name: str, documentation: str) -> Histogram:
-        return Histogram(name, documentation, buckets=_BUCKETS, registry=self.registry)
+        histogram = Histogram(name, documentation, _BUCKETS)
+        self.registry.register(histogram)
+        return histogram
 
     def _counter(self, name: str, documentation: str, label: str, values: Sequence[str]) -> Mapping[str, Counter]:
         """A counter, by the value of its label. All are there from the beginning, so Prometheus sees the first rise."""
@@ -224,11 +233,8 @@ class Metrics:
         self._requests += 1
         self._errors += status >= 400
         method = method if method in _METHODS else "other"  # a client can invent methods
-        answered = self._counters.get((route, method, status))
-        if answered is None:
-            answered = self._answered.labels(route, method, status)
-            self._counters[route, method, status] = answered
-        answered.inc()
+        key = route, method, status
+        self._answers[key] = self._answers.get(key, 0) + 1
 
     def timed(self, flush: Callable[[], None]) -> Callable[[], None]:
         """The same flush, which also measures the time from this call to its end."""

@@ -21,6 +21,7 @@ LAYERS = [
         "rights",
         "limits",
         "logs",
+        "histogram",
         "metrics",
         "setting_values",
         "settings",
