@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from operator import attrgetter
 
 from .events import Event, EventId
 
@@ -16,6 +17,7 @@ __all__ = ["Order"]
 
 _BLOCK = 512
 """Events in a block. Removing one of them moves at most this number."""
+_by_id = attrgetter("id")  # a binary search calls it ten times, and it takes a third of the time of a function
 
 
 def _id(event: Event | None) -> EventId:
@@ -51,7 +53,7 @@ class Order:
             return
         index = bisect_right(self._starts, _id(event)) - 1
         block = self._blocks[index]
-        at = bisect_left(block, _id(event), lo=self._begin if index == 0 else 0, key=_id)
+        at = bisect_left(block, _id(event), lo=self._begin if index == 0 else 0, key=_by_id)
         assert block[at] is event
         del block[at]
         if not block:
@@ -77,7 +79,7 @@ class Order:
             block = self._blocks[index]
             begin = self._begin if index == 0 else 0
             if _id(block[-1]) > cursor:
-                for at in range(bisect_right(block, cursor, lo=begin, key=_id), len(block)):
+                for at in range(bisect_right(block, cursor, lo=begin, key=_by_id), len(block)):
                     yield _event(block[at])
             index += 1
 
@@ -87,7 +89,7 @@ class Order:
         for index in range(last, -1, -1):
             block = self._blocks[index]
             begin = self._begin if index == 0 else 0
-            end = len(block) if before is None else bisect_left(block, before, lo=begin, key=_id)
+            end = len(block) if before is None else bisect_left(block, before, lo=begin, key=_by_id)
             for at in range(end - 1, begin - 1, -1):
                 yield _event(block[at])
 

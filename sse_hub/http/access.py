@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -239,7 +239,7 @@ def _cannot_be_rebound(host: str) -> bool:
 
 def _is_local_connection(request: web.Request) -> bool:
     """Whether the client has connected to a loopback address."""
-    name = None if request.transport is None else request.transport.get_extra_info("sockname")
+    name = request.protocol.sockname
     return isinstance(name, tuple) and is_loopback(str(name[0]))
 
 
@@ -279,9 +279,9 @@ def unauthorized(detail: str, *, invalid: bool = False) -> Problem:
     return Problem(401, detail, {"WWW-Authenticate": challenge})
 
 
-async def grant_of(request: web.Request) -> Grant:
+def grant_of(request: web.Request) -> Awaitable[Grant]:
     """The rights of this request; see `Access.grant`."""
-    return await hub_app(request)[ACCESS].grant(request)
+    return hub_app(request)[ACCESS].grant(request)
 
 
 def allow_subscribe(request: web.Request, grant: Grant, names: Sequence[str]) -> frozenset[str] | None:

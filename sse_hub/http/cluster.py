@@ -60,7 +60,8 @@ class Nodes(Exchange):
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel, on all nodes."""
-        return self._hub.subscribers(channel) + sum(each.members for each in self._router.route(channel))
+        here = self._hub.subscribers(channel)
+        return here + sum(each.members for each in self._router.route(channel)) if self._entries else here
 
     def channels(self, after: str, most: int) -> list[str]:
         """Sorted names of the channels that subscribers of other nodes follow by name: at most `most`, from the first

@@ -54,6 +54,8 @@ def single(request: web.Request, name: str) -> str | None:
 
     :raises Problem: 400 if it is repeated with different values: one of them would be ignored.
     """
+    if "?" not in request.raw_path:
+        return None
     values = request.query.getall(name, ())
     if len(values) > 1 and len(set(values)) > 1:
         raise Problem(400, f"The parameter {name} has several values; it takes one.")
