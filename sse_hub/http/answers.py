@@ -60,8 +60,16 @@ class Acknowledgement(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send it; see `web.StreamResponse`."""
         assert isinstance(request, web.Request)
-        if self._sent:
-            return None
+        if not self._sent:
+            self.send(request)
+            await request.writer.drain()
+        return None
+
+    def send(self, request: web.Request) -> None:
+        """Write it to the connection.
+
+        :raises ConnectionResetError: if the client has left.
+        """
         self._sent = True
         app = request.match_info.apps[-1]
         app[METRICS].count_answer(request.match_info.route.resource.canonical, request.method, 200)  # type: ignore[union-attr]
@@ -82,8 +90,6 @@ class Acknowledgement(web.StreamResponse):
             b"%bDate: %b\r\nX-Request-ID: %b\r\nContent-Length: %d\r\n\r\n%b"
             % (block, _date(rfc822_formatted_time()), request[REQUEST_ID].encode(), len(body), body)
         )
-        await request.writer.drain()
-        return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: `prepare` has sent the whole answer."""

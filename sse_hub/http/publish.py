@@ -8,9 +8,9 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -42,8 +42,7 @@ _PARTS = 2000
 _LINE = re.compile(r"[^\n]+")
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     """The events of a checked request, and the form of its answer."""
 
     drafts: Sequence[Draft]

@@ -11,27 +11,36 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from .app_keys import HUB
+from .eager import EagerServer
 from .front import front
 from .headers import complete_headers
+from .publish import broadcast, publish
 from .request_log import count_answer
 
 __all__ = ["Runner"]
+
+_EAGER = frozenset({publish, broadcast})
+"""Handlers that may run without a task until they first wait, if the body has arrived."""
 
 
 class Runner(web.AppRunner):
     """Runs the application of `create_app` by itself, not mounted in another one."""
 
-    async def setup(self) -> None:
-        """See `web.AppRunner`."""
-        await super().setup()
-        if self.server is not None and _is_own(self.app):
-            self.server.request_handler = _Shortcut(self.app, self.server.request_handler)
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        if not _is_own(self.app):
+            return server
+        server.request_handler = shortcut = _Shortcut(self.app, server.request_handler)
+        # A store other than the log lets each publish wait.
+        is_eager = self.app[HUB].archive is None and EagerServer.is_possible()
+        return EagerServer(server, shortcut.begin) if is_eager else server
 
 
 def _is_own(app: web.Application) -> bool:
@@ -84,15 +93,24 @@ class _Shortcut:
     def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Answer a request."""
         assert isinstance(request, web.Request)
-        match = None if "Expect" in request.headers else self._match(request.rel_url.path_safe, request.method)
-        if match is None:
-            return self._otherwise(request)
+        match = self._match(request)
+        return self._otherwise(request) if match is None else self._handle(request, match)
+
+    def begin(self, request: web.Request) -> Coroutine[Any, Any, web.StreamResponse] | None:
+        """Answer a publish; see `eager.Begin`."""
+        match = self._match(request)
+        return None if match is None or match.handler not in _EAGER else self._handle(request, match)
+
+    def _handle(self, request: web.Request, match: web.UrlMappingMatchInfo) -> Coroutine[Any, Any, web.StreamResponse]:
         match.add_app(self._app)
         match.freeze()
         request._match_info = match
         return front(request, match.handler)
 
-    def _match(self, path: str, method: str) -> web.UrlMappingMatchInfo | None:
+    def _match(self, request: web.Request) -> web.UrlMappingMatchInfo | None:
+        return None if "Expect" in request.headers else self._find(request.rel_url.path_safe, request.method)
+
+    def _find(self, path: str, method: str) -> web.UrlMappingMatchInfo | None:
         """The route of a path, with the values of its variables, if it is among the resources of the path or of its
         parent."""
         if "%" in path:

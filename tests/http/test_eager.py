@@ -1,0 +1,169 @@
+"""Publishes that are answered at once, and all that a connection does with them: several in a packet, a part of one,
+handlers that wait, errors, ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from eventually import eventually
+from hubs import mounted, serving
+from sockets import Raw, raw
+from tokens import bearer
+
+from sse_hub.logs import request_id
+from sse_hub.settings import Settings
+from sse_server import create_app, make_runner
+
+
+def post(body: str, path: str = "/realtime/main", *lines: str) -> bytes:
+    """A request to publish."""
+    head = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *lines, "", body]
+    return "\r\n".join(head).encode()
+
+
+class Wire(asyncio.Transport):
+    """The server's end of a connection whose client is this test. It keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 80)})
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+async def answers(client: Raw, count: int) -> list[str]:
+    """The statuses of the answers so far, at least so many."""
+    while len(found := re.findall(rb"HTTP/1.[01] (\d+)", client.received)) < count:
+        await client.read()
+    return [status.decode() for status in found]
+
+
+async def test_a_publish_is_answered_in_the_call_that_brings_its_bytes() -> None:
+    runner = make_runner(create_app(Settings(no_demo=True)))
+    await runner.setup()
+    try:
+        assert runner.server is not None
+        connection, wire = runner.server(), Wire()
+        connection.connection_made(wire)
+        await eventually(lambda: connection.connected)
+        await asyncio.sleep(0)  # a turn, in which the connection begins to wait for requests
+        connection.data_received(post("a"))
+        assert b"HTTP/1.1 200 OK" in wire.written
+    finally:
+        await runner.cleanup()
+
+
+async def test_publishes_in_one_packet_are_answered_in_their_order() -> None:
+    async with serving() as server, raw(server.port, b"".join(map(post, "abc"))) as client:
+        assert await answers(client, 3) == ["200"] * 3
+        assert await server.retained("main") == ["a", "b", "c"]
+
+
+async def test_publishes_one_after_the_other_share_a_connection() -> None:
+    async with serving() as server, raw(server.port, post("a")) as client:
+        for count, body in enumerate("bcd", 2):
+            await answers(client, count - 1)
+            client.send(post(body))
+        assert await answers(client, 4) == ["200"] * 4
+        assert await server.retained("main") == ["a", "b", "c", "d"]
+
+
+async def test_a_publish_and_the_beginning_of_the_next_are_each_answered_once() -> None:
+    second = post("b")
+    async with serving() as server, raw(server.port, post("a") + second[:30]) as client:
+        await answers(client, 1)
+        client.send(second[30:])
+        await answers(client, 2)
+        assert await server.retained("main") == ["a", "b"]
+
+
+async def test_a_publish_that_waits_is_answered_and_its_connection_stays_usable() -> None:
+    async with serving() as server, raw(server.port, post("a", "/realtime/main", "Idempotency-Key: k")) as client:
+        await answers(client, 1)
+        client.send(post("a", "/realtime/main", "Idempotency-Key: k") + post("b"))
+        assert await answers(client, 3) == ["200"] * 3
+        assert await server.retained("main") == ["a", "b"]
+
+
+async def test_log_lines_of_a_publish_that_waits_have_its_id() -> None:
+    issuer = web.Application()
+    issuer.router.add_get("/keys", keys)
+    lines = Lines()
+    logging.getLogger("sse_hub.access").addHandler(lines)
+    async with mounted(issuer) as url, serving(jwks_url=f"{url}/keys") as server:
+        key = ec.generate_private_key(ec.SECP256R1())
+        headers = bearer((), ["*"], key=key, algorithm="ES256", headers={"kid": "unknown"})
+        response, _ = await server.post("/realtime/main", data="x", headers=headers)
+        assert response.status == 401
+    assert lines.ids == [response.headers["X-Request-ID"]]
+
+
+async def keys(_: web.Request) -> web.Response:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return web.json_response({"keys": [{**jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True), "kid": "known"}]})
+
+
+class Lines(logging.Handler):
+    """Notes which request each line of the log belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str | None] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.ids.append(request_id.get())
+
+
+async def test_a_refused_publish_leaves_the_connection_usable() -> None:
+    async with serving() as server, raw(server.port, post("a", "/realtime/main?event=%07")) as client:
+        await answers(client, 1)
+        client.send(post("b"))
+        assert await answers(client, 2) == ["400", "200"]
+
+
+async def test_a_request_that_is_no_http_ends_the_connection_after_a_publish() -> None:
+    async with serving() as server, raw(server.port, post("a")) as client:
+        await answers(client, 1)
+        client.send(b"no HTTP\r\n\r\n")
+        await client.rest()
+        assert await answers(client, 0) == ["200", "400"]
+
+
+@pytest.mark.parametrize("head", ["Connection: close", "Expect: 100-continue"])
+async def test_unusual_publishes_are_answered_too(head: str) -> None:
+    async with serving() as server, raw(server.port, post("a", "/realtime/main", head)) as client:
+        await client.until(b'"subscribers":0}')
+        assert await server.retained("main") == ["a"]
+
+
+async def test_a_connection_ends_when_it_is_idle_after_a_publish() -> None:
+    async with serving(request_timeout=1.5) as server, raw(server.port, post("a")) as client:
+        await client.rest()
+        assert await answers(client, 0) == ["200"]
+
+
+@pytest.mark.usefixtures("no_loop_debug")
+async def test_a_client_that_reads_late_gets_all_answers() -> None:
+    count = 3000  # their answers do not fit into the buffers
+    async with serving() as server, raw(server.port, window_bytes=1 << 16) as client:
+        client.freeze()
+        client.send(post("a") * (count - 1) + post("a", "/realtime/main", "Connection: close"))
+        await eventually(lambda: server.hub.statistics().published)
+        client.thaw()
+        await client.rest()
+        assert await answers(client, 0) == ["200"] * count
+        assert server.hub.statistics().published == count
