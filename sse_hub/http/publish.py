@@ -58,13 +58,12 @@ class _Request(NamedTuple):
         first, last = self.drafts[0], self.drafts[-1]
         if self.shape == "one":  # the end of the channel may follow the event
             return msgspec.json.encode(Published(_shown(ids[-1]), last.channel, last.type, subscribers[0]))
-        shown = list(map(_shown, ids))
         if self.shape == "batch":
-            batch = PublishedBatch((shown[0], shown[-1]), len(shown), first.channel, first.type, subscribers[0])
-            return msgspec.json.encode(batch)
+            ends = _shown(ids[0]), _shown(ids[-1])
+            return msgspec.json.encode(PublishedBatch(ends, len(ids), first.channel, first.type, subscribers[0]))
         answers = [
             Published(id, draft.channel, draft.type, count)
-            for id, draft, count in zip(shown, self.drafts, subscribers, strict=True)
+            for id, draft, count in zip(map(_shown, ids), self.drafts, subscribers, strict=True)
         ]
         return msgspec.json.encode(answers)
 

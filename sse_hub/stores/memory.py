@@ -10,7 +10,7 @@ from ..core.ends import ABANDONED, Ended, Idle, end_draft
 from ..core.events import END, Draft, Event
 from ..core.hub import Hub
 from ..tasks import Background, end
-from .batches import SLICE, Append, Batches, deliver_in_slices
+from .batches import SLICE, Append, Batches
 
 __all__ = ["MemoryStore"]
 
@@ -73,20 +73,22 @@ class MemoryStore:
     async def _put(self, append: Append) -> Sequence[Event]:
         if len(append.drafts) > SLICE or not self._batches.idle:
             return await self._batches.put(append)
-        events = self._accept(append)
-        self._hub.deliver(events)
-        return events
+        return self._deliver(self._check(append), self._clock())
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[Sequence[Event] | Exception]:
         results: list[Sequence[Event] | Exception] = []
         delivered = 0
         for append in appends:  # each is delivered before the next, whose channel it may have ended
             try:
-                events = self._accept(append)
+                drafts, now_ms = self._check(append), self._clock()
             except Ended as ended:
                 results.append(ended)
                 continue
-            await deliver_in_slices(self._hub, events)
+            events: list[Event] = []
+            for begin in range(0, len(drafts), SLICE):
+                if begin:
+                    await asyncio.sleep(0)
+                events += self._deliver(drafts[begin : begin + SLICE], now_ms)
             results.append(events)
             delivered += len(events)
             if delivered >= SLICE:
@@ -94,8 +96,11 @@ class MemoryStore:
                 await asyncio.sleep(0)
         return results
 
-    def _accept(self, append: Append) -> Sequence[Event]:
-        """:raises Ended: if a channel takes no more events."""
+    def _check(self, append: Append) -> Sequence[Draft]:
+        """The drafts that are to be delivered.
+
+        :raises Ended: if a channel takes no more events.
+        """
         if append.forget:
             self._idle.discard(append.forget)
             self._hub.forget(append.forget, self._head)
@@ -105,7 +110,10 @@ class MemoryStore:
         for channel in {draft.channel for draft in drafts}:
             if (ended := self._hub.log.end_of(channel)) is not None:
                 raise Ended(channel, ended.reason)
-        now_ms = self._clock()
+        return drafts
+
+    def _deliver(self, drafts: Sequence[Draft], now_ms: int) -> Sequence[Event]:
+        """Make events of drafts that may be delivered, and deliver them."""
         events = []
         for draft in drafts:
             following = self._head.following(now_ms)
@@ -113,6 +121,7 @@ class MemoryStore:
             if not draft.ephemeral:
                 self._head = following
             self._note(draft, now_ms)
+        self._hub.deliver(events)
         return events
 
     def _note(self, draft: Draft, now_ms: int) -> None:
