@@ -27,9 +27,10 @@ __all__ = ["Begin", "EagerServer"]
 _Handling = Coroutine[Any, Any, web.StreamResponse]
 Begin = Callable[[web.Request], _Handling | None]
 """Begins to handle a request. It returns None for a request whose handler needs a task before it waits for anything."""
-_AIOHTTP = "3.14."
-"""The release of aiohttp whose connections were read for this, because it uses what aiohttp does not document. With any
-other release, requests go aiohttp's way."""
+_AIOHTTP = frozenset({"3.14.4", "3.14.5"})
+"""The releases of aiohttp whose connections were read for this, because it uses what aiohttp does not document. With any
+other release, requests go aiohttp's way. Each name is a whole one, because patch releases change what is used here:
+3.14.0 has no `message_consumed`, and until 3.14.3 an idle connection would never end after a publish."""
 
 
 class EagerServer(web.Server):
@@ -44,8 +45,8 @@ class EagerServer(web.Server):
 
     @staticmethod
     def is_possible() -> bool:
-        """Whether this release of aiohttp is the one that is known here."""
-        return aiohttp.__version__.startswith(_AIOHTTP)
+        """Whether this release of aiohttp is one that is known here."""
+        return aiohttp.__version__ in _AIOHTTP
 
     def __call__(self) -> RequestHandler:
         """A connection."""

@@ -7,10 +7,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import aiohttp
 import jwt
 import pytest
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from cryptography.hazmat.primitives.asymmetric import ec
 from eventually import eventually
 from hubs import mounted, serving
@@ -52,19 +56,36 @@ async def answers(client: Raw, count: int) -> list[str]:
     return [status.decode() for status in found]
 
 
-async def test_a_publish_is_answered_in_the_call_that_brings_its_bytes() -> None:
+@asynccontextmanager
+async def wired() -> AsyncIterator[tuple[RequestHandler, Wire]]:
+    """A connection of a hub that waits for requests, and its transport."""
     runner = make_runner(create_app(Settings(no_demo=True)))
     await runner.setup()
     try:
         assert runner.server is not None
         connection, wire = runner.server(), Wire()
         connection.connection_made(wire)
-        await eventually(lambda: connection.connected)
-        await asyncio.sleep(0)  # a turn, in which the connection begins to wait for requests
-        connection.data_received(post("a"))
-        assert b"HTTP/1.1 200 OK" in wire.written
+        await asyncio.sleep(0)  # a turn, in which the connection begins to wait
+        yield connection, wire
     finally:
         await runner.cleanup()
+
+
+async def test_a_publish_is_answered_in_the_call_that_brings_its_bytes() -> None:
+    async with wired() as (connection, wire):
+        connection.data_received(post("a"))
+        assert b"HTTP/1.1 200 OK" in wire.written
+
+
+@pytest.mark.parametrize("release", ["3.14.0", "3.14.3", "3.14.6", "3.15.0"])
+async def test_with_an_unknown_release_of_aiohttp_a_publish_is_answered_by_its_task(
+    release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aiohttp, "__version__", release)
+    async with wired() as (connection, wire):
+        connection.data_received(post("a"))
+        assert not wire.written
+        await eventually(lambda: b"HTTP/1.1 200 OK" in wire.written)
 
 
 async def test_publishes_in_one_packet_are_answered_in_their_order() -> None:
