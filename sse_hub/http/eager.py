@@ -28,9 +28,9 @@ _Handling = Coroutine[Any, Any, web.StreamResponse]
 Begin = Callable[[web.Request], _Handling | None]
 """Begins to handle a request. It returns None for a request whose handler needs a task before it waits for anything."""
 _AIOHTTP = frozenset({"3.14.4", "3.14.5"})
-"""The releases of aiohttp whose connections were read for this, because it uses what aiohttp does not document. With any
-other release, requests go aiohttp's way. Each name is a whole one, because patch releases change what is used here:
-3.14.0 has no `message_consumed`, and until 3.14.3 an idle connection would never end after a publish."""
+"""The releases of aiohttp whose connections were read for this, because it uses what aiohttp does not document. With
+any other one, requests go aiohttp's way. Patch releases change it, too: 3.14.0 has no `message_consumed`, and until
+3.14.3 an idle connection would never end after a publish."""
 
 
 class EagerServer(web.Server):
