@@ -10,6 +10,7 @@ connection ends.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, cast
@@ -146,8 +147,16 @@ class _Begun(Awaitable[web.StreamResponse]):
         self._handling = handling
         self._waits_for = waits_for
         self._context = context
+        self._mark(False)
+
+    def _mark(self, waiting: bool) -> None:
+        """Set or remove the mark of a future that has just been yielded. A task removes it at once, because nothing
+        else can wait for the same future until then."""
+        if asyncio.isfuture(self._waits_for):
+            self._waits_for._asyncio_future_blocking = waiting
 
     def __await__(self) -> Generator[Any, Any, web.StreamResponse]:
+        self._mark(True)
         waits_for = self._waits_for
         while True:
             try:

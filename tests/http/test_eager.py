@@ -21,6 +21,7 @@ from hubs import mounted, serving
 from sockets import Raw, raw
 from tokens import bearer
 
+from sse_hub.http.eager import EagerServer
 from sse_hub.logs import request_id
 from sse_hub.settings import Settings
 from sse_server import create_app, make_runner
@@ -118,6 +119,24 @@ async def test_a_publish_that_waits_is_answered_and_its_connection_stays_usable(
         client.send(post("a", "/realtime/main", "Idempotency-Key: k") + post("b"))
         assert await answers(client, 3) == ["200"] * 3
         assert await server.retained("main") == ["a", "b"]
+
+
+async def test_two_requests_may_wait_for_the_same_future() -> None:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=await future)
+
+    server, wires = EagerServer(web.Server(handle), handle), (Wire(), Wire())
+    connections = [server(), server()]
+    for connection, wire in zip(connections, wires, strict=True):
+        connection.connection_made(wire)
+    await asyncio.sleep(0)  # a turn, in which the connections begin to wait
+    for connection in connections:
+        connection.data_received(post("a"))
+    future.set_result("found")
+    await eventually(lambda: all(b"found" in wire.written for wire in wires))
+    await server.shutdown(0)
 
 
 async def test_log_lines_of_a_publish_that_waits_have_its_id() -> None:

@@ -74,11 +74,18 @@ async def both(**changes: Any) -> AsyncIterator[tuple[Server, Server]]:
         yield short, long
 
 
-async def answer(server: Server, request: str, *lines: str) -> tuple[bytes, list[str], bytes]:
-    """The status line, the headers and the problem document of an answer, without what differs each time."""
-    head = [f"{request} HTTP/1.1", "Host: localhost", "Connection: close", "Content-Length: 1", *lines, "", "x"]
+async def answer(
+    server: Server, request: str, *lines: str, version: str = "1.1", closes: bool = True
+) -> tuple[bytes, list[str], bytes]:
+    """The status line, the headers and the problem document of an answer, without what differs each time.
+
+    :param closes: whether the request closes the connection. If not, its answer must be a JSON object.
+    """
+    connection = f"Connection: {'close' if closes else 'keep-alive'}"
+    head = [f"{request} HTTP/{version}", "Host: localhost", connection, "Content-Length: 1", *lines, "", "x"]
     async with raw(server.port, "\r\n".join(head).encode()) as client:
-        found, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        received = await client.rest() if closes else await client.until(b"}")
+    found, _, body = received.partition(b"\r\n\r\n")
     status, *headers = found.split(b"\r\n")
     shown = [line.decode() for line in headers if line.partition(b":")[0].decode() not in OWN_TO_AN_ANSWER]
     return status, sorted(shown), body if b"application/problem+json" in found else b""
@@ -88,6 +95,16 @@ async def answer(server: Server, request: str, *lines: str) -> tuple[bytes, list
 async def test_an_answer_is_the_one_of_the_long_way(request_line: str) -> None:
     async with both() as (short, long):
         assert await answer(short, request_line) == await answer(long, request_line)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("request_line", ["POST /realtime/main", "POST /realtime/main?event=", "POST /elsewhere"])
+async def test_an_answer_after_which_the_connection_stays_is_the_one_of_the_long_way(
+    request_line: str, version: str
+) -> None:
+    async with both() as (short, long):
+        answers = [await answer(each, request_line, version=version, closes=False) for each in (short, long)]
+        assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize("line", ["Expect: 100-continue", "Expect: the impossible", "Origin: http://a.example"])
