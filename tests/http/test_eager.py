@@ -21,10 +21,11 @@ from hubs import mounted, serving
 from sockets import Raw, raw
 from tokens import bearer
 
+from sse_hub import Hub
 from sse_hub.http.eager import EagerServer
 from sse_hub.logs import request_id
 from sse_hub.settings import Settings
-from sse_server import create_app, make_runner
+from sse_server import HUB, create_app, make_runner
 
 
 def post(body: str, path: str = "/realtime/main", *lines: str) -> bytes:
@@ -58,24 +59,48 @@ async def answers(client: Raw, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def wired() -> AsyncIterator[tuple[RequestHandler, Wire]]:
-    """A connection of a hub that waits for requests, and its transport."""
-    runner = make_runner(create_app(Settings(no_demo=True)))
+async def wired() -> AsyncIterator[tuple[RequestHandler, Wire, Hub]]:
+    """A connection that waits for requests, its transport, and the hub."""
+    app = create_app(Settings(no_demo=True))
+    runner = make_runner(app)
     await runner.setup()
     try:
         assert runner.server is not None
         connection, wire = runner.server(), Wire()
         connection.connection_made(wire)
         await asyncio.sleep(0)  # a turn, in which the connection begins to wait
-        yield connection, wire
+        yield connection, wire, app[HUB]
     finally:
         await runner.cleanup()
 
 
 async def test_a_publish_is_answered_in_the_call_that_brings_its_bytes() -> None:
-    async with wired() as (connection, wire):
+    async with wired() as (connection, wire, _):
         connection.data_received(post("a"))
         assert b"HTTP/1.1 200 OK" in wire.written
+
+
+async def test_a_publish_that_waits_is_not_begun_again_by_the_bytes_that_follow_it() -> None:
+    batch = post("\n".join(map(str, range(600))), "/realtime/main", "Content-Type: application/x-ndjson")
+    async with wired() as (connection, wire, hub):
+        connection.data_received(batch)
+        connection.data_received(post("b")[:30])
+        connection.data_received(post("b")[30:])
+        await eventually(lambda: wire.written.count(b"HTTP/1.1 200 OK") == 2)
+        assert b'"count":600' in wire.written
+        assert hub.statistics().published == 601
+
+
+async def test_a_client_that_reads_nothing_gets_one_answer_more() -> None:
+    async with wired() as (connection, wire, hub):
+        connection.pause_writing()
+        connection.data_received(post("a"))
+        await eventually(lambda: b"HTTP/1.1 200 OK" in wire.written)
+        connection.data_received(post("b"))
+        await asyncio.sleep(0)  # a turn, in which a task could answer
+        assert wire.written.count(b"HTTP/1.1 200 OK") == hub.statistics().published == 1
+        connection.resume_writing()
+        await eventually(lambda: wire.written.count(b"HTTP/1.1 200 OK") == 2)
 
 
 @pytest.mark.parametrize("release", ["3.14.0", "3.14.3", "3.14.6", "3.15.0"])
@@ -83,7 +108,7 @@ async def test_with_an_unknown_release_of_aiohttp_a_publish_is_answered_by_its_t
     release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aiohttp, "__version__", release)
-    async with wired() as (connection, wire):
+    async with wired() as (connection, wire, _):
         connection.data_received(post("a"))
         assert not wire.written
         await eventually(lambda: b"HTTP/1.1 200 OK" in wire.written)
@@ -113,6 +138,16 @@ async def test_a_publish_and_the_beginning_of_the_next_are_each_answered_once() 
         assert await server.retained("main") == ["a", "b"]
 
 
+async def test_a_publish_whose_body_comes_later_is_answered() -> None:
+    async with serving() as server, raw(server.port, post("a")) as client:
+        await answers(client, 1)
+        client.send(post("bcd")[:-2])
+        await server.status("/health")  # by another connection; meanwhile, the beginning has arrived
+        client.send(b"cd")
+        assert await answers(client, 2) == ["200", "200"]
+        assert await server.retained("main") == ["a", "bcd"]
+
+
 async def test_a_publish_that_waits_is_answered_and_its_connection_stays_usable() -> None:
     async with serving() as server, raw(server.port, post("a", "/realtime/main", "Idempotency-Key: k")) as client:
         await answers(client, 1)
@@ -136,7 +171,8 @@ async def test_two_requests_may_wait_for_the_same_future() -> None:
         connection.data_received(post("a"))
     future.set_result("found")
     await eventually(lambda: all(b"found" in wire.written for wire in wires))
-    await server.shutdown(0)
+    server.pre_shutdown()
+    await server.shutdown(1)
 
 
 async def test_log_lines_of_a_publish_that_waits_have_its_id() -> None:
@@ -188,6 +224,26 @@ async def test_unusual_publishes_are_answered_too(head: str) -> None:
     async with serving() as server, raw(server.port, post("a", "/realtime/main", head)) as client:
         await client.until(b'"subscribers":0}')
         assert await server.retained("main") == ["a"]
+
+
+async def test_a_publish_that_asks_for_another_protocol_leaves_the_connection_usable() -> None:
+    upgrade = post("a", "/realtime/main", "Connection: upgrade", "Upgrade: websocket")
+    async with serving() as server, raw(server.port, upgrade) as client:
+        await answers(client, 1)
+        client.send(post("b"))
+        assert await answers(client, 2) == ["200", "200"]
+
+
+async def test_a_publish_may_end_its_connection() -> None:
+    async with serving() as server:
+        assert b"HTTP/1.1 200 OK" in await server.exchange(post("a", "/realtime/main", "Connection: close"))
+
+
+async def test_a_publish_is_in_the_log_of_requests(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sse_hub.requests")
+    async with serving(access_log=True) as server, raw(server.port, post("a")) as client:
+        await answers(client, 1)
+        await eventually(lambda: "sse_hub.requests" in [record.name for record in caplog.records])
 
 
 async def test_a_connection_ends_when_it_is_idle_after_a_publish() -> None:
