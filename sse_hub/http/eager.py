@@ -118,7 +118,6 @@ class _Connection(RequestHandler):
         answer.send(request)
         if self._parser is not None:
             self._parser.message_consumed()
-        self._keepalive = True
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
 

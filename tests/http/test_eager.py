@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from cryptography.hazmat.primitives.asymmetric import ec
 from eventually import eventually
 from hubs import mounted, serving
-from sockets import Raw, raw
+from sockets import Raw, get, raw
 from tokens import bearer
 
 from sse_hub import Hub
@@ -129,6 +129,17 @@ async def test_publishes_one_after_the_other_share_a_connection() -> None:
         assert await server.retained("main") == ["a", "b", "c", "d"]
 
 
+async def test_requests_in_one_packet_are_answered_after_many_publishes() -> None:
+    count = 40  # aiohttp's parser stops at 32 requests that nothing has taken
+    async with serving() as server, raw(server.port, post("a")) as client:
+        for done in range(1, count):
+            await answers(client, done)
+            client.send(post("a"))
+        await answers(client, count)
+        client.send(get("/health") * 2)
+        assert await answers(client, count + 2) == ["200"] * (count + 2)
+
+
 async def test_a_publish_and_the_beginning_of_the_next_are_each_answered_once() -> None:
     second = post("b")
     async with serving() as server, raw(server.port, post("a") + second[:30]) as client:
@@ -173,6 +184,25 @@ async def test_two_requests_may_wait_for_the_same_future() -> None:
     await eventually(lambda: all(b"found" in wire.written for wire in wires))
     server.pre_shutdown()
     await server.shutdown(1)
+
+
+async def test_a_handler_that_waits_is_cancelled_when_the_server_ends() -> None:
+    ends = []
+
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return web.Response(text=await asyncio.get_running_loop().create_future())
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    server, wire = EagerServer(web.Server(handle), handle), Wire()
+    connection = server()
+    connection.connection_made(wire)
+    await asyncio.sleep(0)  # a turn, in which the connection begins to wait
+    connection.data_received(post("a"))
+    await server.shutdown(0.01)
+    await eventually(lambda: ends == [asyncio.CancelledError])
 
 
 async def test_log_lines_of_a_publish_that_waits_have_its_id() -> None:
