@@ -26,6 +26,7 @@ __all__ = [
     "ClientStart",
     "Program",
     "Start",
+    "complaints",
     "environment",
     "fetch",
     "free_port",
@@ -166,3 +167,9 @@ def fetch(
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.read(), dict(error.headers))
+
+
+def complaints(stderr: str) -> list[str]:
+    """What a program in Python's development mode has complained about. On a busy machine, asyncio's debug mode also
+    reports callbacks that took long, which is no fault."""
+    return [line for line in stderr.splitlines() if not line.startswith("Executing <")]
