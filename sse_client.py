@@ -2633,8 +2633,7 @@ class SyncStream:
         return self
 
     def __next__(self) -> Event:
-        if self._pid != os.getpid():  # a child process gets no events of its parent; it follows by itself
-            self._coming, self._caller, self._pid = None, _Caller(), os.getpid()
+        self._begin_anew_after_fork()
         if self._coming is None:
             self._coming = self._client.begin(self._stream.__anext__, self._caller)
         self._caller.wait(self._coming)  # after an interruption (Ctrl-C), the next call waits for the same event
@@ -2645,11 +2644,17 @@ class SyncStream:
             raise StopIteration from None
 
     def __enter__(self) -> Self:
+        self._begin_anew_after_fork()
         self._client.wait(self._stream.__aenter__, self._caller)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _begin_anew_after_fork(self) -> None:
+        """A child process gets no events of its parent; it follows by itself."""
+        if self._pid != os.getpid():
+            self._coming, self._caller, self._pid = None, _Caller(), os.getpid()
 
     @property
     def last_event_id(self) -> str:
