@@ -1,14 +1,14 @@
-"""Background tasks: they run as long as the application, and a task that fails is started again."""
+"""Background tasks, which run as long as the application and are started again when they fail; turns of the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
-__all__ = ["Background", "end"]
+__all__ = ["Background", "Turns", "end"]
 
 logger = logging.getLogger("sse_hub")
 
@@ -53,6 +53,40 @@ class Background:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class Turns:
+    """Spreads work over turns of the event loop. Work that finds its turn free begins without waiting.
+
+    :param most: how much of it may begin in one turn.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = most
+        self._waiting = deque[asyncio.Future[None]]()
+
+    async def take(self) -> None:
+        """Wait for a turn that has a place, in the order of the calls."""
+        loop = asyncio.get_running_loop()
+        if self._free == self._most:
+            loop.call_soon(self._begin_next)
+        if self._free:
+            self._free -= 1
+        else:
+            place = loop.create_future()
+            self._waiting.append(place)
+            await place
+
+    def _begin_next(self) -> None:
+        self._free = self._most
+        while self._waiting and self._free:
+            place = self._waiting.popleft()
+            if not place.done():  # whoever waited may have been cancelled
+                place.set_result(None)
+                self._free -= 1
+        if self._free < self._most:
+            asyncio.get_running_loop().call_soon(self._begin_next)
 
 
 async def end(task: asyncio.Task[None]) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 from chromium import shared_chromium
+from eventually import PATIENCE
 from hubs import Server, serving
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 from programs import ClientStart, Program, Start, free_port, start_client, tool
 from redis_server import RedisServer
 from rig import Rig
@@ -24,6 +25,9 @@ from sse_client import SSEClient, SyncClient
 # Hypothesis' deadline of 200 ms for an example fails on a busy machine.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+# Playwright's five seconds are too few on a busy machine.
+expect.set_options(timeout=PATIENCE * 1000)
 
 # A shell starts a job in the background with SIGINT ignored. The programs that the tests interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

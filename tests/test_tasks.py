@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from sse_hub.tasks import Background, end
+from sse_hub.tasks import Background, Turns, end
 
 
 async def test_a_task_that_fails_is_logged_once_and_started_again_and_the_restart_is_counted(
@@ -36,3 +37,38 @@ async def test_a_task_that_returns_is_not_started_again() -> None:
 
     await background.start("example", run)
     assert background.restarts == {"example": 0}
+
+
+async def test_work_begins_in_the_order_of_the_calls_and_only_so_much_in_a_turn() -> None:
+    turns, begun = Turns(2), list[int]()
+
+    async def work(number: int) -> None:
+        await turns.take()
+        begun.append(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(5)]
+    seen = []
+    while len(begun) < 5:
+        await asyncio.sleep(0)
+        seen.append(list(begun))
+    assert begun == [0, 1, 2, 3, 4]
+    assert max(len(later) - len(earlier) for earlier, later in pairwise([[], *seen])) == 2
+    await asyncio.gather(*tasks)
+
+
+async def test_work_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
+    turns = Turns(1)
+    _, cancelled, last = tasks = [asyncio.create_task(turns.take()) for _ in range(3)]
+    asyncio.get_running_loop().call_soon(cancelled.cancel)  # in the turn in which all three call
+    async with asyncio.timeout(10):
+        await asyncio.wait(tasks)
+    assert cancelled.cancelled()
+    assert not last.cancelled()
+
+
+async def test_a_turn_is_free_again_after_it_has_passed() -> None:
+    turns = Turns(1)
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await turns.take()
+            await asyncio.sleep(0)

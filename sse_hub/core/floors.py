@@ -113,6 +113,8 @@ class Floors:
     def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
         """The highest floor of the subscription's channels that is above the cursor and rose after the rise `since`.
         None if there is none."""
+        if since == self.losses:
+            return None
         if subscription.exact:
             rises = [self._rises.get(name, self._common) for name in subscription.names]
             return max((rise.floor for rise in rises if rise.number > since and rise.floor > cursor), default=None)

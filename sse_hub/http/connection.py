@@ -1,10 +1,10 @@
 """An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that remains of it.
 
-`Handshake` is a response of aiohttp-sse, which gives the headers and the kernel's timeout. After the headers, HTTP is
-not needed any more, and the connection is *taken over*: its transport gets a `Connection` as its protocol, and for
-aiohttp the connection is closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of
-the 16 kB that a subscriber cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two
-public names of aiohttp's protocol; `tests/http/test_connection.py` checks that they keep their meaning.
+`Handshake` is a response of aiohttp-sse, which gives the headers. After the headers, HTTP is not needed any more, and
+the connection is *taken over*: its transport gets a `Connection` as its protocol, and for aiohttp the connection is
+closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of the 16 kB that a subscriber
+cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two public names of aiohttp's
+protocol; `tests/http/test_connection.py` checks that they keep their meaning.
 
 A `Connection` is what the hub writes to: `write` is called in every flush and must not wait.
 """
@@ -34,6 +34,8 @@ __all__ = ["Connection", "Handshake", "SubscriberInfo"]
 
 _RESET = struct.pack("ii", 1, 0)
 """No time to linger: the connection is reset, and bytes that are not sent yet are dropped."""
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""Linux only: the kernel then ends a connection whose peer has not acknowledged data for so long (RFC 5482)."""
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
@@ -182,7 +184,8 @@ class Handshake(EventSourceResponse):
     """The headers of an event stream, and the hand-over of its connection."""
 
     def __init__(self, settings: Settings, subscription: Subscription) -> None:
-        super().__init__(send_timeout=settings.send_timeout)
+        super().__init__()
+        self._timeout_ms = round(settings.send_timeout * 1000)
         self.headers["Cache-Control"] = "no-cache, no-transform"
         # Once it has been taken over, aiohttp reads no further request from the connection.
         self.headers["Connection"] = "close"
@@ -190,7 +193,8 @@ class Handshake(EventSourceResponse):
             self.headers["Vary"] = "Accept-Encoding"
         if subscription.gzip:
             self.headers["Content-Encoding"] = "gzip"
-        self._taken_over = False
+        self.is_taken_over = False
+        """Whether its connection does not belong to aiohttp any more."""
 
     async def begin(
         self,
@@ -205,14 +209,13 @@ class Handshake(EventSourceResponse):
         """
         if not _has_left(request):
             await self.prepare(request)
-            self.stop_streaming()  # the hub pings whole groups
-            await self.wait()  # the traceback of a task that is never awaited would keep the task alive
         self.force_close()
-        self._taken_over = True
+        self.is_taken_over = True
         protocol, transport = request.protocol, request.transport
         # A closing transport may have called `connection_lost` of aiohttp's protocol already. It would not call ours.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
+        self._limit_silence(transport)
         connection = Connection(transport, protocol.writing_paused, info, wake, closed)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
         protocol.transport = None  # so that aiohttp does not close it
@@ -225,11 +228,21 @@ class Handshake(EventSourceResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the headers. After the takeover, do nothing."""
-        return None if self._taken_over else await super().prepare(request)
+        if self.is_taken_over:
+            return None
+        # aiohttp-sse's own would start a task that pings this stream. The hub pings whole groups.
+        return await super(EventSourceResponse, self).prepare(request)
+
+    def _limit_silence(self, transport: asyncio.Transport) -> None:
+        """Let the kernel end the connection of a client that has vanished."""
+        end = transport.get_extra_info("socket")
+        is_tcp = isinstance(transport.get_extra_info("sockname"), tuple)  # of a Unix socket, it is a path
+        if _USER_TIMEOUT is not None and end is not None and is_tcp:
+            end.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._timeout_ms)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response. After the takeover, do nothing: the stream goes on."""
-        if not self._taken_over:
+        if not self.is_taken_over:
             await super().write_eof(data)
 
 

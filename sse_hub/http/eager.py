@@ -1,8 +1,9 @@
-"""Publishes that are answered in the same call in which the event loop hands over their bytes.
+"""Requests that are answered in the same call in which the event loop hands over their bytes.
 
 For each request, aiohttp wakes the task of its connection, and that one starts another task for the handler. The event
 loop turns three or four times before the answer is written, which takes longer than the hub needs for a publish. Most
-publishes wait for nothing. Their handlers run here at once and without a task, as eager tasks do (Python 3.12).
+publishes, and most openings of streams, wait for nothing. Their handlers run here at once and without a task, as eager
+tasks do (Python 3.12).
 
 aiohttp's tasks continue what needs them after all: a handler that waits, an error, and an answer after which the
 connection ends.
@@ -22,6 +23,7 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from .answers import Acknowledgement
+from .connection import Handshake
 
 __all__ = ["Begin", "EagerServer"]
 
@@ -85,7 +87,8 @@ class _Connection(RequestHandler):
 
     def _answer(self, message: RawRequestMessage, payload: StreamReader) -> bool:
         """Answer a request; return whether this is done."""
-        if message.method != "POST" or message.should_close or not payload.is_eof():
+        asks_for_stream = message.headers.get("Accept") == "text/event-stream"  # as browsers and our client send it
+        if not (message.method == "POST" or asks_for_stream) or message.should_close or not payload.is_eof():
             return False
         if self._logging_enabled or self.writing_paused:
             return False
@@ -111,6 +114,9 @@ class _Connection(RequestHandler):
 
     def _finish(self, request: web.Request, answer: web.StreamResponse) -> bool:
         """Send an answer; return False if that may take more than a call."""
+        if isinstance(answer, Handshake) and answer.is_taken_over:
+            self.force_close()  # the connection has another owner
+            return True
         if not isinstance(answer, Acknowledgement) or self._close or self._force_close:
             return False
         if self.transport is None or self.transport.is_closing():

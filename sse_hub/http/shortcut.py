@@ -23,10 +23,12 @@ from .front import front
 from .headers import complete_headers
 from .publish import broadcast, publish
 from .request_log import count_answer
+from .subscribe import follow_channel, follow_channels
 
 __all__ = ["Runner"]
 
-_EAGER = frozenset({publish, broadcast})
+_STREAMS = frozenset({follow_channel, follow_channels})
+_PUBLISHES = frozenset({publish, broadcast})
 """Handlers that may run without a task until they first wait, if the body has arrived."""
 
 
@@ -38,9 +40,7 @@ class Runner(web.AppRunner):
         if not _is_own(self.app):
             return server
         server.request_handler = shortcut = _Shortcut(self.app, server.request_handler)
-        # A store other than the log lets each publish wait.
-        is_eager = self.app[HUB].archive is None and EagerServer.is_possible()
-        return EagerServer(server, shortcut.begin) if is_eager else server
+        return EagerServer(server, shortcut.begin) if EagerServer.is_possible() else server
 
 
 def _is_own(app: web.Application) -> bool:
@@ -82,6 +82,8 @@ class _Shortcut:
     ) -> None:
         self._app = app
         self._otherwise = otherwise
+        # A store other than the log lets each publish wait.
+        self._eager = _STREAMS if app[HUB].archive is not None else _STREAMS | _PUBLISHES
         self._resources: dict[str, list[_Resource]] = {}
         for each in app.router.resources():
             path, pattern = each.canonical, each.get_info().get("pattern")
@@ -97,9 +99,9 @@ class _Shortcut:
         return self._otherwise(request) if match is None else self._handle(request, match)
 
     def begin(self, request: web.Request) -> Coroutine[Any, Any, web.StreamResponse] | None:
-        """Answer a publish; see `eager.Begin`."""
+        """Answer a publish or a request for a stream; see `eager.Begin`."""
         match = self._match(request)
-        return None if match is None or match.handler not in _EAGER else self._handle(request, match)
+        return None if match is None or match.handler not in self._eager else self._handle(request, match)
 
     def _handle(self, request: web.Request, match: web.UrlMappingMatchInfo) -> Coroutine[Any, Any, web.StreamResponse]:
         match.add_app(self._app)

@@ -132,7 +132,7 @@ async def test_numbers_are_found_in_data_of_any_shape_on_any_channel(page: Page,
 async def test_sensors_of_the_demonstration_have_their_names_and_units(page: Page) -> None:
     async with serving(no_demo=False) as server:
         await opened(page, server.url, "sensors")
-        await expect(page.locator(".case .chart .value").first).to_contain_text("%", timeout=20_000)
+        await expect(page.locator(".case .chart .value").first).to_contain_text("%")
         await expect(page.locator(".case .chart .name").first).to_have_text("humidity")
 
 

@@ -72,14 +72,14 @@ async def test_each_figure_is_a_chart_with_its_unit_and_in_and_out_are_one(page:
 
 async def test_a_hub_without_figures_is_said_in_words(page: Page, server: Server) -> None:
     await figures(page, server.url)
-    await expect(page.locator(".figures-note")).to_contain_text("No figures come from this hub.", timeout=15_000)
+    await expect(page.locator(".figures-note")).to_contain_text("No figures come from this hub.")
     await expect(page.locator("#figures-place .charts")).to_be_hidden()
 
 
 async def test_figures_that_stop_are_said_to_have_stopped(page: Page, server: Server) -> None:
     await publish(server, cpu_percent=1)
     await figures(page, server.url)
-    await expect(page.locator(".figures-note")).to_contain_text("No figures have come for", timeout=15_000)
+    await expect(page.locator(".figures-note")).to_contain_text("No figures have come for")
     await expect(page.locator("#figures-place .charts")).to_be_visible()
 
 
@@ -122,7 +122,7 @@ async def test_a_chart_is_also_a_text_and_a_table(page: Page, server: Server) ->
         await asyncio.sleep(0.01)  # points of the same millisecond are one
     await figures(page, server.url)
     label = page.locator('#figures-place canvas[aria-label^="CPU. now 20\u202f%, between 10\u202f% and 30\u202f%"]')
-    await expect(label).to_have_count(1, timeout=15_000)
+    await expect(label).to_have_count(1)
     await page.get_by_text("As a table").click()
     row = page.locator(".figures-table tr", has_text="CPU").locator("td")
     await expect(row).to_have_text(["20\u202f%", "10\u202f%", "20\u202f%", "30\u202f%"])

@@ -158,7 +158,7 @@ async def test_a_page_comes_back_to_a_hub_that_was_full(front_end: FrontEnd, pag
             await front_end.order(shop.hub, "book")
             async with page.expect_response(lambda answer: "/realtime/orders" in answer.url or "/stream" in answer.url):
                 await page.goto(shop.url)
-        await expect(page.locator("#orders li")).to_have_text(["book"], timeout=20_000)
+        await expect(page.locator("#orders li")).to_have_text(["book"])
 
 
 @every_front_end

@@ -111,7 +111,7 @@ async def test_an_application_that_signs_in_by_itself_says_so(context: BrowserCo
 async def test_a_session_that_expires_closes_all_tabs_until_somebody_signs_in(
     context: BrowserContext, guarded: Server
 ) -> None:
-    first = await follow(await signed_in(context, guarded, anna(lasts=10)), "all")
+    first = await follow(await signed_in(context, guarded, anna(lasts=20)), "all")
     second = await follow(await tab(context, guarded.url), "all")
     for page in (first, second):
         await page.wait_for_function(LIVE)

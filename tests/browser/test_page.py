@@ -22,7 +22,7 @@ async def test_the_page_shows_every_kind_of_the_demonstration_feed(page: Page) -
         await opened(page, server.url, "main", "metrics")
         await page.get_by_role("button", name="hidden: metrics").click()
         for type in ("message", "sensor", "heartbeat", "notification", "metrics"):
-            await expect(page.locator(f'.row[data-type="{type}"]').first).to_be_visible(timeout=12_000)
+            await expect(page.locator(f'.row[data-type="{type}"]').first).to_be_visible()
 
 
 async def test_live_events_are_in_sight_at_once_on_a_desktop(page: Page, server: Server) -> None:
@@ -214,7 +214,7 @@ async def test_a_restarted_server_is_followed_again_and_the_loss_is_shown(
     await expect(the_state(page)).to_have_attribute("data-state", "waiting")
     await expect(page.locator("html")).to_have_attribute("data-fresh", "false")
     program("--port", str(unused_tcp_port), "--no-demo")
-    await expect(stream(page)).to_have_attribute("data-state", "live", timeout=15_000)
+    await expect(stream(page)).to_have_attribute("data-state", "live")
     await expect(page.locator('.row[data-type="lost"]').first).to_contain_text("are gone")
     await expect(await figure(page, "losses")).to_have_text("1")
     await expect(await figure(page, "reconnects")).to_have_text("1")  # and not one for each attempt that failed
@@ -229,7 +229,7 @@ async def test_a_full_server_is_waited_for_and_its_reason_shown(page: Page) -> N
             await expect(page.locator('.row[data-type="error"] .data').first).to_contain_text(
                 "slots for subscribers are in use"
             )
-        await expect(stream(page)).to_have_attribute("data-state", "live", timeout=15_000)
+        await expect(stream(page)).to_have_attribute("data-state", "live")
 
 
 async def test_a_refused_stream_says_why_below_its_name(page: Page, server: Server) -> None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp_sse import EventSourceResponse
 from certificates import certify
 from eventually import PATIENCE, eventually
 from hubs import Server, mounted, running, serving
@@ -33,7 +35,9 @@ from sse_hub.http.streams import STREAMS
 from sse_hub.settings import Settings
 from sse_server import create_app
 
-STREAM = get("/stream")
+STREAM = get("/stream", Accept="text/event-stream")
+either_way = pytest.mark.parametrize("request_", [STREAM, get("/stream")], ids=["at once", "by a task"])
+"""Both ways to open a stream; see http/eager.py."""
 
 
 @asynccontextmanager
@@ -71,9 +75,12 @@ async def test_a_body_in_chunks_is_well_formed_to_its_last_chunk_and_closes_the_
 # Taking over
 
 
-async def test_an_open_stream_has_neither_a_task_nor_a_place_among_aiohttps_connections(server: Server) -> None:
+@either_way
+async def test_an_open_stream_has_neither_a_task_nor_a_place_among_aiohttps_connections(
+    server: Server, request_: bytes
+) -> None:
     tasks = asyncio.all_tasks()
-    async with following(server):
+    async with following(server, request_):
         await eventually(lambda: server.connections == 0)
         assert asyncio.all_tasks() == tasks
         assert server.hub.statistics().subscribers == 1
@@ -91,16 +98,18 @@ def left(*types: type) -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, types)]
 
 
+@either_way
 @pytest.mark.usefixtures("without_collector")
-async def test_nothing_of_a_request_is_left_while_its_stream_is_open(server: Server) -> None:
-    async with following(server), following(server):
+async def test_nothing_of_a_request_is_left_while_its_stream_is_open(server: Server, request_: bytes) -> None:
+    async with following(server, request_), following(server, request_):
         await eventually(lambda: server.connections == 0)
         await eventually(lambda: not left(web.BaseRequest, web.StreamResponse))
 
 
+@either_way
 @pytest.mark.usefixtures("without_collector")
-async def test_nothing_of_a_stream_is_left_once_its_client_has_gone(server: Server) -> None:
-    async with following(server), following(server):
+async def test_nothing_of_a_stream_is_left_once_its_client_has_gone(server: Server, request_: bytes) -> None:
+    async with following(server, request_), following(server, request_):
         pass
     await server.until_subscribers(0)
     await eventually(lambda: not left(Connection, Subscriber))
@@ -130,6 +139,19 @@ async def test_a_stream_outlives_the_time_that_an_idle_connection_has() -> None:
         await client.until(b"7\r\n: ping\n\r\n" * 20)
         await server.hub.publish("still here")
         await client.until(b"still here")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has this option")
+async def test_the_kernel_ends_the_connection_of_a_client_that_has_vanished_after_the_send_timeout() -> None:
+    async with serving(send_timeout=7) as server, following(server):
+        (fd,) = [each.fd for each in psutil.Process().net_connections("tcp4") if is_accepted(each, server.port)]
+        with socket.socket(fileno=os.dup(fd)) as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+
+
+def is_accepted(connection: Any, port: int) -> bool:
+    """Whether it is the server's end of a connection to this port."""
+    return bool(connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port)
 
 
 async def test_requests_that_a_client_sends_on_an_open_stream_are_not_answered(server: Server) -> None:
@@ -239,24 +261,18 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_mistake(
 
 
 async def test_a_client_that_leaves_at_the_moment_of_the_take_over_keeps_no_place(
-    certificate: ssl.SSLContext, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    certificate: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
     requests: list[web.Request] = []
-    wait = EventSourceResponse.wait
 
-    async def note(request: web.Request, _: web.StreamResponse) -> None:
+    async def lose(request: web.Request, _: web.StreamResponse) -> None:
         requests.append(request)
-
-    async def wait_and_lose(response: EventSourceResponse) -> None:
-        await wait(response)
-        transport = requests[-1].transport
-        assert transport is not None
-        transport.abort()
+        assert request.transport is not None
+        request.transport.abort()
         await asyncio.sleep(0)  # one turn: TLS has now sent the news on its way, to the protocol that is there
 
-    monkeypatch.setattr(EventSourceResponse, "wait", wait_and_lose)
     app = create_app(Settings(no_demo=True))
-    app.on_response_prepare.append(note)
+    app.on_response_prepare.append(lose)
     async with running(app, certificate) as server:
         async with raw(server.port, STREAM, tls=trusting) as client:
             await client.rest()

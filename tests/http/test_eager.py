@@ -1,4 +1,4 @@
-"""Publishes that are answered at once, and all that a connection does with them: several in a packet, a part of one,
+"""Requests that are answered at once, and all that a connection does with them: several in a packet, a part of one,
 handlers that wait, errors, ends.
 """
 
@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import jwt
@@ -23,6 +24,7 @@ from tokens import bearer
 
 from sse_hub import Hub
 from sse_hub.http.eager import EagerServer
+from sse_hub.http.streams import HANDSHAKES
 from sse_hub.logs import request_id
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner
@@ -50,6 +52,29 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         pass
 
+    def abort(self) -> None:
+        self.lose()
+
+    def resume_reading(self) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def lose(self) -> None:
+        """The client leaves."""
+        assert isinstance(self._protocol, asyncio.Protocol)
+        self._protocol.connection_lost(None)
+
+
+STREAM = get("/realtime/main", Accept="text/event-stream")
+
 
 async def answers(client: Raw, count: int) -> list[str]:
     """The statuses of the answers so far, at least so many."""
@@ -59,25 +84,77 @@ async def answers(client: Raw, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def wired() -> AsyncIterator[tuple[RequestHandler, Wire, Hub]]:
-    """A connection that waits for requests, its transport, and the hub."""
+async def several(count: int) -> AsyncIterator[tuple[list[tuple[RequestHandler, Wire]], Hub]]:
+    """Connections that wait for requests, their transports, and the hub."""
     app = create_app(Settings(no_demo=True))
     runner = make_runner(app)
     await runner.setup()
     try:
         assert runner.server is not None
-        connection, wire = runner.server(), Wire()
-        connection.connection_made(wire)
-        await asyncio.sleep(0)  # a turn, in which the connection begins to wait
-        yield connection, wire, app[HUB]
+        connections = [(runner.server(), Wire()) for _ in range(count)]
+        for connection, wire in connections:
+            wire.set_protocol(connection)
+            connection.connection_made(wire)
+        await asyncio.sleep(0)  # a turn, in which the connections begin to wait
+        yield connections, app[HUB]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def wired() -> AsyncIterator[tuple[RequestHandler, Wire, Hub]]:
+    """One of them."""
+    async with several(1) as ([(connection, wire)], hub):
+        yield connection, wire, hub
 
 
 async def test_a_publish_is_answered_in_the_call_that_brings_its_bytes() -> None:
     async with wired() as (connection, wire, _):
         connection.data_received(post("a"))
         assert b"HTTP/1.1 200 OK" in wire.written
+
+
+async def test_a_stream_is_opened_in_the_call_that_brings_its_request() -> None:
+    async with wired() as (connection, wire, hub):
+        connection.data_received(STREAM)
+        assert b"event: connected" in wire.written
+        assert hub.statistics().subscribers == 1
+        wire.lose()
+        assert hub.statistics().subscribers == 0
+
+
+async def test_streams_beyond_those_of_a_turn_are_opened_in_later_turns() -> None:
+    async with several(2 * HANDSHAKES + 1) as (connections, _):
+        for connection, _ in connections:
+            connection.data_received(STREAM)
+        assert [b"event: connected" in wire.written for _, wire in connections].count(True) == HANDSHAKES
+        await eventually(lambda: all(b"event: connected" in wire.written for _, wire in connections))
+
+
+async def test_a_refused_stream_leaves_the_connection_usable() -> None:
+    wrong = get("/stream?channel=a%20b", Accept="text/event-stream")
+    async with serving() as server, raw(server.port, wrong) as client:
+        assert await answers(client, 1) == ["400"]
+        client.send(STREAM)
+        await client.until(b"event: connected")
+
+
+async def test_a_stream_is_opened_after_publishes_on_its_connection() -> None:
+    async with serving() as server, raw(server.port, post("a") + post("b")) as client:
+        await answers(client, 2)
+        client.send(STREAM)
+        await client.until(b"event: connected")
+        await server.hub.publish("c")
+        await client.until(b"data: c")
+
+
+async def test_a_stream_whose_store_must_be_asked_first_is_opened_by_a_task(tmp_path: Path) -> None:
+    async with serving(store=f"sqlite:///{tmp_path}/log.db") as server:
+        await server.hub.publish("a")
+        again = get("/realtime/main?replay=1", Accept="text/event-stream")
+        async with raw(server.port, again) as client:
+            await client.until(b"data: a")
+            await client.until(b"event: live")
 
 
 async def test_a_publish_that_waits_is_not_begun_again_by_the_bytes_that_follow_it() -> None:

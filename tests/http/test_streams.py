@@ -203,7 +203,7 @@ async def test_replays_and_endings_are_counted(server: Server) -> None:
 
 
 async def test_a_stream_ends_with_its_token_and_says_so(guarded: Server) -> None:
-    async with guarded.stream("/stream", bearer(["main"], lasts=1)) as stream:
+    async with guarded.stream("/stream", bearer(["main"], lasts=5)) as stream:
         events = await stream.rest()
     assert [event.type for event in events] == ["connected", "error"]
     assert json.loads(events[1].data)["status"] == 401
