@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from ..core.ends import REASONS, end_draft
-from ..core.events import Draft, EventId, check_channel, check_type, compact_json, json_parts, timestamp
+from ..core.events import Draft, EventId, check_channel, check_type, compact_json, timestamp
 from ..core.ports import IdempotentStore
 from ..limits import BudgetExceeded, Reservation
 from ..rights import Grant
@@ -37,8 +38,12 @@ __all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", 
 _KEY_LENGTH = 256
 _LONG = 100_000
 """Characters of a JSON body from which on other tasks run between reading it and writing its data."""
-_PARTS = 2000
-"""Parts of JSON that are written in one turn of the event loop."""
+_SURROGATE = re.compile(
+    r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>[89a-fA-F][0-9a-fA-F]{2}))"
+)
+"""An escaped character beyond the first 65,536, or half of one (RFC 8259, section 7)."""
+_SURROGATES = 1000
+"""Surrogates that are looked at in one turn of the event loop."""
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -240,7 +245,7 @@ def _lines(request: web.Request, body: str) -> list[str]:
 
 async def _read_broadcast(request: web.Request, body: str) -> _Request:
     """The events of a broadcast. Other tasks run in between if it is large."""
-    message = _decode(body)
+    message = await _decode(body)
     if len(body) > _LONG:
         await asyncio.sleep(0)  # reading a megabyte of small values takes 17 ms
     several = isinstance(message.channel, list)
@@ -260,7 +265,7 @@ async def _read_broadcast(request: web.Request, body: str) -> _Request:
         check_type(message.event)
     except ValueError as error:
         raise Problem(400, f"This cannot be published: {error}.") from None
-    data = await _data(message)
+    data = _data(message)
     return _Request([Draft(name, message.event, data) for name in names], "list" if several else "one")
 
 
@@ -273,32 +278,52 @@ _WRONG = {
 }
 
 
-def _decode(body: str) -> Broadcast:
+async def _decode(body: str) -> Broadcast:
     """:raises Problem: 400 if the body is not a broadcast; the problem says what would be right."""
     try:
-        return _read_json(body)
+        return _decoder.decode(body)
     except RecursionError:
-        raise _too_deep() from None
+        raise Problem(400, "The body is JSON nested too deeply to be read.") from None
     except msgspec.ValidationError as error:
         raise Problem(400, _explained(str(error))) from None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Problem(400, f"The body is not JSON: {error}.") from None
+    except msgspec.DecodeError as error:
+        readable = await _without_lone_surrogates(body)
+        if readable == body:
+            raise Problem(400, f"The body is not JSON: {error}.") from None
+    return await _decode(readable)
 
 
-def _read_json(body: str) -> Broadcast:
-    try:
-        return _decoder.decode(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        if "\\ud" not in body and "\\uD" not in body:
-            raise
-        # A browser may cut an emoji in two, which leaves a lone surrogate. Python's module reads it, not msgspec.
-        return msgspec.convert(json.loads(body), Broadcast)
+async def _without_lone_surrogates(body: str) -> str:
+    """The JSON with a question mark for each escape that is half a character, as UTF-8 has it on the wire. A browser
+    that cuts an emoji in two sends such halves, and msgspec does not read them."""
+    parts: list[str] = []
+    begin = position = 0
+    await asyncio.sleep(0)
+    for count in itertools.count(1):
+        found = _SURROGATE.search(body, position)
+        if found is None:
+            break
+        if _is_escaped(body, found.start()):
+            position = found.start() + 1
+        else:
+            position = found.end()
+            if found["half"]:
+                parts += body[begin : found.start()], "?"
+                begin = position
+        if count % _SURROGATES == 0:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return "".join([*parts, body[begin:]])
 
 
-def _too_deep() -> Problem:
-    return Problem(400, "The body is JSON nested too deeply to be read.")
+def _is_escaped(body: str, position: int) -> bool:
+    """Whether the backslash at this position belongs to the one before it."""
+    looked = 0
+    kept = ""
+    while looked < position and not kept:
+        looked = min(2 * looked + 8, position)
+        kept = body[position - looked : position].rstrip("\\")
+    return (looked - len(kept)) % 2 == 1
 
 
 def _explained(error: str) -> str:
@@ -316,21 +341,9 @@ def _explained(error: str) -> str:
     return 'The body is not a JSON object; for example {"message": "Hello"}.'
 
 
-async def _data(message: Broadcast) -> str:
+def _data(message: Broadcast) -> str:
     """The event's data."""
-    value = {"message": message.message, "timestamp": _moment(message)}
-    try:
-        return msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:  # a lone surrogate; the store replaces it by a question mark
-        parts: list[str] = []
-        try:
-            for count, part in enumerate(json_parts(value), 1):
-                parts.append(part)
-                if count % _PARTS == 0:
-                    await asyncio.sleep(0)
-        except RecursionError:
-            raise _too_deep() from None
-        return "".join(parts)
+    return msgspec.json.encode({"message": message.message, "timestamp": _moment(message)}).decode()
 
 
 def _moment(message: Broadcast) -> str:

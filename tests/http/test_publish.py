@@ -51,7 +51,9 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
         ('{"message":"x","event":7}', "event name"),
         ('{"message":"x","event":"live"}', "hub's own"),
         ('{"message":"x","event":"a\\nb"}', "control character"),
-        ('{"message":"x","event":"\\ud800"}', "event name"),
+        ('{"message":"\\ud800"', "not JSON"),
+        ('{"message":"\\ud83c\\udf89"', "not JSON"),
+        ('{"message":"x","channel":"\\ud800"}', "not a channel name"),
         ('{"message":"x","channel":[]}', "channel"),
         ('{"message":"x","channel":["a",1]}', "channel"),
         ('{"message":"x","channel":"a*"}', "not a channel name"),
@@ -68,7 +70,22 @@ async def test_a_malformed_broadcast_is_a_400_that_says_what_would_be_right(
     assert server.hub.statistics().published == 0
 
 
-@pytest.mark.parametrize(("written", "published"), [(r"\ud83c\udf89", "🎉"), (r"\ud83c", "?"), (r"\udf89x", "?x")])
+@pytest.mark.parametrize(
+    ("written", "published"),
+    [
+        (r"\ud83c\udf89", "🎉"),
+        (r"\uD83C\uDF89", "🎉"),
+        (r"\ud83c", "?"),
+        (r"\udf89x", "?x"),
+        (r"\ud83c\ud83c\udf89", "?🎉"),
+        (r"\udf89\ud83c", "??"),
+        (r"\\ud83c\udf89", "\\ud83c?"),
+        (r"\\\ud83c\n\ue000", "\\?\n\ue000"),
+        (r"\\" * 5000 + r"ud83c\ud83c", "\\" * 5000 + "ud83c?"),
+        (r"\ud83c" * 3000, "?" * 3000),
+    ],
+    ids=range(10),
+)
 @pytest.mark.parametrize("items", [0, 50_000])
 async def test_half_an_emoji_becomes_a_question_mark(server: Server, written: str, published: str, items: int) -> None:
     body = '{"message":[' + "[]," * items + f'"{written}"' + "]}"
