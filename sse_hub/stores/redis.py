@@ -245,7 +245,7 @@ class RedisStore:
         for append in appends:
             drafts = append.drafts
             values = [value for d in drafts for value in (d.channel, d.type, d.data, "01"[d.ephemeral])]
-            rules = {draft.channel: numbers(self._rules.of(draft.channel))[:4] for draft in drafts}
+            rules = {channel: numbers(self._rules.of(channel))[:4] for channel in {draft.channel for draft in drafts}}
             texts = [json.dumps(value, ensure_ascii=False) for value in (rules, values)]
             calls.append((self._follower.origin, self._most, append.key, _KEY_AGE_MS, append.memo, *texts))
         try:
