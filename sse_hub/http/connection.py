@@ -1,7 +1,7 @@
 """An event stream on the wire: the handshake, which is aiohttp-sse's response, and the connection that remains of it.
 
-`Handshake` is a response of aiohttp-sse, which gives the headers. After the headers, HTTP is not needed any more, and
-the connection is *taken over*: its transport gets a `Connection` as its protocol, and for aiohttp the connection is
+`Handshake` is a response of aiohttp-sse, which gives the headers. Then aiohttp is not needed any more, and the
+connection is *taken over*: its transport gets a `Connection` as its protocol, and for aiohttp the connection is
 closed. The request, the parser, three tasks and the frames of a waiting handler were 12 of the 16 kB that a subscriber
 cost (`python -m bench --only memory`). The takeover uses asyncio's `set_protocol` and two public names of aiohttp's
 protocol; `tests/http/test_connection.py` checks that they keep their meaning.
@@ -17,6 +17,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -59,17 +60,19 @@ class SubscriberInfo:
 class Connection(asyncio.Protocol):
     """An open event stream: a connection that sends only events.
 
-    :param transport: the connection, which has sent its headers.
+    :param transport: the connection.
     :param paused: whether its write buffer is full.
     :param info: its client.
     :param wake: called with the connection when it can take bytes again.
     :param closed: called with the connection when it is gone.
+    :param head: the headers of the answer, which are not sent yet.
     """
 
     __slots__ = (
         "_accepted_at",
         "_accepted_bytes",
         "_closed",
+        "_head",
         "_transport",
         "_wake",
         "ended",
@@ -87,6 +90,7 @@ class Connection(asyncio.Protocol):
         info: SubscriberInfo,
         wake: Callable[[Connection], None],
         closed: Callable[[Connection], None],
+        head: bytes,
     ) -> None:
         self.paused = paused
         self.info = info
@@ -95,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._wake = wake
         self._closed = closed
+        self._head = head
         self._accepted_bytes = 0
         self._accepted_at = time.monotonic()
 
@@ -106,6 +111,11 @@ class Connection(asyncio.Protocol):
             self.paused = True
             self._transport.abort()
         return not self.paused
+
+    def write_first(self, data: bytes) -> None:
+        """Write the headers and the beginning of the body. One system call takes both."""
+        head, self._head = self._head, b""
+        self.write(head + data)
 
     def pause_writing(self) -> None:
         """The write buffer is full; `write` returns false from now on."""
@@ -181,7 +191,7 @@ class Connection(asyncio.Protocol):
 
 
 class Handshake(EventSourceResponse):
-    """The headers of an event stream, and the hand-over of its connection."""
+    """The headers of an event stream, and the takeover of its connection."""
 
     def __init__(self, settings: Settings, subscription: Subscription) -> None:
         super().__init__()
@@ -203,12 +213,12 @@ class Handshake(EventSourceResponse):
         wake: Callable[[Connection], None],
         closed: Callable[[Connection], None],
     ) -> Connection:
-        """Send the headers and take the connection over from aiohttp; the handler returns this response afterwards.
+        """Make the headers and take the connection over from aiohttp; the handler returns this response afterwards.
+        `Connection.write_first` sends the headers.
 
         :raises ConnectionError: if the client has left already.
         """
-        if not _has_left(request):
-            await self.prepare(request)
+        head = b"" if _has_left(request) else await self._prepare_apart(request)
         self.force_close()
         self.is_taken_over = True
         protocol, transport = request.protocol, request.transport
@@ -216,7 +226,7 @@ class Handshake(EventSourceResponse):
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
         self._limit_silence(transport)
-        connection = Connection(transport, protocol.writing_paused, info, wake, closed)
+        connection = Connection(transport, protocol.writing_paused, info, wake, closed, head)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
         protocol.transport = None  # so that aiohttp does not close it
         # Only after the handler and its middlewares: `connection_lost` cancels them with `handler_cancellation`.
@@ -225,6 +235,19 @@ class Handshake(EventSourceResponse):
         transport.resume_reading()  # aiohttp may have paused it; the end of a connection is noticed only by reading
         transport.set_write_buffer_limits(high=PAGE_BYTES)  # as without TLS, where it is 512 kB
         return connection
+
+    async def _prepare_apart(self, request: web.Request) -> bytes:
+        """Prepare the response; return its headers instead of sending them."""
+        protocol = request.protocol
+        assert protocol.transport is not None
+        collector = _Collector(protocol.transport)
+        protocol.transport = cast("asyncio.Transport", collector)
+        try:
+            await self.prepare(request)
+        finally:
+            if request.transport is not None:  # it is None if the client has left meanwhile
+                protocol.transport = collector.transport
+        return collector.written
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the headers. After the takeover, do nothing."""
@@ -244,6 +267,23 @@ class Handshake(EventSourceResponse):
         """End the response. After the takeover, do nothing: the stream goes on."""
         if not self.is_taken_over:
             await super().write_eof(data)
+
+
+class _Collector:
+    """A transport that keeps what is written to it.
+
+    :param transport: does everything else.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.written = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.written += data
 
 
 def _has_left(request: web.Request) -> bool:

@@ -162,7 +162,7 @@ class Streams:
         self._all_closed.clear()
         self._note_begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
-        connection.write(first(subscription, connected))
+        connection.write_first(first(subscription, connected))
         if self._ends_at_once(subscriber, position):
             self._end_drained(connection)
         else:
