@@ -27,8 +27,7 @@ from .subscribe import follow_channel, follow_channels
 
 __all__ = ["Runner"]
 
-_STREAMS = frozenset({follow_channel, follow_channels})
-_PUBLISHES = frozenset({publish, broadcast})
+_EAGER = frozenset({publish, broadcast, follow_channel, follow_channels})
 """Handlers that may run without a task until they first wait, if the body has arrived."""
 
 
@@ -40,7 +39,9 @@ class Runner(web.AppRunner):
         if not _is_own(self.app):
             return server
         server.request_handler = shortcut = _Shortcut(self.app, server.request_handler)
-        return EagerServer(server, shortcut.begin) if EagerServer.is_possible() else server
+        # Other stores than the log are asked first, and their time is limited, for which a task is needed.
+        is_eager = self.app[HUB].archive is None and EagerServer.is_possible()
+        return EagerServer(server, shortcut.begin) if is_eager else server
 
 
 def _is_own(app: web.Application) -> bool:
@@ -82,8 +83,6 @@ class _Shortcut:
     ) -> None:
         self._app = app
         self._otherwise = otherwise
-        # A store other than the log lets each publish wait.
-        self._eager = _STREAMS if app[HUB].archive is not None else _STREAMS | _PUBLISHES
         self._resources: dict[str, list[_Resource]] = {}
         for each in app.router.resources():
             path, pattern = each.canonical, each.get_info().get("pattern")
@@ -101,7 +100,7 @@ class _Shortcut:
     def begin(self, request: web.Request) -> Coroutine[Any, Any, web.StreamResponse] | None:
         """Answer a publish or a request for a stream; see `eager.Begin`."""
         match = self._match(request)
-        return None if match is None or match.handler not in self._eager else self._handle(request, match)
+        return None if match is None or match.handler not in _EAGER else self._handle(request, match)
 
     def _handle(self, request: web.Request, match: web.UrlMappingMatchInfo) -> Coroutine[Any, Any, web.StreamResponse]:
         match.add_app(self._app)

@@ -42,6 +42,9 @@ _TRIM_STEP = 1000
 _ENTRY_MS = 5000
 """Milliseconds after which a node's entry and its lease end, unless they are renewed. A node renews them three times in
 this time."""
+_AT_ONCE = 16
+"""Scripts that run at once, each on a connection of its own. A thousand clients that come back together would take more
+connections than the client library opens, and Redis would count as away."""
 _WORDS = 1000
 """Largest number of words sent to Redis in one step. A subscription and its count are two words."""
 _ENTRIES = 20
@@ -93,6 +96,7 @@ class RedisStore:
         self._most = most
         self._grace_ms = round(grace * 1000)
         self._batches = Batches[Append, _Result](self._write, Append.size_bytes)
+        self._places = asyncio.Semaphore(_AT_ONCE)
         self._away: str | None = "Redis has not been reached yet."
         self._refused: str | None = None
         self._untrimmed: str | None = None
@@ -362,16 +366,20 @@ class RedisStore:
         return await self._run(script, *values, self._follower.position)
 
     async def _run(self, script: str, *values: str | int) -> Any:
-        """Run a script.
+        """Run a script, when there is a connection for it.
 
         :raises RedisFailed: if that fails.
         """
-        try:
-            return await self._connection.run(script, *values)
-        except RedisFailed as failed:
-            if failed.away:
-                self._note(failed)
-            raise
+        must_wait = self._places.locked()
+        async with self._places:
+            if must_wait and self._away is not None:
+                raise RedisFailed(self._away)
+            try:
+                return await self._connection.run(script, *values)
+            except RedisFailed as failed:
+                if failed.away:
+                    self._note(failed)
+                raise
 
     def _note(self, failed: RedisFailed, *, away: bool = False) -> None:
         if failed.reason not in (self._away, self._refused):

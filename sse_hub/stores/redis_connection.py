@@ -7,6 +7,7 @@ of sockets. No command is sent twice: a second XADD would add the event again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
@@ -219,5 +220,6 @@ async def _close(redis: Redis) -> None:
             await each()
 
 
+@functools.cache  # of a few scripts
 def _digest(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import jwt
@@ -146,15 +145,6 @@ async def test_a_stream_is_opened_after_publishes_on_its_connection() -> None:
         await client.until(b"event: connected")
         await server.hub.publish("c")
         await client.until(b"data: c")
-
-
-async def test_a_stream_whose_store_must_be_asked_first_is_opened_by_a_task(tmp_path: Path) -> None:
-    async with serving(store=f"sqlite:///{tmp_path}/log.db") as server:
-        await server.hub.publish("a")
-        again = get("/realtime/main?replay=1", Accept="text/event-stream")
-        async with raw(server.port, again) as client:
-            await client.until(b"data: a")
-            await client.until(b"event: live")
 
 
 async def test_a_publish_that_waits_is_not_begun_again_by_the_bytes_that_follow_it() -> None:

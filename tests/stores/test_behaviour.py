@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import NDJSON, Server, serving
+from sockets import crowd, get
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
@@ -39,6 +40,29 @@ async def test_the_data_come_back_byte_for_byte(store: str) -> None:
         for text in texts:
             await server.post("/realtime/c", data=text.encode())
         assert await server.retained("c") == texts
+
+
+async def test_streams_are_opened_in_the_way_of_browsers_and_continued(store: str) -> None:
+    async with serving(store=store) as server:
+        start = str(server.hub.log.head)
+        await server.hub.publish("a", channel="main")
+        asking = {"Accept": "text/event-stream"}
+        async with server.stream("/realtime/main", asking) as new:
+            await new.until("connected")
+            async with server.stream("/realtime/main", asking | {"Last-Event-ID": start}) as again:
+                assert [event.data for event in (await again.until_data("a"))[1:]] == ["a"]
+                await server.hub.publish("b", channel="main")
+                await again.until_data("b")
+                await new.until_data("b")
+
+
+async def test_hundreds_of_streams_that_come_at_once_are_all_opened(store: str) -> None:
+    async with serving(store=store, max_subscribers_per_address=500) as server:
+        await server.hub.publish("a", channel="main")
+        again = get("/realtime/main?replay=1", Accept="text/event-stream")
+        async with crowd(server.port, 400, again) as clients:
+            await asyncio.gather(*(client.until(b"event: live") for client in clients))
+            assert all(b"data: a" in client.received for client in clients)
 
 
 async def test_a_lone_surrogate_is_published_as_the_question_mark_that_it_is_on_the_wire(store: str) -> None:
