@@ -10,9 +10,11 @@ They have the hash tag of scripts.py. A node that sends nothing for a while is f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .scripts import ALLOW_OOM, DENY_OOM
 
-__all__ = ["EXCHANGE", "LEASE", "LEAVE"]
+__all__ = ["EXCHANGE", "LEASE", "LEAVE", "counts_of"]
 
 LEASE = (
     DENY_OOM
@@ -76,3 +78,8 @@ local lease = KEYS[1] .. ':lease:' .. ARGV[2]
 if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end
 """
 )
+
+
+def counts_of(flat: Sequence[str]) -> dict[str, int]:
+    """The counts by subscription in the result of `EXCHANGE`."""
+    return {key: int(count) for key, count in zip(flat[::2], flat[1::2], strict=True) if key and count.isdecimal()}

@@ -28,7 +28,7 @@ from ..tasks import Background, end
 from .batches import Append, Batches, clean
 from .entries import event_of_entry, has_valid_names
 from .follower import Follower, floors_of
-from .node_scripts import EXCHANGE, LEASE, LEAVE
+from .node_scripts import EXCHANGE, LEASE, LEAVE, counts_of
 from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
 from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
 from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
@@ -237,7 +237,7 @@ class RedisStore:
                 gone, self._last_change, others, found, more = answer
                 begin += _WORDS
                 forgotten, nodes = forgotten or bool(gone), frozenset(others)
-                read += [(node, _counts(flat), whole == "1") for node, whole, flat in found]
+                read += [(node, counts_of(flat), whole == "1") for node, whole, flat in found]
         except RedisFailed as failed:
             self._note(failed)
             raise
@@ -398,8 +398,3 @@ class RedisStore:
         if self._refused is not None:
             logger.info("Redis accepts writes again")
         self._refused = None
-
-
-def _counts(flat: Sequence[str]) -> dict[str, int]:
-    """The counts by subscription in the result of a script."""
-    return {key: int(count) for key, count in zip(flat[::2], flat[1::2], strict=True) if key and count.isdecimal()}
