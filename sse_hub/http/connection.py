@@ -12,10 +12,12 @@ A `Connection` is what the hub writes to: `write` is called in every flush and m
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -37,6 +39,7 @@ _RESET = struct.pack("ii", 1, 0)
 """No time to linger: the connection is reset, and bytes that are not sent yet are dropped."""
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 """Linux only: the kernel then ends a connection whose peer has not acknowledged data for so long (RFC 5482)."""
+_LONGEST_TIMEOUT_MS = 2**31 - 1
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
@@ -195,7 +198,7 @@ class Handshake(EventSourceResponse):
 
     def __init__(self, settings: Settings, subscription: Subscription) -> None:
         super().__init__()
-        self._timeout_ms = round(settings.send_timeout * 1000)
+        self._timeout_ms = min(math.ceil(settings.send_timeout * 1000), _LONGEST_TIMEOUT_MS)
         self.headers["Cache-Control"] = "no-cache, no-transform"
         # Once it has been taken over, aiohttp reads no further request from the connection.
         self.headers["Connection"] = "close"
@@ -220,12 +223,12 @@ class Handshake(EventSourceResponse):
         """
         head = b"" if _has_left(request) else await self._prepare_apart(request)
         self.force_close()
-        self.is_taken_over = True
         protocol, transport = request.protocol, request.transport
         # A closing transport may have called `connection_lost` of aiohttp's protocol already. It would not call ours.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
         self._limit_silence(transport)
+        self.is_taken_over = True
         connection = Connection(transport, protocol.writing_paused, info, wake, closed, head)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
         protocol.transport = None  # so that aiohttp does not close it
@@ -261,7 +264,8 @@ class Handshake(EventSourceResponse):
         end = transport.get_extra_info("socket")
         is_tcp = isinstance(transport.get_extra_info("sockname"), tuple)  # of a Unix socket, it is a path
         if _USER_TIMEOUT is not None and end is not None and is_tcp:
-            end.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._timeout_ms)
+            with contextlib.suppress(OSError):  # without it, `Streams.sweep` ends the connection
+                end.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._timeout_ms)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response. After the takeover, do nothing: the stream goes on."""
@@ -283,7 +287,10 @@ class _Collector:
         return getattr(self.transport, name)
 
     def write(self, data: bytes) -> None:
-        self.written += data
+        self.written += bytes(data)
+
+    def writelines(self, data: Iterable[bytes]) -> None:
+        self.written += b"".join(data)
 
 
 def _has_left(request: web.Request) -> bool:

@@ -178,6 +178,8 @@ class _Begun(Awaitable[web.StreamResponse]):
                 waits_for = self._context.run(step, argument)
             except StopIteration as end:
                 return cast("web.StreamResponse", end.value)
+            finally:
+                del argument  # an error's traceback holds this frame, which must not hold the error
 
 
 async def _returned(answer: web.StreamResponse) -> web.StreamResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import math
 import re
@@ -42,8 +41,12 @@ _SURROGATE = re.compile(
     r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>[89a-fA-F][0-9a-fA-F]{2}))"
 )
 """An escaped character beyond the first 65,536, or half of one (RFC 8259, section 7)."""
+_PAIR = 12
+"""Characters of two escapes."""
 _SURROGATES = 1000
 """Surrogates that are looked at in one turn of the event loop."""
+_SLICE = 100_000
+"""Characters that are searched for one in one turn."""
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -297,22 +300,22 @@ async def _without_lone_surrogates(body: str) -> str:
     """The JSON with a question mark for each escape that is half a character, as UTF-8 has it on the wire. A browser
     that cuts an emoji in two sends such halves, and msgspec does not read them."""
     parts: list[str] = []
-    begin = position = 0
-    await asyncio.sleep(0)
-    for count in itertools.count(1):
-        found = _SURROGATE.search(body, position)
-        if found is None:
-            break
-        if _is_escaped(body, found.start()):
+    begin = position = looked_at = 0
+    while position < len(body):
+        end = position + _SLICE
+        found = _SURROGATE.search(body, position, end + _PAIR)
+        looked_at += 1
+        if found is None or found.start() >= end or looked_at % _SURROGATES == 0:
+            await asyncio.sleep(0)
+        if found is None or found.start() >= end:
+            position = end
+        elif _is_escaped(body, found.start()):
             position = found.start() + 1
         else:
             position = found.end()
             if found["half"]:
                 parts += body[begin : found.start()], "?"
                 begin = position
-        if count % _SURROGATES == 0:
-            await asyncio.sleep(0)
-    await asyncio.sleep(0)
     return "".join([*parts, body[begin:]])
 
 

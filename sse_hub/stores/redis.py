@@ -40,11 +40,10 @@ _PERIOD = 0.5
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
-"""Milliseconds after which a node's entry and its lease end, unless they are renewed. A node renews them three times in
-this time."""
+"""Milliseconds after which a node's entry and its lease end. A node renews them three times in this time."""
 _AT_ONCE = 16
-"""Scripts that run at once, each on a connection of its own. A thousand clients that come back together would take more
-connections than the client library opens, and Redis would count as away."""
+"""Scripts that run at once for clients. A thousand clients that come back together would take more connections than the
+client library opens, and Redis would count as away."""
 _WORDS = 1000
 """Largest number of words sent to Redis in one step. A subscription and its count are two words."""
 _ENTRIES = 20
@@ -150,8 +149,9 @@ class RedisStore:
         if self._away is not None:
             raise StoreUnavailable(self._away)
         going_on = "0"
-        while await self._run(FORGET, channel, _TRIM_STEP, going_on):
-            going_on = "1"
+        async with self._places:
+            while await self._run(FORGET, channel, _TRIM_STEP, going_on):
+                going_on = "1"
         await self._follower.reached(EventId.parse(await self._read(LAST)))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
@@ -359,27 +359,27 @@ class RedisStore:
                 await self._run(REVIEW, *names)
 
     async def _read(self, script: str, *values: str | int) -> Any:
-        """Run a script that reads the stream that this node knows.
+        """Run a script that reads the stream that this node knows, when there is a place for it.
 
-        :raises RedisFailed: also if another one is in its place.
-        """
-        return await self._run(script, *values, self._follower.position)
-
-    async def _run(self, script: str, *values: str | int) -> Any:
-        """Run a script, when there is a connection for it.
-
-        :raises RedisFailed: if that fails.
+        :raises RedisFailed: also if another stream is in its place.
         """
         must_wait = self._places.locked()
         async with self._places:
             if must_wait and self._away is not None:
                 raise RedisFailed(self._away)
-            try:
-                return await self._connection.run(script, *values)
-            except RedisFailed as failed:
-                if failed.away:
-                    self._note(failed)
-                raise
+            return await self._run(script, *values, self._follower.position)
+
+    async def _run(self, script: str, *values: str | int) -> Any:
+        """Run a script.
+
+        :raises RedisFailed: if that fails.
+        """
+        try:
+            return await self._connection.run(script, *values)
+        except RedisFailed as failed:
+            if failed.away:
+                self._note(failed)
+            raise
 
     def _note(self, failed: RedisFailed, *, away: bool = False) -> None:
         if failed.reason not in (self._away, self._refused):

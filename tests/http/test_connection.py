@@ -149,6 +149,11 @@ async def test_the_kernel_ends_the_connection_of_a_client_that_has_vanished_afte
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
 
 
+async def test_a_send_timeout_that_is_too_long_for_the_kernel_is_no_mistake() -> None:
+    async with serving(send_timeout=1e9) as server, following(server):
+        assert server.hub.statistics().subscribers == 1
+
+
 def is_accepted(connection: Any, port: int) -> bool:
     """Whether it is the server's end of a connection to this port."""
     return bool(connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port)
