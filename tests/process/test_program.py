@@ -58,7 +58,7 @@ async def open_streams(port: int, count: int) -> list[tuple[asyncio.StreamReader
         await reader.readuntil(b"event: connected")
         return reader, writer
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(3 * PATIENCE):
         return await asyncio.gather(*(connect() for _ in range(count)))
 
 
@@ -176,6 +176,7 @@ def test_help_and_errors_begin_with_the_command_that_was_called(name: str) -> No
     assert (status, message.startswith(f"{name}: no server answers")) == (1, True)
 
 
+@pytest.mark.usefixtures("no_loop_debug")
 async def test_a_thousand_clients_at_once_are_all_served(program: Start) -> None:
     running = program("--no-demo")
     streams = await open_streams(running.port, 1000)
