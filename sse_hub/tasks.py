@@ -82,7 +82,7 @@ class Turns:
         self._free = self._most
         while self._waiting and self._free:
             place = self._waiting.popleft()
-            if not place.done():  # whoever waited may have been cancelled
+            if not place.done():  # it is done if its task was cancelled
                 place.set_result(None)
                 self._free -= 1
         if self._free < self._most:

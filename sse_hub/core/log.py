@@ -28,8 +28,9 @@ EVENT_BYTES = 512
 
 _STEP = 2000
 """Events that one step of expiring drops or clears away, in about 3 ms."""
-_STEP_OF_APPEND = 64
-"""The same for one publish. It adds one event and may drop more than one, so any excess shrinks."""
+_STEP_OF_APPEND = 16
+"""The same for one publish. It adds one event and may drop more than one, so any excess shrinks. A batch publishes
+hundreds of events in one turn of the event loop."""
 
 
 class Log(Reading):

@@ -290,16 +290,20 @@ async def _decode(body: str) -> Broadcast:
     except msgspec.ValidationError as error:
         raise Problem(400, _explained(str(error))) from None
     except msgspec.DecodeError as error:
-        readable = await _without_lone_surrogates(body)
-        if readable == body:
+        pieces = await _between_halves(body)
+        if len(pieces) == 1:
             raise Problem(400, f"The body is not JSON: {error}.") from None
-    return await _decode(readable)
+    # As UTF-8 has it on the wire, half a character is a question mark. In a name it is refused, as a control character.
+    message = await _decode("?".join(pieces))
+    await asyncio.sleep(0)
+    names = _decoder.decode("\x80".join(pieces))
+    return msgspec.structs.replace(message, event=names.event, channel=names.channel)
 
 
-async def _without_lone_surrogates(body: str) -> str:
-    """The JSON with a question mark for each escape that is half a character, as UTF-8 has it on the wire. A browser
-    that cuts an emoji in two sends such halves, and msgspec does not read them."""
-    parts: list[str] = []
+async def _between_halves(body: str) -> list[str]:
+    """The pieces of JSON between the escapes that are half a character. A browser that cuts an emoji in two sends such
+    halves, and msgspec does not read them."""
+    pieces: list[str] = []
     begin = position = looked_at = 0
     while position < len(body):
         end = position + _SLICE
@@ -314,9 +318,9 @@ async def _without_lone_surrogates(body: str) -> str:
         else:
             position = found.end()
             if found["half"]:
-                parts += body[begin : found.start()], "?"
+                pieces.append(body[begin : found.start()])
                 begin = position
-    return "".join([*parts, body[begin:]])
+    return [*pieces, body[begin:]]
 
 
 def _is_escaped(body: str, position: int) -> bool:

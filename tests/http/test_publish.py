@@ -51,6 +51,7 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
         ('{"message":"x","event":7}', "event name"),
         ('{"message":"x","event":"live"}', "hub's own"),
         ('{"message":"x","event":"a\\nb"}', "control character"),
+        ('{"message":"x","event":"\\ud800"}', "event name"),
         ('{"message":"\\ud800"', "not JSON"),
         ('{"message":"\\ud83c\\udf89"', "not JSON"),
         ('{"message":"x","channel":"\\ud800"}', "not a channel name"),
