@@ -43,17 +43,19 @@ async def test_the_data_come_back_byte_for_byte(store: str) -> None:
 
 
 async def test_streams_are_opened_in_the_way_of_browsers_and_continued(store: str) -> None:
-    async with serving(store=store) as server:
+    async with serving(store=store, cache=0) as server:
+        asking = {"Accept": "text/event-stream"}
         start = str(server.hub.log.head)
         await server.hub.publish("a", channel="main")
-        asking = {"Accept": "text/event-stream"}
-        async with server.stream("/realtime/main", asking) as new:
-            await new.until("connected")
-            async with server.stream("/realtime/main", asking | {"Last-Event-ID": start}) as again:
-                assert [event.data for event in (await again.until_data("a"))[1:]] == ["a"]
-                await server.hub.publish("b", channel="main")
-                await again.until_data("b")
-                await new.until_data("b")
+        async with (
+            server.stream("/realtime/main?replay=1", asking) as replayed,
+            server.stream("/realtime/main", asking | {"Last-Event-ID": start}) as resumed,
+        ):
+            for stream in (replayed, resumed):
+                assert [event.data for event in (await stream.until_data("a"))[1:]] == ["a"]
+            await server.hub.publish("b", channel="main")
+            for stream in (replayed, resumed):
+                await stream.until_data("b")
 
 
 async def test_hundreds_of_streams_that_come_at_once_are_all_opened(store: str) -> None:
