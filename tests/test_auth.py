@@ -142,7 +142,7 @@ async def test_a_token_without_end_is_refused() -> None:
 
 @pytest.mark.parametrize("exp", ["9999999999", 10**400, 10**13, 1e300])
 async def test_an_end_that_is_not_a_time_is_refused(exp: object) -> None:
-    assert "out of range" in (said := await refusal(mint(exp=exp))) or "exp is not a time" in said
+    assert "exp is not a time" in await refusal(mint(exp=exp))
 
 
 @pytest.mark.parametrize("audience", ["other", ["a", "b"], None])

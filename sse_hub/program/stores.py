@@ -16,12 +16,15 @@ from ..core.log import Log
 from ..core.ports import Archive, Catalogue, Store
 from ..core.rules import Rules
 from ..settings import Settings
-from ..stdio import program_name
+from ..stdio import print_error, program_name
 from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
 
 __all__ = ["attach_store", "check_address", "make_log", "of_updates"]
+
+_USAGE_ERROR = 2
+"""The exit status for a value that cannot be used."""
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
@@ -94,13 +97,14 @@ def _redis(hub: Hub, settings: Settings, background: Background, part: str) -> S
 
 @contextmanager
 def _refusing(address: Address) -> Iterator[None]:
-    """:raises SystemExit: with one line, for an error of the Redis client."""
+    """:raises SystemExit: after one line on stderr, for an error of the Redis client."""
     try:
         yield
     except ImportError:
         raise SystemExit(f"{program_name()}: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
     except (ValueError, TypeError) as error:  # its message may hold the password
-        raise SystemExit(
+        print_error(
             f"{program_name()}: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
             "an address looks like redis://user:password@host:6379/0"
-        ) from None
+        )
+        raise SystemExit(_USAGE_ERROR) from None
