@@ -6,9 +6,12 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
-__all__ = ["Background", "Turns", "end"]
+__all__ = ["Background", "Turns", "end", "in_slices"]
+
+Item = TypeVar("Item")
 
 logger = logging.getLogger("sse_hub")
 
@@ -87,6 +90,14 @@ class Turns:
                 self._free -= 1
         if self._free < self._most:
             asyncio.get_running_loop().call_soon(self._begin_next)
+
+
+async def in_slices(items: Sequence[Item], size: int) -> AsyncIterator[Sequence[Item]]:
+    """Give a long sequence in slices of this size; between two slices, the event loop does other work."""
+    for begin in range(0, len(items), size):
+        if begin:
+            await asyncio.sleep(0)
+        yield items[begin : begin + size]
 
 
 async def end(task: asyncio.Task[None]) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
-from sse_hub.tasks import Background, Turns, end
+from sse_hub.tasks import Background, Turns, end, in_slices
 
 
 async def test_a_task_that_fails_is_logged_once_and_started_again_and_the_restart_is_counted(
@@ -72,3 +73,21 @@ async def test_a_turn_is_free_again_after_it_has_passed() -> None:
         for _ in range(3):
             await turns.take()
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("count", "slices", "turns"), [(0, [], 0), (3, [3], 0), (7, [3, 3, 1], 2)])
+async def test_a_sequence_is_given_in_slices_and_the_loop_turns_between_them(
+    count: int, slices: list[int], turns: int
+) -> None:
+    loop, seen, given = asyncio.get_running_loop(), 0, list[Sequence[int]]()
+
+    def note() -> None:
+        nonlocal seen
+        seen += 1
+        loop.call_soon(note)
+
+    loop.call_soon(note)
+    async for some in in_slices(range(count), 3):
+        given.append(some)
+    assert (list(map(len, given)), seen) == (slices, turns)
+    assert [number for some in given for number in some] == list(range(count))

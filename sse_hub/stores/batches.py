@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..core.events import Draft, Event
 from ..core.hub import Hub
+from ..tasks import in_slices
 
 __all__ = ["Append", "Batches", "clean", "deliver_in_slices"]
 
@@ -126,10 +127,8 @@ class Batches(Generic[Item, Result]):
 
 async def deliver_in_slices(hub: Hub, events: Sequence[Event]) -> None:
     """Deliver events to the hub in slices; between two slices, the event loop does other work."""
-    for begin in range(0, len(events), SLICE):
-        if begin:
-            await asyncio.sleep(0)
-        hub.deliver(events[begin : begin + SLICE])
+    async for some in in_slices(events, SLICE):
+        hub.deliver(some)
 
 
 def clean(drafts: Sequence[Draft]) -> Sequence[Draft]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ..core.ends import ABANDONED, Ended, Idle, end_draft
 from ..core.events import END, Draft, Event
 from ..core.hub import Hub
-from ..tasks import Background, end
+from ..tasks import Background, end, in_slices
 from .batches import SLICE, Append, Batches
 
 __all__ = ["MemoryStore"]
@@ -85,10 +85,8 @@ class MemoryStore:
                 results.append(ended)
                 continue
             events: list[Event] = []
-            for begin in range(0, len(drafts), SLICE):
-                if begin:
-                    await asyncio.sleep(0)
-                events += self._deliver(drafts[begin : begin + SLICE], now_ms)
+            async for some in in_slices(drafts, SLICE):
+                events += self._deliver(some, now_ms)
             results.append(events)
             delivered += len(events)
             if delivered >= SLICE:

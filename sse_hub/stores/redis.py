@@ -25,6 +25,7 @@ from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import ChannelState, Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
+from .append_words import accepted, ids_of, words_of
 from .batches import Append, Batches, clean
 from .entries import event_of_entry, has_valid_names
 from .follower import Follower, floors_of
@@ -48,7 +49,6 @@ _WORDS = 1000
 """Largest number of words sent to Redis in one step. A subscription and its count are two words."""
 _ENTRIES = 20
 """Largest number of changes of other nodes that are read in one step. Each has at most as many words as above."""
-_KEY_AGE_MS = 600_000
 _HEADS = 500
 _DUE = 100
 """Largest number of channels that are looked at in one step."""
@@ -56,7 +56,7 @@ _LOOK = 100
 """Largest number of entries of a channel that are looked at to find one of a wanted type."""
 _LEAST_VERSION = 7
 
-_Result = tuple[list[EventId | None], str]
+_Result = tuple[Sequence[EventId | None], str]
 
 logger = logging.getLogger("sse_hub")
 
@@ -131,9 +131,7 @@ class RedisStore:
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Add the events to the stream, in one pipeline with other publishes of this time."""
         ids, _ = await self.append_once("", drafts, "")
-        now = EventId(self._hub.log.head.ms, 0)
-        accepted = [now if id is None else id for id in ids]
-        return [draft.accepted(id, id.ms) for draft, id in zip(drafts, accepted, strict=True)]
+        return await accepted(drafts, ids, self._hub.log.head)
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> _Result:
         """See `ports.IdempotentStore`. One script adds the events and sets the key, so either both exist or neither."""
@@ -141,7 +139,7 @@ class RedisStore:
             raise StoreUnavailable(self._away)
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else ""
         ids, memo = await self._batches.put(Append(clean(drafts), digest, memo))
-        await self._follower.reached(max((id for id in ids if id is not None), default=LOWEST_ID))
+        await self._follower.reached(next((id for id in reversed(ids) if id is not None), LOWEST_ID))
         return ids, memo
 
     async def forget(self, channel: str) -> None:
@@ -245,21 +243,16 @@ class RedisStore:
         return Exchanged(nodes - {self._node}, read, forgotten)
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
-        calls: list[Sequence[str | int]] = []
-        for append in appends:
-            drafts = append.drafts
-            values = [value for d in drafts for value in (d.channel, d.type, d.data, "01"[d.ephemeral])]
-            rules = {channel: numbers(self._rules.of(channel))[:4] for channel in {draft.channel for draft in drafts}}
-            texts = [json.dumps(value, ensure_ascii=False) for value in (rules, values)]
-            calls.append((self._follower.origin, self._most, append.key, _KEY_AGE_MS, append.memo, *texts))
+        origin, most = self._follower.origin, self._most
+        calls = [await words_of(append, self._rules, origin=origin, most=most) for append in appends]
         try:
             results = await self._connection.run_all(APPEND, calls)
         except RedisFailed as failed:
             self._note(failed)
             raise StoreUnavailable(f"{failed.reason} Whether the event was published is not known.") from failed
-        return [self._result(result) for result in results]
+        return [await self._result(result) for result in results]
 
-    def _result(self, result: Any) -> _Result | Exception:
+    async def _result(self, result: Any) -> _Result | Exception:
         if isinstance(result, RedisFailed):
             self._note(result)
             return result
@@ -267,7 +260,7 @@ class RedisStore:
         if result[0] == "ENDED":
             return Ended(*result[1:])
         ids, memo = result
-        return [None if id == "-" else EventId.parse(id) for id in ids.split(" ")], memo
+        return await ids_of(ids), memo
 
     async def _follow(self) -> None:
         """Deliver the stream's events to the hub, through all failures of Redis."""

@@ -1,0 +1,56 @@
+"""Publishes as the words that `scripts.APPEND` takes, and the ids in its answer.
+
+A batch may have 10,000 events, whose texts and ids take 20 ms. They are made and read in slices; between two slices,
+the event loop does other work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.events import Draft, Event, EventId, compact_json
+from ..core.rules import Rules
+from ..tasks import in_slices
+from .batches import Append
+from .retention_scripts import numbers
+
+__all__ = ["accepted", "ids_of", "words_of"]
+
+_SLICE = 1000
+_KEY_AGE_MS = 600_000
+_EPHEMERAL = "-"
+"""Stands for the id of an ephemeral event, which has none."""
+
+
+async def words_of(append: Append, rules: Rules, *, origin: str, most: int) -> Sequence[str | int]:
+    """The words of a publish.
+
+    :param origin: the stream that it is for; see `Follower.origin`.
+    :param most: largest number of entries in the stream.
+    """
+    texts: list[str] = []
+    async for drafts in in_slices(append.drafts, _SLICE):
+        words = [word for d in drafts for word in (d.channel, d.type, d.data, "01"[d.ephemeral])]
+        texts.append(compact_json(words)[1:-1])
+    channels = {draft.channel for draft in append.drafts}
+    bounds = compact_json({channel: numbers(rules.of(channel))[:4] for channel in channels})
+    return origin, most, append.key, _KEY_AGE_MS, append.memo, bounds, f"[{','.join(texts)}]"
+
+
+async def ids_of(answer: str) -> Sequence[EventId | None]:
+    """The ids in the answer; None for an ephemeral event."""
+    ids: list[EventId | None] = []
+    async for some in in_slices(answer.split(" "), _SLICE):
+        ids += [None if id == _EPHEMERAL else EventId.parse(id) for id in some]
+    return ids
+
+
+async def accepted(drafts: Sequence[Draft], ids: Sequence[EventId | None], head: EventId) -> Sequence[Event]:
+    """The events of accepted drafts.
+
+    :param head: gives the time of ephemeral events.
+    """
+    events: list[Event] = []
+    async for some in in_slices(list(zip(drafts, ids, strict=True)), _SLICE):
+        events += [draft.accepted(id or head, (id or head).ms) for draft, id in some]
+    return events
