@@ -132,7 +132,7 @@ def _from_environment() -> Settings:
         return config.load({}, os.environ)
     except SettingError as error:
         print_error(f"{program_name()}: {error}")
-        raise SystemExit(2) from None
+        raise SystemExit(gunicorn.boot_status(2)) from None
 
 
 def _clock() -> int:

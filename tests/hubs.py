@@ -24,6 +24,7 @@ from sse_server import HUB, create_app, make_runner
 
 __all__ = ["NDJSON", "Remote", "Server", "Stream", "logged", "mounted", "remote", "running", "serving"]
 
+JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 PROMETHEUS = {"Accept": "text/plain"}
 

@@ -57,23 +57,27 @@ class _Request(NamedTuple):
     shape: str
     """`one`, `batch`, or `list`: a list of answers, one for each event."""
 
-    def acknowledge(self, ids: Sequence[EventId | None], subscribers: Sequence[int]) -> bytes:
-        """The answer after the store has accepted the events.
-
-        :param ids: the ids of the events.
-        :param subscribers: the number of subscribers of each channel; for a batch, one number.
-        """
-        first, last = self.drafts[0], self.drafts[-1]
+    @property
+    def answered(self) -> Sequence[Draft]:
+        """The events whose channel and type the answer gives."""
         if self.shape == "one":  # the end of the channel may follow the event
-            return msgspec.json.encode(Published(_shown(ids[-1]), last.channel, last.type, subscribers[0]))
-        if self.shape == "batch":
-            ends = _shown(ids[0]), _shown(ids[-1])
-            return msgspec.json.encode(PublishedBatch(ends, len(ids), first.channel, first.type, subscribers[0]))
-        answers = [
-            Published(id, draft.channel, draft.type, count)
-            for id, draft, count in zip(map(_shown, ids), self.drafts, subscribers, strict=True)
-        ]
+            return self.drafts[-1:]
+        return self.drafts[:1] if self.shape == "batch" else self.drafts
+
+
+def _acknowledgement(shape: str, ids: Sequence[EventId | None], answered: Sequence[tuple[str, str, int]]) -> bytes:
+    """The answer after the store has accepted the events.
+
+    :param ids: the ids of all events.
+    :param answered: the channel, the type and the subscribers of each event that the answer gives.
+    """
+    if shape == "list":
+        answers = [Published(_shown(id), *each) for id, each in zip(ids, answered, strict=True)]
         return msgspec.json.encode(answers)
+    (one,) = answered
+    if shape == "one":
+        return msgspec.json.encode(Published(_shown(ids[-1]), *one))
+    return msgspec.json.encode(PublishedBatch((_shown(ids[0]), _shown(ids[-1])), len(ids), *one))
 
 
 def _shown(id: EventId | None) -> str | None:
@@ -174,17 +178,17 @@ def idempotency_key(request: web.Request) -> str | None:
 
 
 async def _publish(app: web.Application, wanted: _Request, key: str = "") -> bytes:
-    hub, nodes = app[HUB], app[NODES]
-    drafts = wanted.drafts[:1] if wanted.shape == "batch" else wanted.drafts
-    subscribers = [nodes.subscribers(draft.channel) for draft in drafts]
+    hub, nodes, shape = app[HUB], app[NODES], wanted.shape
+    answered = [(draft.channel, draft.type, nodes.subscribers(draft.channel)) for draft in wanted.answered]
     begun = time.perf_counter()
     if key and isinstance(hub.store, IdempotentStore):
-        ids, memo = await hub.store.append_once(key, wanted.drafts, json.dumps(subscribers))
-        subscribers = json.loads(memo)
+        # The first publish with this key may have had another body. Its answer is in its ids and its memo.
+        ids, memo = await hub.store.append_once(key, wanted.drafts, compact_json([shape, answered]))
+        shape, answered = json.loads(memo)
     else:
         ids = [event.id for event in await hub.store.append(wanted.drafts)]
     app[METRICS].store_seconds.observe(time.perf_counter() - begun)
-    return wanted.acknowledge(ids, subscribers)
+    return _acknowledgement(shape, ids, answered)
 
 
 async def body_of(request: web.Request, app: web.Application, reservation: Reservation) -> str:

@@ -140,8 +140,7 @@ class _Process(Process):  # type: ignore[misc]
         except SystemExit as exit:
             if isinstance(exit.code, str):
                 print_error(exit.code)
-                raise SystemExit(self._boot_error) from None
-            raise
+            raise SystemExit(self._boot_error if exit.code else 0) from None
 
     @property
     def _boot_error(self) -> int:

@@ -1,4 +1,4 @@
-"""Refuses several processes that do not share a store.
+"""Workers of gunicorn: their exit status, and the refusal of several that do not share a store.
 
 With gunicorn's `--workers 4`, a publish reaches one process, but three quarters of the subscribers are connected to the
 others. A shared store makes one hub of all processes. With a store for each process, most subscribers would get nothing
@@ -13,7 +13,7 @@ from types import FrameType
 from ..settings import Settings
 from ..stdio import print_error, program_name
 
-__all__ = ["is_worker", "refuse_several"]
+__all__ = ["boot_status", "is_worker", "refuse_several"]
 
 _APP_LOAD_ERROR = 4
 """gunicorn's exit status for an application that cannot be loaded. After any other status, it starts the worker again
@@ -37,6 +37,14 @@ def refuse_several(settings: Settings) -> None:
 def is_worker() -> bool:
     """Whether this process is a worker of gunicorn."""
     return _workers(inspect.currentframe()) is not None
+
+
+def boot_status(status: int) -> int:
+    """The exit status of a process that cannot begin.
+
+    :param status: the one without gunicorn.
+    """
+    return _APP_LOAD_ERROR if is_worker() else status
 
 
 def _workers(frame: FrameType | None) -> int | None:

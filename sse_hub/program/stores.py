@@ -20,11 +20,9 @@ from ..stdio import print_error, program_name
 from ..stores.memory import MemoryStore
 from ..stores.sqlite import SqliteStore
 from ..tasks import Background
+from .gunicorn import boot_status
 
 __all__ = ["attach_store", "check_address", "make_log", "of_updates"]
-
-_USAGE_ERROR = 2
-"""The exit status for a value that cannot be used."""
 
 
 def make_log(settings: Settings, clock: Callable[[], int]) -> Log:
@@ -101,10 +99,11 @@ def _refusing(address: Address) -> Iterator[None]:
     try:
         yield
     except ImportError:
-        raise SystemExit(f"{program_name()}: this store needs the Redis client: pip install 'sse-hub[redis]'") from None
+        print_error(f"{program_name()}: this store needs the Redis client: pip install 'sse-hub[redis]'")
+        raise SystemExit(boot_status(1)) from None
     except (ValueError, TypeError) as error:  # its message may hold the password
         print_error(
             f"{program_name()}: the Redis client does not take the address {address.shown} ({type(error).__name__}); "
             "an address looks like redis://user:password@host:6379/0"
         )
-        raise SystemExit(_USAGE_ERROR) from None
+        raise SystemExit(boot_status(2)) from None

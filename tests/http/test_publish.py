@@ -55,8 +55,8 @@ async def test_a_broadcast_to_several_channels_is_answered_by_a_list(server: Ser
         ('{"message":"\\ud800"', "not JSON"),
         ('{"message":"\\ud83c\\udf89"', "not JSON"),
         ('{"message":"x","channel":"\\ud800"}', "not a channel name"),
-        ('{"message":"x","channel":[]}', "channel"),
-        ('{"message":"x","channel":["a",1]}', "channel"),
+        ('{"message":"x","channel":[]}', "a channel name or a list of at least one"),
+        ('{"message":"x","channel":["a",1]}', "a channel name or a list of at least one"),
         ('{"message":"x","channel":"a*"}', "not a channel name"),
         ('{"message":' + "[" * 100_000 + "]" * 100_000 + "}", "nested"),
         ('{"message":' + "9" * 5000 + "}", "a number that is too large for JSON"),
@@ -182,7 +182,7 @@ async def test_the_rate_is_that_of_a_token_from_any_address() -> None:
         assert statuses == [200, 429, 200]
 
 
-async def test_every_event_of_a_batch_counts() -> None:
+async def test_every_event_of_a_batch_counts_for_the_publish_rate() -> None:
     async with serving(publish_rate=1) as server:
         headers = {"Content-Type": "application/x-ndjson"}
         assert (await server.post("/realtime/main", data="1\n2\n3\n4\n5\n", headers=headers))[0].status == 200

@@ -84,6 +84,21 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
     assert not Path("events.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "answered"),
+    [("SSE_HISTORY", "many", "SSE_HISTORY is"), ("SSE_STORE", "redis://host/0?unknown=1", "the Redis client does not take")],
+)
+def test_a_setting_that_cannot_be_used_ends_gunicorn_after_the_reason(
+    gunicorn: Start, variable: str, value: str, answered: str
+) -> None:
+    running = gunicorn(**{variable: value})
+    _, written = running.process.communicate(timeout=PATIENCE)
+    assert running.process.returncode != 0
+    reasons = [line for line in written.splitlines() if line.startswith("sse-hub: ")]
+    assert len(reasons) == 1
+    assert answered in reasons[0]
+
+
 def test_one_worker_serves_any_store(gunicorn: Start, tmp_path: Path) -> None:
     url = gunicorn("--workers", "1", SSE_STORE=f"sqlite:{tmp_path / 'events.db'}").url()
     with urllib.request.urlopen(url + "/health", timeout=PATIENCE) as answer:
