@@ -39,15 +39,15 @@ class Clearing:
         self._discarded += lists
 
     def clear(self, most: int) -> int:
-        """Clear away at most so many; return how many."""
+        """Clear away at most `most` places; return how many."""
         cleared = 0
         while self._detached and cleared < most:
             events = self._detached[-1]
             while events and cleared < most:
                 event = events.pop()
-                if event is not None:
+                cleared += 1
+                if event is not None:  # the places of dropped events are empty; up to half of them are
                     self._order.remove(event)
-                    cleared += 1
             if not events:
                 self._detached.pop()
         while self._discarded and cleared < most:

@@ -3,7 +3,7 @@
 This one differs from gunicorn's own:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
-- SIGHUP reads certificate and keys again in each worker, instead of replacing the workers.
+- SIGHUP reads certificate, keys and rules again in each worker, instead of replacing the workers.
 - Signals are blocked while a worker is made. A new process has the arbiter's handlers until it sets its own. They put a
   signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
   kill the worker after a timeout.
@@ -261,7 +261,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().halt(reason, exit_status)
 
     def handle_hup(self) -> None:
-        """Let each worker read its certificate and keys again."""
+        """Let each worker read certificate, keys and rules again."""
         self.kill_workers(signal.SIGHUP)
 
     def handle_int(self) -> None:

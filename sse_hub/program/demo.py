@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from ..core.ends import Ended
 from ..core.events import compact_json, timestamp
 from ..core.hub import Hub
 from ..core.ports import StoreUnavailable
@@ -86,7 +87,8 @@ class _Feed:
         if not self._nodes.is_leader:
             return  # another node publishes it
         text = compact_json({**data, "timestamp": timestamp(time.time_ns() // 1_000_000)})
-        with contextlib.suppress(StoreUnavailable):  # the next events come when the store is back
+        # The next events come when the store is back, or when the channel has been forgotten.
+        with contextlib.suppress(StoreUnavailable, Ended):
             await self._hub.publish(text, channel=channel, event=type, ephemeral=ephemeral)
 
 

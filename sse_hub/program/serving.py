@@ -75,11 +75,11 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
     :raises OSError: if an address or the certificate cannot be used.
     """
     settings = app[SETTINGS]
-    runner = make_runner(app)
-    await runner.setup()
     context = certificate(settings)
+    runner = make_runner(app)
     ending = asyncio.Event()
     try:
+        await runner.setup()
         for host in settings.host:
             port = runner.addresses[0][1] if runner.addresses else settings.port
             site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
@@ -106,8 +106,12 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
     if not settings.tls_cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    _load(context, settings)
     return context
+
+
+def _load(context: ssl.SSLContext, settings: Settings) -> None:
+    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
 
 
 def _refuse_password() -> str:
@@ -115,21 +119,24 @@ def _refuse_password() -> str:
 
 
 def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
-    """Read the key of tokens and the certificate again; new connections use them. Read the rules of channels again."""
+    """Read again what SIGHUP is for; new connections and requests use it. What cannot be used stays as it was."""
     settings = app[SETTINGS]
-    try:
-        app[HUB].log.rules.replace(config.read_rules(settings))
-    except SettingError as error:
-        logs.log_line(logger, logging.ERROR, f"the rules cannot be used, so the old ones stay: {error}")
-    try:
-        app[ACCESS].read_again()
-        if MERCURE_ACCESS in app:
-            app[MERCURE_ACCESS].read_again()
-        if certificate is not None:
-            certificate.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
-        logger.info("certificate, keys and rules were read again")
-    except (OSError, ValueError) as error:
-        logs.log_line(logger, logging.ERROR, f"certificate or key cannot be read, so the old one stays: {error}")
+    readings: dict[str, Callable[[], None]] = {
+        "file of rules": lambda: app[HUB].log.rules.replace(config.read_rules(settings)),
+        "key of tokens": app[ACCESS].read_again,
+    }
+    if MERCURE_ACCESS in app:
+        readings["key of Mercure tokens"] = app[MERCURE_ACCESS].read_again
+    if certificate is not None:
+        readings["certificate"] = lambda: _load(certificate, settings)
+    done = []
+    for name, read in readings.items():
+        try:
+            read()
+            done.append(name)
+        except (SettingError, OSError, ValueError) as error:
+            logs.log_line(logger, logging.ERROR, f"the {name} cannot be used, so the old one stays: {error}")
+    logger.info("read again: %s", ", ".join(done) or "nothing")
 
 
 class _WithoutMalformedRequests(logging.Filter):

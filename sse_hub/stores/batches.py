@@ -23,6 +23,9 @@ _MOST = 500
 """Largest number of items written at once. With more, the first one would wait too long for the commit."""
 _MOST_BYTES = 1 << 20
 """Largest number of bytes of several items written at once. Over a slow line, a larger pipeline would time out."""
+_EVENT_BYTES = 100
+"""Approximate size of an event besides its data. Without it, a hundred batches of 10,000 short lines would be one
+write, for which all other publishers would wait."""
 _TURNS = 2
 """Turns of the event loop from a request's bytes to its append."""
 SLICE = 250
@@ -43,7 +46,7 @@ class Append(NamedTuple):
 
     def size_bytes(self) -> int:
         """Approximate number of bytes to write."""
-        return sum(len(draft.data) for draft in self.drafts)
+        return sum(len(draft.data) + _EVENT_BYTES for draft in self.drafts)
 
 
 class Batches(Generic[Item, Result]):

@@ -214,12 +214,17 @@ class Database:
         )
 
     def silent(self) -> list[str]:
-        """Channels that have been silent for their `idle_end`; each is returned once."""
+        """Channels that have been silent for their `idle_end`; each is returned once (see `find_again`)."""
         idle, now_ms = self.retention.idle, self._clock()
         found: list[str] = []
         while len(found) < _STEP and (channel := idle.pop(now_ms)) is not None:
             found.append(channel)
         return found
+
+    def find_again(self, channel: str) -> None:
+        """Let `silent` return a channel once more, because it could not be ended."""
+        if channel not in self.retention.idle:  # there was no publish to it since
+            self.retention.idle.note(channel, 0)
 
     def expire(self, force_write: bool = False) -> bool:
         """Delete some of the events that are too old or too many; return whether there are more. The file is locked for

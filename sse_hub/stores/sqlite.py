@@ -11,11 +11,11 @@ again every second. A file that another program has locked stays open. After any
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -188,8 +188,12 @@ class SqliteStore:
     async def _abandon(self) -> None:
         """End the channels that have been silent for their `idle_end`."""
         for channel in await self._in_writing_thread(self._database.silent):
-            with contextlib.suppress(Ended, StoreUnavailable):  # a channel that is still silent is found again
+            try:
                 await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
+            except Ended:
+                continue
+            except StoreUnavailable:
+                await self._in_writing_thread(partial(self._database.find_again, channel))
 
     async def _recover(self) -> None:
         """Open the file if it is not open, and check that it can be written."""

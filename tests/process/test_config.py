@@ -162,7 +162,7 @@ async def test_sighup_reads_the_rules_again_and_keeps_the_old_ones_if_they_are_b
         assert await server.retained("a") == list("56789")
         file.write_text("[[channel]]\nmatch = 'a'\nhistory = -5\n")
         running.process.send_signal(signal.SIGHUP)
-        await asyncio.to_thread(running.until, "the old ones stay")
+        await asyncio.to_thread(running.until, "the old one stays")
         file.write_text("[[channel]]\nmatch = 'a'\nhistory = 2\n")
         running.process.send_signal(signal.SIGHUP)
 

@@ -26,6 +26,20 @@ async def test_the_demonstration_feed_publishes_every_kind_with_its_fields() -> 
             assert (await metrics.until("metrics"))[-1].json()["node"]
 
 
+async def test_the_feed_goes_on_after_one_of_its_channels_was_ended_and_forgotten() -> None:
+    async with serving(no_demo=False) as server, server.stream("/stream?event=message") as main:
+        await main.until("connected")
+        async with server.stream("/metrics") as metrics:
+            await metrics.until("metrics")
+        await server.post("/realtime/metrics?end=done")
+        for _ in range(3):  # they come every two seconds, and the figures would every second
+            await main.until("message")
+        assert server.app[BACKGROUND].restarts["demo"] == 0
+        assert await server.status("/realtime/metrics", "DELETE") == 204
+        async with server.stream("/metrics") as metrics:
+            await metrics.until("metrics")
+
+
 def test_the_cadence_of_the_feed_is_that_of_the_protocol() -> None:
     assert CADENCE == {"message": 2, "sensor": 4, "heartbeat": 5, "notification": 8, "metrics": 1}
 

@@ -86,7 +86,10 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_the_reason(
 
 @pytest.mark.parametrize(
     ("variable", "value", "answered"),
-    [("SSE_HISTORY", "many", "SSE_HISTORY is"), ("SSE_STORE", "redis://host/0?unknown=1", "the Redis client does not take")],
+    [
+        ("SSE_HISTORY", "many", "SSE_HISTORY is"),
+        ("SSE_STORE", "redis://host/0?unknown=1", "the Redis client does not take"),
+    ],
 )
 def test_a_setting_that_cannot_be_used_ends_gunicorn_after_the_reason(
     gunicorn: Start, variable: str, value: str, answered: str

@@ -63,6 +63,24 @@ async def test_it_serves_by_tls_and_reads_the_certificate_again_at_sighup(progra
     assert running.end()[0] == 0
 
 
+async def test_a_key_of_tokens_that_cannot_be_read_keeps_no_old_certificate(program: Start, tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    running = program("--tls-cert", cert, "--tls-key", key, "--jwt-key", f"@{secret}")
+    certify(tmp_path, "second.example")
+    secret.unlink()
+    running.process.send_signal(signal.SIGHUP)
+
+    async def renewed() -> bool:
+        return await served_name(running.port) == "second.example"
+
+    await eventually(renewed)
+    answered = running.end()[1]
+    assert "the key of tokens cannot be used, so the old one stays" in answered
+    assert "read again: file of rules, key of Mercure tokens, certificate" in answered
+
+
 async def test_a_broken_certificate_at_sighup_leaves_the_old_one(program: Start, tmp_path: Path) -> None:
     cert, key = certify(tmp_path, "first.example")
     running = program("--tls-cert", cert, "--tls-key", key)

@@ -93,7 +93,7 @@ def test_sighup_ends_nothing(program: Start) -> None:
         running.process.send_signal(signal.SIGHUP)
         until_healthy(running.port)
     status, answered = running.end()
-    assert (status, "were read again" in answered) == (0, True)
+    assert (status, "read again: file of rules, key of tokens" in answered) == (0, True)
 
 
 async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ async def test_sighup_has_each_worker_read_its_certificate_again(program: Start,
     certify(tmp_path, "second.example")
     running.process.send_signal(signal.SIGHUP)
     for _ in range(2):
-        await asyncio.to_thread(running.until, "certificate, keys and rules were read again")
+        await asyncio.to_thread(running.until, "read again: file of rules, key of tokens")
     assert len(workers(running)) == 2
 
 

@@ -13,8 +13,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from eventually import PATIENCE
 from hubs import Remote, serving
 from programs import Start
+
+from sse_hub.core.rules import Rule
 
 
 async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_path: Path) -> None:
@@ -34,6 +37,26 @@ async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_pa
         await server.until_status("ok")
         response, _ = await server.post("/realtime/main", data=b"accepted")
         assert (response.status, (await stream.next()).data) == (200, "accepted")
+
+
+async def test_silent_channels_are_ended_though_the_file_is_locked_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    rule = Rule(match="run.*", idle_end=0.5)
+    async with (
+        serving(store=f"sqlite:{path}", rules=(rule,)) as server,
+        server.stream("/stream?channel=*&event=end") as ends,
+    ):
+        await ends.until("connected")
+        for number in range(300):
+            await server.hub.publish("a", channel=f"run.{number}")
+        ended = {(await ends.next()).json()["channel"]}
+        other = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+        other.execute("BEGIN IMMEDIATE")
+        await server.until_status("degraded")
+        other.execute("ROLLBACK")
+        other.close()
+        while len(ended) < 300:
+            ended.add((await ends.next()).json()["channel"])
 
 
 @pytest.mark.parametrize(
