@@ -1,4 +1,5 @@
-"""Background tasks, which run as long as the application and are started again when they fail; turns of the loop."""
+"""Background tasks, which run as long as the application and are started again when they fail; and work that is spread
+over turns of the event loop."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Clearing:
         """Clear away the events of a channel, which the order has."""
         self._detached.append(events)
 
-    def discard(self, lists: list[list[Any]]) -> None:
-        """Clear away lists, and nothing from the order, which is empty."""
+    def replace(self, lists: list[list[Any]]) -> None:
+        """Clear away these lists, and nothing from the order any more: it is empty."""
         self._detached.clear()
         self._discarded += lists
 

@@ -1,8 +1,8 @@
 """Delivery to LIVE subscribers: the frames of this turn of the event loop, by group, and the flush that writes them.
 
-A published event goes into each group that it concerns. `flush` joins the frames of a group and hands the same bytes to
-all of it. A turn of the event loop flushes a few groups; the others follow in the next turn, with the events that were
-published meanwhile. The more there is to do, the more events share a write.
+A published event goes into each group that it concerns. `flush` joins the frames of a group and writes the same bytes
+to each of its subscribers. A turn of the event loop flushes a few groups; the others follow in the next turn, with the
+events that were published meanwhile. The more there is to do, the more events share a write.
 
 The hub decides which state a subscriber is in (hub.py). This module calls it when a connection is full, and when a
 stream ends because its channel has ended.
@@ -24,7 +24,7 @@ TURN_WRITES = 64
 """Subscribers in a group, and writes after which a flush goes on in the next turn of the event loop. At 5 µs each,
 requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
 _STEP = 500
-"""Audiences that are looked at in one step of what concerns all of them."""
+"""Audiences that get a ping in one step."""
 _TURN_AUDIENCES = 100
 """Conflating audiences released in a turn of the event loop."""
 
@@ -89,7 +89,7 @@ class Delivery:
         for group in audience.groups:
             if group.is_pending:
                 self._pending[group] = None
-        for group in audience.groups:  # once all have it: a flush compresses for all groups of an audience
+        for group in audience.groups:  # when all are marked: one flush may compress for all groups
             if group.pending_bytes >= PAGE_BYTES:
                 self.flush_group(group)
 

@@ -20,13 +20,14 @@ Subscribers with equal subscriptions are an *audience*, in *groups* of limited s
 to the others first, so that the joiner does not get them twice.
 
 A stream of exactly one channel ends with it (ends.py): the flush or the page that has the event `end` is the last that
-its subscribers get, and the hub forgets them. One that is *plain* cannot be informed of a loss: its stream breaks off.
+its subscribers get, and then the hub forgets these subscribers. A *plain* stream cannot report a loss, so it breaks
+off.
 
-A cursor below a floor of its channels cannot be continued from the log. Where the store keeps more than the log
-(`ports.Archive`), the subscriber is fed the store's pages until it reaches the log: BEHIND, too, with `feed` in place
-of `advance`. Events that the store no longer has either are lost; without an archive, those below the floor are. A
-subscriber on several channels can lose events in one after the other. It is informed whenever a floor above its cursor
-has risen, and of each rise once.
+If a cursor is below a floor of its channels, the log lacks events after it. If the store keeps more than the log
+(`ports.Archive`), the subscriber gets the store's pages until it reaches the log. It is BEHIND meanwhile, and its owner
+calls `feed` in place of `advance`. Events that the store no longer has are lost. Without an archive, all events below
+the floor are lost. A subscriber on several channels can lose events in one after the other. It is informed whenever a
+floor above its cursor has risen, and of each rise once.
 
 A store can have a gap: another node's events may be gone before this node has read them (`lose`), or all events may be
 gone (`restart`). The next flush informs LIVE subscribers. A BEHIND subscriber is informed when it gets there.
@@ -101,7 +102,7 @@ class Hub(Publishing):
             if event.type == END and (reason := reason_of(event)) is not None:
                 self._ended[reason] += 1
         self._published += len(events)
-        self._forget(self.log.make_room())
+        self._forget_routes(self.log.make_room())
         self.delivery.flush_soon()
 
     def restart(self, origin: EventId) -> None:
@@ -115,8 +116,8 @@ class Hub(Publishing):
         self._before = self._published, Counter(self._ended)
 
     def set_ready(self, head: EventId) -> None:
-        """Be ready, with this id as the lowest possible head: it is above all delivered events, because even the newest
-        events may be gone."""
+        """Become ready. The head is at least this id, which may be above all delivered events, because the newest ones
+        may be gone."""
         self.log.head = max(self.log.head, head)
         self._published, self._ended = self._before[0], Counter(self._before[1])
         self.ready = True
@@ -140,7 +141,7 @@ class Hub(Publishing):
                 self.delivery.finish(audience)
                 self._inform_lost(audience, floor)
         self.log.forget(channel, floor)
-        self._forget([channel])
+        self._forget_routes([channel])
 
     def _inform_lost(self, audience: Audience, floor: EventId) -> None:
         live = audience.live
@@ -298,7 +299,7 @@ class Hub(Publishing):
                 live = frame(compact_json({"replayed": subscriber.replayed}), type="live")
                 written.append(wrap(subscription, [live]))
                 subscriber.replayed = None
-        data = b"".join(written) if len(written) != 1 else written[0]  # a page alone goes out in the bytes all share
+        data = b"".join(written) if len(written) != 1 else written[0]  # without a copy: all share the bytes of a page
         subscriber.count(len(data))
         self.delivery.count(page.events, len(data))
         self.delivery.conflated += page.conflated
@@ -308,8 +309,8 @@ class Hub(Publishing):
         return can_take
 
     def _notice_loss(self, subscriber: Subscriber) -> bytes:
-        """The notice for a subscriber of events that have gone from the log since the last notice; nothing if it
-        lacks none."""
+        """The notice for a subscriber of events that have gone from the log since the last notice; empty if it has lost
+        none."""
         floors = self.log.floors
         since, subscriber.losses = subscriber.losses, floors.losses
         floor = floors.risen(subscriber.subscription, subscriber.cursor, since)
@@ -341,7 +342,7 @@ class Hub(Publishing):
             assert group.audience.gathered is not None
             group.audience.gathered.discard(subscriber)
         self._live -= 1
-        subscriber.count(subscriber.group.flushed_bytes)
+        subscriber.count(group.flushed_bytes)
 
     def _leave(self, group: Group) -> None:
         if self.audiences.leave(group):
@@ -352,10 +353,10 @@ class Hub(Publishing):
     def expire(self, now_ms: int) -> bool:
         """Drop some of the events that are too old; return whether there are more."""
         expired = self.log.expire(now_ms)
-        self._forget(expired.channels)
+        self._forget_routes(expired.channels)
         return expired.more
 
-    def _forget(self, channels: Sequence[str]) -> None:
+    def _forget_routes(self, channels: Sequence[str]) -> None:
         for channel in channels:
             self.audiences.forget(channel)
 

@@ -72,7 +72,7 @@ class Log(Reading):
         """Forget everything and begin at this id."""
         self.head = origin
         self.floors.restart(origin)
-        self._clearing.discard([*self._order.detach(), *(channel.detach() for channel in self._channels.values())])
+        self._clearing.replace([*self._order.detach(), *(channel.detach() for channel in self._channels.values())])
         self._channels.clear()
         self._names.clear()
         self._due.clear()

@@ -23,6 +23,7 @@ from .events import Draft, Event, EventId
 from .subscription import Subscription
 
 __all__ = [
+    "KEY_AGE_MS",
     "Archive",
     "Catalogue",
     "ChannelState",
@@ -163,12 +164,16 @@ class Catalogue(Protocol):
         """The state of a channel."""
 
 
+KEY_AGE_MS = 600_000
+"""How long an `Idempotency-Key` is known."""
+
+
 @runtime_checkable
 class IdempotentStore(Protocol):
     """A store that publishes only once for each key, on all nodes."""
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> tuple[Sequence[EventId | None], str]:
-        """Append like `append`. If this key was used in the last ten minutes, append nothing and return the ids and the
+        """Append like `append`. If this key was used within `KEY_AGE_MS`, append nothing and return the ids and the
         memo of that time.
 
         :raises StoreUnavailable: as in `append`. A repetition with the same key finds out what happened.

@@ -73,11 +73,7 @@ class Acknowledgement(web.StreamResponse):
         self._sent = True
         app = request.match_info.apps[-1]
         app[METRICS].count_answer(request.match_info.route.resource.canonical, request.method, 200)  # type: ignore[union-attr]
-        keep_alive = request.keep_alive
-        if not keep_alive:
-            self.force_close()
-        else:
-            self._keep_alive = True
+        keep_alive = self._keep_alive = request.keep_alive
         allowed = app[SETTINGS].cors_origin
         block = _header_block(
             request.version, keep_alive, is_secure(request), allowed_origin(allowed, request), "*" in allowed

@@ -5,8 +5,8 @@ loop turns three or four times before the answer is written, which takes longer 
 publishes, and most openings of streams, wait for nothing. Their handlers run here at once and without a task, as eager
 tasks do (Python 3.12).
 
-aiohttp's tasks continue what needs them after all: a handler that waits, an error, and an answer after which the
-connection ends.
+Only two results are finished here: the acknowledgement of a publish, and an opened stream. aiohttp's tasks do the rest:
+they continue a handler that waits, and send every other answer.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ __all__ = ["Begin", "EagerServer"]
 
 _Handling = Coroutine[Any, Any, web.StreamResponse]
 Begin = Callable[[web.Request], _Handling | None]
-"""Begins to handle a request. It returns None for a request whose handler needs a task before it waits for anything."""
+"""Begins to handle a request. It returns None for a request that must go aiohttp's way."""
 _AIOHTTP = frozenset({"3.14.4", "3.14.5"})
-"""The releases of aiohttp whose connections were read for this, because it uses what aiohttp does not document. With
-any other one, requests go aiohttp's way. Patch releases change it, too: 3.14.0 has no `message_consumed`, and until
+"""The releases of aiohttp whose code was read for this module, because it uses parts that are not documented. With any
+other release, all requests go aiohttp's way. Patch releases change it, too: 3.14.0 has no `message_consumed`, and until
 3.14.3 an idle connection would never end after a publish."""
 
 
 class EagerServer(web.Server):
     """A server whose connections answer some requests at once.
 
-    :param server: aiohttp's server, whose place it takes before there are connections.
+    :param server: aiohttp's server, which this one replaces; it must have no connections yet.
+    :param begin: begins to handle a request.
     """
 
     def __init__(self, server: web.Server, begin: Begin) -> None:
@@ -67,8 +68,8 @@ class _Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Answer a request at once if it is the only one and the task of the connection waits for it. Otherwise wake
         the task."""
-        # Without the waiter, aiohttp takes the connection as busy: it wakes no task, and neither does a second call of
-        # this method, by which a handler resumes reading.
+        # Without the waiter, aiohttp takes the connection for busy and wakes no task. A handler that resumes reading
+        # calls this method again; that call wakes no task either.
         waiter, self._waiter = self._waiter, None
         try:
             super().data_received(data)

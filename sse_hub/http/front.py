@@ -1,6 +1,6 @@
 """The front door: what is the same for every request, before and after its handler.
 
-It is one middleware and not several, because each of them is a coroutine more on the way of every request.
+It is one middleware and not several, because each one would add a coroutine to every request.
 """
 
 from __future__ import annotations

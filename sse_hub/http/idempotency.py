@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine
 from aiohttp import web
 from cachetools import TTLCache
 
+from ..core.ports import KEY_AGE_MS
 from ..metrics import Metrics
 
 __all__ = ["IDEMPOTENCY", "IdempotencyCache"]
 
-_KEY_AGE = 600.0  # seconds
 _BYTES = 32 << 20
 """Largest size of all kept answers. The answer to a broadcast may name a hundred channels."""
 _ENTRY_BYTES = 500
@@ -34,7 +34,7 @@ class IdempotencyCache:
         metrics.idempotency_keys.set_function(lambda: len(self._answers) + len(self._running))
         self._running: dict[str, asyncio.Task[bytes]] = {}
         self._answers: TTLCache[str, bytes] = TTLCache(
-            min(_BYTES, most * _BYTES), _KEY_AGE, time.monotonic, lambda answer: len(answer) + _ENTRY_BYTES
+            min(_BYTES, most * _BYTES), KEY_AGE_MS / 1000, time.monotonic, lambda answer: len(answer) + _ENTRY_BYTES
         )
 
     async def once(self, key: str, publish: Callable[[], Coroutine[None, None, bytes]]) -> bytes:

@@ -36,7 +36,7 @@ __all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", 
 
 _KEY_LENGTH = 256
 _LONG = 100_000
-"""Characters of a JSON body from which on other tasks run between reading it and writing its data."""
+"""A JSON body of more characters is read in one turn of the event loop, and its data are written in another."""
 _SURROGATE = re.compile(
     r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>[89a-fA-F][0-9a-fA-F]{2}))"
 )
@@ -46,7 +46,7 @@ _PAIR = 12
 _SURROGATES = 1000
 """Surrogates that are looked at in one turn of the event loop."""
 _SLICE = 100_000
-"""Characters that are searched for one in one turn."""
+"""Characters that are searched for a surrogate in one turn."""
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -297,7 +297,8 @@ async def _decode(body: str) -> Broadcast:
         pieces = await _between_halves(body)
         if len(pieces) == 1:
             raise Problem(400, f"The body is not JSON: {error}.") from None
-    # As UTF-8 has it on the wire, half a character is a question mark. In a name it is refused, as a control character.
+    # In the message, half a character becomes a question mark, as on the wire. In a name, it becomes a control
+    # character, so that the name is refused.
     message = await _decode("?".join(pieces))
     await asyncio.sleep(0)
     names = _decoder.decode("\x80".join(pieces))

@@ -98,7 +98,7 @@ class _Shortcut:
         return self._otherwise(request) if match is None else self._handle(request, match)
 
     def begin(self, request: web.Request) -> Coroutine[Any, Any, web.StreamResponse] | None:
-        """Answer a publish or a request for a stream; see `eager.Begin`."""
+        """Begin to handle a publish or a request for a stream; None for any other request. See `eager.Begin`."""
         match = self._match(request)
         return None if match is None or match.handler not in _EAGER else self._handle(request, match)
 

@@ -71,7 +71,7 @@ def _parse(path: str) -> dict[str, Any]:
 
 
 def _value(path: str, key: str, value: object) -> object:
-    """The value of a setting. It is read as the same text of a flag would be."""
+    """The value of a setting. It is read like the text of the flag."""
     rows = {row.name: row for row in table() if row.name != _NAME}
     if key not in rows:
         raise SettingError(f"{path} has an unknown key {key!r}{_proposal(key, [*rows, _TABLE])}")

@@ -170,8 +170,8 @@ def _relax_collector() -> None:
     """Let Python's garbage collector run rarely. With 1,000 subscribers a full collection takes 70 ms, in which nothing
     is delivered. Connections leave no reference cycles (6,000 of them, without the collector: 0 objects).
 
-    A collection of the middle generation looks at all objects since the last one. With 50 in place of 5, that held the
-    event loop for 40 ms while a million events were published, and for 8 ms with 5. Full ones stay as rare. In Python
+    A collection of the middle generation looks at all objects since the last one. With a threshold of 50, it held the
+    event loop for 40 ms while a million events were published; with 5, for 8 ms. Full ones stay as rare. In Python
     3.14, the number has another meaning: a larger one means less work at once.
     """
     gc.collect()

@@ -1,6 +1,6 @@
 """The signals of the server: SIGTERM and SIGINT end it, SIGHUP lets it read its files again.
 
-serving.py has what happens then. The event loop of Windows does not support signals, so `on` does it another way there.
+serving.py has what happens then. The event loop of Windows does not support signals; there, `on` uses `signal.signal`.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..core.ends import Ended
 from ..core.events import LOWEST_ID, Event, EventId
+from ..core.ports import KEY_AGE_MS
 from ..core.rules import Rules
 from ..core.subscription import Subscription
 from .batches import Append
@@ -35,7 +36,6 @@ _STEP = 500
 _TAIL_EVENTS = 10_000
 _TAIL_BYTES = 32 << 20
 """Largest number of events that are read into the hub's log at the start, in some tenths of a second."""
-_KEY_AGE_MS = 600_000
 _KEYS = 100_000
 _KEY_BYTES = 64 << 20
 """Largest size of all answers that are kept for keys."""
@@ -198,7 +198,7 @@ class Database:
         self._insert(events)
         if append.key:
             ids = " ".join("" if event.id is None else str(event.id) for event in events)
-            row = (append.key, now_ms + _KEY_AGE_MS, ids, append.memo)
+            row = (append.key, now_ms + KEY_AGE_MS, ids, append.memo)
             self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", row)
             self._key_bytes += len(ids) + len(append.memo)
         return Appended(events, [event.id for event in events], append.memo)
@@ -293,7 +293,7 @@ class Database:
         excess = max(count - _KEYS, count // 2 if self._key_bytes > _KEY_BYTES else 0)
         gone = self._writer.execute(
             "SELECT key, length(ids) + length(memo) FROM keys WHERE until_ms <= ? ORDER BY until_ms LIMIT ?",
-            (now_ms + _KEY_AGE_MS, excess) if excess > 0 else (now_ms, _STEP),
+            (now_ms + KEY_AGE_MS, excess) if excess > 0 else (now_ms, _STEP),
         ).fetchall()
         self._writer.executemany("DELETE FROM keys WHERE key = ?", [(key,) for key, _ in gone])
         self._key_bytes -= sum(size for _, size in gone)

@@ -121,7 +121,7 @@ class Follower:
         self._hub.deliver(events)
         self._advance(reached)
 
-    async def reached(self, id: EventId) -> None:
+    async def until_read(self, id: EventId) -> None:
         """Wait a moment until this node has read up to this id, so that a publisher finds its event here."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP):
@@ -170,7 +170,7 @@ class Follower:
         return size
 
     async def _note_gap(self, before: EventId) -> Mapping[str, EventId]:
-        """Inform the subscribers of entries that are lost after the last one that was read; return the floors.
+        """Inform the subscribers of entries that are gone and that this node has not read; return the floors.
 
         :param before: the id up to which they are lost.
         """
@@ -184,8 +184,8 @@ class Follower:
         return floors
 
     def _lose(self, floors: Mapping[str, EventId]) -> None:
-        """Inform the subscribers of these channels of events that are gone after the last one that was read. The empty
-        name stands for all channels."""
+        """Inform the subscribers of these channels that events are gone which this node has not read. The empty name
+        stands for all channels."""
         logger.warning("events have gone from the stream before this node has read them")
         common_floor = floors.get("", LOWEST_ID)
         if common_floor > self.last:

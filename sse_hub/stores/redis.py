@@ -1,8 +1,9 @@
 """The Redis store: a stream is the log of any number of nodes.
 
-A publish is one XADD, in a script that also handles the channel's history and the idempotency key. Publishes that come
-during a pipeline go into the next one. All events reach the hub by XREAD from the stream, even those of this node. So
-all nodes deliver in one order. When Redis is back after a failure, a node continues after the last id that it has.
+A publish is one run of a script, which adds its events by XADD and updates the channel's history and the idempotency
+key. Publishes that come during a pipeline go into the next one. All events reach the hub by XREAD from the stream, even
+those of this node. So all nodes deliver in one order. When Redis is back after a failure, a node continues after the
+last id that it has.
 
 The store is in trouble if Redis is away or refuses to write. No command is sent twice. A publisher that gets no answer
 does not know whether its event was published. With an idempotency key, it can try again safely.
@@ -25,7 +26,7 @@ from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import ChannelState, Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end
-from .append_words import accepted, ids_of, words_of
+from .append_arguments import arguments_of, events_of, ids_of
 from .batches import Append, Batches, clean
 from .entries import event_of_entry, has_valid_names
 from .follower import Follower, floors_of
@@ -37,7 +38,7 @@ from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
 __all__ = ["RedisStore"]
 
 _PERIOD = 0.5
-"""Seconds between two trials to reach Redis."""
+"""Seconds between two attempts to reach Redis."""
 _TRIM_PERIOD = 1.0
 _TRIM_STEP = 1000
 _ENTRY_MS = 5000
@@ -91,7 +92,7 @@ class RedisStore:
         self._node = node
         self._follower = Follower(self._connection, hub, keys)
         self._rules = hub.log.rules
-        self._version = -1  # another node with other rules may have made these entries
+        self._rules_version = -1  # another node with other rules may have made these entries
         self._most = most
         self._grace_ms = round(grace * 1000)
         self._batches = Batches[Append, _Result](self._write, Append.size_bytes)
@@ -131,7 +132,7 @@ class RedisStore:
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Add the events to the stream, in one pipeline with other publishes of this time."""
         ids, _ = await self.append_once("", drafts, "")
-        return await accepted(drafts, ids, self._hub.log.head)
+        return await events_of(drafts, ids, self._hub.log.head)
 
     async def append_once(self, key: str, drafts: Sequence[Draft], memo: str) -> _Result:
         """See `ports.IdempotentStore`. One script adds the events and sets the key, so either both exist or neither."""
@@ -139,7 +140,7 @@ class RedisStore:
             raise StoreUnavailable(self._away)
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest() if key else ""
         ids, memo = await self._batches.put(Append(clean(drafts), digest, memo))
-        await self._follower.reached(next((id for id in reversed(ids) if id is not None), LOWEST_ID))
+        await self._follower.until_read(next((id for id in reversed(ids) if id is not None), LOWEST_ID))
         return ids, memo
 
     async def forget(self, channel: str) -> None:
@@ -150,7 +151,7 @@ class RedisStore:
         async with self._places:
             while await self._run(FORGET, channel, _TRIM_STEP, going_on):
                 going_on = "1"
-        await self._follower.reached(EventId.parse(await self._read(LAST)))
+        await self._follower.until_read(EventId.parse(await self._read(LAST)))
 
     async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
         """Read a page of the stream."""
@@ -184,7 +185,7 @@ class RedisStore:
             return True
         if EventId.parse(await self._read(LAST)) < id:
             return False
-        await self._follower.reached(id)
+        await self._follower.until_read(id)
         if id > self._follower.last:
             raise StoreUnavailable("This node has not yet read the client's last event from Redis.")
         return True
@@ -244,7 +245,7 @@ class RedisStore:
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
         origin, most = self._follower.origin, self._most
-        calls = [await words_of(append, self._rules, origin=origin, most=most) for append in appends]
+        calls = [await arguments_of(append, self._rules, origin=origin, most=most) for append in appends]
         try:
             results = await self._connection.run_all(APPEND, calls)
         except RedisFailed as failed:
@@ -330,9 +331,9 @@ class RedisStore:
         """Apply the rules to the channels that are due; return the origin of the stream, and whether there is more to
         do."""
         rules = self._rules
-        if self._version != (version := rules.version):
+        if self._rules_version != (version := rules.version):
             await self._review()
-            self._version = version
+            self._rules_version = version
         longest_ms = max(round(rules.longest_ms), self._grace_ms)
         origin, due = await self._run(DUE, longest_ms, _DUE)
         if not due:

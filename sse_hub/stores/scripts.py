@@ -179,7 +179,8 @@ APPEND = (
     + """
 -- ARGV: origin, most entries, once-key or '', milliseconds to keep that, memo, and as JSON: by channel its history,
 -- the milliseconds for which an event is kept, for which an ended channel is, and after which a silent one ends (0 for
--- never); and the events: for each, channel, type, data, '1' if it is ephemeral.
+-- never); and the events: for each, channel, type, data, '1' if it is ephemeral. In the answer, '-' stands for
+-- the id of an ephemeral event.
 local p = KEYS[1]
 local known = redis.call('HMGET', p .. ':hub', 'origin', 'last', 'late')
 if known[1] ~= ARGV[1] then return redis.error_reply('STALE the stream has begun anew') end
