@@ -306,7 +306,10 @@ class Metrics:
 
         :param others: the figures of the other workers, by number; then each sample has the label `worker`.
         """
-        encoder, content_type = exposition.choose_encoder(accept)
+        try:
+            encoder, content_type = exposition.choose_encoder(accept)
+        except (TypeError, ValueError):  # it asks for a version that is not a number
+            encoder, content_type = exposition.choose_encoder("")
         if others is None:
             return encoder(self.registry), content_type
         all_workers = CollectorRegistry()

@@ -94,10 +94,9 @@ def count(text: str) -> float:
 
 
 def key(text: str) -> str:
-    key = read_file(text)
-    if key:
-        read_key(key)
-    return text if key else ""  # a file is read again at SIGHUP
+    if text:
+        read_key(read_file(text))
+    return text  # a file is read again at SIGHUP
 
 
 def url(text: str) -> str:

@@ -179,21 +179,24 @@ async def _fetch(url: str) -> Mapping[str, Any]:
     :raises OSError: if the issuer does not answer with a key set.
     :raises ValueError: if the answer is not a JSON object.
     """
+    shown = URL(url).with_user(None).with_query(None)  # clients see it; the rest may be secret
     try:
         timeout = aiohttp.ClientTimeout(_KEY_SET_PATIENCE)
         async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as response:
             if response.status != 200:
-                raise OSError(f"{url} answered {response.status}")
+                raise OSError(f"{shown} answered {response.status}")
             body = bytearray()
             async for data in response.content.iter_any():
                 body += data
                 if len(body) > _KEY_SET_BYTES:
-                    raise OSError(f"{url} answered more than {_KEY_SET_BYTES} bytes")
+                    raise OSError(f"{shown} answered more than {_KEY_SET_BYTES} bytes")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise OSError(f"{url}: {str(error) or 'no answer in time'}") from None
+        # The text of other errors has the whole URL.
+        reason = str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+        raise OSError(f"{shown}: {'no answer in time' if isinstance(error, TimeoutError) else reason}") from None
     keys = json.loads(body)
     if not isinstance(keys, dict):
-        raise ValueError(f"{url} is not a JSON object")
+        raise ValueError(f"{shown} is not a JSON object")
     return keys
 
 

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from .app_keys import SETTINGS, hub_app
 from .peer import is_secure
 from .request_log import REQUEST_ID
+from .requests import listed
 
 __all__ = ["allowed_origin", "common_headers", "complete_headers", "preflight"]
 
@@ -52,7 +53,7 @@ def _allowed_headers(request: web.Request) -> str:
     Libraries send headers of their own on each request (htmx `HX-Request`, Datastar `Datastar-Request`). The answer
     cannot be `*`, because that does not cover `Authorization`, nor a request with cookies (WHATWG Fetch, 3.2.5).
     """
-    asked = ",".join(request.headers.getall("Access-Control-Request-Headers", [])).split(",")
+    asked = listed(request, "Access-Control-Request-Headers").split(",")
     others = {name.strip().lower() for name in asked} - {name.lower() for name in _REQUEST_HEADERS}
     return ", ".join([*_REQUEST_HEADERS, *sorted(filter(_FIELD_NAME.fullmatch, others))])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import re
 import time
 import unicodedata
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
-from ..core.events import Draft, compact_json
+from ..core.events import Draft
 from ..core.ports import IdempotentStore
 from ..core.updates import draft, name_of
 from ..topic_grants import TopicGrant
@@ -22,6 +23,7 @@ from .idempotency import IDEMPOTENCY
 from .mercure_access import MERCURE_ACCESS, not_granted
 from .problems import Problem
 from .publish import body_of, consume_rate, idempotency_key
+from .requests import media_type
 
 __all__ = ["HUB_PATH", "MOST_CHARACTERS", "check_text", "publish"]
 
@@ -42,10 +44,10 @@ async def publish(request: web.Request) -> web.Response:
     grant = await request.app[MERCURE_ACCESS].publisher(request)
     if not grant.publish:
         raise not_granted(request, grant, "publish", grant.publish)
-    if request.content_type != _FORM:
+    if (sent := media_type(request)) != _FORM:
         raise Problem(
             415,
-            f"The Content-Type is {request.content_type}; this takes {_FORM}. "
+            f"The Content-Type is {sent[:80]}; this takes {_FORM}. "
             "With curl: -d topic=https://example.com/books/1 -d data=Hello",
         )
     with request.app[BUDGET].reserve() as reservation:
@@ -166,7 +168,7 @@ async def _answer(
     if key is None:
         body = await _publish(request, update, label)
     else:
-        scoped_key = compact_json([HUB_PATH, grant.identity, key])
+        scoped_key = json.dumps([HUB_PATH, grant.identity, key])
         body = await request.app[IDEMPOTENCY].once(scoped_key, lambda: _publish(request, update, label, scoped_key))
     request.app[METRICS].publish_seconds.observe(time.perf_counter() - begun)
     return web.Response(body=body, content_type="text/plain", charset="utf-8", headers=FRESH)

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from .app_keys import SETTINGS, hub_app
 
-__all__ = ["Network", "address_of", "is_loopback", "is_secure"]
+__all__ = ["Network", "address_of", "is_from_proxy", "is_loopback", "is_secure"]
 
 Network = IPv4Network | IPv6Network
 _LONGEST = 20
@@ -42,12 +42,17 @@ def address_of(request: web.Request) -> str:
     return peer
 
 
+def is_from_proxy(request: web.Request) -> bool:
+    """Whether the request comes directly from a trusted proxy."""
+    trusted = hub_app(request)[SETTINGS].trusted_proxies
+    return bool(trusted) and _within(request.remote or "", trusted)
+
+
 def is_secure(request: web.Request) -> bool:
     """Whether the client uses TLS, to this server or to a trusted proxy."""
     if request.secure:
         return True
-    trusted = hub_app(request)[SETTINGS].trusted_proxies
-    if not trusted or not _within(request.remote or "", trusted):
+    if not is_from_proxy(request):
         return False
     schemes = request.headers.getall("X-Forwarded-Proto", [])
     if not schemes and request.forwarded:

@@ -29,7 +29,7 @@ from .cluster import NODES
 from .idempotency import IDEMPOTENCY
 from .peer import address_of
 from .problems import Problem
-from .requests import body_here, flag, read_body, single
+from .requests import body_here, flag, media_type, read_body, single
 from .schemas import Broadcast, Published, PublishedBatch
 
 __all__ = ["body_of", "broadcast", "consume_rate", "forget", "idempotency_key", "publish"]
@@ -86,10 +86,10 @@ def _shown(id: EventId | None) -> str | None:
 
 async def broadcast(request: web.Request) -> web.StreamResponse:
     """`POST /api/broadcast`: publish a JSON message to one channel or several."""
-    if request.content_type != "application/json":
+    if (sent := media_type(request)) != "application/json":
         raise Problem(
             415,
-            f"The Content-Type is {request.content_type}; this takes application/json. "
+            f"The Content-Type is {sent[:80]}; this takes application/json. "
             """With curl: --json '{"message": "Hello"}'""",
         )
     begun = time.perf_counter()
@@ -103,7 +103,7 @@ async def broadcast(request: web.Request) -> web.StreamResponse:
 
 async def publish(request: web.Request) -> web.StreamResponse:
     """`POST /realtime/{channel}`: the body is the data. With `application/x-ndjson`, every line is an event."""
-    batch = request.content_type == "application/x-ndjson"
+    batch = media_type(request) == "application/x-ndjson"
     ephemeral, reason = flag(request, "ephemeral"), _reason(request)
     try:
         channel = check_channel(request.match_info["channel"])
@@ -158,7 +158,8 @@ async def _answer(
     else:
         # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
         # The parts are joined as JSON, because any separator could also be a part of them.
-        scoped_key = compact_json([request.path, grant.identity, key])
+        # It has escapes, because the key may have half a character, which SQLite does not take.
+        scoped_key = json.dumps([request.path, grant.identity, key])
         body = await app[IDEMPOTENCY].once(scoped_key, lambda: _publish(app, wanted, scoped_key))
     app[METRICS].publish_seconds.observe(time.perf_counter() - begun)
     return acknowledge(request, body)

@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from ..logs import log_line, request_id
-from .app_keys import METRICS, SETTINGS, hub_app
-from .peer import address_of
+from .app_keys import METRICS, hub_app
+from .peer import address_of, is_from_proxy
 
 __all__ = ["REQUEST_ID", "AccessLog", "begin_request", "count_answer"]
 
@@ -24,7 +24,7 @@ _SECRET = frozenset({"authorization", "token"})
 def begin_request(request: web.Request) -> None:
     """Give the request an id: the one of a trusted proxy, or a random one. All log lines of the request have it."""
     given = request.headers.get("X-Request-ID", "")
-    if not (given and _ID.fullmatch(given) and hub_app(request)[SETTINGS].trusted_proxies):
+    if not (given and _ID.fullmatch(given) and is_from_proxy(request)):
         given = f"{random.getrandbits(64):016x}"
     request_id.set(given)
     request[REQUEST_ID] = given

@@ -126,9 +126,8 @@ def _lines(text: str) -> Iterator[Sequence[str]]:
         try:
             words = shlex.split(line.replace("`", '"'), comments=True)
         except ValueError:
-            raise SettingError(
-                f"{_DIRECTIVES} has a quotation mark that is not closed: {line.strip()[:80]!r}"
-            ) from None
+            name = "".join(re.findall(r"^\s*(\w+)", line))  # the rest may be a key
+            raise SettingError(f"{_DIRECTIVES} has a quotation mark that is not closed, after {name!r}") from None
         directive = [word for word in words if word not in ("{", "}")]
         if directive and not depth and words[0] != "}":
             yield directive

@@ -111,6 +111,8 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _load(context: ssl.SSLContext, settings: Settings) -> None:
+    # In a context of its own first: where this fails, OpenSSL has replaced the certificate, but not yet the key.
+    ssl.create_default_context().load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
     context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
 
 
@@ -118,7 +120,7 @@ def _refuse_password() -> str:
     raise OSError("its private key is encrypted; it takes one without a password")
 
 
-def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> None:
+def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
     """Read again what SIGHUP is for; new connections and requests use it. What cannot be used stays as it was."""
     settings = app[SETTINGS]
     readings: dict[str, Callable[[], None]] = {
@@ -127,8 +129,8 @@ def _read_again(app: web.Application, certificate: ssl.SSLContext | None) -> Non
     }
     if MERCURE_ACCESS in app:
         readings["key of Mercure tokens"] = app[MERCURE_ACCESS].read_again
-    if certificate is not None:
-        readings["certificate"] = lambda: _load(certificate, settings)
+    if context is not None:
+        readings["certificate"] = lambda: _load(context, settings)
     done = []
     for name, read in readings.items():
         try:
