@@ -195,8 +195,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_store(shared_redis: RedisServer) -> str:
-    # On a busy machine, the server may not answer within the hub's three seconds.
-    return f"{shared_redis.url}?prefix=test{next(_store_names)}&grace=0&socket_timeout=30&socket_connect_timeout=30"
+    return f"{shared_redis.store}&prefix=test{next(_store_names)}&grace=0"
 
 
 @pytest.fixture

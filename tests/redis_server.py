@@ -43,6 +43,11 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def store(self) -> str:
+        """Its address for a hub that waits longer than three seconds, because the machine may be busy."""
+        return f"{self.url}?socket_timeout=30&socket_connect_timeout=30"
+
     def start(self) -> None:
         options = {"port": self.port, "dir": self._folder, "appendonly": "yes", "save": "", "bind": "127.0.0.1"}
         # With the default, a server on a busy disk answers up to two seconds before it writes.

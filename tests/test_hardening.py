@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from eventually import PATIENCE
 from hubs import Remote, Server, serving
 from programs import Program
+from sockets import raw
 from tokens import SECRET, bearer, mint
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -538,3 +539,25 @@ async def test_an_attack_writes_nothing_to_a_log_that_could_be_read_as_a_line_of
     assert "forged" in answered
     assert not any(line.startswith("ERROR") for line in answered.splitlines())
     assert token not in answered
+
+
+@pytest.mark.parametrize("path", ["/realtime/main", "/api/broadcast", "/.well-known/mercure"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain; charset*", "text/plain; a=" + "(" * 900, "a/b" + ";" * 8000, ";", "é", "x" * 8000],
+    ids=["no value", "comments", "semicolons", "nothing", "no ascii", "long"],
+)
+async def test_a_content_type_is_read_without_the_parser_of_mail(server: Server, path: str, content_type: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Type: {content_type}\r\n\r\nx"
+    async with raw(server.port, head.encode()) as client:
+        answer = await client.until(b"\r\n\r\n")
+        assert answer.split()[1] in ({b"200"} if path == "/realtime/main" else {b"415"})
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/stream"])
+async def test_a_header_of_a_megabyte_that_holds_a_list_is_refused(path: str) -> None:
+    async with serving(compress=True) as server:
+        lines = b"".join(b"%b: %b\r\n" % (name, b"a," * 4000) for name in (b"Accept", b"Accept-Encoding") * 50)
+        async with raw(server.port, b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (path.encode(), lines)) as client:
+            await client.until(b"may have 4000")
+            assert client.received.startswith(b"HTTP/1.1 400 ")

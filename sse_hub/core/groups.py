@@ -50,6 +50,7 @@ class Subscriber:
 
     __slots__ = (
         "_handed_bytes",
+        "complete",
         "cursor",
         "finish",
         "first",
@@ -80,6 +81,8 @@ class Subscriber:
         self.finish: Finish = connection.finish
         self.losses = losses
         """The number of the last rise of a floor of which it has been informed."""
+        self.complete: int | None = None
+        """The number of a rise. Floors that had risen before are not above the cursor. None while that is unknown."""
         self.informed = start.floors
         """The floors of a store of which it has been informed."""
         self._handed_bytes = 0

@@ -108,7 +108,7 @@ class Hub(Publishing):
     def restart(self, origin: EventId) -> None:
         """Begin at this id with an empty log; all subscribers are informed that events may be lost. The hub is not
         ready until `set_ready`: before that, the store delivers its retained events."""
-        for audience in self.audiences:
+        for audience in list(self.audiences):  # plain ones leave
             self._inform_lost(audience, origin)
         self.log.restart(origin)
         self._pages = LogPages(self.log)
@@ -163,7 +163,7 @@ class Hub(Publishing):
         self._leave_live(subscriber)
         subscriber.state = State.BEHIND
         subscriber.cursor = max(subscriber.cursor, cursor)  # a conflating audience may not have been released since
-        subscriber.losses = self.log.floors.losses
+        subscriber.losses = subscriber.complete = self.log.floors.losses
 
     def _finish(self, subscriber: Subscriber) -> None:
         """End its stream: its channel has ended, and it has every event."""
@@ -238,15 +238,17 @@ class Hub(Publishing):
     def below_log(self, subscriber: Subscriber) -> EventId | None:
         """The id up to which a BEHIND subscriber needs pages of the store, because the log may not have all events. Its
         owner then reads such a page and calls `feed`. None if the log has all events."""
-        floors = self.log.floors
-        cursor = subscriber.cursor
+        floors, cursor, subscription = self.log.floors, subscriber.cursor, subscriber.subscription
         if self.archive is None or subscriber.state is not State.BEHIND or subscriber.first or cursor >= floors.top:
             return None
-        subscription = subscriber.subscription
-        if subscription.exact:
-            floor = max(map(floors.of, subscription.names))
-            return floor if floor > cursor else None
-        return floors.top  # the store knows exactly; to find out here may take a look at every channel
+        if subscriber.complete is not None:
+            if floors.risen(subscription, cursor, subscriber.complete) is None:
+                subscriber.complete = floors.losses
+                return None
+            return max(self.log.head, floors.top)  # up to the floor only, it would follow the floor for ever
+        # For a pattern, the store knows the floor; to find it here may take a look at every channel.
+        floor = max(map(floors.of, subscription.names)) if subscription.exact else floors.top
+        return floor if floor > cursor else None
 
     def advance(self, subscriber: Subscriber) -> bool:
         """Write the next page to a BEHIND subscriber; return whether more may be left. In other states, do nothing."""
@@ -309,8 +311,7 @@ class Hub(Publishing):
         return can_take
 
     def _notice_loss(self, subscriber: Subscriber) -> bytes:
-        """The notice for a subscriber of events that have gone from the log since the last notice; empty if it has lost
-        none."""
+        """The notice of events that have gone from the log since the last notice; empty if it has lost none."""
         floors = self.log.floors
         since, subscriber.losses = subscriber.losses, floors.losses
         floor = floors.risen(subscriber.subscription, subscriber.cursor, since)
@@ -326,7 +327,8 @@ class Hub(Publishing):
         """Make a subscriber LIVE that has everything up to the head."""
         group = subscriber.group
         if not self.delivery.make_fresh(subscriber):
-            self.delivery.flush_group(group)  # the others get these bytes before it joins: it has read them
+            group.audience.flush_shared()  # the others get these bytes before it joins: it has read them
+            self.delivery.flush_group(group)
             group.audience.reset_shared()  # later bytes refer only to bytes that the joiner has
             group.live.append(subscriber)
         self._live += 1
@@ -366,8 +368,7 @@ class Hub(Publishing):
 
     def channels(self, after: str, most: int) -> list[str]:
         """Sorted names of the channels that have events or are subscribed to by name: `most`, after this one."""
-        some = [*self.log.names(after, most), *self.audiences.channels(after, most)]
-        return sorted(set(some))[:most]
+        return sorted({*self.log.names(after, most), *self.audiences.channels(after, most)})[:most]
 
     def statistics(self) -> Statistics:
         """Figures of this moment."""

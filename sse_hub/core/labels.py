@@ -43,9 +43,9 @@ class Labels:
         """
         log, everything = self._hub.log, subscription_of_all()
         while self._reached < log.head:
-            floor = log.floors.of(CHANNEL)
-            if self._hub.archive is not None and self._reached < floor:
-                page = await self._hub.archive.page(everything, self._reached, floor)
+            if self._hub.archive is not None and self._reached < log.floors.of(CHANNEL):
+                # Up to the head: while updates come, the floor rises during the read.
+                page = await self._hub.archive.page(everything, self._reached, log.head)
                 self._add(page.events, page.reached)
             else:
                 events = list(islice(log.after(everything, self._reached), _STEP))

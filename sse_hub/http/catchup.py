@@ -76,7 +76,7 @@ class CatchUp:
 
     async def _turn(self, subscriber: Subscriber) -> None:
         """Write one more page to the subscriber, when it is its turn."""
-        upto = self._hub.below_log(subscriber)
+        losses, upto = self._hub.log.floors.losses, self._hub.below_log(subscriber)
         if upto is None:
             async with self._turns:
                 self._hub.advance(subscriber)
@@ -90,6 +90,8 @@ class CatchUp:
             return
         async with self._turns:
             self._hub.feed(subscriber, after, page)
+            if subscriber.cursor >= upto:
+                subscriber.complete = losses
             await asyncio.sleep(0)
 
     async def _page(self, subscriber: Subscriber, after: EventId, upto: EventId) -> EncodedPage:

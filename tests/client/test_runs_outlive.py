@@ -68,7 +68,7 @@ async def test_an_answer_in_whose_middle_the_hub_is_killed_is_whole_for_early_an
 async def test_an_answer_written_at_one_node_is_read_at_the_other_although_redis_is_killed(
     program: Start, redis: RedisServer
 ) -> None:
-    flags = ("--no-demo", "--store", redis.url, "--retry", "100")
+    flags = ("--no-demo", "--store", redis.store, "--retry", "100")
     here, there, reached = program(*flags), program(*flags), asyncio.Event()
     async with SSEClient(there.url) as reader, reader.channel("chat.42", from_start=True) as early:
 

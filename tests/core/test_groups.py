@@ -156,3 +156,17 @@ def test_a_subscription_of_its_own_takes_less_than_750_bytes_besides_its_name() 
     finally:
         tracemalloc.stop()
     assert taken / len(groups) < 750
+
+
+def test_a_subscriber_that_joins_a_new_group_does_not_get_what_other_groups_still_hold(rig: Rig) -> None:
+    connections = [rig.subscribe(gzip=True)[0] for _ in range(64)]  # a full group
+    joiner, subscriber = rig.subscribe(gzip=True, live=False)
+    while rig.hub.advance(subscriber):
+        pass
+    rig.publish("one")
+    rig.hub.join_shared()
+    rig.turn()
+    rig.publish("two")
+    rig.turn()
+    for connection in [*connections, joiner]:
+        assert connection.data == ["one", "two"]

@@ -344,3 +344,13 @@ EveryCompressedHistory.TestCase.settings = settings(max_examples=100, stateful_s
 
 
 TestEveryCompressedHistory = EveryCompressedHistory.TestCase
+
+
+def test_a_restart_breaks_off_all_plain_streams(rig: Rig) -> None:
+    plain = [rig.subscribe(f"c{number}", plain=True)[0] for number in range(3)]
+    other, _ = rig.subscribe("c1")
+    rig.hub.restart(EventId(rig.now_ms + 1, 0))
+    rig.hub.set_ready(EventId(rig.now_ms + 1, 0))
+    rig.turn()
+    assert [connection.finished for connection in plain] == [False] * 3
+    assert [event.type for event in other.received] == ["lost"]

@@ -278,6 +278,14 @@ async def test_an_issuer_that_does_not_answer_is_named_with_the_reason() -> None
         assert f"{issuer.url}: no answer in time" in problem["detail"]
 
 
+async def test_the_address_of_the_key_set_is_shown_without_what_may_be_secret() -> None:
+    async with serving(jwks_url="http://anna:s3cret@127.0.0.1:1/keys?code=s3cret") as server:
+        response, problem = await server.post("/realtime/main", data="x", headers=bearer((), ["*"]))
+        assert response.status == 503
+        assert "http://127.0.0.1:1/keys: " in problem["detail"]
+        assert "s3cret" not in problem["detail"]
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [("own", 200), ("https://friend.example", 200), ("https://evil.example", 403), ("null", 403), (None, 403)],

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hubs import NDJSON, serving
 
-from sse_hub.core.events import EventId
+from sse_hub.core.events import Draft, EventId
+from sse_hub.core.hub import Hub
 from sse_hub.core.ports import Archive, Page, StoreUnavailable
 from sse_hub.core.subscription import Subscription
 
@@ -55,6 +56,41 @@ async def test_after_a_loss_a_stream_begins_with_what_the_store_retains_even_if_
                 connected, *events, _ = await stream.until("live")
         assert connected.json()["lost"]
         assert [event.data for event in events] == lines
+
+
+class Busy:
+    """An archive of a hub to which somebody publishes during each read."""
+
+    def __init__(self, hub: Hub, archive: Archive) -> None:
+        self._hub = hub
+        self._archive = archive
+        self.reads = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._archive, name)
+
+    async def page(self, subscription: Subscription, after: EventId, upto: EventId) -> Page:
+        page = await self._archive.page(subscription, after, upto)
+        if after != upto:
+            self.reads += 1
+            await self._hub.publish_all([Draft("hot", "message", "x")] * 5)
+        return page
+
+
+@pytest.mark.parametrize("path", ["/stream?channel=alerts.*", "/realtime/hot", "/stream?channel=hot&channel=alerts.1"])
+async def test_a_stream_that_resumes_becomes_live_while_a_channel_never_pauses(tmp_path: Path, path: str) -> None:
+    async with serving(store=f"sqlite:{tmp_path / 'events.db'}", cache=10, history=1000) as server:
+        start = str(server.hub.log.head)
+        await server.hub.publish("first", channel="alerts.1")
+        await server.post("/realtime/hot", data=b"line\n" * 50, headers=NDJSON)
+        assert server.hub.archive is not None
+        server.hub.archive = busy = Busy(server.hub, server.hub.archive)  # type: ignore[assignment]
+        async with server.stream(path, {"Last-Event-ID": start}) as stream:
+            events = (await stream.until("live"))[1:-1]
+            data = [event.data for event in events]
+            assert data.count("first") == ("alerts" in path)
+            assert len(data) - data.count("first") == (50 + 5 * busy.reads) * ("hot" in path)
+            assert busy.reads < 5
 
 
 class Failing:

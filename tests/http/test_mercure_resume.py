@@ -130,7 +130,7 @@ async def test_another_node_knows_ids_and_labels(redis_store: str) -> None:
 
 
 async def test_entries_of_other_programs_among_the_updates_in_redis_are_passed_over(shared_redis: RedisServer) -> None:
-    store = f"{shared_redis.url}?prefix=updates&grace=0"
+    store = f"{shared_redis.store}&prefix=updates&grace=0"
     async with serving(store=store) as server, follow(server, "*") as live:
         ids = [await update(server, "t", "before")]
         for fields in (("some", "thing"), ("n", "x"), ("c", "mercure", "t", "update", "d", "no JSON")):
@@ -145,7 +145,7 @@ async def test_entries_of_other_programs_among_the_updates_in_redis_are_passed_o
 
 async def test_a_loss_of_updates_is_reported_though_redis_has_evicted_its_floors(redis: RedisServer) -> None:
     """R5 and R6."""
-    store = f"{redis.url}?grace=0"
+    store = f"{redis.store}&grace=0"
     async with serving(store=store, mercure_history=2) as server:
         ids = await fill(server)
 

@@ -41,3 +41,9 @@ async def test_prometheus_needs_the_channel_metrics(guarded: Server) -> None:
     assert await guarded.status("/metrics", headers=accept) == 401
     assert await guarded.status("/metrics", headers=accept | bearer(["sensors.*"])) == 403
     assert await guarded.status("/metrics", headers=accept | bearer(["metrics"])) == 200
+
+
+@pytest.mark.parametrize("accept", ["text/plain; version=abc", "application/openmetrics-text; version=1.x"])
+async def test_a_version_of_the_exposition_that_is_no_number_gets_the_usual_one(server: Server, accept: str) -> None:
+    response, _ = await server.ask("GET", "/metrics", headers={"Accept": accept})
+    assert (response.status, response.content_type) == (200, "text/plain")

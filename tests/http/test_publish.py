@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_network
+from urllib.parse import quote
 
 import pytest
 from eventually import eventually
@@ -196,3 +197,15 @@ async def test_a_body_has_to_arrive_in_time() -> None:
             answer = await client.until(b"--request-timeout")
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert await server.hits("request_time") == 1
+
+
+@pytest.mark.parametrize("name", ["a{b}", "{", "}{", "100%", "é", "a&b=c#d", "{channel}"])
+async def test_every_allowed_name_can_be_used_in_every_path(server: Server, name: str) -> None:
+    channel = quote(name, safe="")
+    async with server.stream(f"/realtime/{channel}") as stream:
+        await stream.until("connected")
+        assert await server.status(f"/realtime/{channel}", "POST", data=b"x") == 200
+        assert (await stream.next()).data == "x"
+    assert await server.retained(channel) == ["x"]
+    assert await server.status(f"/realtime/{channel}", "DELETE") == 204
+    assert await server.retained(channel) == []

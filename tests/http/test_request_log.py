@@ -59,3 +59,9 @@ async def test_the_line_of_a_request_hides_a_token_in_its_query(name: str, caplo
             await server.get("/health", params={name: "s3cret", "other": "shown"})
     assert "other=shown" in logged(caplog)
     assert "s3cret" not in logged(caplog)
+
+
+async def test_an_id_from_a_client_beside_the_trusted_proxy_is_replaced() -> None:
+    async with serving(trusted_proxies=(ip_network("10.0.0.0/8"),)) as server:
+        response, _ = await server.get("/health", headers={"X-Request-ID": "mine"})
+        assert response.headers["X-Request-ID"] != "mine"

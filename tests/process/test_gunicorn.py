@@ -111,7 +111,7 @@ def test_one_worker_serves_any_store(gunicorn: Start, tmp_path: Path) -> None:
 async def test_four_workers_on_redis_are_one_hub(gunicorn: Start, tmp_path: Path) -> None:
     redis = RedisServer(tmp_path)
     try:
-        running = gunicorn("--workers", "4", SSE_STORE=redis.url)
+        running = gunicorn("--workers", "4", SSE_STORE=redis.store)
         url = running.url()
         running.workers(4)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as client:

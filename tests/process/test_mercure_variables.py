@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hubs import remote
 from mercures import PATH, follow, publish, with_token
 from programs import ROOT, Start, environment, free_port
+from tokens import SECRET
 
 from sse_hub.program.config import load
 from sse_hub.settings import SettingError, Settings
@@ -125,7 +126,7 @@ def test_a_server_name_alone_says_nothing_about_this_hub() -> None:
         ),
         ({"MERCURE_EXTRA_DIRECTIVES": "cors_origins"}, "'cors_origins' in MERCURE_EXTRA_DIRECTIVES is ''"),
         ({"MERCURE_EXTRA_DIRECTIVES": "publisher_jwt"}, "'publisher_jwt' in MERCURE_EXTRA_DIRECTIVES is empty"),
-        ({"MERCURE_EXTRA_DIRECTIVES": 'cookie_name "x'}, "a quotation mark that is not closed"),
+        ({"MERCURE_EXTRA_DIRECTIVES": 'cookie_name "x'}, "a quotation mark that is not closed, after 'cookie_name'"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_would_be_right(variables: dict[str, str], reason: str) -> None:
@@ -142,3 +143,10 @@ async def test_the_algorithm_of_a_public_key_may_be_given(program: Start) -> Non
     async with remote(running.url) as hub:
         token = jwt.encode({"mercure": {"publish": ["*"]}}, private, "ES256")
         assert (await publish(hub, TOPIC, "x", headers={"Authorization": f"Bearer {token}"}))[0] == 200
+
+
+@pytest.mark.parametrize("line", [f"publisher_jwt {SECRET}it's HS256", f"'{SECRET}"])
+def test_a_line_that_cannot_be_read_does_not_show_its_key(line: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        load({}, {**COMPOSE, "MERCURE_EXTRA_DIRECTIVES": line})
+    assert SECRET not in str(caught.value)

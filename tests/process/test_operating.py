@@ -270,3 +270,35 @@ def test_a_log_without_a_reader_does_not_stop_the_server(program: Start) -> None
     for _ in range(700):  # more than the 64 kB of a pipe
         assert ask(running, "/api/channels") == 200
     assert running.end()[0] == 0
+
+
+@pytest.mark.parametrize("flag", ["--jwt-key", "--mercure-publisher-key", "--mercure-subscriber-key"])
+def test_a_key_file_that_is_empty_is_refused(tmp_path: Path, flag: str) -> None:
+    empty = tmp_path / "key"
+    empty.touch()
+    run = subprocess.run(
+        [sys.executable, ROOT / "sse_server.py", "--port", "0", flag, f"@{empty}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert run.returncode == 2
+    assert "a secret of at least 32 bytes" in run.stderr
+
+
+@pytest.mark.parametrize("how", ["of another certificate", "missing"])
+async def test_a_certificate_without_its_key_at_sighup_leaves_the_old_one(
+    program: Start, tmp_path: Path, how: str
+) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    running = program("--tls-cert", cert, "--tls-key", key)
+    old_key = Path(key).read_bytes()
+    certify(tmp_path, "second.example")
+    if how == "missing":
+        Path(key).unlink()
+    else:
+        Path(key).write_bytes(old_key)
+    running.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(running.until, "the old one stays")
+    assert await served_name(running.port) == "first.example"

@@ -215,7 +215,7 @@ def test_workers_serve_and_end_well_whichever_standard_streams_are_closed(closed
 
 
 async def test_workers_share_a_redis_that_is_given(program: Start, redis: RedisServer) -> None:
-    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--store", redis.url)
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--store", redis.store)
     assert not processes(running, "valkey-server")
     async with connections() as client:
         hub = Remote(running.url, client)

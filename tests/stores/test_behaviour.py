@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import JSON, NDJSON, Server, serving
-from sockets import crowd, get
+from sockets import crowd, get, raw
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
@@ -422,3 +423,16 @@ async def test_identities_do_not_share_idempotency_keys(store: str) -> None:
         headers = bearer([], ["c"], lasts=1800) | {"Idempotency-Key": "1"}
         answers.append((await server.post("/realtime/c", data=b"x", headers=headers))[1]["id"])
         assert len(set(answers)) == 5
+
+
+async def test_a_key_that_is_not_utf8_is_a_key_of_its_own_and_troubles_no_other_publish(store: str) -> None:
+    keys = [b"caf\xe9", b"caf\xe8", b"caf\xe9"]
+    async with serving(store=store) as server, AsyncExitStack() as clients:
+        requests = [
+            b"POST /realtime/c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n%b\r\n%d" % (line, number)
+            for number, line in enumerate([*(b"Idempotency-Key: %b\r\n" % key for key in keys), *[b""] * 5])
+        ]
+        opened = [await clients.enter_async_context(raw(server.port, request)) for request in requests]
+        answers = [await client.until(b'"subscribers"') for client in opened]
+        assert {answer.split()[1] for answer in answers} == {b"200"}
+        assert len(await server.retained("c")) == 7

@@ -145,7 +145,7 @@ async def test_a_node_killed_takes_nothing_with_it_that_redis_has_acknowledged(
 async def test_redis_killed_and_restarted_under_load_loses_and_doubles_nothing(
     program: Start, redis: RedisServer
 ) -> None:
-    flags = ("--no-demo", "--store", redis.url, "--history", "100000")
+    flags = ("--no-demo", "--store", redis.store, "--history", "100000")
     nodes = [program(*flags), program(*flags)]
     urls = [node.url for node in nodes]
     start = await head(urls[0])

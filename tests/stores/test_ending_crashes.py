@@ -73,7 +73,7 @@ async def test_an_answer_in_whose_middle_the_hub_is_killed_is_whole_and_its_end_
 
 @pytest.mark.timeout(120)
 async def test_a_run_goes_on_after_redis_was_killed_and_ends_for_both_nodes(program: Start, redis: RedisServer) -> None:
-    flags = ("--no-demo", "--store", redis.url)
+    flags = ("--no-demo", "--store", redis.store)
     nodes, reached = [program(*flags), program(*flags)], asyncio.Event()
     urls = [node.url for node in nodes]
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=8)) as client:

@@ -28,7 +28,7 @@ async def test_a_node_waits_for_a_cursor_that_it_has_not_reached_yet(redis_store
 
 
 async def test_after_flushall_every_subscriber_is_informed_and_ids_go_on_increasing(redis: RedisServer) -> None:
-    async with serving(store=redis.url) as a, serving(store=redis.url) as b:
+    async with serving(store=redis.store) as a, serving(store=redis.store) as b:
         async with a.stream() as one, b.stream() as other:
             await one.until("connected")
             await other.until("connected")
@@ -49,7 +49,7 @@ async def test_after_flushall_every_subscriber_is_informed_and_ids_go_on_increas
 
 
 async def test_a_cursor_from_before_a_flushall_is_lost_even_if_the_node_has_not_noticed_it(redis: RedisServer) -> None:
-    async with serving(store=redis.url, cache=10) as server:
+    async with serving(store=redis.store, cache=10) as server:
         start = str(server.hub.log.head)
         await server.post("/realtime/main", data=b"line\n" * 100, headers=NDJSON)
         redis.ask("FLUSHALL")
@@ -83,7 +83,7 @@ async def test_another_redis_behind_the_address_is_a_loss(redis: RedisServer, sh
 async def test_a_cursor_is_lost_when_the_stream_was_trimmed_past_it_and_not_when_before_it(
     redis: RedisServer,
 ) -> None:
-    async with serving(store=redis.url, cache=0) as server:
+    async with serving(store=redis.store, cache=0) as server:
         ids = [str(await server.hub.publish(str(number))) for number in range(10)]
         redis.ask("XTRIM", "{sse-hub}:events", "MINID", ids[5])
         for cursor, lost in ((ids[3], True), (ids[6], False)):
@@ -101,7 +101,7 @@ async def test_events_trimmed_while_a_node_was_cut_off_are_a_loss_of_their_chann
         settings = {"history": 3}
         async with (
             serving(store=cut_off, **settings) as here,
-            serving(store=f"{redis.url}?grace=0", **settings) as there,
+            serving(store=f"{redis.store}&grace=0", **settings) as there,
             here.stream("/realtime/busy") as busy,
             here.stream("/realtime/quiet") as quiet,
         ):
@@ -161,7 +161,7 @@ async def test_a_node_that_was_stopped_while_others_published_and_trimmed_goes_o
 
 
 async def test_entries_of_other_programs_are_passed_over_and_counted(shared_redis: RedisServer) -> None:
-    store = f"{shared_redis.url}?prefix=foreign&grace=0"
+    store = f"{shared_redis.store}&prefix=foreign&grace=0"
     async with serving(store=store, history=3) as server, server.stream() as stream:
         await stream.until("connected")
         first = await server.hub.publish("before")
@@ -185,7 +185,7 @@ async def test_entries_of_other_programs_are_passed_over_and_counted(shared_redi
 async def test_a_cursor_newer_than_the_node_is_asked_to_come_back_while_redis_fails(
     redis: RedisServer, how: str
 ) -> None:
-    async with Network(redis.port) as network, serving(store=redis.url) as there:
+    async with Network(redis.port) as network, serving(store=redis.store) as there:
         async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
             network.cut()
             id = await there.hub.publish("newer")
@@ -205,7 +205,7 @@ async def test_a_cursor_newer_than_the_node_is_asked_to_come_back_while_redis_fa
 
 
 async def test_an_event_that_comes_late_is_not_lost(redis: RedisServer) -> None:
-    async with Network(redis.port) as network, serving(store=redis.url) as there:
+    async with Network(redis.port) as network, serving(store=redis.store) as there:
         async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
             network.bytes_per_second = 400_000
             for _ in range(4):
@@ -222,7 +222,7 @@ async def test_an_event_that_comes_late_is_not_lost(redis: RedisServer) -> None:
 
 
 async def test_an_entry_that_was_deleted_by_hand_is_reported_as_lost(redis: RedisServer) -> None:
-    async with Network(redis.port) as network, serving(store=redis.url) as there:
+    async with Network(redis.port) as network, serving(store=redis.store) as there:
         async with (
             serving(store=f"redis://127.0.0.1:{network.port}/0") as here,
             here.stream() as stream,

@@ -59,7 +59,7 @@ async def test_while_the_network_is_cut_streams_stay_publishes_get_503_and_nothi
 ) -> None:
     async with Network(redis.port) as network:
         cut_off = f"redis://127.0.0.1:{network.port}/0"
-        async with serving(store=cut_off) as here, serving(store=redis.url) as there, here.stream() as stream:
+        async with serving(store=cut_off) as here, serving(store=redis.store) as there, here.stream() as stream:
             await stream.until("connected")
             await here.hub.publish("before")
             assert (await stream.next()).data == "before"
@@ -83,7 +83,7 @@ async def test_while_the_network_is_cut_streams_stay_publishes_get_503_and_nothi
 
 
 async def test_a_redis_that_refuses_to_write_degrades_the_node_and_recovers(redis: RedisServer) -> None:
-    async with serving(store=redis.url) as server, server.stream() as stream:
+    async with serving(store=redis.store) as server, server.stream() as stream:
         await stream.until("connected")
         redis.ask("CONFIG", "SET", "maxmemory", "1")
         response, problem = await server.post("/realtime/main", data=b"x")
@@ -97,7 +97,7 @@ async def test_a_redis_that_refuses_to_write_degrades_the_node_and_recovers(redi
 
 async def test_a_node_waits_for_a_redis_that_has_not_started(redis: RedisServer) -> None:
     await asyncio.to_thread(redis.stop)
-    async with serving(store=redis.url) as server:
+    async with serving(store=redis.store) as server:
         assert "Redis" in await server.until_status("degraded")
         async with server.stream() as stream:
             (event,) = await stream.rest()
@@ -111,7 +111,7 @@ async def test_a_node_waits_for_a_redis_that_has_not_started(redis: RedisServer)
 
 
 async def test_nodes_with_another_prefix_are_another_hub(shared_redis: RedisServer) -> None:
-    urls = [f"{shared_redis.url}?prefix=hub-{name}" for name in "ab"]
+    urls = [f"{shared_redis.store}&prefix=hub-{name}" for name in "ab"]
     async with serving(store=urls[0]) as a, serving(store=urls[1]) as b:
         await a.hub.publish("x")
         assert (await b.get("/api/channels"))[1]["channels"] == []
@@ -119,5 +119,5 @@ async def test_nodes_with_another_prefix_are_another_hub(shared_redis: RedisServ
 
 async def test_a_redis_that_may_forget_keys_gets_a_warning(redis: RedisServer, program: Start) -> None:
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    running = program("--no-demo", "--store", redis.url)
+    running = program("--no-demo", "--store", redis.store)
     running.until("maxmemory-policy is allkeys-lru; set it to noeviction")

@@ -38,7 +38,7 @@ async def test_a_node_comes_back_after_its_connections_were_reset_and_refused(
 
 
 async def test_a_node_begins_with_large_events_over_a_slow_line(redis: RedisServer) -> None:
-    async with serving(store=redis.url) as server:
+    async with serving(store=redis.store) as server:
         for _ in range(30):
             await server.post("/realtime/main", data=b"x" * 1_000_000)
     async with Network(redis.port) as network:
@@ -85,7 +85,7 @@ async def test_after_a_failover_a_node_finds_the_new_master_before_the_next_publ
 
 
 async def test_a_read_only_replica_degrades_health_before_the_next_publish(redis: RedisServer) -> None:
-    async with serving(store=redis.url) as server:
+    async with serving(store=redis.store) as server:
         redis.ask("REPLICAOF", "127.0.0.1", "1")
         reason = await server.until_status("degraded")
         assert "READONLY" in reason or "replica" in reason
@@ -106,7 +106,7 @@ async def test_a_password_in_the_address_is_used_and_never_shown(redis: RedisSer
 
 
 async def test_scripts_that_redis_has_forgotten_are_given_to_it_again(redis: RedisServer) -> None:
-    async with serving(store=redis.url) as server:
+    async with serving(store=redis.store) as server:
         redis.ask("SCRIPT", "FLUSH")
         posts = [server.post("/realtime/main", data=str(n)) for n in range(20)]
         assert {response.status for response, _ in await asyncio.gather(*posts)} == {200}

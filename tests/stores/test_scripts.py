@@ -22,7 +22,7 @@ async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
 async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_the_loss(
     shared_redis: RedisServer,
 ) -> None:
-    async with serving(store=f"{shared_redis.url}?prefix=bounded&maxlen=100", cache=10, history=10_000) as server:
+    async with serving(store=f"{shared_redis.store}&prefix=bounded&maxlen=100", cache=10, history=10_000) as server:
         first = await server.hub.publish("first")
         for _ in range(30):
             await server.post("/realtime/main", data=b"x\n" * 10, headers={"Content-Type": "application/x-ndjson"})
@@ -33,7 +33,7 @@ async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_
 
 
 async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: RedisServer) -> None:
-    async with serving(store=f"{redis.url}?grace=0", history_age=3.0) as server:
+    async with serving(store=f"{redis.store}&grace=0", history_age=3.0) as server:
         redis.ask("CONFIG", "SET", "maxmemory", "6mb")
         while (answer := await server.post("/realtime/main", data=b"x" * 100_000))[0].status == 200:
             pass
@@ -45,12 +45,12 @@ async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: 
 
 
 async def test_new_rules_make_room_in_a_redis_whose_memory_is_full(redis: RedisServer) -> None:
-    async with serving(store=f"{redis.url}?grace=0", history=10_000) as server:
+    async with serving(store=f"{redis.store}&grace=0", history=10_000) as server:
         redis.ask("CONFIG", "SET", "maxmemory", "6mb")
         for size in (100_000, 1000, 1):
             while (await server.post("/realtime/main", data=b"x" * size))[0].status == 200:
                 pass
-    async with serving(store=f"{redis.url}?grace=0", history=1) as server:
+    async with serving(store=f"{redis.store}&grace=0", history=1) as server:
 
         async def accepted() -> bool:
             return (await server.post("/realtime/main", data=b"x" * 100_000))[0].status == 200
@@ -60,11 +60,11 @@ async def test_new_rules_make_room_in_a_redis_whose_memory_is_full(redis: RedisS
 
 @pytest.mark.parametrize("key", ["floors", "events", "hub"])
 async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, key: str) -> None:
-    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+    async with serving(store=f"{redis.store}&grace=0", history=2) as server:
         ids = [str(await server.hub.publish(str(number))) for number in range(5)]
         await server.until_trimmed("main", 2)
     redis.ask("DEL", f"{{sse-hub}}:{key}")
-    async with serving(store=f"{redis.url}?grace=0", history=2) as server:
+    async with serving(store=f"{redis.store}&grace=0", history=2) as server:
         async with server.stream(headers={"Last-Event-ID": ids[0]}) as stream:
             assert (await stream.next()).json()["lost"] is True
         if key == "floors":
@@ -74,7 +74,7 @@ async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, k
 
 
 async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: RedisServer) -> None:
-    async with serving(store=f"{redis.url}?grace=0", history_age=2.0) as server:
+    async with serving(store=f"{redis.store}&grace=0", history_age=2.0) as server:
         year = 365 * 24 * 3600 * 1000
         ahead = f"{server.hub.log.head.ms + year}-0"
         redis.ask("XADD", "{sse-hub}:events", ahead, "n", "1", "c", "main", "t", "message", "d", "ahead")
