@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 
 from .app_keys import BUDGET, METRICS, SETTINGS
 from .headers import allowed_origin, common_headers
+from .patience import limit_silence
 from .peer import is_secure
 from .request_log import REQUEST_ID
 
@@ -23,6 +24,8 @@ __all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"
 FRESH = {"Cache-Control": "no-store"}
 """For answers that are outdated at once."""
 _JSON = "application/json; charset=utf-8"
+_SLOWEST = 16 << 10
+"""Bytes a second that a client has to read of a large answer. Its bytes count among those of all requests meanwhile."""
 _OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 1
 """The numbers of signals and middlewares of the hub's own application: see `create_app`."""
 
@@ -114,7 +117,7 @@ def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: 
 
 async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamResponse:
     """Send an answer that may be large. All large answers together may hold a limited number of bytes. A client that
-    does not read is disconnected; aiohttp would wait for it for ever.
+    reads nothing, or very slowly, is disconnected.
 
     :raises BudgetExceeded: if the large answers hold too many bytes already.
     """
@@ -125,8 +128,9 @@ async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamRe
         reservation.add(len(body))
         with contextlib.suppress(ConnectionError):  # the client has left
             await response.prepare(request)
+            limit_silence(request.transport, request.app[SETTINGS])  # the server may be that of another application
             try:
-                async with asyncio.timeout(request.app[SETTINGS].send_timeout):
+                async with asyncio.timeout(request.app[SETTINGS].send_timeout + len(body) / _SLOWEST):
                     await response.write(body)
             except TimeoutError:
                 if request.transport is not None:

@@ -12,8 +12,6 @@ A `Connection` is what the hub writes to: `write` is called in every flush and m
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import math
 import socket
 import struct
 import time
@@ -32,14 +30,12 @@ from ..core.wire import wrap
 from ..rights import Grant
 from ..settings import Settings
 from ..topic_grants import TopicGrant
+from .patience import limit_silence
 
 __all__ = ["Connection", "Handshake", "SubscriberInfo"]
 
 _RESET = struct.pack("ii", 1, 0)
 """No time to linger: the connection is reset, and bytes that are not sent yet are dropped."""
-_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
-"""Linux only: the kernel then ends a connection whose peer has not acknowledged data for so long (RFC 5482)."""
-_LONGEST_TIMEOUT_MS = 2**31 - 1
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
@@ -198,7 +194,7 @@ class Handshake(EventSourceResponse):
 
     def __init__(self, settings: Settings, subscription: Subscription) -> None:
         super().__init__()
-        self._timeout_ms = min(math.ceil(settings.send_timeout * 1000), _LONGEST_TIMEOUT_MS)
+        self._settings = settings
         self.headers["Cache-Control"] = "no-cache, no-transform"
         # Once it has been taken over, aiohttp reads no further request from the connection.
         self.headers["Connection"] = "close"
@@ -227,7 +223,7 @@ class Handshake(EventSourceResponse):
         # A closing transport may have called `connection_lost` of aiohttp's protocol already. It would not call ours.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
-        self._limit_silence(transport)
+        limit_silence(transport, self._settings)  # the server may be that of another application
         self.is_taken_over = True
         connection = Connection(transport, protocol.writing_paused, info, wake, closed, head)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
@@ -258,14 +254,6 @@ class Handshake(EventSourceResponse):
             return None
         # aiohttp-sse's own would start a task that pings this stream. The hub pings whole groups.
         return await super(EventSourceResponse, self).prepare(request)
-
-    def _limit_silence(self, transport: asyncio.Transport) -> None:
-        """Let the kernel end the connection of a client that has vanished."""
-        end = transport.get_extra_info("socket")
-        is_tcp = isinstance(transport.get_extra_info("sockname"), tuple)  # of a Unix socket, it is a path
-        if _USER_TIMEOUT is not None and end is not None and is_tcp:
-            with contextlib.suppress(OSError):  # without it, `Streams.sweep` ends the connection
-                end.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._timeout_ms)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response. After the takeover, do nothing: the stream goes on."""

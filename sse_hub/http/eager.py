@@ -22,8 +22,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 from aiohttp.web_protocol import RequestHandler
 
+from ..settings import Settings
 from .answers import Acknowledgement
 from .connection import Handshake
+from .patience import PatientConnection, PatientServer
 
 __all__ = ["Begin", "EagerServer"]
 
@@ -36,15 +38,15 @@ other release, all requests go aiohttp's way. Patch releases change it, too: 3.1
 3.14.3 an idle connection would never end after a publish."""
 
 
-class EagerServer(web.Server):
+class EagerServer(PatientServer):
     """A server whose connections answer some requests at once.
 
     :param server: aiohttp's server, which this one replaces; it must have no connections yet.
     :param begin: begins to handle a request.
     """
 
-    def __init__(self, server: web.Server, begin: Begin) -> None:
-        self.__dict__.update(vars(server))
+    def __init__(self, server: web.Server, settings: Settings, begin: Begin) -> None:
+        super().__init__(server, settings)
         self._begin = begin
 
     @staticmethod
@@ -54,10 +56,10 @@ class EagerServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         """A connection."""
-        return _Connection(self._begin, self, loop=self._loop, **self._kwargs)
+        return _Connection(self._begin, self._settings, self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(RequestHandler):
+class _Connection(PatientConnection):
     __slots__ = ("_begin", "_begun")
 
     def __init__(self, begin: Begin, *arguments: Any, **options: Any) -> None:

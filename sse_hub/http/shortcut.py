@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from .app_keys import HUB
+from .app_keys import HUB, SETTINGS
 from .eager import EagerServer
 from .front import front
 from .headers import complete_headers
+from .patience import PatientServer
 from .publish import broadcast, publish
 from .request_log import count_answer
 from .subscribe import follow_channel, follow_channels
@@ -35,13 +36,13 @@ class Runner(web.AppRunner):
     """Runs the application of `create_app` by itself, not mounted in another one."""
 
     async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
+        server, settings = await super()._make_server(), self.app[SETTINGS]
         if not _is_own(self.app):
-            return server
+            return PatientServer(server, settings)
         server.request_handler = shortcut = _Shortcut(self.app, server.request_handler)
         # Other stores than the log are asked first, and their time is limited, for which a task is needed.
         is_eager = self.app[HUB].archive is None and EagerServer.is_possible()
-        return EagerServer(server, shortcut.begin) if is_eager else server
+        return EagerServer(server, settings, shortcut.begin) if is_eager else PatientServer(server, settings)
 
 
 def _is_own(app: web.Application) -> bool:

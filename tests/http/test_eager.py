@@ -240,7 +240,7 @@ async def test_two_requests_may_wait_for_the_same_future() -> None:
     async def handle(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=await future)
 
-    server, wires = EagerServer(web.Server(handle), handle), (Wire(), Wire())
+    server, wires = EagerServer(web.Server(handle), Settings(), handle), (Wire(), Wire())
     connections = [server(), server()]
     for connection, wire in zip(connections, wires, strict=True):
         connection.connection_made(wire)
@@ -263,7 +263,7 @@ async def test_a_handler_that_waits_is_cancelled_when_the_server_ends() -> None:
             ends.append(type(error))
             raise
 
-    server, wire = EagerServer(web.Server(handle), handle), Wire()
+    server, wire = EagerServer(web.Server(handle), Settings(), handle), Wire()
     connection = server()
     connection.connection_made(wire)
     await asyncio.sleep(0)  # a turn, in which the connection begins to wait
