@@ -37,7 +37,10 @@ else, and nothing that is inside the hub."""
 CORE_MAY_IMPORT = {
     *("__future__", "array", "bisect", "cachetools", "collections", "dataclasses", "datetime", "enum", "functools"),
     *("heapq", "itertools", "json", "math", "operator", "re", "sortedcontainers", "types", "typing", "zlib"),
+    "threading",
 }
+CORE_MAY_NAME = {"Lock"}
+"""All that the core may import from `threading`. A thread may call the core, and the core starts none."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
 
@@ -60,6 +63,14 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.ImportFrom):
             others.add((node.module or "").partition(".")[0])
     return ours - {"__version__"}, others
+
+
+def names_from(module: str, path: Path) -> set[str]:
+    """The names that a file imports from a module; the module itself, if it imports the whole."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == module]
+    return (whole & {module}) | {alias.name for node in froms for alias in node.names}
 
 
 def layer_of(module: str) -> int:
@@ -101,6 +112,7 @@ def test_the_core_imports_nothing_that_could_do_io_or_tell_the_time(path: Path) 
     ours, others = imports(path)
     assert others <= CORE_MAY_IMPORT
     assert all(module.startswith("core.") for module in ours)
+    assert names_from("threading", path) <= CORE_MAY_NAME
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path not in HUB], ids=name_of)

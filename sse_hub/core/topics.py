@@ -16,6 +16,7 @@ import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from cachetools import LRUCache, cached
 
@@ -249,7 +250,8 @@ class _Parsed:
     """Approximate memory that it takes, with the selector itself."""
 
 
-@cached(LRUCache[str, _Parsed](_CACHED_BYTES, lambda parsed: parsed.size_bytes), key=str)
+# With a lock, because the topics of a large update are compared in a thread. It is not held while a selector is parsed.
+@cached(LRUCache[str, _Parsed](_CACHED_BYTES, lambda parsed: parsed.size_bytes), key=str, lock=Lock())
 def _parsed(selector: str) -> _Parsed:
     parts = _parse(selector)
     template = None if parts is None else _Template(parts)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import threading
+from collections.abc import Sequence
 
 import pytest
+from eventually import PATIENCE, eventually
 from hubs import Server, serving
-from mercures import PATH, follow, publish, update
+from mercures import PATH, follow, publish, update, with_token
+from tokens import SECRET
 
 from sse_hub.core.updates import cursor_of
+from sse_hub.topic_grants import TopicGrant
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -177,6 +182,36 @@ async def test_a_body_of_a_megabyte_is_published_whole(server: Server) -> None:
         await update(server, "t", data)
         assert (await stream.next()).data == data
     assert await server.status(PATH, "POST", data=io.BytesIO(b"topic=t&data=" + b"x" * (1 << 20)), headers=FORM) == 413
+
+
+@pytest.mark.parametrize(
+    ("topics", "selectors"),
+    [
+        ([f"https://e.com/{number}/{'a' * 900}" for number in range(1000)], ["https://e.com/{user}.{id}"]),
+        ([f"https://e.com/{number}" for number in range(500)], [f"https://e.com/{{a}}.{{b}}{n}" for n in range(101)]),
+    ],
+    ids=["long topics", "many selectors"],
+)
+async def test_other_requests_are_answered_while_the_topics_of_a_large_update_are_compared(
+    monkeypatch: pytest.MonkeyPatch, topics: Sequence[str], selectors: Sequence[str]
+) -> None:
+    comparing, others_answered = threading.Event(), threading.Event()
+    may_publish = TopicGrant.may_publish
+
+    def compare(self: TopicGrant, topic: str) -> bool:
+        comparing.set()
+        assert others_answered.wait(PATIENCE), "the event loop is held"
+        return may_publish(self, topic)
+
+    monkeypatch.setattr(TopicGrant, "may_publish", compare)
+    async with serving(jwt_key=SECRET) as server, asyncio.TaskGroup() as tasks:
+        published = tasks.create_task(publish(server, topics, headers=with_token(publish=[*selectors, topics[0]])))
+        await eventually(comparing.is_set)
+        assert (await server.health())["status"] == "ok"
+        others_answered.set()
+        status, body = await published
+        assert status == 403
+        assert f"publish to {topics[1]!r}" in body
 
 
 async def test_a_publisher_that_is_too_fast_gets_the_time_to_wait() -> None:
