@@ -25,30 +25,30 @@ _FRESH = {"Cache-Control": "private, must-revalidate, max-age=0"}
 async def list_subscriptions(request: web.Request) -> web.Response:
     """`GET /.well-known/mercure/subscriptions` and `…/subscriptions/{topic}`: all, or those of one topic selector."""
     await _allow(request)
-    last, active = _now(request)
+    version, last, active = _now(request)
     topic = request.match_info.get("topic")
     found = [
         compact_json(document) async for document in _in_steps(active) if topic is None or document["topic"] == topic
     ]
     head = compact_json({"@context": CONTEXT, "id": _path(request), "type": "Subscriptions", "lastEventID": last})
-    return _answer(request, last, f'{head[:-1]},"subscriptions":[{",".join(found)}]}}')
+    return _answer(request, version, f'{head[:-1]},"subscriptions":[{",".join(found)}]}}')
 
 
 async def show_subscription(request: web.Request) -> web.Response:
     """`GET /.well-known/mercure/subscriptions/{topic}/{subscriber}`."""
     await _allow(request)
-    last, active = _now(request)
+    version, last, active = _now(request)
     topic, subscriber = request.match_info["topic"], request.match_info["subscriber"]
     async for document in _in_steps(active):
         if document["topic"] == topic and document["subscriber"] == subscriber:
-            return _answer(request, last, compact_json({"@context": CONTEXT, **document, "lastEventID": last}))
+            return _answer(request, version, compact_json({"@context": CONTEXT, **document, "lastEventID": last}))
     raise Problem(404, f"{subscriber[:80]!r} does not subscribe to {topic[:140]!r}. {SUBSCRIPTIONS_PATH} lists all.")
 
 
-def _now(request: web.Request) -> tuple[str, Iterator[Document]]:
-    """The id of the newest update, and the subscriptions at the same moment."""
+def _now(request: web.Request) -> tuple[str, str, Iterator[Document]]:
+    """The version of the list, the id of the newest update, and the subscriptions, all at the same moment."""
     subscriptions = request.app[MERCURE_SUBSCRIPTIONS]
-    return subscriptions.last_id or EARLIEST, subscriptions.active()
+    return subscriptions.version, subscriptions.last_id or EARLIEST, subscriptions.active()
 
 
 async def _in_steps(documents: Iterator[Document]) -> AsyncIterator[Document]:
@@ -77,11 +77,11 @@ async def _allow(request: web.Request) -> None:
         raise Problem(404, "Subscriptions are not listed here (--mercure-subscriptions).")
 
 
-def _answer(request: web.Request, last: str, body: str) -> web.Response:
+def _answer(request: web.Request, version: str, body: str) -> web.Response:
     """The answer; 304 if the client has it."""
-    headers = {**_FRESH, "ETag": f'"{last}"', "Link": f'<{HUB_PATH}>; rel="mercure"'}
+    headers = {**_FRESH, "ETag": f'"{version}"', "Link": f'<{HUB_PATH}>; rel="mercure"'}
     known = request.headers.get("If-None-Match", "")
-    if known and last in [each.strip().removeprefix("W/").strip('"') for each in known.split(",")]:
+    if known and version in [each.strip().removeprefix("W/").strip('"') for each in known.split(",")]:
         return web.Response(status=304, headers=headers)
     return web.Response(
         body=body.encode("utf-8", "replace"), headers={"Content-Type": "application/ld+json", **headers}

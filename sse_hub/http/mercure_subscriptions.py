@@ -22,7 +22,7 @@ from aiohttp import web
 from ..core.events import Event
 from ..core.ports import Cluster, StoreUnavailable
 from ..core.update_hub import UpdateHub
-from ..core.updates import CHANNEL, name_of
+from ..core.updates import name_of
 from ..logs import log_line
 from ..tasks import end
 from ..topic_grants import TopicGrant
@@ -57,6 +57,7 @@ class Subscriptions:
         """The updates to publish, by the number of the subscriber and by whether it begins."""
         self._wake = asyncio.Event()
         self._ids: dict[str, int] = {}  # numbers by the names of subscribers
+        self._has_seen_updates = False
         if enabled:
             hub.observe = self._note_update
 
@@ -84,7 +85,8 @@ class Subscriptions:
             self._wake.set()
 
     def _note_update(self, event: Event) -> None:
-        """Note an update about a subscription, here or at another node."""
+        """Note an update; it may be about a subscription, here or at another node."""
+        self._has_seen_updates = True
         document = document_of(event)
         if document is None:
             return
@@ -103,10 +105,15 @@ class Subscriptions:
 
     @property
     def last_id(self) -> str | None:
-        """The id of the newest update; None if there was none. It is always the hub's own id. The publisher's id may be
+        """The id of the newest update; None if none is known. It is always the hub's own id. The publisher's id may be
         a secret of the clients that may read the update."""
-        channel = self._hub.log.get(CHANNEL)
-        return None if channel is None else name_of(channel.last)
+        return self.version if self._has_seen_updates else None
+
+    @property
+    def version(self) -> str:
+        """A name of this state of the list: the hub's id of the newest update, also if that is not retained any more.
+        Before the first update, it is the id at which the hub begins."""
+        return name_of(self._hub.log.head)
 
     async def announce(self) -> None:
         """Publish the updates about subscriptions, until cancelled."""

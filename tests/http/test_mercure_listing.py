@@ -19,6 +19,7 @@ from programs import Start
 from tokens import SECRET
 from yarl import URL
 
+from sse_hub.core.events import Event
 from sse_hub.http.app_keys import UPDATES
 from sse_hub.http.mercure_documents import Subscribed
 from sse_hub.http.mercure_elsewhere import Elsewhere
@@ -115,6 +116,60 @@ async def test_an_unchanged_list_is_304(quotes: str) -> None:
         assert await server.status(LIST, headers=headers) == 304
         await update(server, "t")
         assert await server.status(LIST, headers=headers) == 200
+
+
+async def test_the_etag_differs_after_the_updates_have_expired() -> None:
+    """V10 and V11."""
+    async with serving(mercure_subscriptions=True, anonymous="all", history_age=0.1) as server:
+        updates = server.app[UPDATES]
+        observe = updates.observe
+        seen: list[Event] = []
+
+        def note(event: Event) -> None:
+            seen.append(event)
+            observe(event)
+
+        updates.observe = note
+
+        async def announced_and_expired(count: int) -> None:
+            await eventually(lambda: len(seen) == count and not updates.log.retained)
+
+        async with follow(server, "a"):
+            await announced_and_expired(1)
+            response, first = await get_list(server)
+        assert [each["topic"] for each in first["subscriptions"]] == ["a"]
+        assert first["lastEventID"] != "earliest"
+        known = {"If-None-Match": response.headers["ETag"]}
+        await announced_and_expired(2)
+        async with follow(server, "b"):
+            await announced_and_expired(3)
+            response, second = await get_list(server, known)
+            assert response.status == 200
+            assert [each["topic"] for each in second["subscriptions"]] == ["b"]
+            async with follow(server, "c", lastEventID=second["lastEventID"]) as stream:
+                assert stream.response.headers["Last-Event-ID"] == second["lastEventID"]
+
+
+async def test_a_list_of_an_earlier_process_is_not_current(store: str) -> None:
+    """V11."""
+    settings = {"store": store, "mercure_subscriptions": True, "anonymous": "all", "history_age": 0.1}
+    async with serving(**settings) as server:
+        response, _ = await get_list(server)
+        known = {"If-None-Match": response.headers["ETag"]}
+        log = server.app[UPDATES].log
+        head = log.head
+        async with follow(server, "a"):
+            await eventually(lambda: log.head > head)
+        await eventually(lambda: not log.retained)
+    async with serving(**settings) as server:
+        response, _ = await get_list(server, known)
+        assert response.status == 200
+
+
+async def get_list(server: Remote, headers: dict[str, str] | None = None) -> tuple[aiohttp.ClientResponse, Any]:
+    """The answer with the list, and the list; None for a 304."""
+    async with server.client.get(server.url + LIST, headers=headers) as response:
+        return response, json.loads(await response.text() or "null")
 
 
 async def test_a_list_needs_a_token_that_grants_its_path() -> None:
