@@ -61,10 +61,11 @@ class Delivery:
 
     def add(self, event: Event) -> None:
         """Hand an event to the groups that it concerns, in the next flush."""
+        wanted = self.audiences.are_decided
         for audience in self.audiences.concerned_by(event):
             if audience.has_ended or audience.is_ending:
                 self.finish(audience)  # this event is of the channel's next life
-            audience.add(event)
+            audience.add(event, wanted=wanted)
             if audience.interval_ms:
                 self._conflation.gather(audience)
             else:

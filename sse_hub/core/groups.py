@@ -242,10 +242,13 @@ class Audience:
         in_groups = [subscriber for group in self.groups for subscriber in group.live]
         return in_groups if self.gathered is None else [*in_groups, *self.gathered.waiting]
 
-    def add(self, event: Event) -> None:
-        """Add an event of a channel that the subscription covers."""
+    def add(self, event: Event, *, wanted: bool = False) -> None:
+        """Add an event of a channel that the subscription covers.
+
+        :param wanted: whether it is known that the subscription wants it.
+        """
         subscription = self.subscription
-        if subscription.wants(event):
+        if wanted or subscription.wants(event):
             if self.gathered is not None:
                 self.gathered.frames.add(event)
             else:
@@ -325,6 +328,11 @@ class Audiences:
     def concerned(self, channel: str) -> Sequence[Audience]:
         """The audiences whose subscription covers the channel."""
         return self._router.route(channel)
+
+    @property
+    def are_decided(self) -> bool:
+        """Whether `concerned_by` finds only audiences that want the event."""
+        return self._router.decides
 
     def concerned_by(self, event: Event) -> Iterable[Audience]:
         """The audiences that may want the event."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from sortedcontainers import SortedDict
 
@@ -39,6 +39,9 @@ E = TypeVar("E", bound=Entry)
 
 class Router(Generic[E]):
     """Finds the entries whose subscription covers a channel."""
+
+    decides: ClassVar[bool] = False
+    """Whether `route_event` finds only entries that want the event, so that they need not be asked."""
 
     def __init__(self) -> None:
         self._exact = SortedDict[str, E | dict[E, None]]()

@@ -1,32 +1,36 @@
 """Routing by topic: finds the audiences that an update concerns.
 
-A selector without an expression is found by the topic itself. A template is found by its literal beginning, so an
-update asks only templates whose beginning is one of its own. Equal templates of many audiences are tried once.
+A selector without an expression is found by the topic itself. A template is found by its literal beginning and its
+literal end, so an update asks only templates of which both are its own. Templates that differ only in the names of
+variables are tried once, and a template with a literal in its middle is tried only on topics that have that literal.
 
 Each user of an application has a token of its own, so audiences often have one member, and ten thousand of them may
 follow the same template. A private update concerns only those that may read it. So there are two indexes, one of what
-is subscribed to and one of what may be read, and the one that finds fewer is used.
+is subscribed to and one of what may be read, and the audiences of the one that finds fewer are looked up in the other.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from .events import Event
 from .groups import Audience
 from .routing import Router
-from .topics import EVERYTHING, is_template, literal_beginning, matches_topic
+from .topics import EVERYTHING, Form, form_of, may_expand_to
 from .updates import TopicSubscription, update_of
 
 __all__ = ["TopicRouter"]
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 class TopicRouter(Router[Audience]):
     """Finds the audiences of an update. All of them have a `TopicSubscription`."""
+
+    decides = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,17 +52,24 @@ class TopicRouter(Router[Audience]):
         self._readable.remove(entry.subscription.readable, entry)
 
     def route_event(self, event: Event) -> Iterable[Audience]:
-        """The audiences that may want the update."""
+        """The audiences that want the update."""
         update = update_of(event)
         followed = self._followed.find(update.topics)
         if not update.private:
             return _united(followed)
         readable = self._readable.find(update.topics)
-        return _united(min(followed, readable, key=lambda found: sum(map(len, found))))
+        return _in_both(*sorted((followed, readable), key=lambda found: sum(map(len, found))))
 
 
-def _united(found: Sequence[Collection[Audience]]) -> Iterable[Audience]:
+def _united(found: Sequence[Collection[Audience]]) -> Collection[Audience]:
     return dict.fromkeys(entry for entries in found for entry in entries)
+
+
+def _in_both(fewer: Sequence[Collection[Audience]], more: Sequence[Collection[Audience]]) -> Iterable[Audience]:
+    candidates = _united(fewer)
+    if len(candidates) * len(more) > sum(map(len, more)):
+        more = [_united(more)]
+    return [entry for entry in candidates if any(entry in entries for entries in more)]
 
 
 class _Selectors(Generic[E]):
@@ -66,18 +77,25 @@ class _Selectors(Generic[E]):
 
     def __init__(self) -> None:
         self._exact: dict[str, dict[E, None]] = {}
-        self._templates: dict[str, dict[str, dict[E, None]]] = {}  # by literal beginning, then by selector
-        self._lengths = Counter[int]()  # how many literal beginnings have a length
+        self._templates: dict[str, dict[str, dict[Form, Counter[E]]]] = {}  # by literal beginning, then by literal end
+        self._beginnings = Counter[int]()  # how many literal beginnings have a length
+        self._ends = Counter[int]()  # the same for ends, those of each beginning apart
 
     def add(self, selectors: Iterable[str], entry: E) -> None:
         for selector in selectors:
             self._exact.setdefault(selector, {})[entry] = None
-            if is_template(selector):
-                beginning = literal_beginning(selector)
-                if beginning not in self._templates:
-                    self._templates[beginning] = {}
-                    self._lengths[len(beginning)] += 1
-                self._templates[beginning][selector] = self._exact[selector]
+            if (form := form_of(selector)) is not None:
+                self._add_template(form, entry)
+
+    def _add_template(self, form: Form, entry: E) -> None:
+        if form.beginning not in self._templates:
+            self._templates[form.beginning] = {}
+            self._beginnings[len(form.beginning)] += 1
+        by_end = self._templates[form.beginning]
+        if form.end not in by_end:
+            by_end[form.end] = {}
+            self._ends[len(form.end)] += 1
+        by_end[form.end].setdefault(form, Counter())[entry] += 1
 
     def remove(self, selectors: Iterable[str], entry: E) -> None:
         for selector in selectors:
@@ -85,26 +103,48 @@ class _Selectors(Generic[E]):
             del entries[entry]
             if not entries:
                 del self._exact[selector]
-                self._forget_template(selector)
+            if (form := form_of(selector)) is not None:
+                self._remove_template(form, entry)
 
-    def _forget_template(self, selector: str) -> None:
-        beginning = literal_beginning(selector)
-        templates = self._templates.get(beginning, {})
-        if templates.pop(selector, None) is not None and not templates:
-            del self._templates[beginning]
-            self._lengths[len(beginning)] -= 1
-            if not self._lengths[len(beginning)]:
-                del self._lengths[len(beginning)]
+    def _remove_template(self, form: Form, entry: E) -> None:
+        by_end = self._templates[form.beginning]
+        forms = by_end[form.end]
+        _subtract(forms[form], entry)
+        if not forms[form]:
+            del forms[form]
+        if not forms:
+            del by_end[form.end]
+            _subtract(self._ends, len(form.end))
+        if not by_end:
+            del self._templates[form.beginning]
+            _subtract(self._beginnings, len(form.beginning))
 
     def find(self, topics: Sequence[str]) -> list[Collection[E]]:
         """The entries of each selector that matches one of the topics."""
-        found: dict[str, Collection[E]] = {}
-        for selector in (EVERYTHING, *topics) if topics else ():
-            if selector in self._exact:
-                found[selector] = self._exact[selector]
+        exact = [self._exact[each] for each in (EVERYTHING, *topics) if topics and each in self._exact]
+        found: dict[Form, Collection[E]] = {}
         for topic in topics:
-            for length in self._lengths:
-                for selector, entries in self._templates.get(topic[:length], {}).items():
-                    if matches_topic(selector, topic):
-                        found[selector] = entries
-        return list(found.values())
+            for form, entries in self._candidates(topic):
+                if form.middle in topic and form not in found and may_expand_to(form.template, topic):
+                    found[form] = entries
+        return [*exact, *found.values()]
+
+    def _candidates(self, topic: str) -> Iterator[tuple[Form, Collection[E]]]:
+        """The forms whose literal beginning and end are those of the topic."""
+        for length in self._beginnings:
+            by_end = self._templates.get(topic[:length]) if length <= len(topic) else None
+            if by_end is None:
+                continue
+            if len(by_end) <= len(self._ends):
+                ends = [end for end in by_end if topic.endswith(end)]
+            else:
+                ends = [topic[len(topic) - size :] for size in self._ends if size <= len(topic) - length]
+            for end in ends:
+                yield from by_end.get(end, {}).items()
+
+
+def _subtract(counter: Counter[T], key: T) -> None:
+    """Count one less; a counter keeps no zeros."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -17,10 +17,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
 
 from cachetools import LRUCache, cached
 
-__all__ = ["EVERYTHING", "any_matches", "is_template", "literal_beginning", "matches_topic"]
+__all__ = ["EVERYTHING", "Form", "any_matches", "form_of", "matches_topic", "may_expand_to"]
 
 EVERYTHING = "*"
 _MOST_EXPRESSIONS = 20
@@ -65,6 +66,15 @@ class _Expression:
     def taken(self) -> frozenset[str]:
         """The characters that it can match."""
         return frozenset(self.characters + "%" + self.lead + self.separator)
+
+    @property
+    def template(self) -> str:
+        """It as a template, with `x` for every variable."""
+        if self.characters.endswith(_RESERVED):
+            return f"{{{self.lead or '+'}x}}"
+        if self.lead in {"", "."}:
+            return f"{{{self.lead}{'x*' if '=' in self.characters else 'x'}}}"
+        return f"{{{self.lead}{'x*' if self.most is None else ','.join('x' * self.most)}}}"
 
     @property
     def pattern(self) -> str:
@@ -122,17 +132,17 @@ class _Template:
 
     def __init__(self, parts: list[_Part]) -> None:
         first, last = parts[0], parts[-1]
-        self.beginning = first if isinstance(first, str) else ""
+        self._beginning = first if isinstance(first, str) else ""
         self._end = last if isinstance(last, str) else ""
-        parts = parts[bool(self.beginning) : len(parts) - bool(self._end)]
+        parts = parts[bool(self._beginning) : len(parts) - bool(self._end)]
         self._pattern = re.compile("".join(map(_pattern, parts))) if _is_plain(parts) else None
         self._states = None if self._pattern is not None else _States(parts)
         self.size_bytes = self._states.size_bytes if self._states is not None else _PATTERN_BYTES * len(parts)
         """Approximate memory that it takes, without the selector."""
 
     def matches(self, topic: str) -> bool:
-        begin, end = len(self.beginning), len(topic) - len(self._end)
-        if begin > end or not topic.startswith(self.beginning) or not topic.endswith(self._end):
+        begin, end = len(self._beginning), len(topic) - len(self._end)
+        if begin > end or not topic.startswith(self._beginning) or not topic.endswith(self._end):
             return False
         if self._pattern is not None:
             return self._pattern.fullmatch(topic, begin, end) is not None
@@ -262,28 +272,39 @@ def _template(selector: str) -> _Template | None:
     return _parsed(selector).template if "{" in selector else None
 
 
-def is_template(selector: str) -> bool:
-    """Whether the selector is a URI Template that matches more than itself."""
-    return _template(selector) is not None
+class Form(NamedTuple):
+    """The form of a URI Template. Templates that differ only in the names of variables have the same form."""
+
+    template: str
+    """A template of that form."""
+    beginning: str
+    """The literal with which all its topics begin; may be empty."""
+    end: str
+    """The literal with which all its topics end; may be empty."""
+    middle: str
+    """A literal between expressions that all its topics have, the longest; may be empty."""
 
 
-def literal_beginning(selector: str) -> str:
-    """The common beginning of all topics that the selector matches."""
-    template = _template(selector)
-    if template is None:
-        return "" if selector == EVERYTHING else selector
-    return template.beginning  # the template itself, which also matches, begins in the same way
+def form_of(selector: str) -> Form | None:
+    """The form of a URI Template; None for a selector that matches only itself, and for `*`."""
+    parts = _parse(selector) if "{" in selector else None
+    if parts is None:
+        return None
+    literals = [part if isinstance(part, str) else "" for part in parts]
+    template = "".join(part if isinstance(part, str) else part.template for part in parts)
+    return Form(template, literals[0], literals[-1], max(literals[1:-1], key=len, default=""))
 
 
 def matches_topic(selector: str, topic: str) -> bool:
     """Whether the selector matches the topic."""
-    if selector in (EVERYTHING, topic):
-        return True
-    if "{" not in selector:
-        return False
-    if len(selector) + len(topic) > _CACHED_CHARACTERS:
-        return _matches(selector, topic)
-    return _remembered(selector, topic)
+    return selector in (EVERYTHING, topic) or ("{" in selector and may_expand_to(selector, topic))
+
+
+def may_expand_to(template: str, topic: str) -> bool:
+    """Whether the topic could be an expansion of the template."""
+    if len(template) + len(topic) > _CACHED_CHARACTERS:
+        return _matches(template, topic)
+    return _remembered(template, topic)
 
 
 def _matches(selector: str, topic: str) -> bool:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_hub.core import topic_routing
 from sse_hub.core.events import Event, EventId
 from sse_hub.core.groups import Audience
 from sse_hub.core.topic_routing import TopicRouter
+from sse_hub.core.topics import may_expand_to
 from sse_hub.core.updates import draft, topic_subscription
 
 
@@ -53,3 +59,64 @@ def test_the_audiences_of_all_updates_are_found_by_the_channel() -> None:
     one = audience(["a"])
     router.add(one)
     assert router.route("mercure") == [one]
+
+
+PIECES = st.sampled_from(["{a}", "{b}", "{+a}", "{/a}", "{?a,b}", "{a*}", "a", "b", "/", "-", "?"])
+SELECTORS = st.lists(st.lists(PIECES, min_size=1, max_size=5).map("".join) | st.just("*"), max_size=4)
+TOPICS = st.lists(st.lists(st.sampled_from("ab/-?"), max_size=5).map("".join), max_size=3)
+
+
+@given(
+    followed=st.lists(st.tuples(SELECTORS, SELECTORS), max_size=6),
+    leaving=st.sets(st.integers(0, 5)),
+    topics=TOPICS,
+    private=st.booleans(),
+)
+def test_those_are_found_that_a_look_at_every_selector_finds(
+    followed: Sequence[tuple[Sequence[str], Sequence[str]]], leaving: set[int], topics: Sequence[str], private: bool
+) -> None:
+    router = TopicRouter()
+    audiences = [audience(*selectors) for selectors in followed]
+    for each in audiences:
+        router.add(each)
+    for number in leaving & set(range(len(audiences))):
+        router.remove(audiences[number])
+    event = update(*topics, *followed[0][0][:1] if followed else (), private=private)
+    found = list(router.route_event(event))
+    there = [each for number, each in enumerate(audiences) if number not in leaving]
+    assert len(found) == len(set(found))
+    assert set(found) == {each for each in there if each.subscription.wants(event)}
+
+
+class Tried:
+    """Counts the templates that are tried on a topic."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        monkeypatch.setattr(topic_routing, "may_expand_to", self._try)
+
+    def _try(self, template: str, topic: str) -> bool:
+        self.count += 1
+        return may_expand_to(template, topic)
+
+
+@pytest.mark.parametrize(
+    ("template", "most"),
+    [
+        ("{{a}}0_{}", 0),
+        ("https://e.com/{{+a}}0_{}", 0),
+        ("https://e.com/{{+a}}/{}x{{b}}", 0),
+        ("{{a{}}}", 1),
+        ("https://e.com/{{a{}}}/1", 1),
+    ],
+    ids=["end", "beginning and end", "middle", "names of variables", "names between literals"],
+)
+def test_a_template_is_not_tried_on_topics_without_its_literals_and_once_whatever_its_variables_are_called(
+    monkeypatch: pytest.MonkeyPatch, template: str, most: int
+) -> None:
+    tried = Tried(monkeypatch)
+    router = TopicRouter()
+    for number in range(100):
+        router.add(audience([template.format(number)]))
+    list(router.route_event(update("https://e.com/books/1")))
+    assert tried.count == most

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_hub.core.topics import any_matches, is_template, literal_beginning, matches_topic
+from sse_hub.core.topics import Form, any_matches, form_of, matches_topic, may_expand_to
 
 BOOK = "https://e.com/b/{id}"
 SUBSCRIPTIONS = "/s{/topic}{/sub}"
@@ -77,16 +77,24 @@ def test_a_selector_does_not_match_another_topic(selector: str, topic: str) -> N
 @pytest.mark.parametrize("selector", INVALID)
 def test_a_string_that_is_no_template_matches_only_itself(selector: str) -> None:
     assert matches_topic(selector, selector)
-    assert not is_template(selector)
+    assert form_of(selector) is None
     assert not matches_topic(selector, re.sub(r"{\W*\w*", "1", selector))
     assert not matches_topic(selector, "1")
 
 
 @pytest.mark.parametrize(
-    ("selector", "beginning"), [(BOOK, "https://e.com/b/"), ("{x}", ""), ("foo", "foo"), ("*", ""), ("a{", "a{")]
+    ("selector", "form"),
+    [
+        (BOOK, Form("https://e.com/b/{x}", "https://e.com/b/", "", "")),
+        ("{a}0_1", Form("{x}0_1", "", "0_1", "")),
+        ("/{a}-{b:3}/long{/c*}.x", Form("/{x}-{x}/long{/x*}.x", "/", ".x", "/long")),
+        ("{a}{+b,c}{d*}", Form("{+x}", "", "", "")),
+        ("{#a}{.b*}{;c,d}{?e}{&f*}", Form("{#x}{.x*}{;x,x}{?x}{&x*}", "", "", "")),
+        *((selector, None) for selector in ("foo", "*", "a{", "{=a}")),
+    ],
 )
-def test_all_topics_of_a_selector_have_its_literal_beginning(selector: str, beginning: str) -> None:
-    assert literal_beginning(selector) == beginning
+def test_the_form_of_a_template_does_not_depend_on_the_names_of_variables(selector: str, form: Form | None) -> None:
+    assert form_of(selector) == form
 
 
 def test_one_of_the_topics_is_enough_for_one_of_the_selectors() -> None:
@@ -122,6 +130,13 @@ def test_templates_match_what_a_regular_expression_that_may_backtrack_matches(
     selector, topic = "".join(pieces), "".join(symbols)
     expected = re.fullmatch("".join(SIMPLE[piece] for piece in pieces), topic) is not None
     assert matches_topic(selector, topic) == (expected or selector == topic)
+    if (form := form_of(selector)) is not None:
+        assert form_of(form.template) == form
+        assert may_expand_to(form.template, topic) == expected
+        if expected:
+            assert topic.startswith(form.beginning)
+            assert topic.endswith(form.end)
+            assert form.middle in topic
 
 
 HOSTILE = ["-".join(["{a}"] * 20), "".join(itertools.repeat("{/a}{;b}", 10)), "{+a}%2F" * 19 + "x", "{a*}{/b*}a{c}x"]

@@ -86,3 +86,10 @@ def test_the_name_of_an_id_is_a_uuid_of_version_8_that_holds_it(id: EventId) -> 
 def test_another_id_is_not_read_as_one_of_the_hubs(name: str) -> None:
     """P3."""
     assert cursor_of(name) is None
+
+
+def test_a_subscription_to_many_selectors_looks_at_fewer_updates_for_a_page() -> None:
+    one = topic_subscription(["{a}"], [], chunked=True, gzip=False)
+    many = topic_subscription([f"{{a}}{number}" for number in range(100)], ["b"], chunked=True, gzip=False)
+    assert one.share_of(1000) == 1000
+    assert many.share_of(1000) < 100
