@@ -1,4 +1,4 @@
-"""Limits for one client and for all clients: slots for subscribers, publishes a second, bytes of requests.
+"""Limits for one client and for all clients: slots for subscribers, templates, publishes a second, bytes of requests.
 
 A client is identified by something that it cannot invent: its address, or a checked token. This module reads no clock;
 time is an argument.
@@ -7,13 +7,13 @@ time is an argument.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
-__all__ = ["BudgetExceeded", "ByteBudget", "Rate", "Refusal", "Reservation", "SubscriberSlots"]
+__all__ = ["BudgetExceeded", "ByteBudget", "Rate", "Refusal", "Reservation", "SubscriberSlots", "TemplateSlots"]
 
 _BUCKETS = 10_000
 """Largest number of clients whose rate is remembered. The client that was quiet longest is forgotten first. Its bucket
@@ -93,6 +93,49 @@ class SubscriberSlots:
         self._used[address] -= 1
         if not self._used[address]:
             del self._used[address]
+
+
+class TemplateSlots:
+    """The different URI Templates that the streams of each address follow (docs/protocol.md, "Subscribing to topics").
+
+    A template that many streams follow counts once, because an update is compared with it once.
+
+    :param each: how many of them one address may have.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._used: dict[str, Counter[str]] = {}
+
+    def refusal(self, address: str, selectors: Iterable[str]) -> Refusal | None:
+        """Why this address may not follow the templates among these selectors, too; None if it may."""
+        used = self._used.get(address, Counter())
+        if len(used.keys() | set(_templates(selectors))) <= self._each:
+            return None
+        return Refusal(
+            "templates",
+            f"The address {address} follows as many different URI Templates as it may: {self._each} "
+            "(--mercure-templates-per-address; for a proxy: --trusted-proxies).",
+        )
+
+    def acquire(self, address: str, selectors: Iterable[str]) -> None:
+        """Count the templates among the selectors of a stream."""
+        if templates := _templates(selectors):
+            self._used.setdefault(address, Counter()).update(templates)
+
+    def release(self, address: str, selectors: Iterable[str]) -> None:
+        """Count the templates of a stream no more."""
+        used = self._used.get(address, Counter())
+        for template in _templates(selectors):
+            used[template] -= 1
+            if not used[template]:
+                del used[template]
+        if not used:
+            self._used.pop(address, None)
+
+
+def _templates(selectors: Iterable[str]) -> list[str]:
+    return [selector for selector in selectors if "{" in selector]
 
 
 class BudgetExceeded(Exception):

@@ -41,6 +41,7 @@ LIMITS = (
     "subscribers",
     "address",
     "channels_per_connection",
+    "templates",
     "publish_rate",
     "body",
     "request_time",

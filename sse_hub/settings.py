@@ -159,6 +159,9 @@ class Settings:
     mercure_history: int = _setting(
         10_000, takes.whole(0), "events", "updates of the Mercure protocol retained, of all topics together"
     )
+    mercure_templates_per_address: int = _setting(
+        1000, takes.whole(1), "", "different URI Templates that one address follows at once"
+    )
     mercure_publisher_key: str = _setting(
         "",
         takes.key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sse_hub.limits import Rate, SubscriberSlots
+from sse_hub.limits import Rate, SubscriberSlots, TemplateSlots
 
 
 def test_a_client_may_use_its_bucket_at_once_and_then_the_rate() -> None:
@@ -64,3 +64,26 @@ def test_a_slot_that_is_given_back_can_be_acquired_again() -> None:
         slots.acquire("a")
         assert slots.refusal("a") is not None
         slots.release("a")
+
+
+def test_different_templates_are_limited_for_each_address_and_other_selectors_are_not() -> None:
+    slots = TemplateSlots(2)
+    for selectors in (["{a}", "b", "*"], ["{a}", "{b}"]):
+        assert slots.refusal("a", selectors) is None
+        slots.acquire("a", selectors)
+    assert "as it may: 2" in str(slots.refusal("a", ["{c}"]))
+    assert slots.refusal("a", ["{b}", "c", "d", "e"]) is None
+    assert slots.refusal("b", ["{c}"]) is None
+    slots.release("a", ["{a}", "b", "*"])
+    assert slots.refusal("a", ["{c}"]) is not None  # another stream still follows {a}
+    slots.release("a", ["{a}", "{b}"])
+    assert slots.refusal("a", ["{c}", "{d}"]) is None
+
+
+def test_addresses_without_templates_take_no_memory() -> None:
+    slots = TemplateSlots(2)
+    slots.acquire("a", ["b"])
+    slots.release("a", ["b"])
+    slots.acquire("a", ["{b}"])
+    slots.release("a", ["{b}"])
+    assert vars(slots)["_used"] == {}

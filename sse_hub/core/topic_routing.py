@@ -3,6 +3,8 @@
 A selector without an expression is found by the topic itself. A template is found by its literal beginning and its
 literal end, so an update asks only templates of which both are its own. Templates that differ only in the names of
 variables are tried once, and a template with a literal in its middle is tried only on topics that have that literal.
+A template without literals is tried on every topic, so how many templates an address may follow is limited
+(`--mercure-templates-per-address`).
 
 Each user of an application has a token of its own, so audiences often have one member, and ten thousand of them may
 follow the same template. A private update concerns only those that may read it. So there are two indexes, one of what

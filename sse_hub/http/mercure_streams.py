@@ -20,6 +20,7 @@ from ..core.start import Start
 from ..core.subscription import Subscription
 from ..core.update_hub import UpdateHub
 from ..core.updates import TopicSubscription, cursor_of
+from ..limits import Refusal, TemplateSlots
 from ..metrics import Metrics
 from ..settings import Settings
 from ..topic_grants import TopicGrant
@@ -79,6 +80,7 @@ class MercureStreams(Streams):
         subscriptions: Subscriptions,
     ) -> None:
         super().__init__(hub, settings, metrics, worker, sibling)
+        self._templates = TemplateSlots(settings.mercure_templates_per_address)
         self._labels = Labels(hub, settings.mercure_history)
         self._subscriptions = subscriptions
         self._connections_of: dict[Subscriber, Connection] = {}
@@ -99,6 +101,17 @@ class MercureStreams(Streams):
             return self.passing_answer(request, error.reason)
         except _Passing as passing:
             return self.passing_answer(request, passing.reason)
+
+    def _refusal(self, address: str, names: Sequence[str]) -> Refusal | None:
+        return super()._refusal(address, names) or self._templates.refusal(address, names)
+
+    def _acquire(self, address: str, names: Sequence[str]) -> None:
+        super()._acquire(address, names)
+        self._templates.acquire(address, names)
+
+    def _release(self, address: str, names: Sequence[str]) -> None:
+        super()._release(address, names)
+        self._templates.release(address, names)
 
     def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
         """Refuse a stream that cannot be opened now; `follow` answers.

@@ -27,7 +27,7 @@ from ..core.ports import StoreUnavailable
 from ..core.start import Start
 from ..core.subscription import Subscription
 from ..core.wire import first, frame, wrap
-from ..limits import SubscriberSlots
+from ..limits import Refusal, SubscriberSlots
 from ..logs import log_line
 from ..metrics import Metrics
 from ..rights import Grant
@@ -106,11 +106,11 @@ class Streams:
         address = address_of(request)
         if self.draining:
             return self.passing("The server is ending.", subscription)
-        if refusal := self._slots.refusal(address):
+        if refusal := self._refusal(address, names):
             self._metrics.hit_limit(refusal.limit, address=address)
             return self.passing(refusal.reason, subscription)
         # Acquired before the first await, so that a thousand at once do not all find the last slot free.
-        self._slots.acquire(address)
+        self._acquire(address, names)
         since_ms = time.time_ns() // 1_000_000
         session = session_of(request)
         info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant, session)
@@ -118,7 +118,19 @@ class Streams:
             return await self._do_handshake(request, subscription, info, start)
         finally:
             if info.id not in self._open:
-                self._slots.release(address)
+                self._release(address, names)
+
+    def _refusal(self, address: str, names: Sequence[str]) -> Refusal | None:
+        """Why this address may have no stream of these names now; None if it may."""
+        return self._slots.refusal(address)
+
+    def _acquire(self, address: str, names: Sequence[str]) -> None:
+        """Count a stream."""
+        self._slots.acquire(address)
+
+    def _release(self, address: str, names: Sequence[str]) -> None:
+        """Count a stream no more."""
+        self._slots.release(address)
 
     async def _do_handshake(
         self, request: web.Request, subscription: Subscription, info: SubscriberInfo, start: Start
@@ -176,7 +188,7 @@ class Streams:
         """Forget a connection that is gone."""
         self._hub.unsubscribe(connection.subscriber)
         self._catch_up.forget(connection)
-        self._slots.release(connection.info.address)
+        self._release(connection.info.address, connection.info.channels)
         del self._open[connection.info.id]
         if (session := connection.info.session) is not None:
             self._sessions[session].discard(connection.info.id)

@@ -13,6 +13,7 @@ from sockets import get, raw
 from tokens import SECRET, bearer
 from yarl import URL
 
+from sse_hub.http.app_keys import UPDATES
 from sse_hub.settings import Settings
 
 BOOK = "https://e.com/books/{id}"
@@ -184,6 +185,21 @@ async def test_the_limits_of_subscribers_are_those_of_all_streams() -> None:
         async with server.stream() as native:
             assert (await native.next()).type == "error"
         assert (await server.health())["subscribers"] == 1
+
+
+async def test_an_address_may_follow_a_limited_number_of_different_templates_at_once() -> None:
+    """S15."""
+    async with serving(mercure_templates_per_address=2) as server:
+        async with follow(server, ["{a}", "{b}", "c", "d"]) as stream, follow(server, "{b}") as other:
+            async with follow(server, "{c}") as refused:
+                assert await refused.rest() == []
+            assert await server.hits("templates") == 1
+            await update(server, "t", "here")
+            assert [(await each.next()).data for each in (stream, other)] == ["here", "here"]
+        await eventually(lambda: not server.app[UPDATES].statistics().subscribers)
+        async with follow(server, ["{c}", "{d}"]) as stream:
+            await update(server, "t", "again")
+            assert (await stream.next()).data == "again"
 
 
 async def test_a_client_of_http_1_0_gets_the_stream_without_chunks(server: Server) -> None:
