@@ -43,6 +43,30 @@ def test_a_private_update_is_offered_only_to_those_that_may_read_it() -> None:
     assert len(list(router.route_event(update("books/1", "users/42/")))) == 100
 
 
+@pytest.mark.parametrize("followers", [1, 200])
+@pytest.mark.parametrize("readers", [1, 200])
+def test_those_that_may_read_a_private_update_get_it_if_they_follow_it(followers: int, readers: int) -> None:
+    router = TopicRouter()
+    one = audience(["books/{id}"], ["users/{id}"])
+    others = [audience(["books/{id}"]) for _ in range(1, followers)]
+    others += [audience(["films/{id}"], ["users/{id}"]) for _ in range(1, readers)]
+    for each in (one, *others):
+        router.add(each)
+    assert list(router.route_event(update("books/1", "users/1", private=True))) == [one]
+
+
+def test_a_private_update_that_few_may_read_is_not_compared_with_the_templates_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    router = TopicRouter()
+    for number in range(100):
+        router.add(audience([f"{{+a}}{'{/b}' * number}{{.c}}"]))
+    router.add(audience(["t"], ["{+a}"]))
+    tried = Tried(monkeypatch)
+    list(router.route_event(update("t/1", private=True)))
+    assert tried.count == 1
+
+
 def test_an_audience_that_has_left_is_not_found() -> None:
     router = TopicRouter()
     one, two = audience(["a/{x}", "*"], ["t{x}"]), audience(["a/{x}"], ["t{x}"])
