@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from .conflation import Frames
 from .ends import End
-from .events import END, LOWEST_ID, Event, EventId, compact_json
+from .events import END, LOWEST_ID, Event, EventId
 from .ports import Connection, Finish
 from .routing import Router
 from .subscription import Subscription
-from .wire import Compressors, SharedStream, encode, frame, wrap
+from .wire import Compressors, SharedStream, encode, wrap
 
-__all__ = ["Audience", "Audiences", "Group", "StartPosition", "State", "Subscriber", "lost_notice"]
+__all__ = ["Audience", "Audiences", "Group", "StartPosition", "State", "Subscriber"]
 
 
 class State(Enum):
@@ -393,9 +393,3 @@ class Audiences:
     def _note_changed(self, subscription: Subscription) -> None:
         if self.changed is not None:
             self.changed[subscription] = None
-
-
-def lost_notice(after: EventId, following: EventId) -> bytes:
-    """The event `lost`: between these two ids, events are gone. It has no id, so a client whose connection breaks here
-    still has its old cursor and is informed again."""
-    return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")

@@ -46,14 +46,14 @@ from operator import attrgetter
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS, reason_of
 from .events import END, LOWEST_ID, Event, EventId, compact_json
-from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber, lost_notice
+from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber
 from .log import Log
 from .pages import EncodedPage, LogPages
 from .ports import Archive, Catalogue, Connection
 from .publishing import Publishing
 from .statistics import Statistics
 from .subscription import Subscription
-from .wire import frame, wrap
+from .wire import frame, lost_notice, wrap
 
 __all__ = ["Hub", "State", "Subscriber"]
 

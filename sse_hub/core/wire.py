@@ -31,7 +31,7 @@ from cachetools import LRUCache
 from .events import Event, EventId, compact_json
 from .subscription import Subscription
 
-__all__ = ["Compressors", "SharedStream", "encode", "first", "frame", "wrap"]
+__all__ = ["Compressors", "SharedStream", "encode", "first", "frame", "lost_notice", "wrap"]
 
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """RFC 1952, section 2.3: deflate, without name and time, unknown system."""
@@ -72,6 +72,12 @@ def encode(subscription: Subscription, event: Event) -> bytes:
     if event.frame is None:
         event.frame = frame(event.data, id=event.id, type=None if event.type == "message" else event.type)
     return event.frame
+
+
+def lost_notice(after: EventId, following: EventId) -> bytes:
+    """The event `lost`: between these two ids, events are gone. It has no id, so a client whose connection breaks here
+    still has its old cursor and is informed again."""
+    return frame(compact_json({"after": str(after), "next": str(following)}), type="lost")
 
 
 def wrap(subscription: Subscription, frames: Sequence[bytes]) -> bytes:
