@@ -92,6 +92,107 @@ test("a channel that is refused is found among many with few requests", async (t
   assert.ok(hub.asked.length <= 17, `${hub.asked.length} requests`);
 });
 
+test("what came while a channel was refused comes after renew", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  await found.live();
+  hub.publish("a");
+  await until(() => found.got.length === 1);
+  hub.refuse = () => ({ status: 401, title: "Unauthorized", detail: "the session is over" });
+  hub.cut();
+  await until(() => found.states.at(-1).name === "closed");
+  hub.publish("b");
+  hub.refuse = () => null;
+  found.hub.renew();
+  await until(() => found.got.length === 2);
+  assert.deepEqual([found.got, found.losses], [["a", "b"], []]);
+});
+
+test("a channel that was refused does not keep those beside it from going on where they were", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  const other = [];
+  found.hub.follow("other", { event: ({ data }) => other.push(data) });
+  await found.live();
+  await until(() => found.hub.streams[0]?.channels.length === 2 && found.hub.streams[0].state.name === "live");
+  hub.publish("a");
+  await until(() => found.got.length === 1);
+  hub.refuse = (channels) => (channels.includes("main") ? { status: 403, title: "Forbidden" } : null);
+  hub.cut();
+  await until(() => found.states.at(-1).name === "closed");
+  hub.publish("b");
+  hub.publish("c", "other");
+  await until(() => other.length === 1);
+  hub.refuse = () => null;
+  found.hub.renew();
+  await until(() => found.got.length === 2);
+  hub.publish("d", "other");
+  await until(() => other.length === 2);
+  assert.deepEqual([found.got, other], [["a", "b"], ["c", "d"]]);
+});
+
+test("a channel that is refused again winds the others back by nothing", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, ["main", "busy"]);
+  await found.live();
+  hub.publish("a");
+  await until(() => found.got.length === 1);
+  hub.refuse = (channels) => (channels.includes("main") ? { status: 403, title: "Forbidden" } : null);
+  hub.cut();
+  await until(() => found.states.at(-1).name === "closed");
+  for (const data of ["b", "c"]) hub.publish(data, "busy");
+  await until(() => found.got.length === 3);
+  found.hub.renew();
+  hub.publish("d", "busy");
+  await until(() => found.got.length === 4);
+  assert.equal(hub.asked.at(-1).url.search, "?channel=busy&envelope=1&lastEventId=3-0");
+});
+
+test("what came while there was no room for a channel comes after renew", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = connect(hub.url);
+  t.after(() => all.close());
+  const got = [];
+  const followings = ["c0", "c1", "c2", "c3", "c4"].map((name) =>
+    all.follow(name, { event: ({ data }) => got.push(data) }),
+  );
+  await until(() => followings.every(({ state }) => state.name === "live"));
+  hub.publish("a", "c0");
+  await until(() => got.length === 1);
+  hub.refuse = (channels) => (channels.length > 1 ? { status: 400, title: "Too many channels" } : null);
+  hub.cut();
+  await until(() => followings.some(({ state }) => state.name === "closed"));
+  const left = followings.find(({ state }) => state.name === "closed");
+  hub.publish("b", left.channels[0]);
+  followings.find(({ state }) => state.name !== "closed").close();
+  all.renew();
+  await until(() => left.state.name === "live");
+  await until(() => got.length === 2);
+  assert.deepEqual(got, ["a", "b"]);
+});
+
+test("a channel that was refused and is followed anew begins now", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  await found.live();
+  hub.publish("a");
+  await until(() => found.got.length === 1);
+  hub.refuse = () => ({ status: 401, title: "Unauthorized" });
+  hub.cut();
+  await until(() => found.states.at(-1).name === "closed");
+  hub.publish("b");
+  hub.refuse = () => null;
+  found.following.close();
+  const other = found.hub.follow("other", {}); // when it is live, the end of the first one has been noted, too
+  await until(() => other.state.name === "live");
+  const got = [];
+  const following = found.hub.follow("main", { event: ({ data }) => got.push(data) });
+  await until(() => following.state.name === "live");
+  hub.publish("c");
+  await until(() => got.length === 1);
+  assert.deepEqual(got, ["c"]);
+});
+
 test("a listener that throws is reported, and costs nobody an event", async (t) => {
   const hub = await TestHub.run(t);
   const reported = t.mock.method(console, "error", () => {});

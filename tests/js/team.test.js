@@ -118,3 +118,22 @@ test("a new identity begins the streams of all anew", async (t) => {
   hub.publish("a");
   await until(() => all.every(({ got }) => got.includes("a")));
 });
+
+test("what was on its way to a tab that renews comes to it again", async (t) => {
+  const hub = await TestHub.run(t);
+  const all = await tabs(t, hub, 2);
+  hub.publish("before");
+  await until(() => all.every(({ got }) => got.length === 1));
+  const member = all.find(({ team }) => !team.leads);
+  const { postMessage } = BroadcastChannel.prototype;
+  t.after(() => (BroadcastChannel.prototype.postMessage = postMessage));
+  BroadcastChannel.prototype.postMessage = function (message) {
+    postMessage.call(this, message);
+    if (message.kind !== "events") return;
+    BroadcastChannel.prototype.postMessage = postMessage;
+    member.team.renew();
+  };
+  hub.publish("on its way");
+  await until(() => member.got.includes("on its way"));
+  assert.deepEqual(member.got, ["before", "on its way"]);
+});

@@ -31,8 +31,8 @@ class Stream {
   topics = new Set();
   /** Topics that wait for `live`: what comes before it is older than the wish for them. @type {Set<string>} */
   fresh = new Set();
-  /** Cursor of the next beginning. @type {?string} */
-  cursor = null;
+  /** By topic: how far it had come before the stream went back for another one. @type {Map<string, string>} */
+  #reached = new Map();
   /** By channel: the topics that its events belong to. @type {Map<string, string[]>} */
   #routes = new Map();
   asking = new AbortController();
@@ -52,6 +52,7 @@ class Stream {
       },
       connected: ({ id, after, lost, anew }) => {
         const topics = this.#settled;
+        if (anew) this.#reached.clear(); // these ids are higher than all that will come
         if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
       },
       live: () => this.fresh.clear(),
@@ -77,13 +78,45 @@ class Stream {
     return conflateOf(topic) === this.conflate && fits([...this.channels, channelOf(topic)], most);
   }
 
+  /**
+   * Where a topic goes on; null if it begins now.
+   *
+   * @param {string} topic
+   */
+  cursorOf(topic) {
+    if (this.fresh.has(topic)) return null;
+    const { cursor } = this.connection;
+    const reached = this.#reached.get(topic) ?? cursor;
+    return reached !== null && isAfter(reached, cursor) ? reached : cursor;
+  }
+
+  /**
+   * Let a topic go on after a cursor, from the next beginning on. The others keep theirs.
+   *
+   * @param {string} topic
+   * @param {string} cursor
+   */
+  goOnAfter(topic, cursor) {
+    this.fresh.delete(topic);
+    this.#noteCursors();
+    this.#reached.set(topic, cursor);
+    this.connection.cursor = lower(this.connection.cursor, cursor);
+  }
+
+  #noteCursors() {
+    const cursors = this.#settled.map((topic) => /** @type {const} */ ([topic, this.cursorOf(topic)]));
+    this.#reached.clear();
+    for (const [topic, cursor] of cursors) if (cursor !== null) this.#reached.set(topic, cursor);
+  }
+
   open() {
     this.asking.abort();
     this.asking = new AbortController();
     this.#routes.clear();
-    const cursor = lower(this.cursor, this.connection.cursor);
+    this.#noteCursors();
+    // The topic for which the stream was wound back may be gone.
+    const cursor = [...this.#reached.values()].reduce(lower, /** @type {?string} */ (null));
     this.connection.cursor = cursor;
-    this.cursor = null;
     if (cursor === null) this.fresh.clear();
     this.connection.open({ channels: this.channels, conflate: this.conflate });
   }
@@ -123,6 +156,8 @@ export class Streams {
   #open = new Set();
   /** By topic: why it is refused. @type {Map<string, Problem>} */
   #refused = new Map();
+  /** By topic that is wanted and has lost its stream: how far it had come. @type {Map<string, string>} */
+  #left = new Map();
   #most = MOST_CHANNELS; // channels of one stream; less where the hub takes less
 
   /**
@@ -144,14 +179,15 @@ export class Streams {
   /**
    * Follow these topics from now on.
    *
-   * @param {Map<string, ?string>} wanted by topic: the cursor of what was seen of it
-   * @param {{renew?: boolean, rewind?: boolean}} options `renew`: begin anew, with the cookie of now, whatever was
-   *   refused; `rewind`: the cursors are those of a tab that may have seen less than came here
+   * @param {Map<string, ?string>} wanted by topic: the cursor of a tab that may have seen less of it than came
+   *   here; null where no tab has
+   * @param {{renew?: boolean}} options `renew`: begin anew, with the cookie of now, whatever was refused
    */
-  want(wanted, { renew = false, rewind = false } = {}) {
+  want(wanted, { renew = false } = {}) {
     if (renew) this.#refused.clear();
     const changed = new Set(renew ? this.#open : []);
     for (const topic of [...this.#refused.keys()]) if (!wanted.has(topic)) this.#refused.delete(topic);
+    for (const topic of [...this.#left.keys()]) if (!wanted.has(topic)) this.#left.delete(topic);
     for (const stream of this.#open) {
       for (const topic of stream.topics) {
         if (wanted.has(topic)) continue;
@@ -160,15 +196,16 @@ export class Streams {
         changed.add(stream);
       }
     }
-    for (const [topic, cursor] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const [topic, seen] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if (this.#refused.has(topic)) continue;
       const known = [...this.#open].find(({ topics }) => topics.has(topic));
+      const cursor = lower(seen, this.#left.get(topic) ?? null);
       const stream = known ?? this.#place(topic, cursor);
       if (!stream) continue;
       if (!known) changed.add(stream);
-      const now = stream.connection.cursor;
-      if (cursor !== null && (now === null || ((rewind || !known) && isAfter(now, cursor)))) {
-        stream.cursor = lower(stream.cursor, cursor);
+      const reached = known?.cursorOf(topic) ?? null;
+      if (cursor !== null && (reached === null || isAfter(reached, cursor))) {
+        stream.goOnAfter(topic, cursor);
         changed.add(stream);
       }
     }
@@ -209,10 +246,10 @@ export class Streams {
   }
 
   /**
-   * The stream for a topic that has none.
+   * The stream for a topic that has none; null if there is no room for it.
    *
    * @param {string} topic
-   * @param {?string} cursor
+   * @param {?string} cursor where it goes on; null if it begins now
    */
   #place(topic, cursor) {
     let stream = [...this.#open].find((each) => each.takes(topic, this.#most));
@@ -223,9 +260,10 @@ export class Streams {
         detail:
           `${MOST_STREAMS} connections to the hub are full, and a browser has six for a host. ` +
           "A pattern covers many channels.",
-      });
+      }, cursor);
       return null;
     }
+    this.#left.delete(topic);
     if (!stream) this.#open.add((stream = new Stream(this, conflateOf(topic))));
     stream.topics.add(topic);
     if (cursor === null) stream.fresh.add(topic);
@@ -285,12 +323,12 @@ export class Streams {
     this.#most = Math.min(this.#most, Math.ceil(topics.length / 2));
     const changed = new Set([stream]);
     for (const topic of topics.slice(this.#most)) {
-      const fresh = stream.fresh.delete(topic);
+      const cursor = stream.cursorOf(topic);
       stream.topics.delete(topic);
-      const cursor = fresh ? null : stream.connection.cursor;
+      stream.fresh.delete(topic);
       const other = this.#place(topic, cursor);
       if (!other) continue;
-      if (cursor !== null) other.cursor = lower(other.cursor, cursor);
+      if (cursor !== null) other.goOnAfter(topic, cursor);
       changed.add(other);
     }
     for (const each of changed) this.#begin(each);
@@ -308,17 +346,20 @@ export class Streams {
    * @param {Problem} problem
    */
   #drop(stream, topic, problem) {
+    const cursor = stream.cursorOf(topic);
     stream.topics.delete(topic);
     stream.fresh.delete(topic);
-    this.#refuse(topic, problem);
+    this.#refuse(topic, problem, cursor);
   }
 
   /**
    * @param {string} topic
    * @param {Problem} problem
+   * @param {?string} cursor where it goes on if it is asked for again; null if it has yet to begin
    */
-  #refuse(topic, problem) {
+  #refuse(topic, problem, cursor) {
     this.#refused.set(topic, problem);
+    if (cursor !== null) this.#left.set(topic, cursor);
     this.pass({ kind: "problem", topics: [topic], problem });
     this.#tellRefused(topic, problem);
   }

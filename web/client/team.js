@@ -26,7 +26,7 @@ const FACTS_MS = 250;
  * @typedef {import("./types.js").StreamFacts} StreamFacts
  * @typedef {[topic: string, cursor: ?string][]} Wants
  * @typedef {{wants: () => Wants, take: (message: Message) => void, facts: (facts: StreamFacts[]) => void}} Member
- * @typedef {Message | {kind: "want", wants: Wants} | {kind: "bye"|"cut"|"renew"|"ask"|"here"|"lead"|"hurry"|"look"}
+ * @typedef {Message | {kind: "want"|"renew", wants: Wants} | {kind: "bye"|"cut"|"ask"|"here"|"lead"|"hurry"|"look"}
  *   | {kind: "welcome", to: string[]} | {kind: "facts", facts: StreamFacts[]}} Spoken
  */
 
@@ -79,7 +79,8 @@ export class Team {
   renew() {
     if (this.leads) return this.#renew();
     this.#accepted = false;
-    this.#say({ kind: "renew" });
+    // What is on its way is not taken any more, so the leader has to know what this tab has seen.
+    this.#say({ kind: "renew", wants: this.on.wants() });
   }
 
   cut() {
@@ -245,6 +246,7 @@ export class Team {
     else if (message.kind === "look") this.#streams?.look();
     else if (message.kind === "renew") {
       this.#newcomers.add(from);
+      this.#members.set(from, new Map(message.wants));
       this.#renew();
     }
   }
@@ -317,13 +319,11 @@ export class Team {
     if (!this.#streams) return;
     /** @type {Map<string, ?string>} */
     const wanted = new Map();
-    let rewind = false;
     for (const [tab, wants] of this.#members) {
       const isNew = this.#newcomers.has(tab);
       for (const [topic, cursor] of wants) {
         const known = wanted.get(topic) ?? null;
         wanted.set(topic, isNew ? lower(known, cursor) : known);
-        rewind ||= isNew && cursor !== null;
       }
     }
     const others = [...this.#newcomers].filter((tab) => tab !== this.#id);
@@ -331,7 +331,7 @@ export class Team {
     this.#renewing = false;
     this.#newcomers.clear();
     if (renew) this.#say({ kind: "welcome", to: [...this.#members.keys()] });
-    this.#streams.want(wanted, { renew, rewind });
+    this.#streams.want(wanted, { renew });
     this.#streams.repeat(); // a tab that wants what is open already does not know its state
   }
 
