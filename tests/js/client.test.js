@@ -28,6 +28,14 @@ function follow(t, hub, channels, { start, ...options } = {}) {
   return found;
 }
 
+/** Let this process be a page that can go to the cache of the browser and come back; gives what does both. */
+function beCached(t) {
+  const page = new EventTarget();
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  t.after(() => delete globalThis.addEventListener);
+  return () => ["pagehide", "pageshow"].forEach((type) => page.dispatchEvent(new Event(type)));
+}
+
 test("the public names are these", () => {
   assert.deepEqual(Object.keys(client).sort(), ["connect", "covers", "isAfter"]);
 });
@@ -90,6 +98,36 @@ test("a channel that is refused is found among many with few requests", async (t
   await until(() => refused.length === 1);
   assert.deepEqual(refused, ["not c77"]);
   assert.ok(hub.asked.length <= 17, `${hub.asked.length} requests`);
+});
+
+test("a quiet channel does not wind a busy one back", async (t) => {
+  const hub = await TestHub.run(t);
+  const leaveAndComeBack = beCached(t);
+  const found = follow(t, hub, "busy");
+  const quiet = found.hub.follow("quiet", {});
+  await found.live();
+  await until(() => quiet.state.name === "live");
+  for (const data of ["a", "b", "c"]) hub.publish(data, "busy");
+  await until(() => found.got.length === 3);
+  const asked = hub.asked.length;
+  leaveAndComeBack();
+  await until(() => hub.asked.length > asked);
+  assert.equal(hub.asked.at(-1).url.searchParams.get("lastEventId"), "3-0");
+});
+
+test("a quiet channel loses nothing for having been passed by", async (t) => {
+  const hub = await TestHub.run(t);
+  const leaveAndComeBack = beCached(t);
+  const found = follow(t, hub, ["busy", "quiet"]);
+  await found.live();
+  hub.publish("a", "busy");
+  await until(() => found.got.length === 1);
+  hub.cut();
+  hub.publish("b", "quiet");
+  hub.publish("c", "busy");
+  leaveAndComeBack();
+  await until(() => found.got.length === 3);
+  assert.deepEqual(found.got, ["a", "b", "c"]);
 });
 
 test("what came while a channel was refused comes after renew", async (t) => {

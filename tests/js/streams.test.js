@@ -30,3 +30,19 @@ test("a tab gets what it lacks of a channel that has yet to begin for others", a
   await until(() => data("other").length === 1);
   assert.deepEqual(data("other"), ["missed"]);
 });
+
+test("a channel that has yet to begin is not taken for one of which everything has come", async (t) => {
+  const hub = await TestHub.run(t);
+  const seen = hub.publish("seen");
+  hub.publish("a");
+  hub.publish("older than the wish", "other");
+  const { streams, messages, data } = streamsOf(t, hub);
+  const complete = () => messages.filter(({ kind }) => kind === "events").at(-1);
+  streams.want(new Map([["main", seen], ["quiet", seen]]));
+  streams.want(new Map([["main", null], ["quiet", null], ["other", null]]));
+  await until(() => messages.some(({ state }) => state?.name === "live"));
+  assert.deepEqual([complete().topics, data("other")], [["main", "quiet"], []]);
+  hub.publish("b");
+  await until(() => complete().cursor === "4-0");
+  assert.deepEqual(complete().topics, ["main", "quiet", "other"]);
+});

@@ -38,7 +38,7 @@ class TabHub {
 
   /** @type {Set<Follows>} */
   #followings = new Set();
-  /** By topic: the id of the last event that this tab has seen of it. @type {Map<string, ?string>} */
+  /** By topic: the id up to which everything has come here. @type {Map<string, ?string>} */
   #cursors = new Map();
   /** By topic: how the shared connection stands. @type {Map<string, import("./types.js").State>} */
   #states = new Map();
@@ -128,6 +128,7 @@ class TabHub {
   #take(message) {
     if (message.kind === "events") {
       for (const { event, topics } of message.events) this.#event(event, topics);
+      this.#raise(message);
       return;
     }
     const { topics } = message;
@@ -158,12 +159,23 @@ class TabHub {
   /** @param {{topics: string[], state: import("./types.js").State, cursor: ?string}} message */
   #state({ topics, state, cursor }) {
     for (const topic of topics) {
-      if (!this.#cursors.has(topic)) continue;
-      this.#states.set(topic, state);
-      // A tab that has seen nothing yet goes on from here, if it has to lead.
-      if (cursor !== null && state.name === "live") this.#cursors.set(topic, this.#cursors.get(topic) ?? cursor);
+      if (this.#cursors.has(topic)) this.#states.set(topic, state);
     }
+    if (state.name === "live") this.#raise({ topics, cursor });
     for (const following of [...this.#followings]) following.hear(topics, state);
+  }
+
+  /**
+   * Everything of these topics up to a cursor has come: a tab that has to lead goes on from there. Without this, a quiet
+   * topic would wind the busy ones of its stream back, to events that the hub may not have any more.
+   *
+   * @param {{topics: string[], cursor: ?string}} message
+   */
+  #raise({ topics, cursor }) {
+    if (cursor === null) return;
+    for (const topic of topics) {
+      if (this.#cursors.has(topic) && isAfter(cursor, this.#cursors.get(topic))) this.#cursors.set(topic, cursor);
+    }
   }
 
   /**

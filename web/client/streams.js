@@ -17,12 +17,13 @@ const MOST_ROUTES = 1000;
  * @typedef {import("./connection.js").Received} Received
  * @typedef {import("./types.js").Problem} Problem
  * @typedef {import("./types.js").State} State
- * @typedef {{kind: "events", events: {event: Received, topics: string[]}[]}
+ * @typedef {{kind: "events", events: {event: Received, topics: string[]}[], topics: string[], cursor: ?string}
  *   | {kind: "state", topics: string[], state: State, cursor: ?string}
  *   | {kind: "lost", topics: string[], after: string, next: string, anew: boolean}
  *   | {kind: "problem", topics: string[], problem: Problem}
  *   | {kind: "closing", topics: string[]}
- *   | {kind: "ended", topics: string[]}} Message what comes, and for which topics
+ *   | {kind: "ended", topics: string[]}} Message what comes, and for which topics. Of the
+ *   topics of `events`, everything up to `cursor` has come, and so it has of those of a state `live`
  */
 
 /** One connection and its topics. */
@@ -137,7 +138,7 @@ class Stream {
       if (this.fresh.size) topics = topics.filter((topic) => !this.fresh.has(topic));
       if (topics.length) found.push({ event, topics });
     }
-    if (found.length) pass({ kind: "events", events: found });
+    if (found.length) pass({ kind: "events", events: found, topics: this.#settled, cursor: this.connection.cursor });
   }
 
   /** @param {string} channel */
