@@ -50,7 +50,10 @@ export class Past {
         on.ended(this.#parts[0]);
         this.#next();
       },
-      refused: () => this.#next(),
+      refused: (problem) => {
+        on.problem(problem);
+        this.#next();
+      },
     });
   }
 
