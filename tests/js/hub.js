@@ -31,6 +31,10 @@ export class TestHub {
     this.asked.push({ url, headers: request.headers });
     const channels = url.searchParams.getAll("channel");
     const refusal = this.refuse(channels, request);
+    if (refusal?.event) {
+      response.writeHead(200, { "Content-Type": "text/event-stream" });
+      return void response.end(`retry: 20\nevent: error\ndata: ${JSON.stringify(refusal.event)}\n\n`);
+    }
     if (refusal) {
       response.writeHead(refusal.status, { "Content-Type": "application/problem+json" });
       return void response.end(JSON.stringify(refusal));

@@ -46,3 +46,30 @@ test("a channel that has yet to begin is not taken for one of which everything h
   await until(() => complete().cursor === "4-0");
   assert.deepEqual(complete().topics, ["main", "quiet", "other"]);
 });
+
+/** What may happen to a question, other than an answer about its channels. */
+const FAULTS = {
+  "a hub that is away": () => ({ status: 503, title: "Unavailable" }),
+  "a token that has run out": () => ({ status: 401, title: "Unauthorized" }),
+  "a hub that cannot check tokens": () => ({ event: { title: "Unavailable", status: 503 } }),
+  "a network that fails": (request) => (request.socket.destroy(), { status: 500 }),
+};
+for (const [name, fault] of Object.entries(FAULTS)) {
+  test(`${name} while refusals are sorted out refuses no channel and divides nothing`, async (t) => {
+    let attempts = 0;
+    const hub = await TestHub.run(t);
+    hub.refuse = (channels, request) => {
+      if (channels.length === 8) attempts += 1;
+      else if (attempts === 1) return fault(request);
+      return channels.includes("c3") ? { status: 403, title: "Forbidden", detail: "not c3" } : null;
+    };
+    const { streams, messages } = streamsOf(t, hub);
+    const names = Array.from({ length: 8 }, (_, n) => `c${n}`);
+    streams.want(new Map(names.map((channel) => [channel, null])));
+    await until(() => messages.some(({ state }) => state?.name === "live"));
+    const closed = messages.filter(({ state }) => state?.name === "closed").map(({ topics }) => topics);
+    assert.deepEqual(closed, [["c3"]]);
+    assert.deepEqual(streams.facts.map(({ channels }) => channels.length), [7]);
+    assert.ok(messages.some(({ state }) => state?.name === "waiting"));
+  });
+}

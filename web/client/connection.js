@@ -4,7 +4,7 @@ import { Backoff } from "./backoff.js";
 import { beginAttempt, noFacts } from "./facts.js";
 import { isAfter } from "./names.js";
 import { EventParser, EventTooLarge } from "./parser.js";
-import { problemIn, Refusal, request } from "./request.js";
+import { ask, problemIn, Refusal, request } from "./request.js";
 import { Silence } from "./silence.js";
 import { inSlices } from "./slices.js";
 import { parsed } from "./surroundings.js";
@@ -107,27 +107,39 @@ export class Connection {
   }
 
   /**
-   * What the hub has against a stream of these channels; null if it has nothing that lasts.
+   * What the hub has against a stream of these channels; null if it takes them.
    *
    * @param {string[]} channels
    * @param {AbortSignal} signal
    * @returns {Promise<?Problem>}
+   * @throws {unknown} a fault that says nothing of them
    */
   async ask(channels, signal) {
     const stop = new AbortController();
-    const abort = () => stop.abort();
+    const abort = () => stop.abort(new Error("Nothing came for too long."));
     signal.addEventListener("abort", abort);
     const patience = setTimeout(abort, this.facts.silence * 1000);
     try {
-      await request(this.settings, { ...this.#wanted, channels, cursor: this.cursor }, stop.signal);
-      return null;
-    } catch (error) {
-      return error instanceof Refusal && error.lasting ? error.problem : null;
+      return await ask(this.settings, { ...this.#wanted, channels, cursor: this.cursor }, stop.signal);
     } finally {
       clearTimeout(patience);
       signal.removeEventListener("abort", abort);
       stop.abort();
     }
+  }
+
+  /**
+   * Wait and come back, as after a fault of the stream: `ask` has met this one.
+   *
+   * @param {unknown} error
+   */
+  async comeBack(error) {
+    const run = (this.#run = {});
+    this.#connected = 0;
+    this.facts.problem = null; // the refusal that was asked about
+    const { problem, atLeastMs } = this.#fault(error);
+    await this.#wait(run, problem, atLeastMs);
+    await this.#go(run);
   }
 
   #stop() {

@@ -1,7 +1,8 @@
 // One request for a stream, and what its answer means.
 
 import { addressOf } from "./address.js";
-import { unlessAborted } from "./surroundings.js";
+import { EventParser } from "./parser.js";
+import { parsed, unlessAborted } from "./surroundings.js";
 
 /** Statuses of the 4xx that pass. */
 const PASSING = new Set([408, 425, 429]);
@@ -49,6 +50,46 @@ export async function request(settings, wanted, signal, note = () => {}) {
   note({ status: response.status, headers: [...response.headers] });
   await check(response);
   return response;
+}
+
+/**
+ * Ask whether the hub takes these channels. The stream is not read; the caller aborts it.
+ *
+ * @param {Settings} settings
+ * @param {import("./address.js").Wanted} wanted
+ * @param {AbortSignal} signal
+ * @returns {Promise<?Problem>} why it does not; null if it does
+ * @throws {unknown} a fault that says nothing of the channels: of the network, the hub or the token
+ */
+export async function ask(settings, wanted, signal) {
+  try {
+    const response = await request(settings, wanted, signal);
+    if (response.body) await checkBeginning(response.body);
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal && error.lasting && error.problem.status !== 401) return error.problem;
+    throw error;
+  }
+}
+
+/**
+ * The hub tells faults that pass by an event, since a browser's EventSource gives up at any status but 200.
+ *
+ * @param {ReadableStream<Uint8Array>} body
+ * @throws {Refusal|Error} if it does not begin as a stream does that goes on
+ */
+async function checkBeginning(body) {
+  const parser = new EventParser();
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error("The connection ended.");
+    const [first] = parser.feed(value);
+    if (first?.type === "error") {
+      throw new Refusal({ title: "Error", status: 0, ...parsed(first.data) }, { lasting: false, atLeastMs: 0 });
+    }
+    if (first) return;
+  }
 }
 
 /**

@@ -166,8 +166,8 @@ class TabHub {
   }
 
   /**
-   * Everything of these topics up to a cursor has come: a tab that has to lead goes on from there. Without this, a quiet
-   * topic would wind the busy ones of its stream back, to events that the hub may not have any more.
+   * Everything of these topics up to a cursor has come: a tab that has to lead goes on from there. Without this, a
+   * quiet topic would wind the busy ones of its stream back, to events that the hub may not have any more.
    *
    * @param {{topics: string[], cursor: ?string}} message
    */

@@ -281,7 +281,13 @@ export class Streams {
     const topics = [...stream.topics];
     const { signal } = stream.asking;
     if (topics.length > 1 && DIVISIBLE.has(problem.status)) {
-      const refused = await this.#refusedAmong(stream, topics, signal);
+      let refused;
+      try {
+        refused = await this.#refusedAmong(stream, topics, signal);
+      } catch (error) {
+        // Without all answers, nothing is known: that there are too many channels least of all.
+        return void (signal.aborted || stream.connection.comeBack(error));
+      }
       if (signal.aborted) return;
       for (const [topic, why] of refused) this.#drop(stream, topic, why);
       if (!refused.size) this.#divide(stream);
@@ -298,6 +304,7 @@ export class Streams {
    * @param {string[]} topics all of which together are refused
    * @param {AbortSignal} signal
    * @returns {Promise<Map<string, Problem>>} those that are refused alone
+   * @throws {unknown} a fault that passes
    */
   async #refusedAmong(stream, topics, signal) {
     /** @type {Map<string, Problem>} */
