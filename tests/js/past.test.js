@@ -7,11 +7,10 @@ import { connect } from "../../web/client/sse.js";
 import { TestHub, until } from "./hub.js";
 
 /** A following with a past, and what comes to it. */
-function follow(t, hub, channels, start) {
-  const found = { got: [], states: [], problems: [], losses: [] };
-  const tab = connect(hub.url);
-  t.after(() => tab.close());
-  found.following = tab.follow(
+function follow(t, hub, channels, start, options) {
+  const found = { got: [], states: [], problems: [], losses: [], tab: connect(hub.url, options) };
+  t.after(() => found.tab.close());
+  found.following = found.tab.follow(
     channels,
     {
       event: ({ data }) => found.got.push(data),
@@ -43,4 +42,90 @@ test("a past with an event that is too large is a problem", async (t) => {
   const found = follow(t, hub, "main", { after: id });
   await found.live();
   assert.match(found.problems[0], /larger than/);
+});
+
+const NAMES = Array.from({ length: 150 }, (_, n) => `c${n}`); // two parts
+const MANY = 20_003; // more than are held
+
+/** A following of all NAMES after `id`, whose second part of the past is asked for when `goOn` is called. */
+async function followInParts(t, hub, id) {
+  let asked;
+  let goOn;
+  const reached = new Promise((resolve) => (asked = resolve));
+  const gate = new Promise((resolve) => (goOn = resolve));
+  const isSecond = ({ searchParams }) => searchParams.has("lastEventId") && searchParams.getAll("channel").includes("c149");
+  const fetchSlowly = async (url, options) => {
+    if (isSecond(url)) {
+      asked();
+      await gate;
+    }
+    return fetch(url, options);
+  };
+  const found = follow(t, hub, NAMES, { after: id }, { fetch: fetchSlowly });
+  await reached;
+  let live = 0;
+  found.tab.follow(["c0", "c149"], { event: () => (live += 1) }); // which waits for no past
+  return { ...found, goOn, seen: (count) => until(() => live === count) };
+}
+
+test("what is too much to hold is brought for every part", async (t) => {
+  const hub = await TestHub.run(t);
+  const id = hub.publish("before");
+  const found = await followInParts(t, hub, id);
+  const data = Array.from({ length: MANY }, (_, n) => String(n));
+  for (const each of data) hub.publish(each, "c0");
+  await found.seen(MANY);
+  hub.publish("the last", "c149");
+  found.goOn();
+  await found.live();
+  await until(() => found.got.includes("the last"));
+  assert.deepEqual(found.got.filter((each) => each !== "the last"), data);
+  assert.deepEqual(found.losses, []);
+});
+
+test("what comes for a part that is refused does not wait for the others, however much it is", async (t) => {
+  const isPast = ({ url }) => url.includes("lastEventId");
+  const refuse = (channels, request) =>
+    isPast(request) && channels.includes("c0") ? { status: 403, title: "Forbidden", detail: "no past" } : null;
+  const hub = await TestHub.run(t, { refuse });
+  const id = hub.publish("before");
+  const found = await followInParts(t, hub, id);
+  const data = Array.from({ length: MANY }, (_, n) => String(n));
+  for (const each of data) hub.publish(each, "c0");
+  await found.seen(MANY);
+  assert.deepEqual(found.got, data);
+  found.goOn();
+  await found.live();
+  assert.deepEqual([found.got, found.problems, found.losses], [data, ["no past"], []]);
+});
+
+test("what was too much to hold is lost with a word if the past is refused after that", async (t) => {
+  const hub = await TestHub.run(t);
+  const id = hub.publish("before");
+  const found = await followInParts(t, hub, id);
+  for (let n = 0; n < MANY; n += 1) hub.publish(String(n), "c149");
+  await found.seen(MANY);
+  hub.refuse = (channels, { url }) =>
+    url.includes("lastEventId") && channels.includes("c149") ? { status: 403, title: "Forbidden", detail: "no" } : null;
+  found.goOn();
+  await found.live();
+  assert.deepEqual([found.problems, found.losses.length], [["no"], 1]);
+  assert.deepEqual(found.got, ["20001", "20002"]);
+});
+
+test("a following that is closed when its past is refused asks for nothing more", async (t) => {
+  const refuse = (channels, { url }) =>
+    url.includes("lastEventId") && channels.includes("c0") ? { status: 403, title: "Forbidden" } : null;
+  const hub = await TestHub.run(t, { refuse });
+  const tab = connect(hub.url);
+  t.after(() => tab.close());
+  const id = hub.publish("before");
+  const other = tab.follow("other", {});
+  await new Promise((resolve) => {
+    const following = tab.follow(NAMES, { problem: () => resolve(following.close()) }, { after: id });
+  });
+  hub.publish("after", "other");
+  await until(() => hub.asked.at(-1).url.searchParams.getAll("channel").length === 1 && other.state.name === "live");
+  const isSecond = ({ searchParams }) => searchParams.has("lastEventId") && searchParams.get("channel") === "c100";
+  assert.deepEqual(hub.asked.filter(({ url }) => isSecond(url)), []);
 });

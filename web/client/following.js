@@ -41,6 +41,9 @@ export class Follows {
   #routes = new Map();
   /** Events that wait until older ones have come. @type {?{event: Received, topic: string}[]} */
   #held = null;
+  /** Topics whose past is refused: what comes of them waits for nothing. @type {Set<string>} */
+  #pastless = new Set();
+  #dropped = ""; // the id of the last event that was too much to hold
   /** @type {?Past} */
   #past = null;
   #pending = false; // whether the past has yet to be asked for
@@ -88,10 +91,11 @@ export class Follows {
   take(event, topics) {
     const topic = this.#topicOf(event.channel);
     if (this.#closed || topic === undefined || !topics.includes(topic)) return;
-    if (!this.#held) return this.#give(event, topic);
+    if (!this.#held || this.#pastless.has(topic)) return this.#giveNew(event, topic);
     this.#held.push({ event, topic });
     if (this.#held.length > MOST_HELD && this.#past) {
       this.#past.bringMore();
+      this.#dropped = event.id ?? this.#dropped;
       this.#held.length = 0;
     }
   }
@@ -121,6 +125,7 @@ export class Follows {
     this.#past.close();
     this.#past = null;
     this.#held = [];
+    this.#pastless.clear();
     this.#pending = true;
   }
 
@@ -178,11 +183,12 @@ export class Follows {
         if (topic === undefined) return;
         // Now, too: a past that ends or is refused never says how far it has come.
         if (event.id !== null) this.#floors.set(topic, event.id);
-        this.#give(event, topic);
+        this.#give(event);
       },
       reached: (parts, cursor) => this.#reach(parts, cursor),
       lost: (loss) => this.lost(loss),
       problem: (problem) => this.problem(problem),
+      refused: (parts, more) => this.#doWithout(parts.map((channel) => topicOf(channel, conflate)), more),
       ended: (parts) => this.#endAll(parts.map((channel) => topicOf(channel, conflate))),
       progress: () => this.#show(),
       done: () => this.#release(),
@@ -199,25 +205,47 @@ export class Follows {
     for (const channel of channels) this.#floors.set(topicOf(channel, this.#options.conflate), cursor);
   }
 
+  /**
+   * The past of these topics is refused. What is held of them waits no longer: if it had to be dropped, nothing would
+   * bring it.
+   *
+   * @param {string[]} topics
+   * @param {boolean} dropped whether some of it may have been
+   */
+  #doWithout(topics, dropped) {
+    if (this.#closed) return;
+    const held = this.#held ?? [];
+    const isMine = (/** @type {{topic: string}} */ { topic }) => topics.includes(topic);
+    this.#held = held.filter((each) => !isMine(each));
+    for (const topic of topics) this.#pastless.add(topic);
+    if (dropped) this.lost({ after: this.last ?? "", next: this.#dropped });
+    for (const { event, topic } of held.filter(isMine)) this.#giveNew(event, topic);
+  }
+
   #release() {
     const held = this.#held ?? [];
     this.#held = this.#past = null;
-    for (const { event, topic } of held) this.#give(event, topic);
+    this.#pastless.clear();
+    for (const { event, topic } of held) this.#giveNew(event, topic);
     this.#endAll(this.topics.filter((topic) => this.#states.get(topic)?.name === "ended"));
     this.#show();
   }
 
   /**
-   * @param {Received} received
+   * Give an event of the shared connection, unless the past has brought it.
+   *
+   * @param {Received} event
    * @param {string} topic
    */
-  #give(received, topic) {
+  #giveNew(event, topic) {
+    if (event.id === null || this.#isNew(event.id, topic)) this.#give(event);
+  }
+
+  /** @param {Received} received */
+  #give(received) {
     if (this.#closed) return;
     const { end, raw, ...event } = received;
-    if (event.id !== null) {
-      if (this.#past === null && !this.#isNew(event.id, topic)) return;
-      this.last = event.id;
-    }
+    this.last = event.id ?? this.last;
     if (end) return this.#noteEnd(end);
     call(this.#listener.event?.bind(this.#listener), this.#options.raw ? { ...event, raw } : event);
   }

@@ -10,18 +10,24 @@ import { Connection } from "./connection.js";
  * @property {(channels: string[], cursor: ?string) => void} reached everything of these channels up to this id has come
  * @property {(loss: import("./types.js").Loss) => void} lost
  * @property {(problem: import("./types.js").Problem) => void} problem
+ * @property {(channels: string[], more: boolean) => void} refused nothing more comes of the past of these; `more`: also
+ *   not what `bringMore` was called for
  * @property {(channels: string[]) => void} ended the hub says that nothing more will come of these
  * @property {() => void} progress
  * @property {() => void} done
+ * @typedef {{channels: string[], cursor: ?string}} Part
  */
 
 export class Past {
   /** Events that have come. */
   replayed = 0;
 
-  /** @type {string[][]} */
+  /** Parts that have yet to come. The first one is under way. @type {Part[]} */
   #parts;
-  #again = false;
+  /** Parts that have come, up to their cursors. @type {Part[]} */
+  #done = [];
+  #again = false; // whether these have to go on
+  #closed = false;
 
   /**
    * @param {import("./connection.js").Settings} settings
@@ -31,7 +37,7 @@ export class Past {
   constructor(settings, wanted, on) {
     this.on = on;
     this.wanted = wanted;
-    this.#parts = inParts(wanted.channels);
+    this.#parts = inParts(wanted.channels).map((channels) => ({ channels, cursor: wanted.cursor }));
     this.connection = new Connection(settings, {
       events: (events) => {
         for (const event of events) {
@@ -47,42 +53,51 @@ export class Past {
       lost: on.lost,
       problem: on.problem,
       ended: () => {
-        on.ended(this.#parts[0]);
+        on.ended(this.#parts[0].channels);
         this.#next();
       },
       refused: (problem) => {
         on.problem(problem);
+        on.refused(this.#parts[0].channels, this.#again);
         this.#next();
       },
     });
   }
 
   begin() {
-    this.connection.cursor = this.wanted.cursor;
+    const [{ channels, cursor }] = this.#parts;
+    this.connection.cursor = cursor;
     const { conflate, start } = this.wanted;
-    this.connection.open({ channels: this.#parts[0], conflate, start });
+    this.connection.open({ channels, conflate, start });
   }
 
-  /** What came meanwhile by the shared connection was too much to hold: bring that, too. */
+  /**
+   * What came meanwhile by the shared connection was too much to hold. It may have been of any part: bring it for those
+   * that have come, too.
+   */
   bringMore() {
     this.#again = true;
   }
 
   close() {
+    this.#closed = true;
     this.connection.close();
   }
 
   #reach() {
-    this.on.reached(this.#parts[0], this.connection.cursor);
-    if (this.#again) {
-      this.#again = false;
-      queueMicrotask(() => this.connection.renew());
-    } else this.#next();
+    const [part] = this.#parts;
+    part.cursor = this.connection.cursor;
+    this.on.reached(part.channels, part.cursor);
+    this.#done.push(part);
+    this.#next();
   }
 
   #next() {
+    if (this.#closed) return; // a function of the user did that
     this.connection.close();
     this.#parts.shift();
+    if (this.#again) this.#parts.push(...this.#done.splice(0));
+    this.#again = false;
     if (this.#parts.length) this.begin();
     else this.on.done();
   }
