@@ -10,14 +10,23 @@ from pathlib import Path
 
 import pytest
 from hubs import Server
+from mercures import update
 from programs import ROOT, environment, tool
 
-MODULE = (ROOT / "web" / "app" / "inspect" / "commands.js").as_uri()
+APP = ROOT / "web" / "app"
+MODULE = (APP / "inspect" / "commands.js").as_uri()
 SCRIPT = """
 import {{ readFileSync }} from "node:fs";
 import * as commands from "{module}";
 const [name, ...values] = JSON.parse(readFileSync(0, "utf8"));
-process.stdout.write(commands[name](...values));
+const shown = commands[name](...values);
+process.stdout.write(typeof shown === "string" ? shown : JSON.stringify(shown));
+"""
+SPEC_SCRIPT = """
+import {{ readFileSync }} from "node:fs";
+import {{ followedOf, specOf }} from "{module}";
+const [text, base] = JSON.parse(readFileSync(0, "utf8"));
+process.stdout.write(JSON.stringify(followedOf(specOf(text), base)));
 """
 DATA = {
     "plain": "hello",
@@ -55,6 +64,20 @@ async def code(name: str, *values: object) -> str:
     return await run(tool("node", "nodejs"), "--input-type=module", "-e", script, given=json.dumps([name, *values]))
 
 
+async def followed(server: Server, text: str) -> object:
+    """The stream that the page has under this text, as its code asks for it."""
+    script = SPEC_SCRIPT.format(module=(APP / "specs.js").as_uri())
+    given = json.dumps([text, f"{server.url}/"])
+    return json.loads(await run(tool("node", "nodejs"), "--input-type=module", "-e", script, given=given))
+
+
+async def run_by_the_client(server: Server, script: str) -> str:
+    """What a script prints of the first event that comes by the browser client of this folder."""
+    local = script.replace(f"{server.url}/web/client/sse.js", (ROOT / "web" / "client" / "sse.js").as_uri())
+    ending = local.replace("console.log(id, channel, event, data)", "(console.log(data), hub.close())")
+    return await run(tool("node", "nodejs"), "--input-type=module", "-e", ending)
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 async def test_an_event_is_published_again_byte_for_byte(server: Server, shell: str, data: str) -> None:
@@ -74,6 +97,14 @@ async def test_an_ephemeral_event_is_published_as_one(server: Server) -> None:
     assert await server.retained("a") == []
 
 
+def until(script: str, end: str) -> str:
+    """The Python program with an end: a line after the one that prints an event."""
+    lines = script.split("\n")
+    (at,) = (at for at, line in enumerate(lines) if line.strip().startswith("print("))
+    indent = lines[at][: -len(lines[at].lstrip())]
+    return "\n".join([*lines[: at + 1], indent + end, *lines[at + 1 :]])
+
+
 STREAM = {"channels": ["it's", "sensors.*"], "query": {"from": "start"}}
 
 
@@ -86,15 +117,39 @@ async def test_a_stream_is_followed_by_curl(server: Server) -> None:
 async def test_a_stream_is_followed_by_python(server: Server, tmp_path: Path) -> None:
     await server.hub.publish("the first", channel="sensors.one")
     script = await code("followByPython", {"base": f"{server.url}/", **STREAM})
-    patient = script.replace(
-        "print(event.id, event.type, event.data)", 'print(event.data)\n            if event.type == "live": return'
-    )
-    assert "the first" in await run(sys.executable, "-c", patient, PYTHONPATH=str(ROOT))
+    output = await run(sys.executable, "-c", until(script, 'if event.type == "live": return'), PYTHONPATH=str(ROOT))
+    assert "message the first" in output
+
+
+async def test_the_client_in_node_gets_only_the_types_of_the_stream(server: Server) -> None:
+    await server.hub.publish("of another type", channel="a", event="noise")
+    await server.hub.publish("wanted", channel="a", event="news")
+    script = await code("followBySseJs", await followed(server, "a?from=start&event=news&event=more"))
+    assert await run_by_the_client(server, script) == "wanted\n"
+
+
+MERCURE = ".well-known/mercure?topic=https%3A%2F%2Fexample.com%2Fbooks%2F1&topic=b+%26+c&lastEventId=earliest"
+
+
+async def test_code_of_mercure_topics_asks_the_mercure_address(server: Server) -> None:
+    tool("curl", "curl")
+    await update(server, "b & c", "a book")
+    stream = await followed(server, MERCURE)
+    command = await code("followByCurl", stream)
+    assert "data: a book" in await run("sh", "-s", given=f"{command} --silent --max-time 2 || true")
+    script = await code("followByPython", stream)
+    assert "message a book" in await run(sys.executable, "-c", until(script, "return"), PYTHONPATH=str(ROOT))
+    assert "/.well-known/mercure?topic=" in await code("followByEventSource", stream)
+
+
+async def test_mercure_topics_have_no_code_of_the_client_which_follows_channels(server: Server) -> None:
+    ways = json.loads(await code("waysToFollow", await followed(server, MERCURE)))
+    assert [name for name, _ in ways] == ["curl", "EventSource", "Python"]
+    ways = json.loads(await code("waysToFollow", await followed(server, "main?plain=1")))
+    assert [name for name, _ in ways] == ["curl", "EventSource", "sse.js", "Python"]
 
 
 async def test_a_stream_is_followed_by_the_client_in_node(server: Server, tmp_path: Path) -> None:
     await server.hub.publish("the first", channel="sensors.one")
     script = await code("followBySseJs", {"base": f"{server.url}/", **STREAM})
-    local = script.replace(f"{server.url}/web/client/sse.js", (ROOT / "web" / "client" / "sse.js").as_uri())
-    ending = local.replace("console.log(id, channel, event, data)", "{ console.log(data); hub.close(); }")
-    assert await run(tool("node", "nodejs"), "--input-type=module", "-e", ending) == "the first\n"
+    assert await run_by_the_client(server, script) == "the first\n"

@@ -108,3 +108,21 @@ export function ownAddress(spec, base) {
   for (const [name, value] of queryOf(spec)) if (name !== "lastEventId") url.searchParams.append(name, value);
   return url;
 }
+
+/**
+ * The stream as code in other languages asks for it, with the cursor in its address.
+ *
+ * @param {Spec} spec
+ * @param {string} base
+ * @returns {import("./inspect/commands.js").Followed}
+ */
+export function followedOf(spec, base) {
+  const isMercure = spec.topics.length > 0;
+  /** @type {Record<string, string[]>} */
+  const query = {};
+  for (const [name, value] of queryOf(spec)) {
+    const key = isMercure && name === "lastEventId" ? "lastEventID" : name; // as that protocol spells it
+    query[key] = [...(query[key] ?? []), value];
+  }
+  return isMercure ? { base, path: MERCURE, channels: [], query } : { base, channels: [spec.name], query };
+}

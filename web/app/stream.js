@@ -3,7 +3,7 @@
 import { connect, covers } from "../client/sse.js";
 import { pageNow } from "./chart/clock.js";
 import { Direct } from "./direct.js";
-import { ownAddress, queryOf, specOf, textOf } from "./specs.js";
+import { followedOf, ownAddress, specOf, textOf } from "./specs.js";
 import { say } from "./words.js";
 
 const RATE_SECONDS = 5;
@@ -175,13 +175,7 @@ export class Stream {
 
   /** The stream as the code in other languages asks for it. */
   asFollowed() {
-    /** @type {Record<string, string|string[]>} */
-    const query = {};
-    for (const [name, value] of queryOf(this.spec)) {
-      if (name === "event") query.event = [...(query.event ?? []), value];
-      else query[name] = value;
-    }
-    return { base: this.#hub.base, channels: [this.name], query };
+    return followedOf(this.spec, this.#hub.base);
   }
 
   /** @param {Received} event */

@@ -13,14 +13,6 @@ import * as commands from "./commands.js";
 const SHOWN_MS = 1500;
 const MOST_SHOWN = 4000; // characters; all of it is copied
 
-/** @type {[name: string, code: (stream: Followed) => string][]} */
-const WAYS = [
-  ["curl", commands.followByCurl],
-  ["EventSource", commands.followByEventSource],
-  ["sse.js", commands.followBySseJs],
-  ["Python", commands.followByPython],
-];
-
 /**
  * @param {Coded} coded
  * @returns {HTMLElement}
@@ -32,7 +24,7 @@ export function asCode({ stream, event, token = false }) {
     element.append(worded("p", "codePublishNote", "note"));
   }
   if (stream) {
-    element.append(worded("h3", "codeFollow"), ...WAYS.map(([name, code]) => block(name, code(stream))));
+    element.append(worded("h3", "codeFollow"), ...commands.waysToFollow(stream).map(([name, code]) => block(name, code)));
   }
   if (token) element.append(worded("p", "codeToken", "note"));
   return element;

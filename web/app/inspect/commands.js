@@ -3,7 +3,8 @@
 /**
  * @typedef {object} Followed a stream, as the address of the hub has it
  * @property {string} base  address of the hub; ends with a slash
- * @property {readonly string[]} channels  names and patterns
+ * @property {string} [path]  of its streams; `stream`, unless it is that of the Mercure protocol
+ * @property {readonly string[]} channels  names and patterns; none, with topics of the Mercure protocol
  * @property {Record<string, string|readonly string[]>} [query]  `replay`, `from`, `event`, `conflate`, `lastEventId`, …
  * @typedef {{channel: string, event: string, data: string, ephemeral?: boolean}} Published
  */
@@ -34,12 +35,12 @@ export const segment = (name) => (/^\.+$/.test(name) ? name.replaceAll(".", "%2E
  *
  * @param {Followed} stream
  */
-export function streamAddress({ base, channels, query = {} }) {
+export function streamAddress({ base, path = "stream", channels, query = {} }) {
   const search = new URLSearchParams(channels.map((name) => ["channel", name]));
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) search.append(name, each);
   }
-  return `${base}stream?${String(search).replaceAll("%2C", ",").replaceAll("*", "%2A")}`;
+  return `${base}${path}?${String(search).replaceAll("%2C", ",").replaceAll("*", "%2A")}`;
 }
 
 /** @type {(stream: Followed) => string} */
@@ -57,6 +58,9 @@ export function followByEventSource(stream) {
 /** @type {(stream: Followed) => string} */
 export function followBySseJs({ base, channels, query = {} }) {
   const { replay, from, conflate, lastEventId } = query;
+  const types = [query.event ?? []].flat();
+  // The client takes all types; the shared connection brings them anyway.
+  const isWanted = types.length ? `[${types.map(literal).join(", ")}].includes(event) && ` : "";
   const options = [
     replay === undefined ? "" : `replay: ${/^\d+$/.test(String(replay)) ? replay : literal(String(replay))}`,
     from === undefined ? "" : `from: ${literal(String(from))}`,
@@ -68,7 +72,7 @@ export function followBySseJs({ base, channels, query = {} }) {
     "",
     `const hub = connect(${literal(base)});`,
     `hub.follow([${channels.map(literal).join(", ")}], {`,
-    "  event: ({ id, channel, event, data }) => console.log(id, channel, event, data),",
+    `  event: ({ id, channel, event, data }) => ${isWanted}console.log(id, channel, event, data),`,
     "  lost: ({ after, next }) => console.warn(\"events are gone between\", after, next),",
     options.length ? `}, { ${options.join(", ")} });` : "});",
   ].join("\n");
@@ -84,11 +88,27 @@ export const followByPython = (stream) => [
   "async def main():",
   `    async with EventSource(${literal(streamAddress(stream))}) as events:`,
   "        async for event in events:",
-  "            print(event.id, event.type, event.data)",
+  "            print(event.last_event_id, event.type, event.data)",
   "",
   "",
   "asyncio.run(main())",
 ].join("\n");
+
+/**
+ * All ways to follow a stream, by their names. The browser client follows channels; topics of the Mercure protocol are
+ * none.
+ *
+ * @param {Followed} stream
+ * @returns {[name: string, code: string][]}
+ */
+export function waysToFollow(stream) {
+  return [
+    ["curl", followByCurl(stream)],
+    ["EventSource", followByEventSource(stream)],
+    .../** @type {[string, string][]} */ (stream.channels.length ? [["sse.js", followBySseJs(stream)]] : []),
+    ["Python", followByPython(stream)],
+  ];
+}
 
 /**
  * The event as a command that publishes it again, byte for byte, in any POSIX shell.
