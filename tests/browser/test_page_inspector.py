@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from hubs import Server
+from mercures import update
 from playwright.async_api import BrowserContext, Page, expect
 from screen import inspector, lines, newest, opened, rows
 
@@ -82,6 +83,16 @@ async def test_an_event_as_code_publishes_it_again_byte_for_byte(page: Page, ser
     assert await process.wait() == 0
     _, answer = await server.get("/api/channels/main/events")
     assert [event["data"] for event in answer["events"]] == [text, text]
+
+
+async def test_an_update_of_mercure_topics_as_code_names_no_channel(page: Page, server: Server) -> None:
+    await opened(page, server.url, ".well-known/mercure?topic=https%3A%2F%2Fexample.com%2Fbooks%2F1")
+    await update(server, "https://example.com/books/1", "a book")
+    await rows(page).first.click()
+    await tab(page, "As code")
+    await expect(inspector(page)).to_contain_text("curl -N")
+    await expect(inspector(page)).not_to_contain_text("/realtime/")
+    await expect(inspector(page)).not_to_contain_text("channel=")
 
 
 async def test_what_is_copied_is_what_was_sent(context: BrowserContext, server: Server) -> None:

@@ -10,6 +10,7 @@ import { frame } from "./inspect/fields.js";
 import { wire } from "./inspect/wire.js";
 import { make, worded } from "./make.js";
 import { primer } from "./primer.js";
+import { specOf } from "./specs.js";
 import { Stream } from "./stream.js";
 import { StreamDetails } from "./stream-details.js";
 import { tabs } from "./tabs.js";
@@ -116,6 +117,7 @@ export class Inspector {
   #tabs(entry) {
     const stream = this.#model.streams.find(({ text }) => text === entry.stream);
     const { channel, event, data } = entry;
+    const isUpdate = specOf(entry.stream).topics.length > 0; // of the Mercure protocol: it belongs to no channel
     /** @type {[string, () => HTMLElement][]} */
     const all = [
       ["wire", () => wireOf(entry)],
@@ -123,7 +125,7 @@ export class Inspector {
       ["headers", () => headersOf(stream?.facts ?? null, entry.replayed)],
       ["code", () => asCode({
         stream: stream?.asFollowed(),
-        event: { base: this.#base, channel, event, data, ephemeral: entry.id === null },
+        event: isUpdate ? undefined : { base: this.#base, channel, event, data, ephemeral: entry.id === null },
       })],
     ];
     return tabs(entry.note ? all.filter(([name]) => name === "parsed") : all, this.#tab, (name) => (this.#tab = name));
