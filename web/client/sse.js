@@ -173,8 +173,13 @@ class TabHub {
    */
   #raise({ topics, cursor }) {
     if (cursor === null) return;
+    /** @type {?string|undefined} */
+    let passed; // most topics are at the same id: to compare each of a hundred took 50 µs for every message
     for (const topic of topics) {
-      if (this.#cursors.has(topic) && isAfter(cursor, this.#cursors.get(topic))) this.#cursors.set(topic, cursor);
+      const mine = this.#cursors.get(topic);
+      if (mine === undefined || (mine !== passed && !isAfter(cursor, mine))) continue;
+      passed = mine;
+      this.#cursors.set(topic, cursor);
     }
   }
 
