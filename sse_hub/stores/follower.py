@@ -69,13 +69,13 @@ class Follower:
 
         :raises RedisFailed: if that cannot be done.
         """
-        origin, newest, added, floor, highest, floors, ephemeral = await self._state()
+        origin, newest, added, floor, highest, _, ephemeral = await self._state()
         self._last_ephemeral = ephemeral
         if origin != self.origin:
             await self._load(EventId.parse(newest), max(EventId.parse(floor), EventId.parse(highest)))
             self.origin, self._ordinal = origin, int(added)
         elif int(added) != self._ordinal and not await self._next(block_ms=None):
-            self._lose(floors_of(floors))
+            await self._note_gap(EventId.parse(newest))
             self._ordinal = int(added)
 
     async def read(self) -> None:
@@ -98,23 +98,22 @@ class Follower:
         previous = self.last
         for id, fields in entries:
             ordinal = (fields or {}).get("n", "")
-            if (forgotten := _forgotten(id, fields)) is not None and ordinal.isdecimal():
-                self._deliver(events, previous)
-                events, previous, self._ordinal = [], forgotten.at, int(ordinal)
-                self._hub.forget(forgotten.channel, forgotten.floor)
-                continue
-            event = event_of_entry(id, fields)
-            if event is None or event.id is None or not ordinal.isdecimal():
+            entry = _forgotten(id, fields) or event_of_entry(id, fields)
+            if entry is None or entry.id is None or not ordinal.isdecimal():
                 self._hub.pass_over(1)
                 continue
             if int(ordinal) != self._ordinal + 1:
                 self._deliver(events, previous)
                 events = []
                 if max(floors.values(), default=LOWEST_ID) <= previous:  # else those of an earlier gap explain it
-                    floors = await self._note_gap(event.id.preceding())
-            self._ordinal, previous = int(ordinal), event.id
-            if event.id > max(floors.get(event.channel, LOWEST_ID), floors.get("", LOWEST_ID), self.last):
-                events.append(event)
+                    floors = await self._note_gap(entry.id.preceding())
+            if isinstance(entry, _Forgotten):
+                self._deliver(events, previous)
+                events = []
+                self._hub.forget(entry.channel, entry.floor)
+            elif entry.id > max(floors.get(entry.channel, LOWEST_ID), floors.get("", LOWEST_ID), self.last):
+                events.append(entry)
+            self._ordinal, previous = int(ordinal), entry.id
         self._deliver(events, EventId.parse(entries[-1][0]))
 
     def _deliver(self, events: Sequence[Event], reached: EventId) -> None:
@@ -175,7 +174,7 @@ class Follower:
         :param before: the id up to which they are lost.
         """
         origin, *_, flat, _ = await self._state()
-        if origin == self.origin and not flat:  # entries were deleted by hand
+        if origin == self.origin and not flat and before > self.last:  # entries were deleted by hand
             origin, *_, flat, _ = await self._state(str(before))
         if origin != self.origin:
             raise RedisFailed(STREAM_REPLACED)
@@ -209,15 +208,15 @@ def floors_of(flat: Sequence[str]) -> dict[str, EventId]:
 class _Forgotten(NamedTuple):
     """An entry that says that a channel was forgotten."""
 
+    id: EventId
     channel: str
     floor: EventId
-    at: EventId
 
 
 def _forgotten(id: str, fields: Mapping[str, str] | None) -> _Forgotten | None:
     if not fields or "x" not in fields:
         return None
     try:
-        return _Forgotten(check_channel(fields["c"]), EventId.parse(fields["x"]), EventId.parse(id))
+        return _Forgotten(EventId.parse(id), check_channel(fields["c"]), EventId.parse(fields["x"]))
     except (KeyError, ValueError):
         return None

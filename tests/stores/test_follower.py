@@ -124,6 +124,51 @@ async def test_events_trimmed_while_a_node_was_cut_off_are_a_loss_of_their_chann
             assert (await quiet.next()).data == "x"
 
 
+async def test_a_gap_before_a_forgotten_channel_is_a_loss(redis: RedisServer) -> None:
+    async with Network(redis.port) as network:
+        cut_off = f"redis://127.0.0.1:{network.port}/0?grace=0"
+        async with (
+            serving(store=cut_off, history=1) as here,
+            serving(store=f"{redis.url}?grace=0", history=1) as there,
+            here.stream("/realtime/a") as stream,
+        ):
+            await stream.until("connected")
+            await there.hub.publish("x", channel="b")
+            await there.hub.publish("before", channel="a")
+            assert (await stream.next()).data == "before"
+            network.cut()
+            for number in range(5):
+                await there.hub.publish(str(number), channel="a")
+            assert await there.status("/realtime/b", "DELETE") == 204
+            await there.hub.publish("after", channel="a")
+
+            async def trimmed() -> bool:
+                return redis.ask("XLEN", "{sse-hub}:events") == b":2\r\n"
+
+            await eventually(trimmed)  # what is left says that b was forgotten, and is the last event
+            await here.until_status("degraded")
+            await network.mend()
+            events = await stream.until_data("after")
+            assert "lost" in [event.type for event in events]
+
+
+async def test_the_newest_entries_deleted_by_hand_while_a_node_was_cut_off_are_a_loss(redis: RedisServer) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here, here.stream() as stream:
+            await stream.until("connected")
+            await there.hub.publish("before")
+            assert (await stream.next()).data == "before"
+            network.cut()
+            ids = [str(await there.hub.publish(str(number))) for number in range(3)]
+            redis.ask("XDEL", "{sse-hub}:events", *ids)
+            await here.until_status("degraded")
+            await network.mend()
+            await here.until_status("ok")
+            await there.hub.publish("after")
+            events = await stream.until_data("after")
+            assert "lost" in [event.type for event in events]
+
+
 async def publish_batch(server: Remote, channel: str) -> None:
     """Publish fifty events; if a busy machine lets Redis be late, again."""
 
