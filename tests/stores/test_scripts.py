@@ -1,13 +1,19 @@
-"""The scripts in Redis: appending once, trimming, and the record of lost events."""
+"""The scripts in Redis: appending once, trimming, the record of lost events, and what is kept when the stream begins
+anew."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
 import pytest
 from eventually import eventually
 from hubs import serving
+from network import Network
 from redis_server import RedisServer
+
+from sse_hub.core.rules import Rule
 
 
 async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
@@ -89,3 +95,69 @@ async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: Redis
             return redis.ask("XLEN", "{sse-hub}:events") == b":0\r\n"
 
         await eventually(gone)
+
+
+async def test_ends_survive_a_failover_that_lost_the_last_entries(
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = RedisServer(tmp_path_factory.mktemp("replica"))
+    try:
+        async with Network(redis.port) as network, serving(store=f"redis://127.0.0.1:{network.port}/0") as server:
+            await server.hub.publish("a", channel="chat.1")
+            end = str(await server.hub.end("chat.1"))
+            await server.hub.publish("b", channel="chat.2")
+            other.ask("REPLICAOF", "127.0.0.1", str(redis.port))
+            await eventually(lambda: other.ask("XLEN", "{sse-hub}:events") == b":3\r\n")
+            other.ask("REPLICAOF", "NO", "ONE")
+            await server.hub.publish("lost")
+            network.target = other.port
+            network.reset()
+            await server.until_status("degraded")
+            await network.mend()
+            await server.until_status("ok")
+            assert await server.retained("main") == []
+            assert await server.status("/realtime/chat.1", "POST", data=b"late") == 409
+            assert await server.status("/realtime/chat.1", headers={"Last-Event-ID": end}) == 204
+            server.hub.log.rules.replace([Rule(match="chat.*", idle_end=0.5)])
+
+            async def abandoned() -> bool:
+                return len(await server.retained("chat.2")) == 2
+
+            await eventually(abandoned)
+            assert await server.retained("chat.1") == ["a", '{"channel":"chat.1","reason":"done"}']
+    finally:
+        other.stop()
+
+
+async def test_an_end_whose_entry_is_gone_does_not_close_its_channel_after_a_new_beginning(redis: RedisServer) -> None:
+    async with serving(store=redis.url) as server:
+        await server.hub.end("gone")
+        redis.ask("DEL", "{sse-hub}:events")
+        await server.until_status("ok")
+
+        async def usable() -> bool:
+            return await server.status("/realtime/gone", "POST", data=b"new") == 200
+
+        await eventually(usable)
+
+
+async def test_an_ephemeral_event_counts_as_a_publish_also_after_a_new_beginning(redis: RedisServer) -> None:
+    hour = 3600.0
+    for number, channel in enumerate(("run.1", "run.2"), 1):  # each has an event that is two hours old
+        id = f"{int(time.time() * 1000 - 2 * hour * 1000)}-{number}"
+        redis.ask("XADD", "{sse-hub}:events", id, "n", str(number), "c", channel, "t", "message", "d", "old")
+        redis.ask("RPUSH", f"{{sse-hub}}:channel:{channel}", id)
+        redis.ask("ZADD", "{sse-hub}:channels", "0", channel)
+    rule = Rule(match="run.*", idle_end=10 * hour, history_age=10 * hour)
+    async with serving(store=redis.url, rules=(rule,)) as server:
+        await server.hub.publish("working", channel="run.1", ephemeral=True)
+        redis.ask("HDEL", "{sse-hub}:hub", "origin")
+        await eventually(lambda: redis.ask("HEXISTS", "{sse-hub}:hub", "origin") == b":1\r\n")
+        await server.until_status("ok")
+        server.hub.log.rules.replace([replace(rule, idle_end=hour)])
+
+        async def abandoned() -> bool:
+            return len(await server.retained("run.2")) == 2
+
+        await eventually(abandoned)
+        assert await server.retained("run.1") == ["old"]
