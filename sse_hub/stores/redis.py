@@ -161,7 +161,7 @@ class RedisStore:
         return Page(
             [event for event in events if event is not None and subscription.covers(event.channel)],
             EventId.parse(reached),
-            {name: floor for name, floor in floors_of(flat).items() if not name or subscription.covers(name)},
+            _covered(subscription, flat),
         )
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
@@ -198,10 +198,10 @@ class RedisStore:
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """Look at the floors of the subscription's channels."""
         names = sorted(subscription.names) if subscription.exact else []
-        first, lost, gone = await self._read(BEGINNING, *names)
+        first, lost, gone, flat = await self._read(BEGINNING, *names)
         start = EventId.parse(first).preceding() if first else self._hub.log.head
         lost = bool(lost) or any(map(subscription.covers, gone))
-        return start, lost, (await self.page(subscription, start, start)).floors
+        return start, lost, _covered(subscription, flat)
 
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
         """Look up the channels' lists, and the last entries in them."""
@@ -392,3 +392,8 @@ class RedisStore:
         if self._refused is not None:
             logger.info("Redis accepts writes again")
         self._refused = None
+
+
+def _covered(subscription: Subscription, flat: Sequence[str]) -> Mapping[str, EventId]:
+    """Those floors in a script's result that concern the subscription."""
+    return {name: floor for name, floor in floors_of(flat).items() if not name or subscription.covers(name)}

@@ -209,11 +209,18 @@ BEGINNING = (
     READING
     + """
 -- ARGV: channels, or none for all of them. Returns the first id, whether the floor of all channels hides losses of
--- these channels, and the channels that have lost events of their beginning.
+-- these channels, the channels that have lost events of their beginning, and the floors above the first id. All of this
+-- is read at one moment, because a reader is never informed of these floors later.
 reconcile()
-local begins, lost, found, first = p .. ':begins', id('lost') == '1', {}, nil
+local begins, lost, found, first, wanted = p .. ':begins', id('lost') == '1', {}, nil, nil
 local function look(channel, floor)
   if floor and redis.call('HGET', begins, channel) ~= floor then found[#found + 1] = channel end
+end
+-- Whether the channel, which began anew above its floor, has lost nothing since, although the floor of all channels may
+-- be higher: the first of the ids that it has had since is above that one.
+local function is_whole(floor, oldest)
+  if not less(floor, id('floor')) or not oldest then return true end
+  return less(id('floor'), oldest) and #redis.call('XRANGE', stream, oldest, oldest) > 0
 end
 if #ARGV == 0 then
   local all = redis.call('HGETALL', floors)
@@ -221,17 +228,19 @@ if #ARGV == 0 then
   local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   first = entry and entry[1]
 else
-  local known = true
+  local whole = true
+  wanted = {}
   for _, channel in ipairs(ARGV) do
     local floor = redis.call('HGET', floors, channel)
-    known = known and floor
+    local oldest = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
+    wanted[channel] = true
+    whole = whole and floor and is_whole(floor, oldest)
     look(channel, floor)
-    local id = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
-    if id and (not first or less(id, first)) then first = id end
+    if oldest and (not first or less(oldest, first)) then first = oldest end
   end
-  lost = lost and not known
+  lost = lost and not whole
 end
-return {first or '', lost and 1 or 0, found}
+return {first or '', lost and 1 or 0, found, above(first and preceding(first) or position[2], wanted)}
 """
 )
 

@@ -97,6 +97,29 @@ async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: Redis
         await eventually(gone)
 
 
+async def test_from_start_says_lost_after_trimming_also_of_a_channel_that_began_anew(redis: RedisServer) -> None:
+    async with serving(store=redis.url, cache=0) as server:
+        for channel in ("cut", "whole"):
+            await server.hub.publish("old", channel=channel)
+            assert await server.status(f"/realtime/{channel}", "DELETE") == 204
+        ids = [str(await server.hub.publish(str(number), channel="cut")) for number in range(10)]
+        await server.hub.publish("all", channel="whole")
+        redis.ask("XTRIM", "{sse-hub}:events", "MINID", ids[5])
+        for query, lost, data in (
+            ("channel=cut", True, list("56789")),
+            ("channel=whole", False, ["all"]),
+            ("channel=cut&channel=whole", True, [*"56789", "all"]),
+        ):
+            async with server.stream(f"/stream?{query}&from=start") as stream:
+                connected, *events = await stream.until("live")
+                assert (query, connected.json()["lost"]) == (query, lost)
+                assert [event.data for event in events[:-1]] == data
+        assert await server.status("/realtime/cut?from=start&plain=1") == 410
+        assert await server.status("/realtime/cut", "DELETE") == 204
+        async with server.stream("/realtime/cut?from=start") as stream:
+            assert (await stream.next()).json()["lost"] is False
+
+
 async def test_ends_survive_a_failover_that_lost_the_last_entries(
     redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
