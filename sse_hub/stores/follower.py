@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from ..core.events import LOWEST_ID, Event, EventId, check_channel
 from ..core.hub import Hub
+from ..core.subscription import Subscription
+from ..tasks import in_slices
 from .batches import deliver_in_slices
 from .entries import event_of_entry
 from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
@@ -31,6 +33,8 @@ _TAIL_BYTES = 32 << 20
 """Largest number of events that are read into the hub's log at the start."""
 _TAIL_PATIENCE = 5.0
 """Largest time in seconds for this, over a slow line. Older events are read when a subscriber needs them."""
+_FLOORS = 500
+"""Floors read in one turn of the event loop, for one pattern: about 2 ms."""
 _CATCH_UP = 2.0
 """Largest time in seconds to wait until this node has read the written events."""
 
@@ -178,7 +182,7 @@ class Follower:
             origin, *_, flat, _ = await self._state(str(before))
         if origin != self.origin:
             raise RedisFailed(STREAM_REPLACED)
-        floors = floors_of(flat)
+        floors = await floors_of(flat)
         self._lose(floors)
         return floors
 
@@ -200,9 +204,19 @@ class Follower:
         self._progress = asyncio.Event()
 
 
-def floors_of(flat: Sequence[str]) -> dict[str, EventId]:
-    """Floors by channel, from the result of a script."""
-    return {channel: EventId.parse(floor) for channel, floor in zip(flat[::2], flat[1::2], strict=True)}
+async def floors_of(flat: Sequence[str], subscription: Subscription | None = None) -> Mapping[str, EventId]:
+    """Floors by channel, from the result of a script: all of them, or those that concern a subscription.
+
+    A hub of short runs has up to 100,000 floors, one for each run that was forgotten. To read them takes 0.3 s, so this
+    is done in slices; between two slices, the event loop does other work.
+    """
+    floors: dict[str, EventId] = {}
+    size = _FLOORS if subscription is None else subscription.share_of(_FLOORS)
+    async for some in in_slices(flat, 2 * size):
+        for channel, floor in zip(some[::2], some[1::2], strict=True):
+            if not channel or subscription is None or subscription.covers(channel):
+                floors[channel] = EventId.parse(floor)
+    return floors
 
 
 class _Forgotten(NamedTuple):

@@ -25,7 +25,7 @@ from ..core.hub import Hub
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import ChannelState, Exchanged, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
-from ..tasks import Background, end
+from ..tasks import Background, end, in_slices
 from .append_arguments import arguments_of, events_of, ids_of
 from .batches import Append, Batches, clean
 from .entries import event_of_entry, has_valid_names
@@ -55,6 +55,8 @@ _DUE = 100
 """Largest number of channels that are looked at in one step."""
 _LOOK = 100
 """Largest number of entries of a channel that are looked at to find one of a wanted type."""
+_GONE = 500
+"""Channels that have lost events of their beginning, looked at in one turn of the event loop, for one pattern."""
 _LEAST_VERSION = 7
 
 _Result = tuple[Sequence[EventId | None], str]
@@ -161,7 +163,7 @@ class RedisStore:
         return Page(
             [event for event in events if event is not None and subscription.covers(event.channel)],
             EventId.parse(reached),
-            _covered(subscription, flat),
+            await floors_of(flat, subscription),
         )
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
@@ -200,8 +202,9 @@ class RedisStore:
         names = sorted(subscription.names) if subscription.exact else []
         first, lost, gone, flat = await self._read(BEGINNING, *names)
         start = EventId.parse(first).preceding() if first else self._hub.log.head
-        lost = bool(lost) or any(map(subscription.covers, gone))
-        return start, lost, _covered(subscription, flat)
+        async for some in in_slices(gone, subscription.share_of(_GONE)):
+            lost = lost or any(map(subscription.covers, some))
+        return start, bool(lost), await floors_of(flat, subscription)
 
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
         """Look up the channels' lists, and the last entries in them."""
@@ -392,8 +395,3 @@ class RedisStore:
         if self._refused is not None:
             logger.info("Redis accepts writes again")
         self._refused = None
-
-
-def _covered(subscription: Subscription, flat: Sequence[str]) -> Mapping[str, EventId]:
-    """Those floors in a script's result that concern the subscription."""
-    return {name: floor for name, floor in floors_of(flat).items() if not name or subscription.covers(name)}

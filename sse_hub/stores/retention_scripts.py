@@ -223,7 +223,7 @@ local function is_whole(floor, oldest)
   return less(id('floor'), oldest) and #redis.call('XRANGE', stream, oldest, oldest) > 0
 end
 if #ARGV == 0 then
-  local all = redis.call('HGETALL', floors)
+  local all = lost and {} or redis.call('HGETALL', floors)
   for i = 1, #all, 2 do look(all[i], all[i + 1]) end
   local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   first = entry and entry[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import aiohttp
 from hubs import Stream, serving
@@ -11,6 +12,8 @@ from programs import Start
 from redis_server import RedisServer
 
 from sse_hub.core.events import EventId
+from sse_hub.core.ports import Archive, Catalogue
+from sse_hub.core.subscription import Subscription
 
 
 async def test_two_nodes_deliver_events_that_are_published_alternately_in_one_order(
@@ -121,3 +124,39 @@ async def test_a_redis_that_may_forget_keys_gets_a_warning(redis: RedisServer, p
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     running = program("--no-demo", "--store", redis.store)
     running.until("maxmemory-policy is allkeys-lru; set it to noeviction")
+
+
+async def test_many_floors_are_read_in_slices(redis: RedisServer) -> None:
+    names = [f"run.{number}" for number in range(20_000)]
+    looks = Counter[int]()
+    turn = 0
+
+    class Watched(Subscription):
+        """Counts the channels that are looked at in each turn of the event loop."""
+
+        def covers(self, channel: str) -> bool:
+            looks[turn] += 1
+            return Subscription.covers(self, channel)
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async with serving(store=redis.url) as server:
+        store = server.hub.store
+        assert isinstance(store, Archive)
+        assert isinstance(store, Catalogue)
+        start = server.hub.log.head
+        floor = str(await server.hub.publish("x"))
+        redis.ask("HSET", "{sse-hub}:floors", *(word for name in names for word in (name, floor)))
+        redis.ask("HSET", "{sse-hub}:hub", "highest", floor)
+        subscription = Watched(frozenset({"run.*"}))
+        counting = asyncio.create_task(count())
+        page = await store.page(subscription, start, start)
+        assert page.floors == dict.fromkeys(names, EventId.parse(floor))
+        _, lost, floors = await store.beginning(subscription)
+        assert (lost, floors) == (True, page.floors)
+        assert max(looks.values()) <= 1000
+        counting.cancel()
