@@ -111,12 +111,14 @@ class Follower:
                 events = []
                 if max(floors.values(), default=LOWEST_ID) <= previous:  # else those of an earlier gap explain it
                     floors = await self._note_gap(entry.id.preceding())
-            if isinstance(entry, _Forgotten):
+            floor = max(floors.get(entry.channel, LOWEST_ID), floors.get("", LOWEST_ID))
+            if not isinstance(entry, _Forgotten):
+                if entry.id > max(floor, self.last):
+                    events.append(entry)
+            elif entry.floor > floor:  # else the loss is that of a gap, and subscribers are informed of it already
                 self._deliver(events, previous)
                 events = []
                 self._hub.forget(entry.channel, entry.floor)
-            elif entry.id > max(floors.get(entry.channel, LOWEST_ID), floors.get("", LOWEST_ID), self.last):
-                events.append(entry)
             self._ordinal, previous = int(ordinal), entry.id
         self._deliver(events, EventId.parse(entries[-1][0]))
 

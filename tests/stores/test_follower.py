@@ -131,25 +131,31 @@ async def test_a_gap_before_a_forgotten_channel_is_a_loss(redis: RedisServer) ->
             serving(store=cut_off, history=1) as here,
             serving(store=f"{redis.url}?grace=0", history=1) as there,
             here.stream("/realtime/a") as stream,
+            here.stream("/realtime/b") as forgotten,
         ):
             await stream.until("connected")
-            await there.hub.publish("x", channel="b")
+            await forgotten.until("connected")
+            await there.hub.publish("before", channel="b")
             await there.hub.publish("before", channel="a")
-            assert (await stream.next()).data == "before"
+            await stream.until_data("before")
+            await forgotten.until_data("before")
             network.cut()
             for number in range(5):
                 await there.hub.publish(str(number), channel="a")
             assert await there.status("/realtime/b", "DELETE") == 204
+            await there.hub.publish("after", channel="b")
             await there.hub.publish("after", channel="a")
 
             async def trimmed() -> bool:
-                return redis.ask("XLEN", "{sse-hub}:events") == b":2\r\n"
+                return redis.ask("XLEN", "{sse-hub}:events") == b":3\r\n"
 
-            await eventually(trimmed)  # what is left says that b was forgotten, and is the last event
+            await eventually(trimmed)  # there is the entry that says that b was forgotten, and one event of each
             await here.until_status("degraded")
             await network.mend()
             events = await stream.until_data("after")
             assert "lost" in [event.type for event in events]
+            events = await forgotten.until_data("after")
+            assert [event.type for event in events] == ["lost", "message"]
 
 
 async def test_the_newest_entries_deleted_by_hand_while_a_node_was_cut_off_are_a_loss(redis: RedisServer) -> None:
