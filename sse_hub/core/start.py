@@ -53,8 +53,11 @@ class Start(NamedTuple):
         end = None if only is None else await end_of(hub, only)
         if end is None:
             return position
-        if not self.resumes and position.cursor >= end.id:  # it gets the event `end`
-            position = position._replace(cursor=end.id.preceding())
+        if not self.resumes and position.cursor >= end.id:  # it gets the event `end` and asks for no older ones
+            cursor, floors = end.id.preceding(), position.floors
+            if hub.archive is not None and cursor < hub.log.floors.top:
+                floors = (await hub.archive.page(subscription, cursor, cursor)).floors
+            position = position._replace(cursor=cursor, floors=floors)
         return position._replace(end=end)
 
     async def _position(

@@ -141,6 +141,12 @@ async def test_ends_survive_a_failover_that_lost_the_last_entries(
             assert await server.retained("main") == []
             assert await server.status("/realtime/chat.1", "POST", data=b"late") == 409
             assert await server.status("/realtime/chat.1", headers={"Last-Event-ID": end}) == 204
+            async with server.stream("/realtime/chat.1") as stream:
+                assert [event.type for event in await stream.rest()] == ["connected", "end"]
+            async with server.stream("/realtime/chat.1?from=start") as stream:
+                assert [event.type for event in await stream.rest()] == ["connected", "message", "end"]
+            async with server.stream("/realtime/chat.1?plain=1") as stream:
+                assert await stream.rest() == []
             server.hub.log.rules.replace([Rule(match="chat.*", idle_end=0.5)])
 
             async def abandoned() -> bool:
