@@ -26,7 +26,7 @@ SSEError                 the base class of all errors here; trying again does no
         Ended            the channel has ended and takes no more events; has `reason`
     NotAnEventStream     the answer is not an event stream
     GaveUp               the last of `max_retries` attempts failed
-    NotAcknowledged      a publish was not acknowledged within its deadline
+    NotAcknowledged      a publish was not acknowledged within its deadline, or before its client was closed
     EventTooLarge        an event is larger than `max_event_bytes`
 
 Run as a program, it is the command line of sse-hub: `python sse_client.py --help`.
@@ -172,6 +172,7 @@ _READ_AHEAD_BYTES = 256 << 10
 _EVENTS_AT_ONCE = 5000  # events that a publisher groups by channel at once
 _CHANNELS_AT_ONCE = 8  # parallel requests of a publisher
 _THREAD_PATIENCE = 5.0  # seconds to wait for the end of a thread
+_CALL_PATIENCE = 1.0  # seconds until a call is cancelled that `close` has not ended: its iterable waits, for example
 _SOURCE_PATIENCE = 0.05  # seconds without an item after which the gathered items are published
 _ANSWER_TIMEOUT = 30.0
 _MOST_UNAWAITED = 64  # running publishes for which no task waits any more
@@ -285,7 +286,8 @@ class GaveUp(SSEError, ConnectionError):
 
 
 class NotAcknowledged(SSEError, TimeoutError):
-    """A publish was not acknowledged within its deadline. It may have been published or not."""
+    """A publish was not acknowledged within its deadline, or before its client was closed. It may have been published
+    or not."""
 
 
 class EventTooLarge(SSEError, ValueError):
@@ -426,6 +428,10 @@ class Event(MessageEvent):
         :raises ValueError: if the data is not JSON.
         """
         return json.loads(self.data)
+
+
+class _Closed(Exception):
+    """The client was closed meanwhile."""
 
 
 class _Passing(Exception):
@@ -1488,6 +1494,8 @@ class SSEClient:
         self._options = options
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._requests: set[asyncio.Task[Any]] = set()  # the running ones
+        self._scopes: weakref.WeakKeyDictionary[asyncio.Timeout, asyncio.AbstractEventLoop]  # that `close` ends
+        self._scopes = weakref.WeakKeyDictionary()
         self._failures = 0  # publishes in a row that were not acknowledged
         self._not_before = 0.0  # time of the next publish (monotonic clock)
         self._reason = "no answer"  # the reason of the last failure
@@ -1495,8 +1503,8 @@ class SSEClient:
 
     def forked(self) -> None:
         """Forget the running requests, which belong to the parent process."""
-        _keep_for_ever(self._requests)
-        self._requests = set()
+        _keep_for_ever((self._requests, list(self._scopes)))
+        self._requests, self._scopes = set(), weakref.WeakKeyDictionary()
 
     @classmethod
     def sync(cls, base_url: str | URL = DEFAULT_URL, **options: Any) -> SyncClient:
@@ -1510,10 +1518,16 @@ class SSEClient:
         await self.close()
 
     async def close(self) -> None:
-        """End all streams and close the connections."""
+        """End all streams and close the connections. A publish that is not acknowledged yet raises `NotAcknowledged`,
+        any other request an `SSEError`."""
         for stream in list(self._streams):
             await stream.close()
         loop = asyncio.get_running_loop()
+        for scope, its_loop in list(self._scopes.items()):
+            if its_loop is loop:
+                del self._scopes[scope]  # so that its end is not taken for that of its time
+                if not scope.expired():
+                    scope.reschedule(0)
         await _cancelled(task for task in self._requests if task.get_loop() is loop)
         await self._sessions.close()
 
@@ -1691,11 +1705,14 @@ class SSEClient:
         """
         count = 0
         query = self._publish_query(event, ephemeral)
-        async with contextlib.aclosing(_batches(items)) as batches:
-            async for batch in batches:
-                async for published in self._publish_batch(channel, query, batch, "", deadline):
-                    count += published.count
-                    await _call(on_batch, published)
+        try:
+            async with self._within(None), contextlib.aclosing(_batches(items)) as batches:
+                async for batch in batches:
+                    async for published in self._publish_batch(channel, query, batch, "", deadline):
+                        count += published.count
+                        await _call(on_batch, published)
+        except _Closed:
+            raise NotAcknowledged(f"{self._base}: the client was closed; {count} items were published before") from None
         return count
 
     async def _publish_batch(
@@ -1794,10 +1811,12 @@ class SSEClient:
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None, expected: Sequence[int] = (200,)) -> Any:
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
+            async with self._within(_ANSWER_TIMEOUT):
                 return await self._ask("GET", path, expected=expected, params=query)
         except _Passing as passing:
             raise SSEError(f"{self._base}{path}: {passing}") from passing.__cause__
+        except _Closed:
+            raise SSEError(f"{self._base}{path}: the client was closed before there was an answer") from None
         except TimeoutError:
             raise SSEError(f"no answer from {self._base}{path} within {_ANSWER_TIMEOUT:g} s") from None
 
@@ -1808,19 +1827,42 @@ class SSEClient:
     async def _until_acknowledged(self, method: str, path: str, deadline: float, **request: Any) -> Any:
         """Send a request again and again until it is acknowledged; return the answer.
 
-        :raises NotAcknowledged: if it was not acknowledged in time.
+        :raises NotAcknowledged: if it was not acknowledged in time, or if the client was closed.
         """
         try:
-            async with asyncio.timeout(deadline):
+            async with self._within(deadline):
                 while True:
                     if (pause := self._not_before - time.monotonic()) > 0:
                         await asyncio.sleep(pause)
                         continue
                     with contextlib.suppress(_Passing):
                         return await self._shielded(self._with_backoff(method, path, **request))
+        except _Closed:
+            raise NotAcknowledged(f"{self._base}{path}: the client was closed before it acknowledged") from None
+        except NotAcknowledged:
+            raise
         except TimeoutError:
             reason = self._reason
             raise NotAcknowledged(f"{self._base}{path} did not acknowledge within {deadline:g} s: {reason}") from None
+
+    @contextlib.asynccontextmanager
+    async def _within(self, seconds: float | None) -> AsyncIterator[None]:
+        """A context that ends after a time, or when the client is closed in this event loop.
+
+        :raises TimeoutError: after the time.
+        :raises _Closed: if the client was closed.
+        """
+        scope = asyncio.timeout(seconds)
+        try:
+            async with scope:
+                self._scopes[scope] = asyncio.get_running_loop()
+                yield
+        except TimeoutError as error:
+            if scope in self._scopes or not scope.expired() or isinstance(error, NotAcknowledged):
+                raise
+            raise _Closed from None
+        finally:
+            self._scopes.pop(scope, None)
 
     async def _with_backoff(self, method: str, path: str, **request: Any) -> Any:
         """The answer to a publish. A failure sets the next pause, even if no task waits for the answer any more."""
@@ -1855,6 +1897,8 @@ class SSEClient:
             if len(self._requests) > _MOST_UNAWAITED:
                 task.cancel()
             raise
+        if task.cancelled():  # the request, and not this task
+            raise NotAcknowledged(f"{self._base}: the request was cancelled before the hub had acknowledged it")
         return task.result()
 
     async def _ask(
@@ -2368,7 +2412,7 @@ class _Caller:
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in the thread; return its result, or raise its error."""
-        loop = asyncio.get_running_loop()
+        pid, loop = os.getpid(), asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
         def resolve(act: Callable[[Any], None], value: object) -> None:
@@ -2379,9 +2423,10 @@ class _Caller:
             try:
                 value = function(*arguments)
             except Exception as error:
-                loop.call_soon_threadsafe(resolve, answer.set_exception, error)
+                outcome = functools.partial(resolve, answer.set_exception, error)
             else:
-                loop.call_soon_threadsafe(resolve, answer.set_result, value)
+                outcome = functools.partial(resolve, answer.set_result, value)
+            _call_in_loop(pid, loop, outcome)  # which may have ended: another thread has closed the client
 
         self._calls.put(act)
         return await answer
@@ -2426,7 +2471,7 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
     """The items of an iterable, which is iterated in the caller's thread; each item as soon as it comes."""
     caller = _CALLER.get()
     assert caller is not None
-    loop = asyncio.get_running_loop()
+    pid, loop = os.getpid(), asyncio.get_running_loop()
     arrived: asyncio.Queue[object] = asyncio.Queue()
     iterator: Iterator[object] | None = None
 
@@ -2436,7 +2481,7 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
         iterator = iter(items) if iterator is None else iterator
         for _ in range(_BATCH_EVENTS):
             item = next(iterator, _LAST)
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
+            _call_in_loop(pid, loop, functools.partial(arrived.put_nowait, item))
             if item is _LAST:
                 return
 
@@ -2531,6 +2576,7 @@ class SyncClient:
         self.client = SSEClient(base_url, **options)
         self._lock = threading.Lock()
         self._thread: _LoopThread | None = None
+        self._calls: weakref.WeakSet[concurrent.futures.Future[Any]] = weakref.WeakSet()
         _FORKED.add(self)
 
     def __enter__(self) -> Self:
@@ -2540,15 +2586,27 @@ class SyncClient:
         self.close()
 
     def wait(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller | None = None) -> T:
-        """Run a coroutine function in the event loop of this client; return its result. Ctrl-C cancels it."""
+        """Run a coroutine function in the event loop of this client; return its result. Ctrl-C cancels it.
+
+        :raises SSEError: if the client was closed meanwhile.
+        """
         caller = caller or _Caller()
         future = self.begin(function, caller)
         try:
             caller.wait(future)
-            return future.result()
+            return self.result(future)
         except BaseException:
             future.cancel()
             raise
+
+    def result(self, future: concurrent.futures.Future[T]) -> T:
+        """The result of a call that has ended, or its error.
+
+        :raises SSEError: if it was cancelled, because the client was closed.
+        """
+        if future.cancelled():
+            raise SSEError("the client was closed before the call had ended")
+        return future.result()
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
@@ -2565,23 +2623,32 @@ class SyncClient:
                 self._thread = _LoopThread()
                 # This also ends the connections well at the end of the program, if the client was not closed.
                 self._stop = weakref.finalize(self, self._thread.stop)
-            return self._thread.begin(run)
+            call = self._thread.begin(run)
+            self._calls.add(call)
+            return call
 
     def forked(self) -> None:
         """Make a new lock and forget the thread: a child process has only the thread that forked, and another thread
         may have held the lock."""
         self._lock = threading.Lock()
         if self._thread is not None:
-            _keep_for_ever(self._thread)
-            self._thread = None
+            _keep_for_ever((self._thread, list(self._calls)))
+            self._thread, self._calls = None, weakref.WeakSet()
 
     def close(self) -> None:
-        """End all streams, close the connections and end the thread. A second call does nothing."""
-        if self._thread is not None:
-            self.wait(self.client.close)
-            with self._lock:
-                self._thread = None
-            self._stop()
+        """End all streams, close the connections and end the thread. A second call does nothing. A call of another
+        thread raises what it raises when `SSEClient` is closed."""
+        with self._lock:
+            if self._thread is None:
+                return
+            closing = self._thread.begin(self.client.close)
+            stop, self._thread = self._stop, None  # a call that begins from now on has a thread of its own
+            calls, self._calls = list(self._calls), weakref.WeakSet()
+        try:
+            closing.result()
+            concurrent.futures.wait(calls, _CALL_PATIENCE)
+        finally:
+            stop()
 
     stream = _iterating(SSEClient.stream)
     channel = _iterating(SSEClient.channel)
@@ -2639,7 +2706,7 @@ class SyncStream:
         self._caller.wait(self._coming)  # after an interruption (Ctrl-C), the next call waits for the same event
         coming, self._coming = self._coming, None
         try:
-            return coming.result()
+            return self._client.result(coming)
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -2815,7 +2882,7 @@ class Publisher:
         done = self.flush(timeout)
         thread, self._thread = self._thread, None
         if thread is not None:
-            closing = asyncio.run_coroutine_threadsafe(self._client.close(), thread.loop)
+            closing = asyncio.run_coroutine_threadsafe(self._ended(), thread.loop)
             with contextlib.suppress(TimeoutError):
                 closing.result(_THREAD_PATIENCE)
             thread.stop()
@@ -2845,6 +2912,12 @@ class Publisher:
             if (util := sys.modules.get("multiprocessing.util")) is not None:  # its processes do not run `atexit`
                 util.Finalize(None, _close_at_exit, args=(weakref.ref(self),), exitpriority=10)
         return self._thread
+
+    async def _ended(self) -> None:
+        """Stop publishing. The events stay in the queue."""
+        if self._working is not None:
+            await _cancelled([self._working])
+        await self._client.close()
 
     async def _drained(self) -> None:
         while self._working is not None and not self._working.done():

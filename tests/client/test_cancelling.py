@@ -8,8 +8,9 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 from eventually import PATIENCE, eventually
@@ -17,7 +18,7 @@ from hubs import Server
 from programs import Program, Start, fetch
 from scripted import HEAD, Connection, Script, held, scripted, status
 
-from sse_client import Event, EventSource, Lost, NotAcknowledged, SSEClient, merge
+from sse_client import Event, EventSource, Lost, NotAcknowledged, SSEClient, SSEError, merge
 
 BUSY = status(503, "Retry-After: 60\r\n")
 SOON = 0.03
@@ -150,6 +151,178 @@ async def test_a_cancelled_publish_leaves_its_request_to_end_well() -> None:
             async with asyncio.timeout(SOON):
                 await client.publish("a")
         await asyncio.wait_for(ended.wait(), PATIENCE)
+
+
+def unanswered(asked: asyncio.Event) -> Script:
+    """No answer. The event is set when the request has come."""
+
+    async def script(connection: Connection) -> None:
+        asked.set()
+        await connection.gone()
+
+    return script
+
+
+async def endless(_: object = None) -> AsyncIterator[str]:
+    """One item, and then none for ever."""
+    yield "a"
+    await asyncio.Event().wait()
+
+
+PUBLISHES: dict[str, Callable[[Any], Any]] = {
+    "publish": lambda client: client.publish("a"),
+    "broadcast": lambda client: client.broadcast("a", channel=["a", "b"]),
+    "end": lambda client: client.end("a"),
+    "forget": lambda client: client.forget("a"),
+    "publish_many": lambda client: client.publish_many(["a", "b"]),
+    "publish_many of items that come slowly": lambda client: client.publish_many(endless()),
+}
+QUESTIONS: dict[str, Callable[[Any], Any]] = {
+    "channels": lambda client: client.channels(),
+    "history": lambda client: client.history("a"),
+    "health": lambda client: client.health(),
+}
+
+
+async def outcome(waiting: Awaitable[object]) -> Any:
+    """The error of a call that was interrupted."""
+    (error,) = await asyncio.wait_for(asyncio.gather(waiting, return_exceptions=True), PATIENCE)
+    return error
+
+
+@pytest.mark.parametrize("publish", PUBLISHES.values(), ids=PUBLISHES)
+async def test_closing_the_client_is_no_cancellation_of_a_publish(publish: Callable[[Any], Any]) -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient(server.url)
+        publishing = asyncio.create_task(publish(client))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await client.close()
+        error = await outcome(publishing)
+    assert isinstance(error, NotAcknowledged)
+    assert "the client was closed" in str(error)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("publish", PUBLISHES.values(), ids=PUBLISHES)
+async def test_closing_the_client_ends_a_publish_that_pauses(
+    publish: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sse_client")
+    async with scripted(BUSY) as server:
+        client = SSEClient(server.url)
+        publishing = asyncio.create_task(publish(client))
+        await eventually(lambda: "publishing again" in caplog.text)
+        await client.close()
+        error = await outcome(publishing)
+    assert isinstance(error, NotAcknowledged)
+    assert len(server.requests) == 1
+
+
+async def test_closing_the_client_ends_a_publish_of_many_that_waits_for_an_item(server: Server) -> None:
+    client = SSEClient(server.url)
+    acknowledged = asyncio.Event()
+    publishing = asyncio.create_task(client.publish_many(endless(), on_batch=lambda _: acknowledged.set()))
+    await asyncio.wait_for(acknowledged.wait(), PATIENCE)
+    await client.close()
+    assert isinstance(await outcome(publishing), NotAcknowledged)
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
+async def test_closing_the_client_is_no_cancellation_of_a_question(ask: Callable[[Any], Any]) -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient(server.url)
+        asking = asyncio.ensure_future(ask(client))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await client.close()
+        error = await outcome(asking)
+    assert isinstance(error, SSEError)
+    assert "the client was closed" in str(error)
+
+
+async def test_a_task_that_is_cancelled_while_its_client_is_closed_stays_cancelled() -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient(server.url)
+        publishing = asyncio.create_task(client.publish("a"))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        closing = asyncio.create_task(client.close())
+        publishing.cancel()
+        await asyncio.wait([publishing, closing])
+    assert publishing.cancelled()
+
+
+async def test_a_client_that_was_closed_can_be_used_again(server: Server) -> None:
+    client = SSEClient(server.url)
+    await client.publish("a")
+    await client.close()
+    await client.publish("b")
+    assert [event.data for event in (await client.history()).events] == ["a", "b"]
+    await client.close()
+
+
+SYNC_PUBLISHES = {name: publish for name, publish in PUBLISHES.items() if "slowly" not in name}
+
+
+@pytest.mark.parametrize("publish", SYNC_PUBLISHES.values(), ids=SYNC_PUBLISHES)
+async def test_closing_a_client_without_await_is_no_cancellation_of_a_publish(publish: Callable[[Any], Any]) -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient.sync(server.url)
+        publishing = asyncio.create_task(asyncio.to_thread(publish, client))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await asyncio.to_thread(client.close)
+        assert isinstance(await outcome(publishing), NotAcknowledged)
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
+async def test_closing_a_client_without_await_is_no_cancellation_of_a_question(ask: Callable[[Any], Any]) -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient.sync(server.url)
+        asking = asyncio.create_task(asyncio.to_thread(ask, client))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await asyncio.to_thread(client.close)
+        assert isinstance(await outcome(asking), SSEError)
+
+
+async def test_closing_a_client_without_await_ends_a_publish_whose_iterable_waits(server: Server) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def items() -> Iterator[str]:
+        waiting.set()
+        go_on.wait(PATIENCE)
+        yield "a"
+
+    client = SSEClient.sync(server.url)
+    publishing = asyncio.create_task(asyncio.to_thread(client.publish_many, items()))
+    await asyncio.to_thread(waiting.wait, PATIENCE)
+    await asyncio.to_thread(client.close)
+    go_on.set()
+    assert isinstance(await outcome(publishing), SSEError)
+
+
+async def test_closing_a_client_without_await_ends_a_stream_in_another_thread(server: Server) -> None:
+    client = SSEClient.sync(server.url)
+    reading = asyncio.create_task(asyncio.to_thread(lambda: list(client.stream("c"))))
+    await server.until_subscribers(1)
+    await asyncio.to_thread(client.close)
+    assert await asyncio.wait_for(reading, PATIENCE) == []
+
+
+async def test_closing_the_client_is_no_cancellation_of_a_run() -> None:
+    asked = asyncio.Event()
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient(server.url)
+        run = client.run("c")
+        await run.write("a")
+        flushing = asyncio.create_task(run.flush())
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await client.close()
+        assert isinstance(await outcome(flushing), NotAcknowledged)
+        with pytest.raises(NotAcknowledged):
+            await run.write("b")
 
 
 async def test_clients_whose_publishes_fail_together_try_again_at_different_times(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import pytest
 from eventually import eventually
 from network import Network
 from programs import ROOT, Program, Start, complaints, free_port
+from scripted import scripted, silent
 
 from sse_client import Dropped, Event, Publisher, SSEClient
 
@@ -97,6 +99,19 @@ async def test_events_wait_for_a_hub_that_is_away_and_come_once(hub: Program, ca
         await eventually(lambda: publisher.flush(0))
         publisher.close()
     assert data(hub) == [str(number) for number in range(100)]
+
+
+async def test_a_publisher_that_is_closed_drops_each_event_once(caplog: pytest.LogCaptureFixture) -> None:
+    dropped: list[Dropped] = []
+    async with scripted(*[silent] * 3) as server:
+        publisher = Publisher(server.url, on_drop=dropped.append)
+        for data in "abc":
+            publisher.publish(data, channel=data)
+        await eventually(lambda: server.requests)
+        await asyncio.to_thread(publisher.close, 0)
+    assert sorted(text for each in dropped for text in each.data) == ["a", "b", "c"]
+    assert publisher.dropped == 3
+    assert {each.reason for each in dropped} == {"the publisher was closed before the hub had acknowledged them"}
 
 
 def test_a_signal_handler_publishes_while_the_program_does(hub: Program, publisher: Publisher) -> None:
