@@ -473,15 +473,18 @@ def _bearer(token: object) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _sendable(headers: CIMultiDict[str]) -> CIMultiDict[str]:
-    """Return the headers as they are.
+def _combined(*headers: Headers) -> CIMultiDict[str]:
+    """All headers. If several arguments have the same name, the last of them counts.
 
     :raises ValueError: if a header cannot be sent. The message does not show its value.
     """
-    for name, value in headers.items():
+    combined: CIMultiDict[str] = CIMultiDict()
+    for each in headers:
+        combined.update(CIMultiDict(each or ()))
+    for name, value in combined.items():
         if _UNSENDABLE.search(f"{name}{value}"):
             raise ValueError(f"the header {name!r} has a control character, which a request cannot have")
-    return headers
+    return combined
 
 
 async def _call(callback: Callback | None, *arguments: object) -> None:
@@ -756,7 +759,7 @@ class _Request:
         return headers
 
     async def _given_headers(self) -> CIMultiDict[str]:
-        return _sendable(CIMultiDict(await _value_of(self.headers) or ()))
+        return _combined(await _value_of(self.headers))
 
     async def _refuse(self, response: aiohttp.ClientResponse) -> NoReturn:
         status = response.status
@@ -939,8 +942,6 @@ class EventSource:
     ) -> None:
         if any(sign in last_event_id for sign in "\0\r\n"):
             raise ValueError(f"last_event_id is {last_event_id!r}; an id has no line break and no NUL")
-        if not callable(headers):
-            _sendable(CIMultiDict(headers or ()))
         self._url = URL(url)
         self._origin_url = self._url
         self._method = (option or {}).get("method", "GET")
@@ -950,7 +951,7 @@ class EventSource:
         self._max_reconnection_time = _seconds(max_reconnection_time)
         self._max_connect_retry, self._max_retries = max_connect_retry, max_retries
         self._idle_timeout = idle_timeout
-        self._headers = headers
+        self._headers = headers if callable(headers) else _combined(headers)
         self._kwargs = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30), "max_redirects": 20, **kwargs}
 
         self._parser = EventParser(max_event_bytes=max_event_bytes, last_event_id=last_event_id)
@@ -1466,8 +1467,9 @@ class SSEClient:
     :param token: a bearer token, or a function or coroutine function that returns one and is called for each request.
     :param session: the session to use; it stays open. By default, one is made.
     :param idle_timeout: see `EventSource`.
-    :param options: options of `aiohttp.ClientSession.request`: `proxy`, `ssl` …
-    :raises ValueError: if the token cannot be sent, or if the URL has a user, too.
+    :param headers: headers of each request. A function, or coroutine function, is called for each request.
+    :param options: options of `aiohttp.ClientSession.request`: `proxy`, `ssl`, `params` …
+    :raises ValueError: if the token or a header cannot be sent, or if there is a token and the URL has a user, too.
 
     A publish is tried again until it is acknowledged. An `Idempotency-Key` makes sure that it happens once. Every
     method that sends a request raises `Refused` if the hub refuses the request.
@@ -1480,6 +1482,7 @@ class SSEClient:
         token: str | Callable[[], str | Awaitable[str]] | None = None,
         session: aiohttp.ClientSession | None = None,
         idle_timeout: float | None = DEFAULT_IDLE_TIMEOUT,
+        headers: Headers | Callable[[], Headers | Awaitable[Headers]] = None,
         **options: Any,
     ) -> None:
         if not callable(token):
@@ -1488,9 +1491,10 @@ class SSEClient:
             raise ValueError("the URL has a user and there is a token; give only one of them")
         self._base = str(base_url).rstrip("/")
         self._token = token
-        self._given_session = session
         self._sessions = _Sessions(session)
         self._idle_timeout = idle_timeout
+        self._given_headers = headers if callable(headers) else _combined(headers)
+        self._parameters = options.pop("params", None)
         self._options = options
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._requests: set[asyncio.Task[Any]] = set()  # the running ones
@@ -1567,6 +1571,8 @@ class SSEClient:
         on_lost: Callback | None = None,
         on_notice: Callback | None = None,
         ends: bool = False,
+        headers: Headers | Callable[[], Headers | Awaitable[Headers]] = None,
+        session: aiohttp.ClientSession | None = None,
         **options: Any,
     ) -> Stream:
         """The event stream at a path of the hub.
@@ -1580,6 +1586,8 @@ class SSEClient:
         :param on_lost: called with a `Lost` when events are gone; by default, a warning is logged.
         :param on_notice: called with each of the hub's own events: `connected`, `live`, `lost`, `closing`, `error`.
         :param ends: whether the stream ends with its channel. Otherwise `end` is an event like others.
+        :param headers: headers besides those of the client and its token, or a function as in `EventSource`.
+        :param session: the session to use instead of that of the client; it stays open.
         :param options: options of `EventSource`: `max_retries`, `on_open`, `on_error` …
         """
         query = [*parameters, ("envelope", "1"), *(("event", type) for type in events)]
@@ -1590,13 +1598,14 @@ class SSEClient:
         if conflate is not None:
             query.append(("conflate", str(round(conflate * 1000))))
         source = EventSource(
-            URL(self._base + path, encoded=True).extend_query(query),
-            session=self._given_session,
-            headers=self._headers if callable(self._token) else _bearer(self._token),
+            self._url(path).extend_query(query),
+            session=session,
+            headers=self._stream_headers(headers),
             last_event_id=last_event_id,
             **{"idle_timeout": self._idle_timeout, **self._options, **options},
         )
-        source.borrow(self._sessions)
+        if session is None:
+            source.borrow(self._sessions)
         stream = Stream(source, on_lost, on_notice, ends)
         self._streams.add(stream)
         return stream
@@ -1791,8 +1800,8 @@ class SSEClient:
         :param options: options of `aiohttp.ClientSession.request`.
         :raises aiohttp.ClientError: if there is no answer.
         """
-        headers = {**await self._headers(), **options.pop("headers", {})}
-        url = URL(self._base + path, encoded=True)
+        headers = await self._headers(options.pop("headers", None))
+        url = self._url(path)
         unlimited = aiohttp.ClientTimeout(total=None, sock_connect=_ANSWER_TIMEOUT)
         return await self._sessions.request(
             method, url, **{"timeout": unlimited, **self._options, **options, "headers": headers}
@@ -1806,8 +1815,23 @@ class SSEClient:
     def _publish_query(event: str, ephemeral: bool) -> dict[str, str]:
         return {"event": _utf8(event), **({"ephemeral": "1"} if ephemeral else {})}
 
-    async def _headers(self) -> dict[str, str]:
-        return _bearer(await _value_of(self._token))
+    def _url(self, path: str) -> URL:
+        url = URL(self._base + path, encoded=True)
+        return url.extend_query(self._parameters) if self._parameters else url
+
+    async def _headers(self, own: Headers | Callable[[], Headers | Awaitable[Headers]] = None) -> CIMultiDict[str]:
+        """The headers of the client, with its token, and those of one request."""
+        headers = await _value_of(self._given_headers)
+        return _combined(headers, _bearer(await _value_of(self._token)), await _value_of(own))
+
+    def _stream_headers(
+        self, own: Headers | Callable[[], Headers | Awaitable[Headers]]
+    ) -> Headers | Callable[[], Awaitable[Headers]]:
+        """The headers of a stream; a function only if one was given, because a function is called again after a 401."""
+        own = own if callable(own) else _combined(own)
+        if callable(self._given_headers) or callable(self._token) or callable(own):
+            return functools.partial(self._headers, own)
+        return _combined(self._given_headers, _bearer(self._token), own)
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None, expected: Sequence[int] = (200,)) -> Any:
         try:
@@ -1914,9 +1938,10 @@ class SSEClient:
 
         :raises _Passing: if trying again may help.
         """
-        for last in (not callable(self._token), True):
-            all_headers = {**await _evaluated(self._headers, "the token"), **(headers or {})}
-            url = URL(self._base + path, encoded=True)
+        for last in (not (callable(self._token) or callable(self._given_headers)), True):
+            name = "the token or the headers" if callable(self._given_headers) else "the token"
+            all_headers = _combined(await _evaluated(self._headers, name), headers)
+            url = self._url(path)
             body = options.get("data")
             everything = {
                 "timeout": aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT),
@@ -2552,8 +2577,8 @@ def _blocking(
 def _iterating(method: Callable[..., Stream]) -> Callable[..., SyncStream]:
     @functools.wraps(method)
     def call(self: SyncClient, *arguments: Any, **options: Any) -> SyncStream:
-        for name in _CALLBACKS & options.keys():
-            if options[name] is not None:
+        for name in (_CALLBACKS | {"headers"}) & options.keys():
+            if callable(options[name]):
                 options[name] = _in_callers_thread(options[name])
         return SyncStream(self, method(self.client, *arguments, **options))
 
@@ -2563,16 +2588,17 @@ def _iterating(method: Callable[..., Stream]) -> Callable[..., SyncStream]:
 class SyncClient:
     """`SSEClient` without `await`. Its event loop runs in a thread of its own, so it also works in notebooks.
 
-    Callbacks, token functions and iterables are called in the thread that waits for a method or a stream. A forked
-    process has an event loop of its own.
+    Callbacks, functions for a token or for headers, and iterables are called in the thread that waits for a method or
+    a stream. A forked process has an event loop of its own.
 
     :param base_url: see `SSEClient`.
     :param options: those of `SSEClient`.
     """
 
     def __init__(self, base_url: str | URL = DEFAULT_URL, **options: Any) -> None:
-        if callable(token := options.get("token")):
-            options["token"] = _in_callers_thread(token)
+        for name in ("token", "headers"):
+            if callable(function := options.get(name)):
+                options[name] = _in_callers_thread(function)
         self.client = SSEClient(base_url, **options)
         self._lock = threading.Lock()
         self._thread: _LoopThread | None = None

@@ -57,6 +57,21 @@ def test_a_token_function_is_called_in_the_callers_thread(hub: Program) -> None:
     assert set(threads) == {threading.current_thread()}
 
 
+def test_a_function_for_headers_is_called_in_the_callers_thread(hub: Program) -> None:
+    threads = []
+
+    def headers() -> dict[str, str]:
+        threads.append(threading.current_thread())
+        return {"X-Gateway": "a"}
+
+    with SSEClient.sync(hub.url, headers=headers) as client:
+        client.publish("a", channel="c")
+        with client.stream("c", replay=1, headers=headers) as events:
+            next(events)
+    assert len(threads) == 3
+    assert set(threads) == {threading.current_thread()}
+
+
 def test_a_cursor_of_sqlite_can_be_published(client: SyncClient) -> None:
     database = sqlite3.connect(":memory:")
     database.execute('CREATE TABLE t AS SELECT value FROM json_each(\'["a","b","c"]\')')

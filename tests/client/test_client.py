@@ -7,6 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server, serving
@@ -219,6 +220,90 @@ async def test_the_token_is_read_anew_for_each_request() -> None:
         with pytest.raises(Refused):
             await client.publish("x")
     assert [request.headers["authorization"] for request in server.requests] == ["Bearer a", "Bearer b", "Bearer c"]
+
+
+# Options of requests
+
+OK = status(200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"c","event":"t","subscribers":0}')
+REQUESTS: dict[str, Any] = {
+    "publish": lambda client: client.publish("a"),
+    "health": lambda client: client.health(),
+    "request": lambda client: client.request("GET", "/path"),
+    "stream": lambda client: take_none(client.stream()),
+}
+
+
+def given(value: Any, way: str) -> Any:
+    """The value, or a function that gives it."""
+
+    async def later() -> Any:
+        return value
+
+    return {"value": value, "function": lambda: value, "coroutine function": later}[way]
+
+
+@pytest.mark.parametrize("way", ["value", "function", "coroutine function"])
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+async def test_the_headers_of_a_client_are_sent_with_each_request(request_: Any, way: str) -> None:
+    headers = given({"X-Gateway": "key", "authorization": "not this"}, way)
+    answer = status(204) if request_ is REQUESTS["stream"] else OK
+    async with scripted(answer) as server, SSEClient(server.url, token="t", headers=headers) as client:
+        await request_(client)
+    (asked,) = server.requests
+    assert (asked.headers["x-gateway"], asked.headers["authorization"]) == ("key", "Bearer t")
+
+
+@pytest.mark.parametrize("token", ["t", lambda: "t"])
+@pytest.mark.parametrize("way", ["value", "function", "coroutine function"])
+async def test_the_headers_of_a_stream_are_sent_besides_those_of_its_client(way: str, token: Any) -> None:
+    headers = given({"X-Mine": "b", "x-both": "stream"}, way)
+    options: dict[str, Any] = {"token": token, "headers": {"X-Gateway": "key", "X-Both": "client"}}
+    async with scripted(status(204)) as server, SSEClient(server.url, **options) as client:
+        await take_none(client.stream(headers=headers))
+    sent = server.requests[0].headers
+    assert [sent[name] for name in ("x-gateway", "x-mine", "x-both", "authorization")] == [
+        "key",
+        "b",
+        "stream",
+        "Bearer t",
+    ]
+
+
+async def test_a_publish_has_the_content_type_of_its_body_whatever_the_headers_of_the_client() -> None:
+    async with scripted(OK) as server, SSEClient(server.url, headers={"content-type": "text/html"}) as client:
+        await client.publish("a")
+    assert server.requests[0].headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_a_function_for_headers_is_asked_once_more_after_a_401() -> None:
+    keys = iter("ab")
+    async with scripted(status(401), OK) as server:
+        async with SSEClient(server.url, headers=lambda: {"X-Gateway": next(keys)}) as client:
+            await client.publish("a")
+    assert [request.headers["x-gateway"] for request in server.requests] == ["a", "b"]
+
+
+def test_a_header_of_a_client_that_cannot_be_sent_is_an_error_at_once() -> None:
+    with pytest.raises(ValueError, match="X-Gateway") as caught:
+        SSEClient(headers={"X-Gateway": "a\nSECRET"})
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+async def test_the_parameters_of_a_client_are_sent_with_each_request(request_: Any) -> None:
+    answer = status(204) if request_ is REQUESTS["stream"] else OK
+    async with scripted(answer) as server, SSEClient(server.url, params={"key": "a b"}) as client:
+        await request_(client)
+    assert "key=a+b" in server.requests[0].path
+
+
+async def test_a_session_that_is_given_for_a_stream_is_used_and_stays_open() -> None:
+    async with scripted(status(204)) as server, SSEClient(server.url) as client:
+        async with aiohttp.ClientSession(headers={"X-Session": "mine"}) as session:
+            await take_none(client.stream(session=session))
+            await client.close()
+            assert not session.closed
+    assert server.requests[0].headers["x-session"] == "mine"
 
 
 # Publishing
