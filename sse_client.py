@@ -957,6 +957,8 @@ class EventSource:
         self._parser = EventParser(max_event_bytes=max_event_bytes, last_event_id=last_event_id)
         self._events: deque[Parsed] = deque()
         self._last_event_id = last_event_id
+        self._former_event_id = last_event_id  # the cursor before the last returned event
+        self._given_back: deque[tuple[asyncio.Future[Any], str]] = deque()  # with the cursor before
         self._ready_state = READY_STATE_CONNECTING
         self._was_open = False
         self._failures = 0  # connections in a row that have failed, or were short, or have brought nothing
@@ -990,6 +992,8 @@ class EventSource:
         return self
 
     async def __anext__(self) -> Event:
+        if self._given_back:
+            return cast("Event", self._given_back.popleft()[0].result())
         await self._advance_until(lambda connection: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
         if self._ready_state == READY_STATE_CLOSED:
             raise StopAsyncIteration
@@ -1004,6 +1008,7 @@ class EventSource:
             self._events.appendleft(parsed)
             self._last_event_id = cursor
             raise
+        self._former_event_id = cursor
         return event
 
     @property
@@ -1019,7 +1024,7 @@ class EventSource:
     @property
     def last_event_id(self) -> str:
         """The cursor: the id of the last returned event. Another source can resume after it."""
-        return self._last_event_id
+        return self._given_back[0][1] if self._given_back else self._last_event_id
 
     @property
     def _origin(self) -> str:
@@ -1041,7 +1046,19 @@ class EventSource:
         """Close the connection. A waiting iteration ends."""
         self._ready_state = READY_STATE_CLOSED
         self._due.clear()
+        self._last_event_id = self.last_event_id
+        self._given_back.clear()
         await self._release()
+
+    def give_back(self, wait: asyncio.Future[Any]) -> None:
+        """Make the result of a wait that has just ended, an event or an error, that of the next wait."""
+        returned = not wait.cancelled() and wait.exception() is None
+        self._given_back.append((wait, self._former_event_id if returned else self._last_event_id))
+
+    @property
+    def has_given_back(self) -> bool:
+        """Whether the next wait ends at once, with what was given back."""
+        return bool(self._given_back)
 
     def borrow(self, sessions: _Sessions) -> None:
         """Use the sessions of a client, which stay open."""
@@ -1383,6 +1400,8 @@ class Stream:
 
     async def __anext__(self) -> Event:
         while True:
+            if self._source.has_given_back:
+                return await anext(self._source)
             await _call_all(self._due)
             if self.ended is not None:
                 await self.close()
@@ -1440,6 +1459,10 @@ class Stream:
         """Close the connection. A waiting iteration ends."""
         self._due.clear()
         await self._source.close()
+
+    def give_back(self, wait: asyncio.Future[Any]) -> None:
+        """See `EventSource.give_back`."""
+        self._source.give_back(wait)
 
     def _notice(self, event: Event) -> None:
         """Handle one of the hub's own events."""
@@ -2358,13 +2381,16 @@ async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
 class Merged(Generic[T]):
     """Several sources as one asynchronous iterator. `merge` makes it; `async with` or `aclose()` ends it.
 
-    The running waits for the sources belong to this object, so a cancelled wait loses nothing.
+    The running waits for the sources belong to this object, so a cancelled wait loses nothing. At its end, an event
+    that has come and was not handed out goes back to its stream, which returns it at its next wait.
     """
 
     def __init__(self, sources: Sequence[AsyncIterable[T]]) -> None:
-        self._sources: list[AsyncIterator[T]] | None = [aiter(source) for source in sources]
+        self._idle: list[AsyncIterator[T]] = [aiter(source) for source in sources]  # those without a running wait
         self._waiting: dict[asyncio.Future[T | object], AsyncIterator[T]] = {}
         self._done: deque[asyncio.Future[T | object]] = deque()
+        self._failed: tuple[asyncio.Future[T | object], AsyncIterator[T]] | None = None  # its error comes last
+        self._begun = False
 
     def __aiter__(self) -> Self:
         return self
@@ -2379,14 +2405,15 @@ class Merged(Generic[T]):
             iterator = self._waiting.pop(future, None)
             if iterator is None:
                 continue  # another task has it, or all were cancelled
-            try:
-                item = future.result()
-            except BaseException:
-                await self.aclose()
-                raise
-            if item is not _LAST:
-                self._wait_for(iterator)
+            if future.cancelled() or future.exception() is not None:
+                await self._fail(future, iterator)
+            elif (item := future.result()) is not _LAST:
+                self._idle.append(iterator)
                 return cast("T", item)
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            self._idle.clear()
+            failed[0].result()
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
@@ -2396,32 +2423,73 @@ class Merged(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel the waits for the sources. The sources stay open."""
-        self._sources = None
-        waiting = list(self._waiting)
-        self._waiting.clear()
+        """Cancel the waits for the sources. Streams stay open. An asynchronous generator ends if it is waiting."""
+        self._idle.clear()
         self._done.clear()
-        await _cancelled(waiting)
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            _leave(*failed)
+        await self._leave(self._waiting)
+
+    async def _leave(self, waiting: Mapping[asyncio.Future[T | object], AsyncIterator[T]]) -> None:
+        """Cancel these waits, and give back what has come."""
+        left = dict(waiting)
+        for future in left:
+            del self._waiting[future]
+        for future, iterator in left.items():
+            _leave(future, iterator)
+        await _cancelled(left)
+
+    async def _fail(self, future: asyncio.Future[T | object], iterator: AsyncIterator[T]) -> None:
+        """Begin no more waits, because of an error. It is raised after the items that have come already."""
+        if self._failed is None:
+            self._failed = future, iterator
+            self._done.extend(each for each in self._waiting if each.done() and each not in self._done)
+            await self._leave({each: its for each, its in self._waiting.items() if not each.done()})
+        else:
+            _leave(future, iterator)
 
     def _begin(self) -> None:
-        if self._sources is not None:
+        """Begin to wait for each source for which no wait runs. Not earlier: what comes would have to be kept."""
+        if self._failed is not None:
+            return
+        if not self._begun:
+            self._begun = True
             weakref.finalize(self, _abandon, os.getpid(), asyncio.get_running_loop(), self._waiting).atexit = False
-            sources, self._sources = self._sources, None
-            for iterator in sources:
-                self._wait_for(iterator)
-
-    def _wait_for(self, iterator: AsyncIterator[T]) -> None:
-        self._waiting[asyncio.ensure_future(_next(iterator))] = iterator
+        idle, self._idle = self._idle, []
+        for iterator in idle:
+            self._waiting[asyncio.ensure_future(_next(iterator))] = iterator
 
 
-def _abandon(pid: int, loop: asyncio.AbstractEventLoop, waiting: Iterable[asyncio.Future[Any]]) -> None:
-    for future in list(waiting):
-        _call_in_loop(pid, loop, future.cancel)
+def _leave(future: asyncio.Future[Any], iterator: AsyncIterator[Any]) -> None:
+    """Cancel a wait for a source of `merge`; if it has ended already, give what has come back to the source."""
+    if not future.done():
+        future.add_done_callback(lambda future: None if future.cancelled() else _leave(future, iterator))
+        future.cancel()
+        return
+    came = not future.cancelled() and (future.exception() is not None or future.result() is not _LAST)
+    if came and isinstance(iterator, EventSource | Stream):
+        iterator.give_back(future)
+
+
+def _abandon(
+    pid: int, loop: asyncio.AbstractEventLoop, waiting: Mapping[asyncio.Future[Any], AsyncIterator[Any]]
+) -> None:
+    try:
+        is_here = pid == os.getpid() and asyncio.get_running_loop() is loop
+    except RuntimeError:
+        is_here = False
+    for future, iterator in list(waiting.items()):
+        if is_here:  # so that an event is given back before the next wait for its stream
+            _leave(future, iterator)
+        else:
+            _call_in_loop(pid, loop, functools.partial(_leave, future, iterator))
 
 
 def merge(*sources: AsyncIterable[T]) -> Merged[T]:
     """The items of several sources, in the order in which they arrive. It ends when all sources have ended, or with the
-    first error."""
+    first error. Streams lose nothing when it is left or fails, and can be read on by themselves. A source of another
+    kind loses an item that has come and was not handed out."""
     return Merged(sources)
 
 

@@ -6,14 +6,15 @@ import asyncio
 import gc
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from hubs import Server
 from programs import ROOT, Program, Start, complaints
-from scripted import held, scripted
+from scripted import held, scripted, status
 
-from sse_client import EventSource, SSEClient, merge
+from sse_client import Event, EventSource, Refused, SSEClient, merge
 
 
 async def leave_a_hundred_times(server: Server, client: SSEClient) -> None:
@@ -58,6 +59,158 @@ async def test_merged_streams_that_are_left_leave_no_subscriber(server: Server) 
         async for _ in merge(client.stream(replay=1), client.stream("b")):
             break
         await eventually(lambda: gc.collect() >= 0 and not server.hub.statistics().subscribers)
+
+
+class Pair:
+    """Streams of the channels a and b, which have three events each. `taken` counts the events that were taken."""
+
+    def __init__(self, client: SSEClient) -> None:
+        self.taken = 0
+        self.a = client.stream("a", replay=3, on_message=self.note)
+        self.b = client.stream("b", replay=3, on_message=self.note)
+
+    def note(self, event: Event) -> None:
+        self.taken += event.type == "message"
+
+    async def until_taken(self, count: int) -> None:
+        await eventually(lambda: self.taken >= count)
+
+
+@pytest.fixture
+async def pair(server: Server) -> AsyncIterator[Pair]:
+    for channel in "ab":
+        for number in range(3):
+            await server.hub.publish(f"{channel}{number}", channel=channel)
+    async with SSEClient(server.url) as client:
+        yield Pair(client)
+
+
+async def take(events: AsyncIterator[Event], count: int) -> list[str]:
+    async with asyncio.timeout(PATIENCE):
+        return [(await anext(events)).data for _ in range(count)]
+
+
+async def append_all(events: AsyncIterator[Event], received: list[str]) -> None:
+    async for event in events:
+        received.append(event.data)
+
+
+async def test_a_merge_that_is_left_takes_no_event_of_its_sources(pair: Pair) -> None:
+    async with merge(pair.a, pair.b) as events:
+        first = await take(events, 1)
+        await pair.until_taken(2)  # one event is handed out, and one is not
+    rest = [*first, *(await take(pair.a, 3 - first.count("a0"))), *(await take(pair.b, 3 - first.count("b0")))]
+    assert sorted(rest) == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+async def test_a_merge_that_is_left_without_a_block_takes_no_event_of_its_sources(pair: Pair) -> None:
+    received: list[str] = []
+    async for event in merge(pair.a, pair.b):
+        received.append(event.data)
+        await pair.until_taken(2)
+        break
+    gc.collect()
+    a, b = await take(pair.a, 3 - received.count("a0")), await take(pair.b, 3 - received.count("b0"))
+    assert sorted([*received, *a, *b]) == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+async def test_a_stream_of_a_merge_that_is_left_has_the_cursor_of_its_last_returned_event(
+    pair: Pair, server: Server
+) -> None:
+    async with merge(pair.a, pair.b) as events:
+        (first,) = await take(events, 1)
+        await pair.until_taken(2)
+    for stream, name in ((pair.a, "a"), (pair.b, "b")):
+        returned = [name + "0"] if first.startswith(name) else []
+        await stream.close()
+        async with SSEClient(server.url) as client, client.stream(name, last_event_id=stream.last_event_id) as again:
+            assert [*returned, *(await take(again, 3 - len(returned)))] == [f"{name}{number}" for number in range(3)]
+
+
+async def test_a_stream_that_is_closed_after_a_merge_has_ended(pair: Pair) -> None:
+    async with merge(pair.a, pair.b) as events:
+        await take(events, 1)
+        await pair.until_taken(2)
+    for stream in (pair.a, pair.b):
+        await stream.close()
+        assert [event async for event in stream] == []
+
+
+async def test_a_source_of_a_merge_goes_on_without_a_gap_when_another_one_fails(pair: Pair) -> None:
+    failing = asyncio.Event()
+
+    async def broken() -> AsyncIterator[Event]:
+        await failing.wait()
+        raise LookupError
+        yield
+
+    events = merge(pair.a, pair.b, broken())
+    received = await take(events, 1)
+    await pair.until_taken(2)
+    failing.set()
+    with pytest.raises(LookupError):
+        await append_all(events, received)
+    received += await take(pair.a, 3 - sum(data.startswith("a") for data in received))
+    received += await take(pair.b, 3 - sum(data.startswith("b") for data in received))
+    assert sorted(received) == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+async def test_an_item_that_has_come_is_handed_out_before_the_error_of_another_source() -> None:
+    gate = asyncio.Event()
+
+    async def items() -> AsyncIterator[str]:
+        yield "first"
+        await gate.wait()
+        yield "second"
+
+    async def broken() -> AsyncIterator[str]:
+        await gate.wait()
+        raise LookupError
+        yield
+
+    for sources in ((items(), broken()), (broken(), items())):
+        gate.clear()
+        events = merge(*sources)
+        received = [await anext(events)]
+        waiting = asyncio.create_task(anext(events))
+        await asyncio.sleep(0)  # a turn, in which the waits for both begin
+        await asyncio.sleep(0)
+        gate.set()
+        received.append(await waiting)
+        assert received == ["first", "second"]
+        with pytest.raises(LookupError):
+            await anext(events)
+        assert await anext(events, None) is None
+
+
+async def test_an_error_that_a_merge_has_not_raised_is_raised_by_its_source() -> None:
+    async with scripted(status(404, "", "{}"), status(404, "", "{}")) as server:
+        sources = [EventSource(server.url) for _ in range(2)]
+        async with merge(*sources) as events:
+            with pytest.raises(Refused):
+                await anext(events)
+        raised = 1
+        for source in sources:
+            try:
+                assert await anext(source, None) is None
+            except Refused:
+                raised += 1
+    assert raised == 2
+
+
+async def test_a_merge_takes_an_item_of_a_source_only_when_one_is_asked_for() -> None:
+    taken = []
+
+    async def count() -> AsyncIterator[int]:
+        for number in range(9):
+            taken.append(number)
+            yield number
+
+    async with merge(count()) as numbers:
+        assert await anext(numbers) == 0
+        for _ in range(9):  # turns, in which a wait that has begun would end
+            await asyncio.sleep(0)
+        assert taken == [0]
 
 
 async def test_a_stream_without_await_that_is_left_leaves_no_subscriber(server: Server) -> None:
