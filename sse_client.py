@@ -148,7 +148,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_RECONNECTION_TIME = timedelta(seconds=3)
 DEFAULT_MAX_RECONNECTION_TIME = timedelta(seconds=60)
 DEFAULT_IDLE_TIMEOUT = 45.0
-"""Seconds: three times the pings of most servers."""
+"""Seconds: three times the pings of most servers. A hub may say that its own are rarer."""
+_PINGS = 3  # of a hub that may be missing, as docs/protocol.md says
 DEFAULT_MAX_EVENT_BYTES = 16 << 20
 DEFAULT_DEADLINE = 60.0
 
@@ -906,7 +907,7 @@ class EventSource:
     :param max_reconnection_time: longest time between two attempts, unless the server sends a longer one; seconds or a
         timedelta.
     :param idle_timeout: seconds without a byte after which the connection counts as broken; comments count as bytes.
-        None for no limit.
+        None for no limit. `auto` means 45 seconds, or three pings of a hub that says that they are longer.
     :param last_event_id: the id to resume after: the `last_event_id` of an earlier source or event.
     :param max_event_bytes: see `EventParser`.
     :param headers: headers of the request. A function, or coroutine function, is called for each attempt.
@@ -934,7 +935,7 @@ class EventSource:
         *,
         max_retries: int | None = None,
         max_reconnection_time: timedelta | float = DEFAULT_MAX_RECONNECTION_TIME,
-        idle_timeout: float | None = DEFAULT_IDLE_TIMEOUT,
+        idle_timeout: float | Literal["auto"] | None = "auto",
         last_event_id: str = "",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         headers: Headers | Callable[[], Headers | Awaitable[Headers]] = None,
@@ -950,7 +951,8 @@ class EventSource:
         self._reconnection_time = _seconds(reconnection_time)
         self._max_reconnection_time = _seconds(max_reconnection_time)
         self._max_connect_retry, self._max_retries = max_connect_retry, max_retries
-        self._idle_timeout = idle_timeout
+        self._follows_pings = idle_timeout == "auto"
+        self._idle_timeout = self._answer_timeout = DEFAULT_IDLE_TIMEOUT if idle_timeout == "auto" else idle_timeout
         self._headers = headers if callable(headers) else _combined(headers)
         self._kwargs = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30), "max_redirects": 20, **kwargs}
 
@@ -965,6 +967,7 @@ class EventSource:
         self._opened_at = math.inf  # monotonic clock
         self._not_before = 0.0  # time of the next attempt (monotonic clock)
         self._brought = False  # whether this connection has brought bytes
+        self._greeted = False  # whether it has brought an event
         self._unsendable = ""  # the last id that a header cannot have
         self._quiet_since: float | None = None  # beginning of a wait without bytes (monotonic clock)
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
@@ -1123,7 +1126,7 @@ class EventSource:
     def _request(self) -> _Request:
         other_origin = self._url.origin() != self._origin_url.origin()
         id = self._sendable_id()
-        return _Request(self._method, self._url, self._headers, id, other_origin, self._idle_timeout, self._kwargs)
+        return _Request(self._method, self._url, self._headers, id, other_origin, self._answer_timeout, self._kwargs)
 
     def _sendable_id(self) -> str:
         """The cursor; empty if a header cannot have it. A request that cannot be sent would fail for ever."""
@@ -1145,6 +1148,7 @@ class EventSource:
         self._parser.reset()
         self._was_open = True
         self._quiet_since, self._opened_at, self._brought = None, time.monotonic(), False
+        self._greeted = False
         self._ready_state = READY_STATE_OPEN
         self._due.append((self._on_open, ()))
 
@@ -1164,7 +1168,7 @@ class EventSource:
     async def _receive(self, connection: _Connection, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them. If there are no more, close the connection."""
         try:
-            self._events.extend(self._parser.feed(await self._some_of(connection, incoming)))
+            arrived = self._parser.feed(await self._some_of(connection, incoming))
         except EventTooLarge as error:
             self._fail(error)
         except _Passing as passing:
@@ -1174,10 +1178,22 @@ class EventSource:
             self._pause(passing)
         else:
             self._brought = True
+            self._events.extend(arrived)
+            if arrived and not self._greeted:
+                self._greeted = True
+                self._follow_pings(arrived[0])
             if self._events:
                 self._failures = 0
             else:
                 self._last_event_id = self._parser.last_event_id
+
+    def _follow_pings(self, first: Parsed) -> None:
+        """Wait longer for a hub that says in its first event that its pings are rare."""
+        if self._follows_pings and first.type == "connected":
+            ping = _object(first.data).get("ping")
+            is_number = isinstance(ping, int | float) and not isinstance(ping, bool)
+            wanted = min(_PINGS * cast("float", ping), _LONGEST_WAIT) if is_number else 0.0
+            self._idle_timeout = wanted if wanted > DEFAULT_IDLE_TIMEOUT else DEFAULT_IDLE_TIMEOUT
 
     async def _some_of(self, connection: _Connection, incoming: _Incoming) -> bytes:
         """The next bytes.
@@ -1504,7 +1520,7 @@ class SSEClient:
         *,
         token: str | Callable[[], str | Awaitable[str]] | None = None,
         session: aiohttp.ClientSession | None = None,
-        idle_timeout: float | None = DEFAULT_IDLE_TIMEOUT,
+        idle_timeout: float | Literal["auto"] | None = "auto",
         headers: Headers | Callable[[], Headers | Awaitable[Headers]] = None,
         **options: Any,
     ) -> None:

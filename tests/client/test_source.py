@@ -16,7 +16,7 @@ import pytest
 from cases import CASES, Case
 from eventually import PATIENCE, eventually
 from following import data_of
-from scripted import HEAD, Connection, Scripted, held, raw, scripted, silent, status, stream
+from scripted import HEAD, Connection, Script, Scripted, held, raw, scripted, silent, status, stream
 
 import sse_client
 from sse_client import (
@@ -27,6 +27,7 @@ from sse_client import (
     GaveUp,
     NotAnEventStream,
     Refused,
+    SSEClient,
     SSEError,
 )
 
@@ -318,6 +319,74 @@ async def test_the_client_leaves_a_silent_stream() -> None:
 async def test_the_client_leaves_a_server_that_never_answers() -> None:
     async with scripted(silent, stream("data: a\n\n")) as server, source(server.url, idle_timeout=0.2) as events:
         assert await data_of(events) == ["a"]
+
+
+def greeting(*ping: str) -> str:
+    """A hub's first event, which says how many seconds lie between two pings."""
+    fields = ['"channels":["c"]', *(f'"ping":{each}' for each in ping)]
+    return f"retry: 10\nevent: connected\ndata: {{{','.join(fields)}}}\n\n"
+
+
+def late(seconds: float) -> Script:
+    """The stream of a hub that pings every ten seconds. An event comes after this silence."""
+
+    async def script(connection: Connection) -> None:
+        await connection.send(HEAD + greeting("10"))
+        await asyncio.sleep(seconds)
+        value = '{"id":"1-0","channel":"c","event":"message","data":"late","timestamp":"2026-11-24T12:00:00Z"}'
+        await connection.send(f"id: 1-0\ndata: {value}\n\n")
+
+    return script
+
+
+Follow = Callable[..., Awaitable[list[str]]]
+
+
+async def follow_source(url: str, **options: Any) -> list[str]:
+    async with source(url, **options) as events:
+        return await data_of(events)
+
+
+async def follow_stream(url: str, **options: Any) -> list[str]:
+    async with SSEClient(url) as client, client.stream("c", **options) as events:
+        return await data_of(events)
+
+
+async def follow_stream_of_client(url: str, **options: Any) -> list[str]:
+    async with SSEClient(url, **options) as client, client.stream("c") as events:
+        return await data_of(events)
+
+
+@pytest.fixture(params=[follow_source, follow_stream, follow_stream_of_client])
+def follow(request: pytest.FixtureRequest) -> Follow:
+    """Each way to follow a hub."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default of `idle_timeout` is short."""
+    monkeypatch.setattr(sse_client, "DEFAULT_IDLE_TIMEOUT", 0.1)
+
+
+@pytest.mark.usefixtures("short_patience")
+async def test_a_hub_that_pings_seldom_is_not_left(follow: Follow) -> None:
+    async with scripted(late(0.5)) as server:
+        assert "late" in (await follow(server.url))[-1]
+
+
+async def test_a_limit_of_the_user_holds_for_a_hub_that_pings_seldom(follow: Follow) -> None:
+    async with scripted(held(greeting("3600")), held(greeting("3600"))) as server:
+        await follow(server.url, idle_timeout=0.1)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.usefixtures("short_patience")
+@pytest.mark.parametrize("ping", [[], ["0"], ["-60"], ["true"], ["null"], ['"60"'], ["NaN"], ["0.001"]])
+async def test_without_a_ping_that_is_longer_the_default_holds(ping: list[str]) -> None:
+    async with scripted(stream(greeting("3600")), held(greeting(*ping))) as server:
+        await follow_source(server.url)
+    assert len(server.requests) == 3
 
 
 async def test_comments_keep_a_stream_open() -> None:
