@@ -490,9 +490,12 @@ def _combined(*headers: Headers) -> CIMultiDict[str]:
 
 async def _call(callback: Callback | None, *arguments: object) -> None:
     if callback is not None:
-        result = callback(*arguments)
-        if inspect.isawaitable(result):
-            await result
+        try:
+            result = callback(*arguments)
+            if inspect.isawaitable(result):
+                await result
+        except StopAsyncIteration as error:  # it would look like the end of the stream
+            raise RuntimeError("a callback raised StopAsyncIteration") from error
 
 
 async def _call_all(due: deque[Call]) -> None:
@@ -2517,39 +2520,53 @@ class _Caller:
     """
 
     def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._due: deque[Callable[[], object]] = deque()  # calls that were not made yet
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in the thread; return its result, or raise its error."""
         pid, loop = os.getpid(), asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
+        outcome: Callable[[], None] | None = None
 
         def resolve(act: Callable[[Any], None], value: object) -> None:
             if not answer.done():
                 act(value)
 
         def act() -> None:
-            try:
-                value = function(*arguments)
-            except Exception as error:
-                outcome = functools.partial(resolve, answer.set_exception, error)
-            else:
-                outcome = functools.partial(resolve, answer.set_result, value)
-            _call_in_loop(pid, loop, outcome)  # which may have ended: another thread has closed the client
+            nonlocal outcome
+            if outcome is None and not answer.cancelled():  # otherwise the wait was given up meanwhile
+                try:
+                    value = _without_stop(function, *arguments)
+                except Exception as error:
+                    outcome = functools.partial(resolve, answer.set_exception, error)
+                else:
+                    outcome = functools.partial(resolve, answer.set_result, value)
+            if outcome is not None:
+                _call_in_loop(pid, loop, outcome)  # which may have ended: another thread has closed the client
 
-        self._calls.put(act)
+        self._due.append(act)
+        self._wakes.put(None)
         return await answer
 
     def wait(self, future: concurrent.futures.Future[Any]) -> None:
         """Wait until the future is done, and make the calls that come meanwhile. After an interruption, the next wait
-        makes the remaining calls."""
-        future.add_done_callback(lambda _: self._calls.put(_nothing))
+        makes the remaining calls, and the one that was interrupted."""
+        future.add_done_callback(lambda _: self._wakes.put(None))
         while not future.done():
-            self._calls.get()()
+            if self._due:
+                self._due[0]()  # Ctrl-C may come at any moment, so the call is due until it has returned
+                self._due.popleft()
+            else:
+                self._wakes.get()
 
 
-def _nothing() -> None:
-    """Wake a thread that waits for calls."""
+def _without_stop(function: Callable[..., T], *arguments: object) -> T:
+    """Call a function. A `StopIteration` becomes a RuntimeError, as in a coroutine: a future does not take it."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("a function raised StopIteration") from error
 
 
 class _WorkerThread:
@@ -2557,7 +2574,7 @@ class _WorkerThread:
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function; return its result, or raise its error."""
-        return await asyncio.to_thread(function, *arguments)
+        return await asyncio.to_thread(_without_stop, function, *arguments)
 
 
 _WORKER_THREAD = _WorkerThread()

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import pytest
+from eventually import PATIENCE
 from hubs import Server
 from programs import ROOT, Program
 from scripted import held, scripted, status, stream
 
-from sse_client import Event, EventSource, NotAcknowledged, SSEClient, SSEError, SyncClient
+from sse_client import Event, EventSource, GaveUp, NotAcknowledged, SSEClient, SSEError, SyncClient
 
+T = TypeVar("T")
 LOSS = 'event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n'
 
 
 def data(client: SyncClient, channel: str) -> list[str]:
     return [event.data for event in client.history(channel, limit=1000).events]
+
+
+class Interrupting:
+    """A callback that raises this error at its first call, as Ctrl-C does, and counts its calls."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.calls = 0
+        self._error = error
+
+    def __call__(self, *_: object) -> str:
+        self.calls += 1
+        if self.calls == 1:
+            raise self._error
+        return "a"
 
 
 # In whose thread
@@ -172,6 +190,25 @@ async def test_an_error_of_a_callback_reaches_the_caller_and_leaves_the_source_u
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("callback", ["on_open", "on_message", "on_error"])
+async def test_a_callback_that_says_that_an_iterator_has_ended_does_not_end_the_stream(
+    callback: str, error: type[Exception]
+) -> None:
+    scripts = stream("data: a\n\n"), held("data: b\n\n")
+    async with scripted(*scripts) as server:
+        events = EventSource(server.url, reconnection_time=0.01, **{callback: Interrupting(error())})  # type: ignore[arg-type]
+        errors = 0
+        received: list[str] = []
+        while "b" not in received:
+            try:
+                received.append((await anext(events)).data)
+            except RuntimeError:
+                errors += 1
+        await events.close()
+    assert errors == 1
+
+
 @pytest.mark.parametrize("callback", ["on_lost", "on_notice"])
 async def test_an_error_of_a_hubs_callback_reaches_the_caller_and_leaves_the_stream_usable(callback: str) -> None:
     def fail(_: object) -> None:
@@ -248,6 +285,124 @@ def test_a_constant_token_that_no_header_can_have_is_an_error_at_once(token: str
     with pytest.raises(ValueError, match="token") as caught:
         SSEClient(token=token)
     assert repr(token) not in str(caught.value)
+
+
+def within_patience(function: Callable[[], T]) -> T:
+    """The result of a function that must not hang, in a thread of its own."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(PATIENCE)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
+@pytest.mark.parametrize("name", ["on_open", "on_message", "on_lost", "on_notice"])
+async def test_a_stream_goes_on_after_ctrl_c_in_a_callback(name: str, error: BaseException) -> None:
+    value = '{"id":"5-0","channel":"main","event":"message","data":"a","timestamp":"2026-11-24T12:00:00Z"}'
+    callback = Interrupting(error)
+
+    def follow(url: str) -> str:
+        with SSEClient.sync(url) as client:
+            events = client.stream(**{name: callback})
+            with pytest.raises(type(error)):
+                next(events)
+            return next(events).data
+
+    async with scripted(held(f"{LOSS}id: 5-0\ndata: {value}\n\n")) as server:
+        assert await asyncio.to_thread(within_patience, lambda: follow(server.url)) == "a"
+    assert callback.calls > 1
+
+
+def test_a_stream_goes_on_after_ctrl_c_in_on_error(unused_tcp_port: int) -> None:
+    callback = Interrupting(KeyboardInterrupt())
+
+    def follow() -> None:
+        with SSEClient.sync(f"http://127.0.0.1:{unused_tcp_port}") as client:
+            events = client.stream(on_error=callback, max_retries=1, reconnection_time=0.01)
+            with pytest.raises(KeyboardInterrupt):
+                next(events)
+            next(events)
+
+    with pytest.raises(GaveUp):
+        within_patience(follow)
+
+
+def test_a_stream_goes_on_after_ctrl_c_in_a_token_function(hub: Program) -> None:
+    token = Interrupting(KeyboardInterrupt())
+
+    def follow() -> str:
+        with SSEClient.sync(hub.url, token=token) as client:
+            events = client.stream("c", replay=1)
+            with pytest.raises(KeyboardInterrupt):
+                next(events)
+            return next(events).data
+
+    with SSEClient.sync(hub.url) as client:
+        client.publish("a", channel="c")
+    assert within_patience(follow) == "a"
+
+
+async def test_a_call_that_was_given_up_is_not_made(server: Server) -> None:
+    callback = Interrupting(KeyboardInterrupt())
+
+    def follow() -> list[Event]:
+        with SSEClient.sync(server.url) as client:
+            events = client.stream("c", on_open=callback)
+            with pytest.raises(KeyboardInterrupt):
+                events.__enter__()
+            client.health()  # the thread of the client has cancelled the call
+            return list(events)
+
+    assert await asyncio.to_thread(within_patience, follow) == []
+    assert callback.calls == 1
+
+
+@pytest.mark.parametrize("name", ["on_open", "on_message", "on_lost", "on_notice"])
+async def test_a_callback_that_raises_stop_iteration_ends_the_wait_with_an_error(name: str) -> None:
+    callback = Interrupting(StopIteration())
+    value = '{"id":"5-0","channel":"main","event":"message","data":"a","timestamp":"2026-11-24T12:00:00Z"}'
+
+    def follow(url: str) -> str:
+        with SSEClient.sync(url) as client:
+            events = client.stream(**{name: callback})
+            with pytest.raises(RuntimeError, match="StopIteration"):
+                next(events)
+            return next(events).data if name != "on_message" else "a"
+
+    async with scripted(held(f"{LOSS}id: 5-0\ndata: {value}\n\n")) as server:
+        assert await asyncio.to_thread(within_patience, lambda: follow(server.url)) == "a"
+
+
+def test_a_callback_of_a_batch_that_raises_stop_iteration_is_an_error(client: SyncClient) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        within_patience(lambda: client.publish_many(["a"], on_batch=Interrupting(StopIteration())))
+
+
+def test_a_token_function_that_raises_stop_iteration_is_a_passing_fault(hub: Program) -> None:
+    token = Interrupting(StopIteration())
+
+    def publish() -> str:
+        with SSEClient.sync(hub.url, token=token) as client:
+            return client.publish("a", channel="c").channel
+
+    assert within_patience(publish) == "c"
+
+
+def test_a_token_function_of_a_run_that_raises_stop_iteration_is_a_passing_fault(hub: Program) -> None:
+    token = Interrupting(StopIteration())
+
+    def write() -> str | None:
+        with SSEClient.sync(hub.url, token=token) as client, client.run("c", deadline=PATIENCE) as run:
+            run.write("a")
+        return run.ended
+
+    assert within_patience(write) == "done"
 
 
 async def test_a_callback_may_close_its_stream() -> None:
