@@ -658,10 +658,21 @@ class _Sessions:
         if loop not in self._kept or self._kept[loop][0].closed:
             # Streams stay open. With aiohttp's limit of 100 connections, the next publish would wait for ever.
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-            keeper = _kept_open(session)
+            keeper = _kept_open(session, loop, weakref.ref(self))
             await anext(keeper)
+            self._forget_closed()
             self._kept[loop] = session, keeper
         return self._kept[loop][0]
+
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget the session of an event loop. It refers to its loop, so neither would ever be freed."""
+        self._kept.pop(loop, None)
+
+    def _forget_closed(self) -> None:
+        """Forget the sessions of event loops that were closed without `loop.shutdown_asyncgens()`."""
+        for loop in list(self._kept):
+            if loop.is_closed():
+                self.forget(loop)
 
     async def request(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
         """The answer to a request. If the session was made here, the request uses the proxy of the environment."""
@@ -690,11 +701,18 @@ def _environment_proxy(url: URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-async def _kept_open(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """A generator that closes the session when the generator is closed; the event loop closes generators at its end."""
+async def _kept_open(
+    session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop, owner: weakref.ref[_Sessions]
+) -> AsyncGenerator[None, None]:
+    """A generator that closes the session when the generator is closed; the event loop closes generators at its end.
+
+    :param owner: forgets the session then. A strong reference would keep it from being freed.
+    """
     try:
         yield
     finally:
+        if (sessions := owner()) is not None:
+            sessions.forget(loop)
         await session.close()
 
 
@@ -976,6 +994,7 @@ class EventSource:
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
         self._error: SSEError | None = None  # the error that ends the stream, until it is raised
         self._connection: _Connection | None = None
+        self._finalizer: weakref.finalize[[], EventSource] | None = None  # closes the connection if this object is left
 
     def __enter__(self) -> None:
         raise TypeError("an EventSource is entered by `async with`")
@@ -1094,7 +1113,10 @@ class EventSource:
             if self._connection is not None:
                 self._connection.abandon()
             self._connection = _Connection(loop)
-            weakref.finalize(self, self._connection.abandon).atexit = False
+            if self._finalizer is not None:
+                self._finalizer.detach()  # it refers to the former loop
+            self._finalizer = weakref.finalize(self, self._connection.abandon)
+            self._finalizer.atexit = False
         return self._connection
 
     async def _step(self, connection: _Connection) -> None:

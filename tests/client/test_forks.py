@@ -7,6 +7,9 @@ import gc
 import multiprocessing
 import os
 import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 from eventually import PATIENCE
@@ -14,7 +17,7 @@ from forks import in_a_child
 from hubs import Server
 from programs import Program
 
-from sse_client import NotAcknowledged, SSEClient, SyncClient
+from sse_client import EventSource, NotAcknowledged, SSEClient, SyncClient
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
@@ -119,6 +122,73 @@ def test_a_client_is_used_in_one_event_loop_after_the_other(hub: Program) -> Non
 
 async def _next(stream: object) -> str:
     return (await anext(stream)).data  # type: ignore[call-overload, no-any-return]
+
+
+def run_and_shut_down(act: Coroutine[Any, Any, object]) -> None:
+    asyncio.run(act)
+
+
+def run_and_only_close(act: Coroutine[Any, Any, object]) -> None:
+    """As programs do that know nothing of `loop.shutdown_asyncgens`."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(act)
+    loop.close()
+
+
+def loops_that_stay(run: Callable[[Coroutine[Any, Any, object]], None], act: Callable[[], Awaitable[object]]) -> int:
+    """The number of event loops that are kept after ten were used."""
+    loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+
+    async def noted() -> None:
+        loops.add(asyncio.get_running_loop())
+        await act()
+
+    for _ in range(10):
+        run(noted())
+    gc.collect()
+    return len(loops)
+
+
+@pytest.mark.parametrize(
+    ("run", "most"),
+    [
+        (run_and_shut_down, 0),
+        # The last one stays until the client is used again.
+        pytest.param(run_and_only_close, 1, marks=pytest.mark.filterwarnings("ignore::ResourceWarning")),
+    ],
+)
+def test_a_client_keeps_no_loop_that_has_ended(
+    hub: Program, run: Callable[[Coroutine[Any, Any, object]], None], most: int
+) -> None:
+    def loops_of_a_client() -> int:
+        client = SSEClient(hub.url)
+        return loops_that_stay(run, lambda: client.publish("a"))
+
+    assert loops_of_a_client() <= most
+    gc.collect()  # the connection of the last loop, whose warning belongs to this test
+
+
+def test_a_stream_keeps_no_loop_that_has_ended_but_the_last(hub: Program) -> None:
+    client = SSEClient(hub.url)
+    asyncio.run(client.publish_many(["a"] * 10, channel="c"))
+    stream = client.stream("c", replay=10)
+    assert loops_that_stay(run_and_shut_down, lambda: anext(stream)) <= 1
+
+
+def test_a_source_keeps_no_loop_that_has_ended_but_the_last(hub: Program) -> None:
+    source = EventSource(f"{hub.url}/stream", reconnection_time=0)
+    assert loops_that_stay(run_and_shut_down, lambda: anext(source)) <= 1
+
+
+def test_a_client_keeps_no_loop_of_its_streams(hub: Program) -> None:
+    client = SSEClient(hub.url)
+    asyncio.run(client.publish("a", channel="c"))
+
+    async def follow() -> None:
+        async with client.stream("c", replay=1) as stream:
+            await anext(stream)
+
+    assert loops_that_stay(run_and_shut_down, follow) == 0
 
 
 async def test_a_client_is_used_in_two_event_loops_at_once(server: Server) -> None:
