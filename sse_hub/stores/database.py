@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.ends import Ended
+from ..core.ends import Ended, Silent
 from ..core.events import LOWEST_ID, Event, EventId
 from ..core.ports import KEY_AGE_MS
 from ..core.rules import Rules
@@ -213,13 +213,9 @@ class Database:
             ],
         )
 
-    def silent(self) -> list[str]:
-        """Channels that have been silent for their `idle_end`; each is returned once (see `find_again`)."""
-        idle, now_ms = self.retention.idle, self._clock()
-        found: list[str] = []
-        while len(found) < _STEP and (channel := idle.pop(now_ms)) is not None:
-            found.append(channel)
-        return found
+    def silent(self) -> Silent:
+        """Some channels that have been silent for their `idle_end`; each is returned once (see `find_again`)."""
+        return self.retention.idle.find(self._clock())
 
     def find_again(self, channel: str) -> None:
         """Let `silent` return a channel once more, because it could not be ended."""

@@ -61,9 +61,14 @@ class MemoryStore:
 
     async def abandon(self) -> None:
         """End the channels that have been silent for their `idle_end`."""
-        while (channel := self._idle.pop(self._clock())) is not None:
-            with contextlib.suppress(Ended):  # another publish has ended it meanwhile
-                await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
+        more = True
+        while more:
+            silent, more = self._idle.find(self._clock())
+            for channel in silent:
+                with contextlib.suppress(Ended):  # another publish has ended it meanwhile
+                    await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
+            if more:  # a publish of this store does not wait
+                await asyncio.sleep(0)
 
     async def _maintain(self) -> None:
         while True:

@@ -33,6 +33,8 @@ __all__ = ["SqliteStore"]
 
 _PERIOD = 1.0
 """Seconds between two rounds of deleting old events, or between two trials of a file that has failed."""
+_MOST_ENDED = 500
+"""Largest number of silent channels that are ended in one round. Each needs a commit, and old events wait for them."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _Result = TypeVar("_Result")
@@ -186,14 +188,21 @@ class SqliteStore:
             self._note_blocked()
 
     async def _abandon(self) -> None:
-        """End the channels that have been silent for their `idle_end`."""
-        for channel in await self._in_writing_thread(self._database.silent):
-            try:
-                await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
-            except Ended:
-                continue
-            except StoreUnavailable:
-                await self._in_writing_thread(partial(self._database.find_again, channel))
+        """End some of the channels that have been silent for their `idle_end`."""
+        count, more = 0, True
+        while more and count < _MOST_ENDED:
+            silent, more = await self._in_writing_thread(self._database.silent)
+            count += len(silent)
+            for channel in silent:
+                await self._abandon_one(channel)
+
+    async def _abandon_one(self, channel: str) -> None:
+        try:
+            await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
+        except Ended:
+            pass
+        except StoreUnavailable:
+            await self._in_writing_thread(partial(self._database.find_again, channel))
 
     async def _recover(self) -> None:
         """Open the file if it is not open, and check that it can be written."""

@@ -106,12 +106,25 @@ def test_an_idle_channel_is_found_once_and_again_only_after_a_publish() -> None:
     idle.note("run", 1000)
     idle.note("other", 1000)
     idle.note("run", 1900)
-    assert idle.pop(2000) is None
-    assert idle.pop(2900) == "run"
-    assert idle.pop(9000) is None
+    assert idle.find(2000) == ([], False)
+    assert idle.find(2900) == (["run"], False)
+    assert idle.find(9000) == ([], False)
     idle.note("run", 9000)
-    assert idle.pop(5000) is None  # the clock was set back
-    assert idle.pop(6001) == "run"
+    assert idle.find(5000) == ([], False)  # the clock was set back
+    assert idle.find(6001) == (["run"], False)
+
+
+def test_a_step_of_the_search_for_idle_channels_looks_at_some_of_them() -> None:
+    idle = Idle(Rules(Rule(idle_end=1.0)))
+    for number in range(1000):
+        idle.note(f"run.{number}", 1000)
+    found, steps, more = list[str](), 0, True
+    while more:
+        silent, more = idle.find(2000)
+        found += silent
+        steps += 1
+    assert found == [f"run.{number}" for number in range(1000)]
+    assert steps >= 10
 
 
 class EveryRun(RuleBasedStateMachine):
