@@ -100,6 +100,21 @@ class Idle:
             if channel not in self._due:
                 self._due.at(channel, now_ms + idle_end * 1000)
 
+    def review(self, channel: str, published_ms: int, now_ms: int) -> None:
+        """Note that the rule of a channel may be a new one. The channel has not ended.
+
+        :param published_ms: the time of its last publish, as far as the caller knows; publishes without an `idle_end`
+            were not noted.
+        """
+        idle_end = self._rules.of(channel).idle_end
+        if idle_end is None:
+            self.discard(channel)
+            return
+        # The clock may have been ahead then.
+        published_ms = min(max(published_ms, self._published.get(channel, 0)), now_ms)
+        self._published[channel] = published_ms
+        self._due.by(channel, published_ms + idle_end * 1000)
+
     def discard(self, channel: str) -> None:
         """Note that the channel has ended, or is forgotten."""
         self._published.pop(channel, None)

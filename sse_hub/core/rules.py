@@ -71,17 +71,18 @@ class Rules:
 
     def of(self, channel: str) -> Rule:
         """The rule of a channel."""
-        rule = self._known.get(channel)
+        known = self._known  # a thread of a store must not write an old rule to the dict of new ones
+        rule = known.get(channel)
         if rule is None:
             rule = next((each for each in self._rules if matches(each.match, channel)), self.default)
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[channel] = rule
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[channel] = rule
         return rule
 
     def replace(self, rules: Sequence[Rule]) -> None:
         """Use these rules from now on; the default stays."""
-        self._rules = tuple(rules)
+        self._rules = tuple(rules)  # before the dict: rules that are looked up for the new dict are then new
         self._known = {}  # a new dict: a thread of a store may be writing to the old one
         self.version += 1
 

@@ -31,7 +31,9 @@ class MemoryStore:
         self._head = hub.log.head
         self._clock = clock
         self._background = background
-        self._idle = Idle(hub.log.rules)
+        self._rules = hub.log.rules
+        self._version = self._rules.version
+        self._idle = Idle(self._rules)
         self._batches = Batches[Append, Sequence[Event]](self._write, Append.size_bytes)
         self._maintenance: asyncio.Task[None] | None = None
 
@@ -61,6 +63,9 @@ class MemoryStore:
 
     async def abandon(self) -> None:
         """End the channels that have been silent for their `idle_end`."""
+        if self._version != (version := self._rules.version):
+            await self._review()
+            self._version = version
         more = True
         while more:
             silent, more = self._idle.find(self._clock())
@@ -69,6 +74,14 @@ class MemoryStore:
                     await self._put(Append([end_draft(channel, ABANDONED)], if_idle=True))
             if more:  # a publish of this store does not wait
                 await asyncio.sleep(0)
+
+    async def _review(self) -> None:
+        """After the rules were replaced, note the new ones for the channels that there are."""
+        log = self._hub.log
+        async for some in in_slices(list(log), SLICE):
+            for channel in some:
+                if log.get(channel.name) is channel and channel.end is None:
+                    self._idle.review(channel.name, channel.active_ms, self._clock())
 
     async def _maintain(self) -> None:
         while True:

@@ -180,8 +180,9 @@ class Retention:
 
     def _expire(self, connection: sqlite3.Connection, channel: str, now_ms: int, expiry: Expiry) -> None:
         rule, end, count = self._rules.of(channel), self._ends.get(channel), self._counts[channel]
-        if rule.idle_end is not None and end is None and channel not in self.idle:
-            self.idle.note(channel, _newest_ms(connection, channel))  # its publisher may be gone, too
+        if end is None:  # its rule may be new, and its publisher may be gone, too
+            is_unknown = rule.idle_end is not None and channel not in self.idle
+            self.idle.review(channel, _newest_ms(connection, channel) if is_unknown else 0, now_ms)
         age_ms, least = rule.history_age_ms, rule.least
         expires_ms: float | None = None  # the time of all events; None: each event has its own
         if end is not None:

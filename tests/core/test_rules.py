@@ -19,6 +19,19 @@ def test_rules_that_are_replaced_count_at_once_and_the_default_stays() -> None:
     assert rules.version > version
 
 
+def test_a_rule_that_was_looked_up_while_the_rules_were_replaced_is_not_kept() -> None:
+    """A thread of a store can be within the look-up at that moment."""
+
+    class Replacing(str):
+        def startswith(self, *_: object) -> bool:
+            rules.replace([Rule(match="a*", history=3)])
+            return True
+
+    rules = Rules(Rule(history=1), [Rule(match="a*", history=2)])
+    assert rules.of(Replacing("a")).history == 2
+    assert rules.of("a").history == 3
+
+
 def test_an_ended_channel_is_kept_as_long_as_an_event_unless_its_rule_says_something_else() -> None:
     assert Rule(history_age=5.0).end_age_ms == 5000
     assert Rule(history_age=5.0, end_age=2.0).end_age_ms == 2000

@@ -114,6 +114,47 @@ def test_an_idle_channel_is_found_once_and_again_only_after_a_publish() -> None:
     assert idle.find(6001) == (["run"], False)
 
 
+def idle_of(rules: Rules, published_ms: int) -> Idle:
+    idle = Idle(rules)
+    idle.note("run", published_ms)
+    return idle
+
+
+def test_a_rule_that_is_shortened_counts_from_the_last_publish() -> None:
+    rules = Rules(Rule(), [Rule(match="run", idle_end=3600.0)])
+    idle = idle_of(rules, 1000)
+    rules.replace([Rule(match="run", idle_end=5.0)])
+    idle.review("run", published_ms=0, now_ms=2000)
+    assert idle.find(5999) == ([], False)
+    assert idle.find(6000) == (["run"], False)
+
+
+def test_a_rule_that_is_new_counts_from_the_last_publish_that_others_know_of() -> None:
+    rules = Rules(Rule())
+    idle = idle_of(rules, 1000)
+    rules.replace([Rule(match="run", idle_end=5.0)])
+    idle.review("run", published_ms=1000, now_ms=2000)
+    assert idle.find(6000) == (["run"], False)
+
+
+def test_publishes_without_a_rule_count_when_there_is_one_again() -> None:
+    rules = Rules(Rule(), [Rule(match="run", idle_end=5.0)])
+    idle = idle_of(rules, 1000)
+    rules.replace([])
+    idle.review("run", published_ms=1000, now_ms=2000)
+    idle.note("run", 7000)
+    rules.replace([Rule(match="run", idle_end=5.0)])
+    idle.review("run", published_ms=7000, now_ms=8000)
+    assert idle.find(11_999) == ([], False)
+    assert idle.find(12_000) == (["run"], False)
+
+
+def test_a_publish_by_a_clock_that_was_ahead_counts_as_one_of_now_for_a_new_rule() -> None:
+    idle = Idle(Rules(Rule(idle_end=5.0)))
+    idle.review("run", published_ms=365 * 24 * 3600 * 1000, now_ms=2000)
+    assert idle.find(7000) == (["run"], False)
+
+
 def test_a_step_of_the_search_for_idle_channels_looks_at_some_of_them() -> None:
     idle = Idle(Rules(Rule(idle_end=1.0)))
     for number in range(1000):

@@ -183,6 +183,20 @@ async def test_rules_that_are_replaced_count_for_channels_that_are_there(store: 
         assert await server.retained("a") == ["6", "7", "8"]
 
 
+async def test_an_idle_end_that_is_added_or_shortened_ends_silent_channels(store: str) -> None:
+    async with serving(store=store, rules=(Rule(match="shortened", idle_end=3600.0),)) as server:
+        for channel in ("added", "shortened", "other"):
+            await server.hub.publish("a", channel=channel)
+        rules = [Rule(match=channel, idle_end=0.5) for channel in ("added", "shortened")]
+        server.hub.log.rules.replace(rules)
+
+        async def abandoned() -> bool:
+            return all([await server.status(f"/realtime/{rule.match}?ended=204&from=start") == 204 for rule in rules])
+
+        await eventually(abandoned)
+        assert await server.status("/realtime/other", "POST", data=b"more") == 200
+
+
 async def test_an_end_is_retained_whatever_the_history_says(store: str) -> None:
     async with serving(store=store, rules=(Rule(match="run", history=0),)) as server:
         await ending(server, "run", "a", "b")

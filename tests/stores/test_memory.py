@@ -74,3 +74,16 @@ async def test_a_channel_that_is_published_to_while_others_are_ended_goes_on() -
     await memory.hub.publish_all([Draft("run.1999", "message", "b")])
     await abandoning
     assert memory.ended(2000) == 1999
+
+
+async def test_many_channels_are_reviewed_in_slices_after_the_rules_were_replaced() -> None:
+    memory = Memory()
+    await memory.publish(2000)
+    await memory.hub.end("run.7")
+    memory.hub.log.rules.replace([RUNS])
+    memory.now_ms += 59_000
+    assert await turns_during(memory.store.abandon()) >= 5
+    assert memory.ended(2000) == 1
+    memory.now_ms += 1000
+    await memory.store.abandon()
+    assert memory.ended(2000) == 2000
