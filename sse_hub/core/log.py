@@ -112,9 +112,10 @@ class Log(Reading):
             name = event.channel
             channel = self._channels[name] = Channel(name, self.floors.of(name), self.rules.of(name), event.ms)
             self._names.add(name)
-        channel.active_ms = event.ms
-        if event.ms > self._times.latest_ms:
-            self._times.latest_ms = event.ms
+        times, ms = self._times, event.ms
+        channel.active_ms = ms if ms <= times.limit_ms else times.limit_ms
+        if ms > times.latest_ms:
+            times.latest_ms = ms
         if event.id is not None:
             if channel.end is not None:  # the store has forgotten the channel a moment before this log
                 self._reset(channel)
@@ -147,7 +148,7 @@ class Log(Reading):
         A channel that has been empty and quiet for as long is forgotten, so the log does not grow with the number of
         channels ever used. A channel whose end is old enough is forgotten, too.
         """
-        if self._times.note(now_ms, self.head):
+        if self._times.note_own(now_ms, self.head):
             for each in self._channels.values():
                 each.active_ms = min(each.active_ms, now_ms)
             self._due.bring_forward(now_ms)
@@ -185,15 +186,16 @@ class Log(Reading):
             self._due.by(channel, due_ms)
 
     def _due_ms(self, channel: Channel) -> float:
-        """A time before which nothing in the channel expires."""
+        """A time before which nothing in the channel expires. It is not that of an event whose clock is ahead of ours:
+        nothing would bring it forward when that clock is right again."""
         oldest, newest = channel.oldest, channel.newest
         if oldest is None or newest is None:
             return channel.active_ms + channel.rule.history_age_ms
         if channel.end is not None:
-            return self._accepted_ms(newest) + channel.rule.end_age_ms
+            return min(self._accepted_ms(newest), self._times.limit_ms) + channel.rule.end_age_ms
         if len(channel) <= channel.rule.least:
             return inf
-        return self._accepted_ms(oldest) + channel.rule.history_age_ms
+        return min(self._accepted_ms(oldest), self._times.limit_ms) + channel.rule.history_age_ms
 
     def make_room(self) -> Sequence[str]:
         """Evict channels while there are too many channels or bytes; return their names. The channel that was quiet for

@@ -130,6 +130,45 @@ def test_events_of_a_clock_that_was_ahead_expire_by_the_time_at_which_it_was_set
     assert (log.retained, len(log)) == (0, 0)
 
 
+def test_a_clock_that_is_behind_that_of_the_events_is_set_back_once() -> None:
+    """Redis gives the ids, by a clock of its own. To look at every channel at each sweep would never end."""
+    log = log_of(*(event(2000 + number, f"c{number}") for number in range(5000)))
+    more = []
+    for now_ms in range(3000, 23_000, 1000):
+        more.append(log.expire(now_ms).more)
+        log.append(event(now_ms + 7000, "c0"))
+    assert not any(more[5:])
+
+
+def test_a_clock_that_is_behind_and_is_set_back_lets_events_expire_by_the_time_to_which_it_was_set() -> None:
+    log = log_of(event(900_000, "a"), history_age=10)
+    log.expire(900_000)
+    log.append(event(904_000, "b"))
+    log.expire(901_000)
+    log.append(event(905_000, "c", ephemeral=True))
+    log.expire(500_000)
+    log.expire(509_999)
+    assert log.retained == 2
+    log.expire(510_000)
+    assert (log.retained, len(log)) == (0, 0)
+
+
+def test_channels_that_were_first_used_while_the_clock_of_the_events_was_ahead_expire_too() -> None:
+    year_ms = 365 * 24 * 3600 * 1000
+    log = log_of(event(2000), history_age=10)
+    log.expire(3000)
+    log.append(event(year_ms, "a"))
+    log.expire(4000)
+    log.append(event(year_ms + 1, "b"))
+    log.append(event(year_ms + 1, "c", ephemeral=True))
+    log.append(end_draft("d", "done").accepted(EventId(year_ms + 3, 0), year_ms + 3))
+    log.expire(5000)
+    log.expire(14_999)
+    assert log.retained == 3
+    log.expire(15_000)
+    assert (log.retained, len(log)) == (0, 0)
+
+
 def test_the_events_of_a_broad_pattern_come_in_order_whichever_have_gone() -> None:
     """There are too many channels to merge, so they are read from the order of all events."""
     log = log_of(history=2)
