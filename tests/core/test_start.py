@@ -127,6 +127,21 @@ async def test_no_step_of_a_replay_of_latest_values_looks_at_all_of_them(rig: Ri
     assert calls[0] < 100, "after the last step, only the sorting of those that were kept may be left"
 
 
+async def test_a_step_that_looks_for_a_type_looks_at_a_bounded_number_of_events(rig: Rig) -> None:
+    for number in range(60):
+        rig.publish(str(number), channel=f"c.{number}", type="rare")
+        rig.publish(*["value"] * 999, channel=f"c.{number}")
+    pauses = [0]
+
+    async def pause() -> None:
+        pauses[0] += 1
+
+    rare = Subscription(frozenset({"c.*"}), frozenset({"rare"}))
+    position = await Start(latest=True).locate(rig.hub, rare, pause)
+    assert [event.data for event in position.first] == [str(number) for number in range(60)]
+    assert pauses[0] > 5
+
+
 async def test_a_step_of_a_hundred_patterns_looks_at_fewer_channels(rig: Rig) -> None:
     for number in range(500):
         rig.publish("value", channel=f"sensor.{number}")
