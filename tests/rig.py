@@ -75,8 +75,10 @@ class Rig:
 
     def publish(self, *data: str, channel: str = "main", type: str = "message", ephemeral: bool = False) -> None:
         self.now_ms += 1
-        for begin in range(0, len(data), 200):  # more at once are delivered in slices, which takes an event loop
-            done(self.hub.publish_all([Draft(channel, type, each, ephemeral) for each in data[begin : begin + 200]]))
+        for each in data:  # several at once may be delivered in slices, which takes an event loop
+            if self.hub.delivery.large:
+                self.turn()  # a publisher waits for it
+            done(self.hub.publish_all([Draft(channel, type, each, ephemeral)]))
 
     def ping(self) -> None:
         for _ in self.hub.delivery.ping(b": ping\n\n"):

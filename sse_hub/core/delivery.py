@@ -4,6 +4,10 @@ A published event goes into each group that it concerns. `flush` joins the frame
 to each of its subscribers. A turn of the event loop flushes a few groups; the others follow in the next turn, with the
 events that were published meanwhile. The more there is to do, the more events share a write.
 
+A group that holds a page of bytes is flushed early, so that a connection holds at most two pages and one event. A turn
+has time for a few of these writes. The other groups are *large* until their flush, and no event comes meanwhile
+(accepting.py).
+
 The hub decides which state a subscriber is in (hub.py). This module calls it when a connection is full, and when a
 stream ends because its channel has ended.
 """
@@ -57,12 +61,15 @@ class Delivery:
         self._ended = ended
         self._scheduled = False
         self._pending: dict[Group, None] = {}  # in order
+        self._early = 0  # writes before the flush of this turn
+        self.large: dict[Group, None] = {}
+        """Pending groups that hold a page or more. No event may be added before they are flushed."""
         self._conflation = Conflation[Audience](lambda: self.wake())
 
-    def add(self, event: Event) -> None:
-        """Hand an event to the groups that it concerns, in the next flush."""
-        wanted = self.audiences.are_decided
-        for audience in self.audiences.concerned_by(event):
+    def add(self, event: Event) -> int:
+        """Hand an event to the groups that it concerns, in the next flush; return the number of audiences."""
+        concerned, wanted = self.audiences.concerned_by(event), self.audiences.are_decided
+        for audience in concerned:
             if audience.has_ended or audience.is_ending:
                 self.finish(audience)  # this event is of the channel's next life
             audience.add(event, wanted=wanted)
@@ -70,6 +77,7 @@ class Delivery:
                 self._conflation.gather(audience)
             else:
                 self._note_pending(audience)
+        return len(concerned)
 
     def finish(self, audience: Audience) -> None:
         """If the channel of an audience has ended, flush the groups that still wait for the event `end`. Nothing comes
@@ -91,13 +99,18 @@ class Delivery:
             if group.is_pending:
                 self._pending[group] = None
         for group in audience.groups:  # when all are marked: one flush may compress for all groups
-            if group.pending_bytes >= PAGE_BYTES:
+            if group.pending_bytes < PAGE_BYTES:
+                continue
+            if self._early < TURN_WRITES:
+                self._early += max(len(group.live), 1)
                 self.flush_group(group)
+            else:
+                self.large[group] = None
 
     def flush(self) -> None:
         """Hand groups what was published for them, as many as one turn of the event loop has time for."""
         self._scheduled = False
-        writes = 0
+        writes = self._early = 0
         while self._pending and writes < TURN_WRITES:
             group = next(iter(self._pending))
             writes += max(len(group.live), 1)
@@ -105,14 +118,14 @@ class Delivery:
         self.flush_soon()
 
     def flush_soon(self) -> None:
-        """Call `flush` soon, if there is anything to hand over."""
-        if self._pending and not self._scheduled:
+        """Call `flush` soon, if there is anything to hand over, or if the next turn has to allow early writes again."""
+        if (self._pending or self._early) and not self._scheduled:
             self._scheduled = True
             self._schedule(self.flush)
 
     def flush_group(self, group: Group) -> None:
         """Hand a group what is pending for it."""
-        self._pending.pop(group, None)
+        self._forget_pending(group)
         if not group.is_pending:
             return
         count, audience = group.pending_events, group.audience
@@ -147,9 +160,13 @@ class Delivery:
 
     def forget_group(self, group: Group) -> None:
         """Forget a group that has no members any more."""
-        self._pending.pop(group, None)
+        self._forget_pending(group)
         if not group.audience.groups:
             self._conflation.forget(group.audience)
+
+    def _forget_pending(self, group: Group) -> None:
+        self._pending.pop(group, None)
+        self.large.pop(group, None)
 
     def ping(self, comment: bytes) -> Iterator[None]:
         """Write a comment to all LIVE subscribers, in steps. Its bytes are made once for a group; readers of a shared
@@ -168,7 +185,7 @@ class Delivery:
         """Release the gathered events of conflating audiences whose interval is over, and flush them soon. Return the
         time for the next call; None if `wake` will be called first."""
         for _ in range(_TURN_AUDIENCES):
-            audience = self._conflation.pop(now_ms)
+            audience = None if self.large else self._conflation.pop(now_ms)  # a release can be large, too
             if audience is None:
                 break
             self.release_now(audience)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -334,7 +334,7 @@ class Audiences:
         """Whether `concerned_by` finds only audiences that want the event."""
         return self._router.decides
 
-    def concerned_by(self, event: Event) -> Iterable[Audience]:
+    def concerned_by(self, event: Event) -> Collection[Audience]:
         """The audiences that may want the event."""
         return self._router.route_event(event)
 

@@ -39,13 +39,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import attrgetter
 
+from .accepting import Accepting
 from .delivery import Delivery
-from .ends import ABANDONED, REASONS, reason_of
-from .events import END, LOWEST_ID, Event, EventId, compact_json
+from .ends import ABANDONED, REASONS
+from .events import LOWEST_ID, EventId, compact_json
 from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber
 from .log import Log
 from .pages import EncodedPage, LogPages
@@ -58,7 +59,7 @@ from .wire import frame, lost_notice, wrap
 __all__ = ["Hub", "State", "Subscriber"]
 
 
-class Hub(Publishing):
+class Hub(Publishing, Accepting):
     """The registry of subscribers, and the way of every event to them.
 
     :param log: the log that subscribers are fed from.
@@ -93,17 +94,6 @@ class Hub(Publishing):
         self._before = 0, Counter(self._ended)  # `published` and `ended` before the store was read
 
     # For the store
-
-    def deliver(self, events: Sequence[Event]) -> None:
-        """Accept events from the store, in the order of their ids. Events enter the hub in no other way."""
-        for event in events:
-            self.log.append(event)
-            self.delivery.add(event)
-            if event.type == END and (reason := reason_of(event)) is not None:
-                self._ended[reason] += 1
-        self._published += len(events)
-        self._forget_routes(self.log.make_room())
-        self.delivery.flush_soon()
 
     def restart(self, origin: EventId) -> None:
         """Begin at this id with an empty log; all subscribers are informed that events may be lost. The hub is not
@@ -357,10 +347,6 @@ class Hub(Publishing):
         expired = self.log.expire(now_ms)
         self._forget_routes(expired.channels)
         return expired.more
-
-    def _forget_routes(self, channels: Sequence[str]) -> None:
-        for channel in channels:
-            self.audiences.forget(channel)
 
     def subscribers(self, channel: str) -> int:
         """How many subscribers follow the channel."""

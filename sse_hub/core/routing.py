@@ -11,7 +11,7 @@ routes outdated at once, and each is made again when it is needed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -101,7 +101,7 @@ class Router(Generic[E]):
         self._routes[channel] = self._version, route
         return route
 
-    def route_event(self, event: Event) -> Iterable[E]:
+    def route_event(self, event: Event) -> Collection[E]:
         """The entries that an event concerns."""
         return self.route(event.channel)
 

@@ -58,7 +58,7 @@ class TopicRouter(Router[Audience]):
         self._followed.remove(entry.subscription.selectors, entry)
         self._readable.remove(entry.subscription.readable, entry)
 
-    def route_event(self, event: Event) -> Iterable[Audience]:
+    def route_event(self, event: Event) -> Collection[Audience]:
         """The audiences that want the update."""
         update = update_of(event)
         if not update.private:
@@ -74,7 +74,7 @@ def _united(found: Sequence[Collection[Audience]]) -> Collection[Audience]:
     return dict.fromkeys(entry for entries in found for entry in entries)
 
 
-def _in_both(fewer: Sequence[Collection[Audience]], more: Sequence[Collection[Audience]]) -> Iterable[Audience]:
+def _in_both(fewer: Sequence[Collection[Audience]], more: Sequence[Collection[Audience]]) -> Collection[Audience]:
     candidates = _united(fewer)
     if len(candidates) * len(more) > sum(map(len, more)):
         more = [_united(more)]

@@ -7,7 +7,7 @@ Its client reconnects with its last id, and the headers of the answer report the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .delivery import TURN_WRITES
 from .events import Event, EventId
@@ -34,9 +34,9 @@ class UpdateHub(Hub):
         self.observe: Callable[[Event], None] = _pass_over
         """Gets every update, in the order of all nodes."""
 
-    def deliver(self, events: Sequence[Event]) -> None:
+    def deliver(self, events: Sequence[Event]) -> Iterator[None]:
         """See `Hub`."""
-        super().deliver(events)
+        yield from super().deliver(events)
         for event in events:
             self.observe(event)
 

@@ -92,7 +92,8 @@ class Follower:
             if stream == self._stream:
                 await self._deliver_entries(entries)
                 continue
-            self._hub.deliver([Event(None, e.channel, e.type, e.data, e.ms) for e in self._readable(entries)])
+            ephemeral = [Event(None, e.channel, e.type, e.data, e.ms) for e in self._readable(entries)]
+            await deliver_in_slices(self._hub, ephemeral)
             self._last_ephemeral = entries[-1][0]
 
     async def _deliver_entries(self, entries: _Entries) -> None:
@@ -107,7 +108,7 @@ class Follower:
                 self._hub.pass_over(1)
                 continue
             if int(ordinal) != self._ordinal + 1:
-                self._deliver(events, previous)
+                await self._deliver(events, previous)
                 events = []
                 if max(floors.values(), default=LOWEST_ID) <= previous:  # else those of an earlier gap explain it
                     floors = await self._note_gap(entry.id.preceding())
@@ -116,14 +117,14 @@ class Follower:
                 if entry.id > max(floor, self.last):
                     events.append(entry)
             elif entry.floor > floor:  # else the loss is that of a gap, and subscribers are informed of it already
-                self._deliver(events, previous)
+                await self._deliver(events, previous)
                 events = []
                 self._hub.forget(entry.channel, entry.floor)
             self._ordinal, previous = int(ordinal), entry.id
-        self._deliver(events, EventId.parse(entries[-1][0]))
+        await self._deliver(events, EventId.parse(entries[-1][0]))
 
-    def _deliver(self, events: Sequence[Event], reached: EventId) -> None:
-        self._hub.deliver(events)
+    async def _deliver(self, events: Sequence[Event], reached: EventId) -> None:
+        await deliver_in_slices(self._hub, events)
         self._advance(reached)
 
     async def until_read(self, id: EventId) -> None:

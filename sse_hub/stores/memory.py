@@ -10,7 +10,7 @@ from ..core.ends import ABANDONED, Ended, Idle, end_draft
 from ..core.events import END, Draft, Event
 from ..core.hub import Hub
 from ..tasks import Background, end, in_slices
-from .batches import SLICE, Append, Batches
+from .batches import SLICE, Append, Batches, deliver_in_slices
 
 __all__ = ["MemoryStore"]
 
@@ -91,12 +91,18 @@ class MemoryStore:
     async def _put(self, append: Append) -> Sequence[Event]:
         if len(append.drafts) > SLICE or not self._batches.idle:
             return await self._batches.put(append)
-        return self._deliver(self._check(append), self._clock())
+        events = self._make(self._check(append), self._clock())
+        steps = self._hub.deliver(events)
+        for _ in steps:  # this is more than one turn has time for: later publishes wait for its end
+            await self._batches.put(Append((), rest=steps))
+        return events
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[Sequence[Event] | Exception]:
         results: list[Sequence[Event] | Exception] = []
         delivered = 0
         for append in appends:  # each is delivered before the next, whose channel it may have ended
+            for _ in append.rest or ():
+                await asyncio.sleep(0)
             try:
                 drafts, now_ms = self._check(append), self._clock()
             except Ended as ended:
@@ -104,7 +110,9 @@ class MemoryStore:
                 continue
             events: list[Event] = []
             async for some in in_slices(drafts, SLICE):
-                events += self._deliver(some, now_ms)
+                made = self._make(some, now_ms)
+                await deliver_in_slices(self._hub, made)
+                events += made
             results.append(events)
             delivered += len(events)
             if delivered >= SLICE:
@@ -128,8 +136,8 @@ class MemoryStore:
                 raise Ended(channel, ended.reason)
         return drafts
 
-    def _deliver(self, drafts: Sequence[Draft], now_ms: int) -> Sequence[Event]:
-        """Make events of drafts that may be delivered, and deliver them."""
+    def _make(self, drafts: Sequence[Draft], now_ms: int) -> Sequence[Event]:
+        """Make events of drafts that may be delivered. They have to be delivered next."""
         events = []
         for draft in drafts:
             following = self._head.following(now_ms)
@@ -137,7 +145,6 @@ class MemoryStore:
             if not draft.ephemeral:
                 self._head = following
             self._note(draft, now_ms)
-        self._hub.deliver(events)
         return events
 
     def _note(self, draft: Draft, now_ms: int) -> None:

@@ -208,6 +208,7 @@ class SqliteStore:
         """Open the file if it is not open, and check that it can be written."""
         try:
             if not self._is_open:
+                await self._batches.close()  # events that are being delivered must not be taken for missed ones
                 content = await self._in_writing_thread(self._database.open)
                 await self._in_reading_thread(self._reader.open)
                 await self._load(content)

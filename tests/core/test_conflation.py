@@ -73,6 +73,19 @@ def test_a_subscriber_that_leaves_while_values_wait_gets_nothing_more(rig: Rig) 
     assert rig.hub.statistics().behind == 0
 
 
+def test_a_release_waits_until_the_large_one_before_it_is_written(rig: Rig) -> None:
+    first = [rig.subscribe(conflate_ms=50)[0] for _ in range(200)]
+    second = [rig.subscribe(conflate_ms=60)[0] for _ in range(200)]
+    rig.publish("x" * 70_000)
+    assert rig.hub.delivery.release(0) == 0
+    assert rig.hub.delivery.release(0) == 0
+    assert sum(len(connection.written) for connection in first + second) <= 64
+    rig.turn()
+    rig.hub.delivery.release(0)
+    rig.turn()
+    assert all(connection.data == ["x" * 70_000] for connection in first + second)
+
+
 class EveryValue(RuleBasedStateMachine):
     """Whatever happens: the last value of each channel that a reader has is that of a dictionary which took every
     event, and it gets no event twice."""

@@ -29,6 +29,51 @@ def test_a_turn_with_much_data_is_flushed_early_so_that_its_memory_is_bounded(ri
     assert len(connection.written) == 1
 
 
+def test_a_large_event_is_written_to_64_subscribers_a_turn(rig: Rig) -> None:
+    connections = [rig.subscribe()[0] for _ in range(1000)]
+
+    def got() -> int:
+        return sum(connection.data == ["x" * 70_000] for connection in connections)
+
+    rig.publish("x" * 70_000)
+    assert got() <= 64
+    before = got()
+    (turn,) = rig.turns
+    rig.turns.clear()
+    turn()
+    assert before < got() <= before + 64
+    rig.turn()
+    assert got() == 1000
+
+
+def test_a_large_event_is_written_to_64_subscribers_a_turn_also_if_each_has_a_subscription_of_its_own(rig: Rig) -> None:
+    connections = [rig.subscribe("main", f"user.{number}")[0] for number in range(200)]
+    rig.publish("x" * 70_000)
+    assert sum(len(connection.written) for connection in connections) <= 64
+    rig.turn()
+    assert all(connection.data == ["x" * 70_000] for connection in connections)
+
+
+def test_an_event_waits_until_the_large_one_before_it_is_written_so_that_memory_is_bounded(rig: Rig) -> None:
+    for _ in range(200):
+        rig.subscribe()
+    rig.publish("x" * 70_000)
+    steps = rig.hub.deliver([Draft("main", "message", "after it").accepted(EventId(9000, 0), 9000)])
+    assert next(steps, "done") is None
+    assert rig.hub.log.head < EventId(9000, 0)
+    rig.turn()
+    assert next(steps, "done") == "done"
+    assert rig.hub.log.head == EventId(9000, 0)
+
+
+def test_the_early_writes_of_a_turn_are_counted_again_in_the_next(rig: Rig) -> None:
+    connections = [rig.subscribe()[0] for _ in range(40)]
+    for number in range(5):
+        rig.publish("x" * 70_000)
+        assert all(len(connection.written) == number + 1 for connection in connections)
+        rig.turn()
+
+
 def test_the_type_filter_lets_only_those_types_through(rig: Rig) -> None:
     connection, _ = rig.subscribe(types=["b"])
     rig.publish("no", type="a")

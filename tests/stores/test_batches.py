@@ -1,12 +1,20 @@
+"""Group commit, and the delivery of events in slices."""
+
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
+from rig import ORIGIN, Connection
+from turns import turns_during
 
-from sse_hub.core.events import Draft
-from sse_hub.stores.batches import Batches, clean
+from sse_hub.core.events import Draft, Event, EventId
+from sse_hub.core.groups import StartPosition
+from sse_hub.core.hub import Hub
+from sse_hub.core.log import Log
+from sse_hub.core.subscription import Subscription
+from sse_hub.stores.batches import Batches, clean, deliver_in_slices
 
 
 class Slow:
@@ -83,3 +91,53 @@ async def test_large_items_are_written_in_several_writes() -> None:
 
 def test_a_lone_surrogate_becomes_a_question_mark_as_on_the_wire() -> None:
     assert clean([Draft("c", "t", "a\ud800ö")])[0].data == "a?ö"
+
+
+def hub_with(*subscriptions: Subscription) -> tuple[Hub, list[Connection]]:
+    """A hub that runs in the event loop, and the connection of a LIVE subscriber for each subscription."""
+    hub = Hub(Log(ORIGIN), asyncio.get_running_loop().call_soon)
+    connections = [Connection() for _ in subscriptions]
+    for subscription, connection in zip(subscriptions, connections, strict=True):
+        hub.advance(hub.subscribe(subscription, connection, StartPosition(hub.log.head)))
+    return hub, connections
+
+
+def to(*names: str) -> Subscription:
+    return Subscription(frozenset(names), chunked=False)
+
+
+def events(*data: str, channel: str = "news") -> list[Event]:
+    return [Draft(channel, "message", each).accepted(EventId(2000 + n, 0), 2000 + n) for n, each in enumerate(data)]
+
+
+NUMBERS = [str(number) for number in range(100)]
+
+
+async def all_get(hub: Hub, connections: Sequence[Connection], data: Sequence[str]) -> None:
+    """Wait until everything is written, and check that all have these data."""
+    while hub.statistics().delivered < len(connections) * len(data):
+        await asyncio.sleep(0)
+    assert all(connection.data == data for connection in connections)
+
+
+async def test_slices_are_smaller_where_many_subscriptions_are_concerned() -> None:
+    hub, (one,) = hub_with(to("news"))
+    assert await turns_during(deliver_in_slices(hub, events(*NUMBERS))) == 0
+    await all_get(hub, [one], NUMBERS)
+    hub, many = hub_with(*(to("news", f"user.{number}") for number in range(2000)))
+    assert await turns_during(deliver_in_slices(hub, events(*NUMBERS))) > 20
+    await all_get(hub, many, NUMBERS)
+
+
+async def test_slices_are_smaller_where_events_are_large() -> None:
+    hub, _ = hub_with()
+    assert await turns_during(deliver_in_slices(hub, events(*NUMBERS))) == 0
+    hub, _ = hub_with()
+    assert await turns_during(deliver_in_slices(hub, events(*["x" * 200_000] * 100))) > 10
+
+
+async def test_large_events_come_once_and_in_order_to_all_and_a_few_in_a_turn() -> None:
+    data = [f"{number}".ljust(40_000, "x") for number in range(10)]
+    hub, connections = hub_with(*[to("news")] * 300)
+    assert await turns_during(deliver_in_slices(hub, events(*data))) > 10
+    await all_get(hub, connections, data)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from types import SimpleNamespace
+
+from rig import Connection
+from turns import turns_during
 
 from sse_hub.core.events import Draft, EventId
+from sse_hub.core.groups import StartPosition
 from sse_hub.core.hub import Hub
 from sse_hub.core.log import Log
 from sse_hub.core.rules import Rule, Rules
+from sse_hub.core.subscription import Subscription
 from sse_hub.stores.memory import MemoryStore
 
 RUNS = Rule(match="run.*", idle_end=60.0)
@@ -29,21 +32,6 @@ class Memory:
 
     def ended(self, channels: int) -> int:
         return sum(self.hub.log.end_of(f"run.{number}") is not None for number in range(channels))
-
-
-async def turns_during(work: Awaitable[object]) -> int:
-    """The turns that the event loop has for others while it does this work."""
-    loop, turns = asyncio.get_running_loop(), SimpleNamespace(count=0, over=False)
-
-    def turn() -> None:
-        turns.count += 1
-        if not turns.over:
-            loop.call_soon(turn)
-
-    loop.call_soon(turn)
-    await work
-    turns.over = True
-    return int(turns.count)
 
 
 async def test_many_silent_channels_are_ended_in_slices() -> None:
@@ -87,3 +75,38 @@ async def test_many_channels_are_reviewed_in_slices_after_the_rules_were_replace
     memory.now_ms += 1000
     await memory.store.abandon()
     assert memory.ended(2000) == 2000
+
+
+async def test_a_batch_for_many_subscriptions_is_delivered_in_slices_and_later_publishes_wait_for_its_end() -> None:
+    memory = Memory()
+    connections = [Connection() for _ in range(2000)]
+    for number, connection in enumerate(connections):
+        subscription = Subscription(frozenset({"news", f"user.{number}"}), chunked=False)
+        memory.hub.advance(memory.hub.subscribe(subscription, connection, StartPosition(memory.hub.log.head)))
+    batch = [Draft("news", "message", str(number)) for number in range(50)]
+    publishing = asyncio.create_task(memory.hub.publish_all(batch))
+    await asyncio.sleep(0)
+    assert 0 < memory.hub.log.retained < 50
+    late, ended = await asyncio.gather(memory.hub.publish("late", channel="news"), memory.hub.end("news"))
+    published = await publishing
+    assert [event.data for event in published] == [draft.data for draft in batch]
+    assert [event.id for event in published] == sorted(event.id for event in published if event.id is not None)
+    assert published[-1].id is not None
+    assert late is not None
+    assert published[-1].id < late < ended
+    while memory.hub.statistics().delivered < 2000 * 52:
+        await asyncio.sleep(0)
+    assert all(connection.data == [*map(str, range(50)), "late"] for connection in connections)
+
+
+async def test_a_batch_goes_on_to_its_end_if_its_publisher_is_cancelled() -> None:
+    memory = Memory()
+    for number in range(2000):
+        subscription = Subscription(frozenset({"news", f"user.{number}"}))
+        memory.hub.advance(memory.hub.subscribe(subscription, Connection(), StartPosition(memory.hub.log.head)))
+    publishing = asyncio.create_task(memory.hub.publish_all([Draft("news", "message", "a")] * 50))
+    await asyncio.sleep(0)
+    assert 0 < memory.hub.log.retained < 50
+    publishing.cancel()
+    await memory.store.close()
+    assert memory.hub.log.retained == 50
