@@ -242,7 +242,7 @@ def test_a_port_that_is_in_use_is_one_line_that_proposes_another(program: Start)
 
 def test_an_address_that_the_redis_client_refuses_is_one_line(program: Start) -> None:
     refused = program("--workers", "2", "--store", "redis://:s3cret@host/0?unknown=1")
-    assert refused.wait() == (1, "")
+    assert refused.wait() == (2, "")
     assert "the Redis client does not take the address redis://…@host/0" in refused.first_line
 
 
