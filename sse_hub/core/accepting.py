@@ -52,7 +52,11 @@ class Accepting:
             if event.type == END and (reason := reason_of(event)) is not None:
                 self._ended[reason] += 1
             self._published += 1
+            self._note_accepted(event)
         self._make_room()
+
+    def _note_accepted(self, event: Event) -> None:
+        """Note an event in the turn in which it enters the log."""
 
     def _make_room(self) -> None:
         self._forget_routes(self.log.make_room())

@@ -161,7 +161,7 @@ _NOBODY: Mapping[Subscriber, bytes] = MappingProxyType({})
 class Gathered:
     """The part of an audience that only conflation needs. Ten thousand audiences without conflation do without it."""
 
-    __slots__ = ("frames", "fresh", "joining", "reached")
+    __slots__ = ("frames", "fresh", "joining", "losses", "reached")
 
     def __init__(self, subscription: Subscription) -> None:
         self.frames = Frames(subscription)
@@ -173,6 +173,8 @@ class Gathered:
         pending ones."""
         self.reached = LOWEST_ID
         """The head of the log at the last release."""
+        self.losses = 0
+        """The number of the log's last rise at that moment."""
 
     @property
     def waiting(self) -> list[Subscriber]:

@@ -142,6 +142,10 @@ class Hub(Publishing, Accepting):
         elif live:
             self.delivery.add_notice(audience, lost_notice(self.log.head, floor.next()))
 
+    def pass_to(self, id: EventId) -> None:
+        """Note that no event up to this id is to come any more."""
+        self.log.head = max(self.log.head, id)
+
     def pass_over(self, entries: int) -> None:
         """Count entries of the store that do not belong to this hub."""
         self._passed_over += entries
@@ -153,7 +157,9 @@ class Hub(Publishing, Accepting):
         self._leave_live(subscriber)
         subscriber.state = State.BEHIND
         subscriber.cursor = max(subscriber.cursor, cursor)  # a conflating audience may not have been released since
-        subscriber.losses = subscriber.complete = self.log.floors.losses
+        gathered, losses = subscriber.group.audience.gathered, self.log.floors.losses
+        known = losses if gathered is None else max(subscriber.losses, gathered.losses)
+        subscriber.losses = subscriber.complete = known
 
     def _finish(self, subscriber: Subscriber) -> None:
         """End its stream: its channel has ended, and it has every event."""
@@ -246,6 +252,8 @@ class Hub(Publishing, Accepting):
             return subscriber.state is State.BEHIND
         if subscriber.first:
             self._hand_first(subscriber)
+            return True
+        if subscriber.cursor > self.log.head:  # a page of the store was ahead: it would get the next events twice
             return True
         notice = self._notice_loss(subscriber)
         if notice and subscriber.subscription.plain:

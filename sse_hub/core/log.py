@@ -172,7 +172,8 @@ class Log(Reading):
         """After the rules were replaced, give some channels their new rule, and let them be due; return how many."""
         if self._version != self.rules.version:
             self._version, self._unreviewed = self.rules.version, list(self._channels.values())
-        some, self._unreviewed = self._unreviewed[-most:], self._unreviewed[:-most]
+        begin = max(len(self._unreviewed) - max(most, 0), 0)
+        some, self._unreviewed = self._unreviewed[begin:], self._unreviewed[:begin]
         for channel in some:
             if self._channels.get(channel.name) is channel:
                 channel.rule = self.rules.of(channel.name)

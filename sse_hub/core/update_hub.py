@@ -7,7 +7,7 @@ Its client reconnects with its last id, and the headers of the answer report the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 from .delivery import TURN_WRITES
 from .events import Event, EventId
@@ -34,11 +34,8 @@ class UpdateHub(Hub):
         self.observe: Callable[[Event], None] = _pass_over
         """Gets every update, in the order of all nodes."""
 
-    def deliver(self, events: Sequence[Event]) -> Iterator[None]:
-        """See `Hub`."""
-        yield from super().deliver(events)
-        for event in events:
-            self.observe(event)
+    def _note_accepted(self, event: Event) -> None:
+        self.observe(event)
 
     def _inform_lost(self, audience: Audience, floor: EventId) -> None:
         for group in list(audience.groups):

@@ -25,6 +25,8 @@ logger = logging.getLogger("sse_hub.streams")
 
 _AT_ONCE = 4
 """Pages written in a turn of the event loop. At 40 µs for 64 kB, live subscribers wait 0.2 ms for them."""
+_AHEAD = 0.01
+"""Seconds until a subscriber is looked at again that has read more from the store than this node has delivered."""
 _RETRY = 1.0
 """Seconds until a store that could not be read is asked again."""
 
@@ -78,9 +80,12 @@ class CatchUp:
         """Write one more page to the subscriber, when it is its turn."""
         losses, upto = self._hub.log.floors.losses, self._hub.below_log(subscriber)
         if upto is None:
+            is_ahead = subscriber.cursor > self._hub.log.head
             async with self._turns:
                 self._hub.advance(subscriber)
                 await asyncio.sleep(0)  # its turn lasts for one turn of the event loop
+            if is_ahead:
+                await asyncio.sleep(_AHEAD)
             return
         after = subscriber.cursor
         try:

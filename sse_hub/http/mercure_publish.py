@@ -179,7 +179,7 @@ async def _answer(
     if key is None:
         body = await _publish(request, update, label)
     else:
-        scoped_key = json.dumps([HUB_PATH, grant.identity, key])
+        scoped_key = json.dumps([HUB_PATH, grant.identity, key], separators=(",", ":"))
         body = await request.app[IDEMPOTENCY].once(scoped_key, lambda: _publish(request, update, label, scoped_key))
     request.app[METRICS].publish_seconds.observe(time.perf_counter() - begun)
     return web.Response(body=body, content_type="text/plain", charset="utf-8", headers=FRESH)

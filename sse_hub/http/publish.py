@@ -159,7 +159,7 @@ async def _answer(
         # Each identity has its own keys. Otherwise one client could block the publishes of another or see its answers.
         # The parts are joined as JSON, because any separator could also be a part of them.
         # It has escapes, because the key may have half a character, which SQLite does not take.
-        scoped_key = json.dumps([request.path, grant.identity, key])
+        scoped_key = json.dumps([request.path, grant.identity, key], separators=(",", ":"))
         body = await app[IDEMPOTENCY].once(scoped_key, lambda: _publish(app, wanted, scoped_key))
     app[METRICS].publish_seconds.observe(time.perf_counter() - begun)
     return acknowledge(request, body)
@@ -185,7 +185,11 @@ async def _publish(app: web.Application, wanted: _Request, key: str = "") -> byt
     if key and isinstance(hub.store, IdempotentStore):
         # The first publish with this key may have had another body. Its answer is in its ids and its memo.
         ids, memo = await hub.store.append_once(key, wanted.drafts, compact_json([shape, answered]))
-        shape, answered = json.loads(memo)
+        known = json.loads(memo)
+        if isinstance(known[0], str):
+            shape, answered = known
+        else:  # release 0.2 wrote only the numbers of subscribers
+            answered = [(channel, type, count) for (channel, type, _), count in zip(answered, known, strict=False)]
     else:
         ids = [event.id for event in await hub.store.append(wanted.drafts)]
     app[METRICS].store_seconds.observe(time.perf_counter() - begun)

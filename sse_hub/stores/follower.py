@@ -210,6 +210,7 @@ class Follower:
 
     def _advance(self, id: EventId) -> None:
         self.last = max(self.last, id)
+        self._hub.pass_to(self.last)
         self._progress.set()
         self._progress = asyncio.Event()
 

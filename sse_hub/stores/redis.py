@@ -200,8 +200,9 @@ class RedisStore:
     async def beginning(self, subscription: Subscription) -> tuple[EventId, bool, Mapping[str, EventId]]:
         """Look at the floors of the subscription's channels."""
         names = sorted(subscription.names) if subscription.exact else []
+        head = self._hub.log.head  # what is delivered during the read comes after it
         first, lost, gone, flat = await self._read(BEGINNING, *names)
-        start = EventId.parse(first).preceding() if first else self._hub.log.head
+        start = EventId.parse(first).preceding() if first else head
         async for some in in_slices(gone, subscription.share_of(_GONE)):
             lost = lost or any(map(subscription.covers, some))
         return start, bool(lost), await floors_of(flat, subscription)

@@ -173,3 +173,20 @@ EveryValue.TestCase.settings = settings(max_examples=100, stateful_step_count=30
 
 
 TestEveryValue = EveryValue.TestCase
+
+
+def test_a_conflating_subscriber_that_falls_behind_is_informed_of_what_is_gone_since_its_last_release() -> None:
+    rig = Rig(history=3)
+    connection, subscriber = rig.subscribe("main", "other", conflate_ms=10_000)
+    rig.publish("a", channel="other")
+    rig.hub.delivery.release(0)
+    rig.turn()
+    for number in range(6):
+        rig.publish(str(number), type=f"t{number}")
+    connection.can_take = False
+    rig.ping()
+    rig.turn()
+    connection.can_take = True
+    while rig.hub.advance(subscriber):
+        pass
+    assert "lost" in [event.type for event in connection.received]

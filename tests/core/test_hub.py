@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from rig import Connection, Rig, done
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.hub import State, Subscriber
+from sse_hub.core.pages import EncodedPage
+from sse_hub.core.ports import Archive
 from sse_hub.core.subscription import Subscription
 
 
@@ -399,3 +403,23 @@ def test_a_restart_breaks_off_all_plain_streams(rig: Rig) -> None:
     rig.turn()
     assert [connection.finished for connection in plain] == [False] * 3
     assert [event.type for event in other.received] == ["lost"]
+
+
+def test_a_subscriber_that_the_store_has_fed_beyond_the_head_gets_nothing_twice(rig: Rig) -> None:
+    hub, lost = rig.hub, EventId(5000, 0)
+    hub.archive = cast("Archive", object())
+    event = Draft("b", "message", "B").accepted(EventId(3000, 0), 3000)
+    connection, subscriber = rig.subscribe("*", live=False)
+    after = subscriber.cursor
+    hub.lose({"a": lost})
+    upto = hub.below_log(subscriber)
+    assert upto == lost
+    hub.feed(subscriber, after, EncodedPage.of(subscriber.subscription, [event], after, upto, {"a": lost}))
+    assert hub.advance(subscriber)
+    for _ in hub.deliver([event]):
+        pass
+    hub.pass_to(lost)
+    while hub.advance(subscriber):
+        pass
+    rig.turn()
+    assert connection.data == ["B"]

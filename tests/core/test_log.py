@@ -280,3 +280,17 @@ def test_what_comes_after_an_end_is_a_new_beginning_as_the_store_has_forgotten_t
     assert log.end_of("main") == End(EventId(2500, 0), "done")
     log.append(event(3000))
     assert (times(log, to("main")), log.end_of("main")) == ([3000], None)
+
+
+def test_new_rules_wait_while_a_large_channel_is_cleared_away() -> None:
+    rules = Rules(Rule(history=10_000))
+    log = Log(EventId(1, 0), rules)
+    for number, name in enumerate(["big"] * 3000 + [f"c{number}" for number in range(5000)], 1):
+        log.append(Draft(name, "message", "x").accepted(EventId(1000 + number, 0), 1000 + number))
+    log.forget("big", EventId(5000, 0))
+    rules.replace([Rule(match="c*", history=5)])
+    assert log.expire(2000).more
+    assert sum(channel.rule.history == 5 for channel in log) <= 2000
+    while log.expire(2000).more:
+        pass
+    assert all(channel.rule.history == 5 for channel in log)

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_hub.core.events import Draft, Event, EventId
+from sse_hub.core.log import Log
+from sse_hub.core.rules import Rules
+from sse_hub.core.update_hub import UpdateHub
 from sse_hub.core.updates import cursor_of, draft, name_of, topic_subscription, update_of
 
 ID = EventId(1763949600123, 7)
@@ -93,3 +96,13 @@ def test_a_subscription_to_many_selectors_looks_at_fewer_updates_for_a_page() ->
     many = topic_subscription([f"{{a}}{number}" for number in range(100)], ["b"], chunked=True, gzip=False)
     assert one.share_of(1000) == 1000
     assert many.share_of(1000) == 20
+
+
+def test_each_update_is_observed_in_the_turn_in_which_it_enters_the_log() -> None:
+    hub = UpdateHub(Log(EventId(1, 0), Rules()), lambda turn: None)
+    seen: list[EventId | None] = []
+    hub.observe = lambda event: seen.append(event.id)
+    events = [draft(["t"], "x").accepted(EventId(1000 + number, 0), 1000 + number) for number in range(400)]
+    for _ in hub.deliver(events):
+        assert seen[-1] == hub.log.head
+    assert len(seen) == 400

@@ -13,6 +13,7 @@ from sockets import crowd, get, raw
 from tokens import SECRET, bearer
 
 from sse_hub.core.events import Draft, EventId
+from sse_hub.core.ports import IdempotentStore
 
 
 async def until_retained(server: Server, channel: str, data: list[str], after: str = "") -> None:
@@ -436,3 +437,13 @@ async def test_a_key_that_is_not_utf8_is_a_key_of_its_own_and_troubles_no_other_
         answers = [await client.until(b'"subscribers"') for client in opened]
         assert {answer.split()[1] for answer in answers} == {b"200"}
         assert len(await server.retained("c")) == 7
+
+
+async def test_a_key_of_the_release_before_is_known(durable: str) -> None:
+    async with serving(store=durable) as server:
+        store = server.hub.store
+        assert isinstance(store, IdempotentStore)
+        (id,), _ = await store.append_once('["/realtime/main","","k"]', [Draft("main", "message", "x")], "[3]")
+        _, answer = await server.post("/realtime/main", data=b"y", headers={"Idempotency-Key": "k"})
+        assert answer == {"id": str(id), "channel": "main", "event": "message", "subscribers": 3}
+        assert await server.retained("main") == ["x"]
