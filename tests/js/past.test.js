@@ -47,25 +47,35 @@ test("a past with an event that is too large is a problem", async (t) => {
 const NAMES = Array.from({ length: 150 }, (_, n) => `c${n}`); // two parts
 const MANY = 20_003; // more than are held
 
-/** A following of all NAMES after `id`, whose second part of the past is asked for when `goOn` is called. */
-async function followInParts(t, hub, id) {
+/**
+ * A following of these channels after `id`. The part of its past with the channel `slow` is asked for when `goOn` is
+ * called; with `answered`, it is asked for at once, and its answer comes then.
+ */
+async function followInParts(t, hub, id, { channels = NAMES, slow = "c149", answered = false } = {}) {
   let asked;
   let goOn;
   const reached = new Promise((resolve) => (asked = resolve));
   const gate = new Promise((resolve) => (goOn = resolve));
-  const isSecond = ({ searchParams }) => searchParams.has("lastEventId") && searchParams.getAll("channel").includes("c149");
+  const isSlow = ({ searchParams }) => searchParams.has("lastEventId") && searchParams.getAll("channel").includes(slow);
   const fetchSlowly = async (url, options) => {
-    if (isSecond(url)) {
+    const response = answered ? await fetch(url, options) : null;
+    if (isSlow(url)) {
       asked();
       await gate;
     }
-    return fetch(url, options);
+    return response ?? fetch(url, options);
   };
-  const found = follow(t, hub, NAMES, { after: id }, { fetch: fetchSlowly });
+  const found = follow(t, hub, channels, { after: id }, { fetch: fetchSlowly });
   await reached;
-  let live = 0;
-  found.tab.follow(["c0", "c149"], { event: () => (live += 1) }); // which waits for no past
+  let live = 0; // by a following that waits for no past
+  found.tab.follow(channels.filter((name) => name === "c0" || name === "c149"), { event: () => (live += 1) });
   return { ...found, goOn, seen: (count) => until(() => live === count) };
+}
+
+/** Refuse the past of a channel from now on. */
+function refusePast(hub, channel) {
+  hub.refuse = (channels, { url }) =>
+    channels.includes(channel) && url.includes("lastEventId") ? { status: 403, title: "No", detail: "no" } : null;
 }
 
 test("what is too much to hold is brought for every part", async (t) => {
@@ -105,11 +115,36 @@ test("what was too much to hold is lost with a word if the past is refused after
   const found = await followInParts(t, hub, id);
   for (let n = 0; n < MANY; n += 1) hub.publish(String(n), "c149");
   await found.seen(MANY);
-  hub.refuse = (channels, { url }) =>
-    url.includes("lastEventId") && channels.includes("c149") ? { status: 403, title: "Forbidden", detail: "no" } : null;
+  refusePast(hub, "c149");
   found.goOn();
   await found.live();
   assert.deepEqual([found.problems, found.losses.length], [["no"], 1]);
+  assert.deepEqual(found.got, ["20001", "20002"]);
+});
+
+test("what was too much to hold is lost with a word if the past is refused when it is asked for again", async (t) => {
+  const hub = await TestHub.run(t);
+  const id = hub.publish("before");
+  const found = await followInParts(t, hub, id, { channels: ["c0"], slow: "c0", answered: true });
+  for (let n = 0; n < MANY; n += 1) hub.publish(String(n), "c0");
+  await found.seen(MANY);
+  refusePast(hub, "c0");
+  found.goOn();
+  await found.live();
+  assert.deepEqual([found.problems, found.losses], [["no"], [{ after: id, next: "20002-0" }]]);
+  assert.deepEqual(found.got, ["20001", "20002"]);
+});
+
+test("what was too much to hold is lost with a word if a later part is refused", async (t) => {
+  const hub = await TestHub.run(t);
+  const id = hub.publish("before");
+  const found = await followInParts(t, hub, id, { slow: "c0" });
+  for (let n = 0; n < MANY; n += 1) hub.publish(String(n), "c149");
+  await found.seen(MANY);
+  refusePast(hub, "c149");
+  found.goOn();
+  await found.live();
+  assert.deepEqual([found.problems, found.losses], [["no"], [{ after: id, next: "20002-0" }]]);
   assert.deepEqual(found.got, ["20001", "20002"]);
 });
 

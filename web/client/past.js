@@ -15,7 +15,8 @@ import { Connection } from "./connection.js";
  * @property {(channels: string[]) => void} ended the hub says that nothing more will come of these
  * @property {() => void} progress
  * @property {() => void} done
- * @typedef {{channels: string[], cursor: ?string}} Part
+ * @typedef {{channels: string[], cursor: ?string, lacks?: boolean}} Part `lacks`: it has to bring what `bringMore` was
+ *   called for
  */
 
 export class Past {
@@ -58,7 +59,8 @@ export class Past {
       },
       refused: (problem) => {
         on.problem(problem);
-        on.refused(this.#parts[0].channels, this.#again);
+        const [{ channels, lacks }] = this.#parts;
+        on.refused(channels, Boolean(lacks));
         this.#next();
       },
     });
@@ -77,6 +79,7 @@ export class Past {
    */
   bringMore() {
     this.#again = true;
+    for (const part of [...this.#parts, ...this.#done]) part.lacks = true;
   }
 
   close() {
@@ -87,6 +90,7 @@ export class Past {
   #reach() {
     const [part] = this.#parts;
     part.cursor = this.connection.cursor;
+    part.lacks = this.#again; // what was dropped before this stream began has come by it
     this.on.reached(part.channels, part.cursor);
     this.#done.push(part);
     this.#next();
