@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { connect } from "../../web/client/sse.js";
 import { Team } from "../../web/client/team.js";
 import { beBrowser } from "./browserlike.js";
 import { TestHub, until } from "./hub.js";
@@ -136,4 +137,44 @@ test("what was on its way to a tab that renews comes to it again", async (t) => 
   hub.publish("on its way");
   await until(() => member.got.includes("on its way"));
   assert.deepEqual(member.got, ["before", "on its way"]);
+});
+
+// Tabs from before and after a deploy are in one team.
+
+/** Let all that tabs say from now on be as `change` makes it. */
+function saying(t, change) {
+  const { postMessage } = BroadcastChannel.prototype;
+  t.after(() => (BroadcastChannel.prototype.postMessage = postMessage));
+  BroadcastChannel.prototype.postMessage = function (message) {
+    postMessage.call(this, change(message));
+  };
+}
+
+test("a leader keeps the topics of a tab that renews and does not say what it wants", async (t) => {
+  saying(t, (message) => (message.kind === "renew" ? { ...message, wants: undefined } : message));
+  const hub = await TestHub.run(t);
+  const name = `team ${(teams += 1)}`;
+  const all = ["main", "other"].map((channel) => new Tab(t, hub, name, channel));
+  await until(() => all.every(({ state }) => state === "live") && hub.streams.size === 1);
+  const before = hub.asked.length;
+  all.find(({ team }) => !team.leads).team.renew();
+  await until(() => hub.asked.length > before);
+  assert.deepEqual(hub.asked.at(-1).url.searchParams.getAll("channel").sort(), ["main", "other"]);
+  await until(() => hub.streams.size === 1);
+  for (const channel of ["main", "other"]) hub.publish("a", channel);
+  await until(() => all.every(({ got }) => got.includes("a")));
+});
+
+test("events of a leader that does not say how far all has come arrive", async (t) => {
+  saying(t, (message) => (message.kind === "events" ? { ...message, topics: undefined, cursor: undefined } : message));
+  globalThis.document = new EventTarget();
+  t.after(() => delete globalThis.document);
+  const hub = await TestHub.run(t);
+  const all = [0, 1].map(() => ({ got: [], tab: connect(hub.url) }));
+  t.after(() => all.forEach(({ tab }) => tab.close()));
+  for (const { got, tab } of all) tab.follow("main", { event: ({ data }) => got.push(data) });
+  await until(() => all.every(({ tab }) => tab.streams[0]?.state.name === "live") && hub.streams.size === 1);
+  for (const data of ["a", "b"]) hub.publish(data);
+  await until(() => all.every(({ got }) => got.length === 2));
+  assert.deepEqual(all.map(({ got }) => got), [["a", "b"], ["a", "b"]]);
 });

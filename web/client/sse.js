@@ -172,7 +172,7 @@ class TabHub {
    * @param {{topics: string[], cursor: ?string}} message
    */
   #raise({ topics, cursor }) {
-    if (cursor === null) return;
+    if (!topics || !cursor) return; // a leader of an older version says neither
     /** @type {?string|undefined} */
     let passed; // most topics are at the same id: to compare each of a hundred took 50 µs for every message
     for (const topic of topics) {

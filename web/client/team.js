@@ -246,7 +246,7 @@ export class Team {
     else if (message.kind === "look") this.#streams?.look();
     else if (message.kind === "renew") {
       this.#newcomers.add(from);
-      this.#members.set(from, new Map(message.wants));
+      if (message.wants) this.#members.set(from, new Map(message.wants)); // older versions do not say it
       this.#renew();
     }
   }
