@@ -317,3 +317,18 @@ test("a hub that is closed while it waits does not come back", async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 200)); // ten times the reconnection time
   assert.equal(hub.asked.length, asked);
 });
+
+test("a problem that lets the user renew while refusals are sorted out ends the attempt before", async (t) => {
+  const statuses = [403, 503];
+  let asked = 0;
+  const answer = async () => {
+    asked += 1;
+    const status = statuses.shift();
+    return status ? new Response(null, { status }) : new Promise(() => {});
+  };
+  const hub = connect("http://hub.invalid/", { fetch: answer });
+  t.after(() => hub.close());
+  const following = hub.follow(["a", "b"], { problem: () => hub.renew() });
+  await until(() => asked === 3);
+  assert.deepEqual(following.state, { name: "connecting", attempts: 0 });
+});

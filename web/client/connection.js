@@ -138,6 +138,7 @@ export class Connection {
     this.#connected = 0;
     this.facts.problem = null; // the refusal that was asked about
     const { problem, atLeastMs } = this.#fault(error);
+    if (this.#run !== run) return; // a function of the user did that
     await this.#wait(run, problem, atLeastMs);
     await this.#go(run);
   }
