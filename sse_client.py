@@ -2437,8 +2437,10 @@ class Merged(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        self._begin()
-        while self._waiting:
+        while True:
+            self._begin()  # in each round: another task may have taken the item, and its source goes on
+            if not self._waiting:
+                break
             if not self._done:
                 done, _ = await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
                 self._done.extend(done)

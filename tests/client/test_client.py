@@ -526,6 +526,33 @@ async def test_merge_ends_with_the_last_stream_and_raises_the_error_of_any() -> 
         assert [n async for n in merge(broken())]
 
 
+async def test_a_merge_that_two_tasks_share_ends_for_each_of_them_with_the_source() -> None:
+    arrived: asyncio.Queue[int | None] = asyncio.Queue()
+    received: asyncio.Queue[int] = asyncio.Queue()
+
+    async def source() -> AsyncIterator[int]:
+        while (number := await arrived.get()) is not None:
+            yield number
+
+    numbers = merge(source())
+
+    async def work() -> None:
+        async for number in numbers:
+            received.put_nowait(number)
+            await asyncio.sleep(0)  # a turn, in which the other worker wakes and no wait for the source runs
+
+    workers = [asyncio.create_task(work()) for _ in range(2)]
+    for number in range(4):
+        arrived.put_nowait(number)
+        assert await asyncio.wait_for(received.get(), PATIENCE) == number
+        for _ in range(9):  # turns, in which a worker that has found no item would end
+            await asyncio.sleep(0)
+        assert not any(worker.done() for worker in workers)
+    arrived.put_nowait(None)
+    await asyncio.wait_for(asyncio.gather(*workers), PATIENCE)
+    assert received.empty()
+
+
 # Without await
 
 
