@@ -2624,12 +2624,15 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
     pid, loop = os.getpid(), asyncio.get_running_loop()
     arrived: asyncio.Queue[object] = asyncio.Queue()
     iterator: Iterator[object] | None = None
+    left = False
 
     def draw() -> None:
         # Only a batch at a time, because callbacks and the next request wait for this thread meanwhile.
         nonlocal iterator
         iterator = iter(items) if iterator is None else iterator
         for _ in range(_BATCH_EVENTS):
+            if left:
+                return  # nobody would publish what is drawn now
             item = next(iterator, _LAST)
             _call_in_loop(pid, loop, functools.partial(arrived.put_nowait, item))
             if item is _LAST:
@@ -2644,6 +2647,9 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
                     return
                 yield item
             await drawing
+        except BaseException:
+            left = True  # the thread may draw on, although `drawing` ends at once
+            raise
         finally:
             await _cancelled([drawing])
 
@@ -2826,8 +2832,10 @@ class SyncClient:
         called = None if on_batch is None else _in_callers_thread(on_batch)
 
         async def publish() -> int:
-            source = _items_of_caller(items) if isinstance(items, Iterable) else items  # a QuerySet of Django is both
-            return await self.client.publish_many(source, on_batch=called, **options)
+            if not isinstance(items, Iterable):  # a QuerySet of Django is both
+                return await self.client.publish_many(items, on_batch=called, **options)
+            async with contextlib.aclosing(_items_of_caller(items)) as source:
+                return await self.client.publish_many(source, on_batch=called, **options)
 
         return self.wait(publish)
 

@@ -303,6 +303,31 @@ async def test_closing_a_client_without_await_ends_a_publish_whose_iterable_wait
     assert isinstance(await outcome(publishing), SSEError)
 
 
+@pytest.mark.parametrize("item", ["one line", "two\nlines"])
+async def test_a_publish_without_await_whose_client_was_closed_draws_no_more_items(item: str) -> None:
+    asked = asyncio.Event()
+    drawn: list[int] = []
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def items() -> Iterator[str]:
+        for number in range(100):
+            drawn.append(number)
+            if number == 9:
+                waiting.set()
+                go_on.wait(PATIENCE)
+            yield item
+
+    async with scripted(unanswered(asked)) as server:
+        client = SSEClient.sync(server.url)
+        publishing = asyncio.create_task(asyncio.to_thread(client.publish_many, items()))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        assert await asyncio.to_thread(waiting.wait, PATIENCE)
+        await asyncio.to_thread(client.close)
+        go_on.set()
+        assert isinstance(await outcome(publishing), NotAcknowledged)
+    assert len(drawn) == 10
+
+
 async def test_closing_a_client_without_await_ends_a_stream_in_another_thread(server: Server) -> None:
     client = SSEClient.sync(server.url)
     reading = asyncio.create_task(asyncio.to_thread(lambda: list(client.stream("c"))))
