@@ -2197,7 +2197,7 @@ class Run:
             self._send_now.set()
             self._room.clear()
             await self._room.wait()
-        self._raise()
+        self.check_not_failed()
 
     async def end(self, reason: str = "done") -> None:
         """Publish the rest and end the channel.
@@ -2216,9 +2216,9 @@ class Run:
 
     async def _sent(self) -> None:
         """Wait until the end is published."""
-        if self._sending is not None:
+        if self._sending is not None and not self._sending.done():  # its loop may have been closed
             await asyncio.wait([self._sending])
-        self._raise()
+        self.check_not_failed()
 
     async def __aenter__(self) -> Self:
         if self._interrupt and self._watch is None:
@@ -2256,7 +2256,7 @@ class Run:
         else:
             await self._fail(self._error)
             if error is None and not self._raised:
-                self._raise()
+                self.check_not_failed()
 
     async def _fail(self, error: SSEError) -> None:
         """End the channel as `failed` if it lacks events, so that no subscriber waits for them for ever."""
@@ -2266,11 +2266,15 @@ class Run:
 
     def _check(self) -> None:
         """:raises SSEError: if nothing more can be written."""
-        self._raise()
+        self.check_not_failed()
         if self._ending:
             raise self._ended_as(self._ending)
 
-    def _raise(self) -> None:
+    def lost_its_loop(self) -> bool:
+        """Whether the event loop in which it has published was closed."""
+        return self._sending is not None and self._sending.get_loop().is_closed()
+
+    def check_not_failed(self) -> None:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
@@ -2412,11 +2416,16 @@ async def _next(iterator: AsyncIterator[T]) -> T | object:
 
 
 async def _cancelled(futures: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel these futures and wait until they have ended."""
-    futures = list(futures)
-    for future in futures:
-        future.cancel()
-    await asyncio.gather(*futures, return_exceptions=True)
+    """Cancel these futures and wait until they have ended. Those of a loop that was closed have ended with it."""
+    running = []
+    for future in list(futures):
+        if future.done():
+            if not future.cancelled():
+                future.exception()  # so that it is not logged as never retrieved
+        elif not future.get_loop().is_closed():
+            future.cancel()
+            running.append(future)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 class Merged(Generic[T]):
@@ -2756,6 +2765,21 @@ class SyncClient:
             future.cancel()
             raise
 
+    def wait_apart(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """As `wait`, but in an event loop that ends afterwards: nobody may close this client a second time."""
+        caller, thread = _Caller(), _LoopThread()
+
+        async def run() -> T:
+            _CALLER.set(caller)
+            return await function()
+
+        try:
+            future = thread.begin(run)
+            caller.wait(future)
+            return self.result(future)
+        finally:
+            thread.stop()
+
     def result(self, future: concurrent.futures.Future[T]) -> T:
         """The result of a call that has ended, or its error.
 
@@ -2911,7 +2935,8 @@ class SyncRun:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._pid == os.getpid():  # otherwise the parent process publishes the events and the end
-            self._client.wait(lambda: self._run.__aexit__(kind, error, trace))
+            wait = self._client.wait_apart if self._run.lost_its_loop() else self._client.wait
+            wait(lambda: self._run.__aexit__(kind, error, trace))
 
     @property
     def channel(self) -> str:
@@ -2938,6 +2963,7 @@ class SyncRun:
     def _wait(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._pid != os.getpid():
             raise RuntimeError("another process has begun this run; begin a run of your own, on a channel of its own")
+        self._run.check_not_failed()  # here, because a client that was closed would begin a thread for it
         self._client.wait(function)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from forks import in_a_child
 from hubs import Server
-from programs import Program, fetch
+from programs import Program, fetch, free_port
 
-from sse_client import Ended, SSEClient, SyncClient
+from sse_client import Ended, NotAcknowledged, SSEClient, SyncClient
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
@@ -167,6 +167,25 @@ def test_a_child_neither_writes_nor_ends_the_run_of_its_parent(client: SyncClien
         assert in_a_child(leave) == 0
         run.write("b")
     assert whole(client) == (["a", "b"], "done")
+
+
+def test_a_run_whose_client_was_closed_raises_what_was_not_acknowledged() -> None:
+    client = SSEClient.sync(f"http://127.0.0.1:{free_port()}")
+    before = set(threading.enumerate())
+    with pytest.raises(NotAcknowledged):
+        with client.run("c") as run:
+            run.write("a")
+            client.close()
+            run.flush()
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_run_that_has_ended_can_be_left_after_its_client_was_closed(client: SyncClient) -> None:
+    with client.run("c") as run:
+        run.write("a")
+        run.end()
+        client.close()
+    assert whole(client) == (["a"], "done")
 
 
 def test_a_token_function_is_called_in_a_thread_without_an_event_loop(hub: Program) -> None:
