@@ -128,11 +128,7 @@ export class Connection {
     }
   }
 
-  /**
-   * Wait and come back, as after a fault of the stream: `ask` has met this one.
-   *
-   * @param {unknown} error
-   */
+  /** Wait and come back, as after a fault of the stream: `ask` has met this one. @param {unknown} error */
   async comeBack(error) {
     const run = (this.#run = {});
     this.#connected = 0;
