@@ -37,6 +37,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """RFC 1952, section 2.3: deflate, without name and time, unknown system."""
 _NEXT = b"\ndata: "
 """A line break in data."""
+_CRS, _LFS, _NEXTS = b"\r" * 16, b"\n" * 16, _NEXT * 16
 _LEVEL = 6
 _RAW = -15  # a window of 32 kB, and neither header nor checksum
 _COMPRESSORS = 256
@@ -59,7 +60,9 @@ def frame(data: str, *, id: EventId | str | None = None, type: str | None = None
     # Not str.splitlines(), which breaks at eight more characters (9.2.5). A string for each line would hold the event
     # loop for 170 ms if a body of 1 MiB has nothing but line breaks. These are bytes, because a text of 7 MiB takes
     # 28 MiB if it has one emoji.
-    body = data.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\n", _NEXT).replace(b"\r", _NEXT)
+    body = data.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(_CRS, _LFS).replace(b"\r", b"\n")
+    # Runs of line breaks first, by a byte that UTF-8 does not have. One by one, a million of them take 6 ms more.
+    body = body.replace(_LFS, b"\xff").replace(b"\n", _NEXT).replace(b"\xff", _NEXTS)
     return b"".join((head.encode("utf-8", "replace"), b"data: ", body, b"\n\n"))
 
 

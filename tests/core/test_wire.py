@@ -43,6 +43,17 @@ def test_any_data_is_read_back_with_every_line_break_as_lf(data: str, id: EventI
     assert (event.type, event.id) == ("some type", str(id))
 
 
+runs = st.lists(
+    st.builds(lambda text, count: text * count, st.sampled_from(["\n", "\r", "\r\n", "a", "🎉"]), st.integers(0, 40))
+)
+
+
+@given(runs)
+def test_any_runs_of_line_breaks_are_read_back_with_each_as_lf(pieces: list[str]) -> None:
+    data = "".join(pieces)
+    assert [event.data for event in parse(frame(data))] == [re.sub("\r\n|\r", "\n", data)]
+
+
 @given(texts, st.lists(st.integers(0, 200), max_size=5))
 def test_any_split_of_the_bytes_is_read_back_alike(data: str, cuts: list[int]) -> None:
     whole = frame(data, id=EventId(1, 2), type="t") + frame("after")
