@@ -198,7 +198,6 @@ class Delivery:
             self.flush_group(group)  # those that join get the frames of this release with the others
         if audience.gathered is not None:
             self.conflated += audience.gathered.frames.take_superseded() * len(audience.live)
-        if audience.gathered is not None:
             audience.gathered.losses = self._log.floors.losses
         audience.release(self._log.head)
         self._note_pending(audience)

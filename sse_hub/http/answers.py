@@ -128,7 +128,7 @@ async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamRe
         reservation.add(len(body))
         with contextlib.suppress(ConnectionError):  # the client has left
             await response.prepare(request)
-            limit_silence(request.transport, request.app[SETTINGS])  # the server may be that of another application
+            limit_silence(request, request.app[SETTINGS])
             try:
                 async with asyncio.timeout(request.app[SETTINGS].send_timeout + len(body) / _SLOWEST):
                     await response.write(body)

@@ -223,7 +223,7 @@ class Handshake(EventSourceResponse):
         # A closing transport may have called `connection_lost` of aiohttp's protocol already. It would not call ours.
         if transport is None or _has_left(request):
             raise ConnectionResetError("the client has left")
-        limit_silence(transport, self._settings)  # the server may be that of another application
+        limit_silence(request, self._settings)
         self.is_taken_over = True
         connection = Connection(transport, protocol.writing_paused, info, wake, closed, head)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`

@@ -22,8 +22,14 @@ _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 _LONGEST_MS = 2**31 - 1
 
 
-def limit_silence(transport: asyncio.BaseTransport | None, settings: Settings) -> None:
-    """Let the kernel end this connection when its client has accepted no data for `--send-timeout`."""
+def limit_silence(request: web.BaseRequest, settings: Settings) -> None:
+    """Let the kernel end this connection when its client has accepted no data for `--send-timeout`. For those of a
+    `PatientServer`, that is done already; the server of an application in which the hub is mounted is another one."""
+    if not isinstance(request.protocol, PatientConnection):
+        _limit_silence(request.transport, settings)
+
+
+def _limit_silence(transport: asyncio.BaseTransport | None, settings: Settings) -> None:
     end = None if transport is None else transport.get_extra_info("socket")
     if _USER_TIMEOUT is None or end is None or end.family == socket.AF_UNIX:
         return
@@ -44,7 +50,7 @@ class PatientConnection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        limit_silence(transport, self._settings)
+        _limit_silence(transport, self._settings)
 
 
 class PatientServer(web.Server):

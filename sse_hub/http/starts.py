@@ -17,8 +17,8 @@ _LATEST = "latest"
 
 
 def read_start(request: web.Request) -> Start:
-    """The start that the request asks for. An id that no hub has issued counts as a cursor,
-    too: the stream reports a loss and begins with the oldest retained event.
+    """The start that the request asks for. An id that no hub has issued counts as a cursor, too: the stream reports a
+    loss and begins with the oldest retained event.
 
     :raises Problem: 400 if the request asks for something impossible.
     """

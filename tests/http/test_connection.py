@@ -144,9 +144,25 @@ async def test_a_stream_outlives_the_time_that_an_idle_connection_has() -> None:
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has this option")
 async def test_the_kernel_ends_the_connection_of_a_client_that_has_vanished_after_the_send_timeout() -> None:
     async with serving(send_timeout=7) as server, following(server):
-        (fd,) = [each.fd for each in psutil.Process().net_connections("tcp4") if is_accepted(each, server.port)]
-        with socket.socket(fileno=os.dup(fd)) as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+        assert kernel_timeout_ms(server.port) == 7000
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has this option")
+async def test_the_kernel_does_so_too_where_the_hub_is_mounted_in_another_application() -> None:
+    outer = web.Application()
+    outer.add_subapp("/events", create_app(Settings(no_demo=True, send_timeout=7)))
+    async with mounted(outer) as url:
+        port = int(url.rpartition(":")[2])
+        async with raw(port, get("/events/stream", Accept="text/event-stream")) as client:
+            await client.until(b"event: connected")
+            assert kernel_timeout_ms(port) == 7000
+
+
+def kernel_timeout_ms(port: int) -> int:
+    """The time after which the kernel ends the only connection that was accepted at this port."""
+    (fd,) = [each.fd for each in psutil.Process().net_connections("tcp4") if is_accepted(each, port)]
+    with socket.socket(fileno=os.dup(fd)) as accepted:
+        return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
 
 async def test_a_send_timeout_that_is_too_long_for_the_kernel_is_no_mistake() -> None:
