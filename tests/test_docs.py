@@ -101,7 +101,7 @@ def problems() -> set[tuple[str, str]]:
             function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             arguments = [each.values[0] if isinstance(each, ast.JoinedStr) else each for each in node.args]
             values = [each.value for each in arguments if isinstance(each, ast.Constant)]
-            implied = {"Problem": [], "unauthorized": [401], "passing": [503]}.get(function)
+            implied = {"Problem": [], "unauthorized": [401], "unavailable": [503]}.get(function)
             match [*(implied or []), *values] if implied is not None else []:
                 case [int(status), str(text), *_]:
                     found.add((str(status), text))

@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
         """Bytes that wait in this process for the client to accept them."""
         return self._transport.get_write_buffer_size()
 
-    def stalled(self, now: float) -> float:
+    def stalled_seconds(self, now: float) -> float:
         """Seconds for which data have waited and the client has accepted none of them."""
         waiting_bytes = self.queued_bytes
         accepted_bytes = self.subscriber.handed_bytes - waiting_bytes  # `end` lowers it: only a rise is progress

@@ -49,7 +49,7 @@ def wanted_id(request: web.Request) -> str | None:
     return next(filter(None, given), None)
 
 
-class _Passing(Exception):
+class _Unavailable(Exception):
     """The stream cannot be opened now.
 
     :param reason: a sentence that says why.
@@ -98,9 +98,9 @@ class MercureStreams(Streams):
             return await self.open(request, topics, subscription, grant, start)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
-            return self.passing_answer(request, error.reason)
-        except _Passing as passing:
-            return self.passing_answer(request, passing.reason)
+            return self.unavailable_answer(request, error.reason)
+        except _Unavailable as unavailable:
+            return self.unavailable_answer(request, unavailable.reason)
 
     def _refusal(self, address: str, names: Sequence[str]) -> Refusal | None:
         return super()._refusal(address, names) or self._templates.refusal(address, names)
@@ -113,12 +113,12 @@ class MercureStreams(Streams):
         super()._release(address, names)
         self._templates.release(address, names)
 
-    def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
+    def unavailable(self, reason: str, subscription: Subscription | None = None) -> web.Response:
         """Refuse a stream that cannot be opened now; `follow` answers.
 
-        :raises _Passing: always, because the answer depends on the request.
+        :raises _Unavailable: always, because the answer depends on the request.
         """
-        raise _Passing(reason)
+        raise _Unavailable(reason)
 
     async def _resumption(self, subscription: Subscription, wanted: str) -> Start:
         """The start after the update with this id. If no update with the id is retained, it is the beginning."""
@@ -129,7 +129,7 @@ class MercureStreams(Streams):
                 return Start(True, id)
         return Start(True, cursor_of(wanted))
 
-    def passing_answer(self, request: web.Request, reason: str) -> web.Response:
+    def unavailable_answer(self, request: web.Request, reason: str) -> web.Response:
         """The answer for a state that will pass."""
         retry_ms = self._retry_ms()
         if not quality(listed(request, "Accept"), "text/event-stream"):

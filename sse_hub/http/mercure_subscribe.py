@@ -31,7 +31,7 @@ async def follow_topics(request: web.Request) -> web.StreamResponse:
         grant = await request.app[MERCURE_ACCESS].subscriber(request)
     except KeySetUnavailable as error:
         log_line(logger, logging.ERROR, f"no token can be checked: {error}")
-        return streams.passing_answer(request, f"Tokens cannot be checked now: {error}.")
+        return streams.unavailable_answer(request, f"Tokens cannot be checked now: {error}.")
     if not grant.follow:
         raise unauthorized(
             "A token is needed to subscribe (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "

@@ -105,10 +105,10 @@ class Streams:
         """
         address = address_of(request)
         if self.draining:
-            return self.passing("The server is ending.", subscription)
+            return self.unavailable("The server is ending.", subscription)
         if refusal := self._refusal(address, names):
             self._metrics.hit_limit(refusal.limit, address=address)
-            return self.passing(refusal.reason, subscription)
+            return self.unavailable(refusal.reason, subscription)
         # Acquired before the first await, so that a thousand at once do not all find the last slot free.
         self._acquire(address, names)
         since_ms = time.time_ns() // 1_000_000
@@ -138,7 +138,7 @@ class Streams:
         handshake = Handshake(self._settings, subscription)
         try:
             if not self._hub.ready:
-                return self.passing(self._hub.store.trouble or "The store is being opened.", subscription)
+                return self.unavailable(self._hub.store.trouble or "The store is being opened.", subscription)
             position = await start.locate(self._hub, subscription, pause)
             if position.lost and subscription.plain:
                 raise Problem(410, _GONE)
@@ -147,11 +147,11 @@ class Streams:
             self._add_headers(handshake, request, position)
             await self._handshakes.take()
             if self.draining:
-                return self.passing("The server is ending.", subscription)
+                return self.unavailable("The server is ending.", subscription)
             connection = await handshake.begin(request, info, self._wake, self._closed)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
-            return self.passing(error.reason, subscription)
+            return self.unavailable(error.reason, subscription)
         except ConnectionError:
             return handshake
         self._begin(connection, subscription, start, position)
@@ -290,7 +290,7 @@ class Streams:
     def _retry_ms(self) -> int:
         return round(self._settings.retry * random.uniform(0.5, 1.5))
 
-    def passing(self, reason: str, subscription: Subscription | None = None) -> web.Response:
+    def unavailable(self, reason: str, subscription: Subscription | None = None) -> web.Response:
         """The answer for a state that will pass. A browser reconnects only after the status 200 (WHATWG HTML 9.2.3). A
         plain reader knows no events of the hub, so it gets another status."""
         retry_ms = self._retry_ms()
@@ -341,7 +341,7 @@ class Streams:
             self._hub.join_shared()
             now = time.monotonic()
             async for connection in self._connections():
-                if connection.stalled(now) >= self._settings.send_timeout:
+                if connection.stalled_seconds(now) >= self._settings.send_timeout:
                     connection.abort()
                 elif (until := connection.info.grant.until) is not None and until <= time.time():
                     self._end(

@@ -77,7 +77,7 @@ async def follow(request: web.Request, names: Sequence[str]) -> web.StreamRespon
         grant = await grant_of(request)
     except KeySetUnavailable as error:
         log_line(logger, logging.ERROR, f"no token can be checked: {error}")
-        return streams.passing(f"Tokens cannot be checked now: {error}.", wanted)
+        return streams.unavailable(f"Tokens cannot be checked now: {error}.", wanted)
     granted = allow_subscribe(request, grant, names)
     subscription = _shared(wanted if granted is None else replace(wanted, granted=granted))
     return await streams.open(request, names, subscription, grant, start)

@@ -22,6 +22,7 @@ from ..core.ports import KEY_AGE_MS
 from ..core.rules import Rules
 from ..core.subscription import Subscription
 from .batches import Append
+from .entries import TAIL_BYTES, TAIL_EVENTS
 from .reading import Gate, connect, following
 from .retention import STEP, Expiry, Retention, Staged
 from .schema import WAL_BYTES, mark, prepare, transaction
@@ -33,9 +34,6 @@ _BUSY = 1.0
 """Seconds to wait for another program that has locked the file. An operator's query must not stop the hub for long."""
 _STEP = 500
 """Largest number of keys deleted at once."""
-_TAIL_EVENTS = 10_000
-_TAIL_BYTES = 32 << 20
-"""Largest number of events that are read into the hub's log at the start, in some tenths of a second."""
 _KEYS = 100_000
 _KEY_BYTES = 64 << 20
 """Largest size of all answers that are kept for keys."""
@@ -142,7 +140,7 @@ class Database:
         size = 0
         for event in following(self._writer, _ALL, None, self._passed_over):
             assert event.id is not None
-            if event.id <= origin or len(tail) == _TAIL_EVENTS or size > _TAIL_BYTES:
+            if event.id <= origin or len(tail) == TAIL_EVENTS or size > TAIL_BYTES:
                 origin = max(origin, event.id)
                 break
             tail.append(event)

@@ -21,7 +21,7 @@ from ..core.hub import Hub
 from ..core.subscription import Subscription
 from ..tasks import in_slices
 from .batches import deliver_in_slices
-from .entries import event_of_entry
+from .entries import TAIL_BYTES, TAIL_EVENTS, event_of_entry
 from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
 from .scripts import BEGIN
 
@@ -31,11 +31,8 @@ _BLOCK_MS = 1000
 _PAUSE = 0.001
 """Seconds between two reads if a read brought several events. Without the pause, each read brings three or four events,
 and the read costs more than they do."""
-_TAIL_EVENTS = 10_000
-_TAIL_BYTES = 32 << 20
-"""Largest number of events that are read into the hub's log at the start."""
 _TAIL_PATIENCE = 5.0
-"""Largest time in seconds for this, over a slow line. Older events are read when a subscriber needs them."""
+"""Largest time in seconds to read the newest events at the start, over a slow line."""
 _FLOORS = 500
 """Floors read in one turn of the event loop, for one pattern: about 2 ms."""
 _CATCH_UP = 2.0
@@ -149,7 +146,7 @@ class Follower:
         """Give the hub the stream's newest events."""
         events: list[Event] = []
         size, before, until = 0, str(newest), time.monotonic() + _TAIL_PATIENCE
-        while len(events) < _TAIL_EVENTS and size < _TAIL_BYTES and (not events or time.monotonic() < until):
+        while len(events) < TAIL_EVENTS and size < TAIL_BYTES and (not events or time.monotonic() < until):
             count = self._connection.entries
             entries = await self._connection.follow("XREVRANGE", self._stream, before, f"({floor}", "COUNT", count)
             size += self._measure(entries)

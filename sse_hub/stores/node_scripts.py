@@ -72,10 +72,13 @@ return {forgotten and 1 or 0, last, others, found, #entries == most and 1 or 0}
 LEAVE = (
     ALLOW_OOM
     + """
+-- ARGV: this node, then the names of the leases that it has taken.
 redis.call('DEL', KEYS[1] .. ':follows:' .. ARGV[1])
 redis.call('ZREM', KEYS[1] .. ':nodes', ARGV[1])
-local lease = KEYS[1] .. ':lease:' .. ARGV[2]
-if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end
+for i = 2, #ARGV do
+  local lease = KEYS[1] .. ':lease:' .. ARGV[i]
+  if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end
+end
 """
 )
 

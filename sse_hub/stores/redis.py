@@ -104,6 +104,7 @@ class RedisStore:
         self._untrimmed: str | None = None
         self._inspected = False
         self._last_change = ""
+        self._leases = set[str]()  # the names of those that this node has asked for
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -123,12 +124,12 @@ class RedisStore:
         ]
 
     async def close(self) -> None:
-        """Wait for the last answers, give the lease back, and close the connections."""
+        """Wait for the last answers, give the leases back, and close the connections."""
         await self._batches.close()
         for task in self._tasks:
             await end(task)
         with contextlib.suppress(StoreUnavailable):
-            await self._connection.run(LEAVE, self._node, "demo")
+            await self._connection.run(LEAVE, self._node, *self._leases)
         await self._connection.close()
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
@@ -225,6 +226,7 @@ class RedisStore:
 
     async def lease(self, name: str) -> bool:
         """Take or renew a lease."""
+        self._leases.add(name)
         return bool(await self._run(LEASE, self._node, name, _ENTRY_MS))
 
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
