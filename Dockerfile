@@ -19,10 +19,10 @@ COPY --from=build /opt/hub /opt/hub
 USER 10001
 WORKDIR /data
 VOLUME /data
-ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_LOG_FORMAT=json
+ENV PATH=/opt/hub/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SSE_HOST=0.0.0.0 SSE_NO_DEMO=1 SSE_LOG_FORMAT=json
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD ["sse-server", "health"]
+    CMD ["sse-hub", "health"]
 # The exec form, so that SIGTERM reaches the hub and not a shell. --drain is 10 s, and Docker waits 10 s, too. So stop the
 # container with `docker stop --time 15`.
-ENTRYPOINT ["sse-server"]
+ENTRYPOINT ["sse-hub"]

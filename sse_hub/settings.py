@@ -198,7 +198,12 @@ class Settings:
         "processes that serve, best one for each core; without a store redis://… the server starts a Valkey that they "
         "share; not on Windows; limits hold for each worker",
     )
-    no_demo: bool = _setting(False, takes.switch, "", "do not publish the demonstration feed")
+    no_demo: bool = _setting(
+        False,
+        takes.switch,
+        "",
+        "do not publish the demonstration feed and the figures of the channel metrics; the metrics for Prometheus stay",
+    )
     node: str = _setting("", takes.text, "", "name of this node in the metrics (default: the host's name)")
     access_log: bool = _setting(False, takes.switch, "", "log every request")
     log_level: str = _setting(

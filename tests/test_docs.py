@@ -92,10 +92,15 @@ ERRORS = (ROOT / "docs" / "reference" / "errors.md").read_text()
 
 
 def problems() -> set[tuple[str, str]]:
-    """Status and beginning of each message that the code gives to a problem where it makes it."""
+    """Status and beginning of each message of a problem, where the code makes it or in a table of messages."""
     found = set()
     for path in (ROOT / "sse_hub").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Dict) and path.name == "problems.py":
+                for status, text in zip(node.keys, node.values, strict=True):
+                    match status, text:
+                        case ast.Constant(int(code)), ast.Constant(str(message)):
+                            found.add((str(code), message.partition("{")[0]))
             if not isinstance(node, ast.Call) or path.name.startswith("mercure"):
                 continue
             function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")

@@ -18,7 +18,7 @@ app.conf.broker_connection_retry_on_startup = True
 @app.task(bind=True)
 def work(self: Any) -> str:
     try:
-        # The client is made in the task: a worker forks, and a connection must not be shared with a child.
+        # A run belongs to one process, so the task begins it. A client made at import would work, too.
         with (
             SSEClient.sync(HUB, token=os.environ.get("SSE_TOKEN")) as hub,
             hub.run(f"jobs.{self.request.id}", event="progress") as run,

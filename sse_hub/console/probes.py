@@ -135,7 +135,7 @@ async def health(probe: Probe) -> Finding:
             error,
             fatal=True,
             meaning="No server answers there.",
-            advice=("python sse_server.py", "sse-client --url http://HOST:PORT check"),
+            advice=("sse-hub", "sse-client check http://HOST:PORT"),
         )
     except ValueError:
         return Finding(name, Status.WARNING, "the answer is not JSON: this may be another server", took)
@@ -325,7 +325,7 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
     if ended:
         meaning = "A proxy or a firewall closes quiet connections after a while."
         advice = (
-            "python sse_server.py --ping 5",
+            "sse-hub --ping 5",
             "nginx:    proxy_read_timeout 1h;",
             "balancers: an idle timeout above that of --ping",
         )
@@ -339,7 +339,7 @@ async def watch_quiet_stream(probe: Probe) -> Finding:
             Status.WARNING,
             f"no ping within {probe.idle:g} s",
             meaning=meaning,
-            advice=("python sse_server.py --ping 15",),
+            advice=("sse-hub --ping 15",),
         )
     return Finding(name, Status.OK, f"open for {lasted:.0f} s, first ping after {comments[0]:.1f} s")
 

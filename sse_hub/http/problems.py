@@ -37,7 +37,7 @@ _RETRY_AFTER = "2"  # seconds; a store in trouble is tried every second
 _KEYS_RETRY_AFTER = "10"  # as often as a key set is tried again
 _AFTER_END = "It takes no more events until it is forgotten; DELETE forgets it at once."
 _ABOUT: dict[int, str] = {
-    404: "There is nothing at {path}. The page at the hub's root and its README list what there is.",
+    404: "There is nothing at {path}. GET /api/openapi.json describes all endpoints.",
     405: "{method} is not possible at {path}; allowed: {allow}.",
     413: "The body is larger than this server accepts.",
 }

@@ -42,5 +42,5 @@ def _replay(request: web.Request) -> int | None:
     replay, most = number(request, "replay", otherwise=_LATEST), request.app[SETTINGS].max_replay
     if replay is not None and replay > most:
         request.app[METRICS].hit_limit("replay", address=address_of(request))
-        raise Problem(400, f"The parameter replay is {replay}; it may be {most} (--max-replay).")
+        raise Problem(400, f"The parameter replay is {replay}; it may be at most {most} (--max-replay).")
     return replay

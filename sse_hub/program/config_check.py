@@ -1,4 +1,4 @@
-"""`sse-server config check FILE [CHANNEL …]` shows what is wrong with a file of settings and rules, or which rule each
+"""`sse-hub config check FILE [CHANNEL …]` shows what is wrong with a file of settings and rules, or which rule each
 channel gets."""
 
 from __future__ import annotations

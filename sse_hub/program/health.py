@@ -1,4 +1,4 @@
-"""`sse-server health`: ask a server with the same settings for its health. Health checks of containers use it, because
+"""`sse-hub health`: ask a server with the same settings for its health. Health checks of containers use it, because
 the image has no other program for that."""
 
 from __future__ import annotations

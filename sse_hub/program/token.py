@@ -1,4 +1,4 @@
-"""`sse-server token mint` makes tokens, and `sse-server token explain` shows why a token is not accepted."""
+"""`sse-hub token mint` makes tokens, and `sse-hub token explain` shows why a token is not accepted."""
 
 from __future__ import annotations
 

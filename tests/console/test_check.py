@@ -57,7 +57,7 @@ async def test_no_server_is_one_failure_with_advice(unused_tcp_port: int) -> Non
     code, out = await checked(f"http://127.0.0.1:{unused_tcp_port}")
     assert code == 1
     assert signs(out) == {"health": "✗"}
-    assert "python sse_server.py" in out
+    assert "sse-hub" in out
 
 
 async def test_a_draining_hub_fails_its_health() -> None:

@@ -76,7 +76,7 @@ def test_prometheus_accepts_rules_and_configuration(arguments: tuple[str, ...]) 
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    text = (DEPLOY / "sse-hub.service").read_text().replace("/opt/sse-hub/bin/sse-server", sys.executable)
+    text = (DEPLOY / "sse-hub.service").read_text().replace("/opt/sse-hub/bin/sse-hub", sys.executable)
     (tmp_path / "sse-hub.service").write_text(text)
     run = subprocess.run(
         [tool("systemd-analyze", "systemd"), "verify", "--man=no", str(tmp_path / "sse-hub.service")],
@@ -135,7 +135,7 @@ def test_the_health_check_of_the_container_tells_a_hub_that_is_well_from_none(pr
     match = re.search(r"^    CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     assert match is not None
     program_name, *arguments = json.loads(match[1])
-    assert program_name == "sse-server"  # what setup.cfg installs for sse_server:main
+    assert program_name == "sse-hub"  # what setup.cfg installs for sse_server:main
     running = program()
 
     def check(port: int) -> int:
