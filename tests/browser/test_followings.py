@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hubs import Server, remote, serving
 from playwright.async_api import BrowserContext, Page, Route, expect
-from programs import Start
+from programs import Start, skip
 from scripted import held, scripted, status, stream
 from sockets import crowd, get
 from tabs import LIVE, follow, follow_more, got, reached, tab
@@ -58,7 +58,7 @@ async def test_a_hub_that_is_restarted_with_a_clock_an_hour_behind_is_followed(
 ) -> None:
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
-        pytest.skip("faketime is missing: apt-get install faketime")
+        skip("faketime is missing: apt-get install faketime")
     arguments = ("--port", str(unused_tcp_port), "--no-demo", "--retry", "100", "--loop", "asyncio")
     hub = program(*arguments)
     tabs = [await follow(await tab(context, hub.url)) for _ in range(2)]

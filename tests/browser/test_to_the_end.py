@@ -117,9 +117,10 @@ async def test_the_openai_client_reads_a_plain_channel_as_the_chunks_of_a_chat_c
             stream=True,
             stream_cls=AsyncStream[ChatCompletionChunk],
         )
-        for text in ("Hel", "lo", "!"):
-            await server.hub.publish(chunk(text), channel="chat.1")
-            await asyncio.sleep(0.06)  # pings come between, and must not be taken for events
+        async with server.stream("/stream?channel=pings") as pings:
+            for text in ("Hel", "lo", "!"):
+                await server.hub.publish(chunk(text), channel="chat.1")
+                await pings.comments(2)  # they come between, and must not be taken for events
         await server.hub.publish("[DONE]", channel="chat.1")
         await server.hub.end("chat.1")
         assert "".join([each.choices[0].delta.content or "" async for each in reading]) == "Hello!"

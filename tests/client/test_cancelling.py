@@ -34,6 +34,14 @@ async def impatiently(events: AsyncIterator[Event]) -> Event | None:
     return None
 
 
+async def cancelled_after(begun: asyncio.Event, events: AsyncIterator[Event]) -> None:
+    """Wait for the next event, and cancel that once something has begun."""
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
 async def data_of_next(events: AsyncIterator[Event]) -> str:
     """The data of the next event, waited for in short waits."""
     event = await eventually(lambda: impatiently(events))
@@ -86,16 +94,18 @@ async def test_silence_is_noticed_through_many_short_waits() -> None:
 
 async def test_an_event_whose_callback_was_cancelled_comes_again() -> None:
     asked = 0
+    begun = asyncio.Event()
 
     async def slow_at_first(event: Event) -> None:
         nonlocal asked
         asked += 1
         if asked == 1:
-            await asyncio.sleep(PATIENCE)
+            begun.set()
+            await asyncio.Event().wait()
 
     async with scripted(held("id: 1\ndata: a\n\nid: 2\ndata: b\n\n")) as server:
         async with EventSource(server.url, on_message=slow_at_first) as events:
-            assert await impatiently(events) is None
+            await cancelled_after(begun, events)
             assert events.last_event_id == ""
             assert [(await anext(events)).data, (await anext(events)).data] == ["a", "b"]
     assert asked == 3
@@ -103,16 +113,19 @@ async def test_an_event_whose_callback_was_cancelled_comes_again() -> None:
 
 async def test_a_loss_whose_callback_was_cancelled_is_reported_again() -> None:
     losses: list[Lost] = []
+    begun, again = asyncio.Event(), asyncio.Event()
 
     async def slow_at_first(lost: Lost) -> None:
         losses.append(lost)
         if len(losses) == 1:
-            await asyncio.sleep(PATIENCE)
+            begun.set()
+            await asyncio.Event().wait()
+        again.set()
 
     async with scripted(held('event: lost\ndata: {"after":"1-0","next":"5-0"}\n\n')) as server:
         async with SSEClient(server.url) as client, client.stream(on_lost=slow_at_first) as events:
-            for _ in range(3):
-                assert await impatiently(events) is None
+            await cancelled_after(begun, events)
+            await cancelled_after(again, events)
     assert losses == [Lost("1-0", "5-0")] * 2
 
 

@@ -286,14 +286,21 @@ async def test_the_client_waits_for_the_time_of_retry_after() -> None:
         assert time.monotonic() - began >= 1
 
 
-async def test_waits_grow_at_random_up_to_the_cap(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("draw", "waits"), [(max, [0.2, 0.4, 0.4]), (min, [0.1, 0.1, 0.1])], ids=["most", "least"])
+async def test_waits_are_drawn_from_half_of_the_first_up_to_twice_as_much_each_time_and_the_cap(
+    draw: Callable[..., float],
+    waits: list[float],
+    unused_tcp_port: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     caplog.set_level(logging.INFO, "sse_client")
-    events = source(f"http://127.0.0.1:{unused_tcp_port}/", max_connect_retry=12, max_reconnection_time=0.1)
-    with pytest.raises(GaveUp, match="after 12 retries"):
+    monkeypatch.setattr("random.uniform", draw)
+    url = f"http://127.0.0.1:{unused_tcp_port}/"
+    events = source(url, reconnection_time=0.2, max_connect_retry=3, max_reconnection_time=0.4)
+    with pytest.raises(GaveUp, match="after 3 retries"):
         await events.__aenter__()
-    waits = [float(match[1]) for match in re.finditer(r"again in ([\d.]+) s", caplog.text)]
-    assert len(waits) == 12
-    assert all(wait <= 0.1 for wait in waits)
+    assert [float(match[1]) for match in re.finditer(r"again in ([\d.]+) s", caplog.text)] == waits
 
 
 async def test_an_event_begins_the_counting_of_attempts_anew() -> None:
@@ -311,14 +318,14 @@ async def test_streams_without_an_event_count_as_failures() -> None:
 
 
 async def test_the_client_leaves_a_silent_stream() -> None:
-    async with scripted(held("data: a\n\n"), stream("data: b\n\n")) as server:
-        async with source(server.url, idle_timeout=0.2) as events:
-            assert await data_of(events) == ["a", "b"]
+    async with scripted(*[held("data: a\n\n")] * 9) as server, source(server.url, idle_timeout=0.2) as events:
+        assert [(await anext(events)).data for _ in range(2)] == ["a", "a"]
 
 
 async def test_the_client_leaves_a_server_that_never_answers() -> None:
-    async with scripted(silent, stream("data: a\n\n")) as server, source(server.url, idle_timeout=0.2) as events:
-        assert await data_of(events) == ["a"]
+    scripts = [silent, *[stream("data: a\n\n")] * 9]
+    async with scripted(*scripts) as server, source(server.url, idle_timeout=0.2) as events:
+        assert (await anext(events)).data == "a"
 
 
 def greeting(*ping: str) -> str:
@@ -378,7 +385,7 @@ async def test_a_hub_that_pings_seldom_is_not_left(follow: Follow) -> None:
 async def test_a_limit_of_the_user_holds_for_a_hub_that_pings_seldom(follow: Follow) -> None:
     async with scripted(held(greeting("3600")), held(greeting("3600"))) as server:
         await follow(server.url, idle_timeout=0.1)
-    assert len(server.requests) == 3
+    assert len(server.requests) >= 3
 
 
 @pytest.mark.usefixtures("short_patience")
@@ -386,7 +393,7 @@ async def test_a_limit_of_the_user_holds_for_a_hub_that_pings_seldom(follow: Fol
 async def test_without_a_ping_that_is_longer_the_default_holds(ping: list[str]) -> None:
     async with scripted(stream(greeting("3600")), held(greeting(*ping))) as server:
         await follow_source(server.url)
-    assert len(server.requests) == 3
+    assert len(server.requests) >= 3
 
 
 async def test_comments_keep_a_stream_open() -> None:
@@ -537,13 +544,6 @@ async def test_a_malformed_url_is_an_error() -> None:
 
 
 # Ending
-
-WAITS = {
-    "for an answer": silent,
-    "for an event": held(),
-    "for another event": held("data: a\n\n"),
-    "for another attempt": status(500),
-}
 
 
 async def test_a_session_of_the_caller_is_left_open() -> None:

@@ -68,7 +68,7 @@ def test_ctrl_c_ends_the_channel_as_cancelled(client: SyncClient) -> None:
             while True:
                 run.write("b")
     written, ended = whole(client)
-    assert (set(written) <= {"a", "b"}, ended) == (True, "cancelled")
+    assert (written[0], ended) == ("a", "cancelled")
 
 
 def test_a_generator_that_is_closed_ends_the_channel_as_cancelled(client: SyncClient) -> None:

@@ -46,7 +46,7 @@ def signs(out: str) -> dict[str, str]:
 
 async def test_a_hub_that_is_well_passes_everything() -> None:
     async with serving(no_demo=False, ping=0.2) as server:
-        code, out = await checked(server.url, "--idle", "1")
+        code, out = await checked(server.url, "--idle", "3")
     assert set(signs(out).values()) == {"✓"}
     assert len(signs(out)) == 13
     assert "13 well, 0 to look at, 0 failed" in out
@@ -160,11 +160,11 @@ async def test_a_proxy_that_holds_events_back_is_found(server: Server) -> None:
 
 
 async def test_a_proxy_that_cuts_quiet_streams_is_found(server: Server) -> None:
-    async with Proxy(server.port, idle=0.4) as url:
-        code, out = await checked(url, "--idle", "2")
+    async with Proxy(server.port, idle=1.0) as url:
+        code, out = await checked(url, "--idle", "30")
     assert code == 1
     assert signs(out)["quiet stream"] == "✗"
-    assert re.search(r"it was cut after 0\.[4-9] s", out)
+    assert re.search(r"it was cut after \d+\.\d s", out)
     assert "proxy_read_timeout" in out
 
 

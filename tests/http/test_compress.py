@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import shutil
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,6 +14,7 @@ import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server, serving
 from playwright.async_api import Page
+from programs import tool
 from wire import Parser, Received
 
 from sse_client import SSEClient
@@ -208,11 +208,14 @@ async def test_the_client_follows_it_and_comes_back_to_it(compressing: Server) -
 
 
 async def test_curl_reads_each_event_as_it_comes(compressing: Server) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("curl is missing: apt-get install curl")
     process = await asyncio.create_subprocess_exec(
-        curl, "--noproxy", "*", "-sN", "--compressed", f"{compressing.url}/stream", stdout=asyncio.subprocess.PIPE
+        tool("curl", "curl"),
+        "--noproxy",
+        "*",
+        "-sN",
+        "--compressed",
+        f"{compressing.url}/stream",
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE):

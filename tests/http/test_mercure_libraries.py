@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hubs import Server, Stream, serving
 from mercures import PATH, follow, update, with_token
-from programs import npm_package, tool
+from programs import npm_package, skip, tool
 from tokens import SECRET
 from yarl import URL
 
@@ -41,7 +41,7 @@ async def test_symfony_publishes_several_topics_private_id_type_and_retry(guarde
 async def spoken(library: str, hub: str) -> list[list[Any]]:
     """What a program with a library of PyPI prints: a list for each line."""
     if find_spec(library) is None:  # to import it here would patch this process, too
-        pytest.skip(f"{library} is missing: pip install '.[test]'")
+        skip(f"{library} is missing: pip install '.[test]'")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(CLIENTS), library, hub + PATH, SECRET),
         stdout=asyncio.subprocess.PIPE,

@@ -80,7 +80,7 @@ def test_every_status_of_an_error_is_in_it() -> None:
 
 @pytest.fixture
 async def guarded() -> Any:
-    async with serving(jwt_key=SECRET, publish_rate=1.0, max_body=1000, max_batch=8) as server:
+    async with serving(jwt_key=SECRET, publish_rate=0.01, max_body=1000, max_batch=8) as server:
         yield server
 
 
@@ -179,5 +179,5 @@ def test_hundreds_of_requests_made_from_it_are_answered_as_it_says(program: Call
         command += ["--exclude-operation-id", id]
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command += ["--checks", checks, "--max-examples", "15", "--seed", "1", "--generation-deterministic", "--no-color"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]

@@ -165,11 +165,11 @@ PROXY = {"trusted_proxies": (ip_network("127.0.0.1"),)}
 
 
 async def test_a_publisher_that_is_too_fast_gets_429_and_the_time_to_wait() -> None:
-    async with serving(publish_rate=1) as server:
-        statuses = [await server.status("/realtime/main", "POST", data="x") for _ in range(5)]
+    async with serving(publish_rate=0.01) as server:
+        assert await server.status("/realtime/main", "POST", data="x") == 200
         response, problem = await server.post("/realtime/main", data="x")
-        assert (statuses, response.status) == ([200] * 5, 429)
-        assert response.headers["Retry-After"] == "1"
+        assert response.status == 429
+        assert 0 < int(response.headers["Retry-After"]) <= 100
         assert "--publish-rate" in problem["detail"]
         assert await server.hits("publish_rate") == 1
 
@@ -186,7 +186,7 @@ async def test_the_rate_is_that_of_a_token_from_any_address() -> None:
 async def test_every_event_of_a_batch_counts_for_the_publish_rate() -> None:
     async with serving(publish_rate=1) as server:
         headers = {"Content-Type": "application/x-ndjson"}
-        assert (await server.post("/realtime/main", data="1\n2\n3\n4\n5\n", headers=headers))[0].status == 200
+        assert (await server.post("/realtime/main", data="x\n" * 100, headers=headers))[0].status == 200
         assert (await server.post("/realtime/main", data="x"))[0].status == 429
 
 

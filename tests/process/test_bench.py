@@ -15,7 +15,7 @@ from programs import ROOT, tool
 def bench(*arguments: str) -> str:
     """Its output."""
     command = [sys.executable, "-m", "bench", *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=55)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=150)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 

@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_read_is_one_line(file: Path) -> None:
 
 def check(*arguments: str) -> tuple[int, str, str]:
     command = [sys.executable, str(ROOT / "sse_server.py"), "config", "check", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     return run.returncode, run.stdout, run.stderr
 
 
@@ -147,7 +147,7 @@ def test_a_bad_file_ends_the_server_with_one_line_and_status_2(file: Path, progr
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1

@@ -115,11 +115,12 @@ async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Pa
     assert (status(SECRET), status(other)) == (200, 401)
     key.write_text("too short")
     running.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(running.until, "the old one stays")
     assert (status(SECRET), status(other)) == (200, 401)
     key.write_text(other)
     running.process.send_signal(signal.SIGHUP)
     await eventually(lambda: (status(SECRET), status(other)) == (401, 200))
-    assert "the old one stays" in running.end()[1]
+    assert running.end()[0] == 0
 
 
 async def test_signals_come_even_if_the_event_loop_does_not_support_them(monkeypatch: pytest.MonkeyPatch) -> None:

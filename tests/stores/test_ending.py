@@ -132,6 +132,7 @@ async def test_an_ended_channel_is_kept_for_its_end_age_and_then_may_be_used_ane
             return await server.status("/realtime/run.1", "POST", data=b"new") == 200
 
         await eventually(usable)
+        server.hub.log.rules.replace([Rule(match="run.*", end_age=60.0), rules[1]])
         async with server.stream("/realtime/run.1", {"Last-Event-ID": end}) as stream:
             assert (await stream.next()).json()["lost"] is False
         await ending(server, "run.1")

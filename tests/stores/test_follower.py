@@ -176,12 +176,8 @@ async def test_the_newest_entries_deleted_by_hand_while_a_node_was_cut_off_are_a
 
 
 async def publish_batch(server: Remote, channel: str) -> None:
-    """Publish fifty events; if a busy machine lets Redis be late, again."""
-
-    async def accepted() -> bool:
-        return await server.status(f"/realtime/{channel}", "POST", data=b"line\n" * 50, headers=NDJSON) == 200
-
-    await eventually(accepted)
+    """Publish fifty events."""
+    assert await server.status(f"/realtime/{channel}", "POST", data=b"line\n" * 50, headers=NDJSON) == 200
 
 
 async def test_a_node_that_was_stopped_while_others_published_and_trimmed_goes_on(
@@ -240,19 +236,14 @@ async def test_a_cursor_newer_than_the_node_is_asked_to_come_back_while_redis_fa
         async with serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
             network.cut()
             id = await there.hub.publish("newer")
-            if how == "is gone":
+            if how != "hangs":
                 network.reset()
             if how == "refuses":
                 redis.ask("CONFIG", "SET", "requirepass", "changed")
                 await network.mend()
             async with here.stream(headers={"Last-Event-ID": str(id)}) as stream:
                 event = await stream.next()
-                assert event.type in {"error", "connected"}
-                if event.type == "connected":  # it was mended in time
-                    assert (how, event.json()["lost"]) == ("refuses", False)
-                else:
-                    assert event.json()["status"] == 503
-            redis.ask("AUTH", "changed")
+                assert (event.type, event.json()["status"]) == ("error", 503)
 
 
 async def test_an_event_that_comes_late_is_not_lost(redis: RedisServer) -> None:

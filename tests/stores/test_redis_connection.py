@@ -45,7 +45,7 @@ async def test_a_node_begins_with_large_events_over_a_slow_line(redis: RedisServ
         network.bytes_per_second = 3_000_000
         async with serving(store=f"redis://127.0.0.1:{network.port}/0") as server:
             await server.until_status("ok")
-            await server.post("/realtime/main", data=b"x")
+            assert await server.status("/realtime/main", "POST", data=b"x") == 200
 
 
 async def test_after_a_failover_a_node_finds_the_new_master_before_the_next_publish(
@@ -87,22 +87,24 @@ async def test_after_a_failover_a_node_finds_the_new_master_before_the_next_publ
 async def test_a_read_only_replica_degrades_health_before_the_next_publish(redis: RedisServer) -> None:
     async with serving(store=redis.store) as server:
         redis.ask("REPLICAOF", "127.0.0.1", "1")
-        reason = await server.until_status("degraded")
-        assert "READONLY" in reason or "replica" in reason
+        assert "read only replica" in await server.until_status("degraded")
         redis.ask("REPLICAOF", "NO", "ONE")
         await server.until_status("ok")
         assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
 
 
-async def test_a_password_in_the_address_is_used_and_never_shown(redis: RedisServer, capfd: object) -> None:
+async def test_a_password_in_the_address_is_used_and_never_shown(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
     redis.ask("CONFIG", "SET", "requirepass", "s3cret")
     url = f"redis://:s3cret@127.0.0.1:{redis.port}/0?prefix=mine"
     async with serving(store=url) as server:
         _, answer = await server.get("/health")
         assert (answer["status"], answer["store"]) == ("ok", "redis")
-    async with serving(store=url.replace("s3cret", "wrong")) as server:
+    assert "s3cret" not in f"{answer} {caplog.text}"
+    async with serving(store=url.replace("s3cret", "mistaken")) as server:
         reason = await server.until_status("degraded")
-        assert "wrong" not in reason.replace("WRONGPASS", "")
+    assert "mistaken" not in reason + caplog.text
 
 
 async def test_scripts_that_redis_has_forgotten_are_given_to_it_again(redis: RedisServer) -> None:
