@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from eventually import eventually
 from hubs import Server
 from playwright.async_api import BrowserContext, Page
-
-FOLLOW = """
-async ([base, channels]) => {
-  const { connect } = await import(base + "/web/client/sse.js");
-  window.hub = connect(base + "/");
-  window.got = [];
-  window.states = [];
-  const listener = { event: (event) => got.push(event.data), state: (state) => states.push(state.name) };
-  window.following = hub.follow(channels, listener);
-}
-"""
-LIVE = 'window.states.at(-1) === "live"'
+from tabs import LIVE, follow, follow_more, got, tab
 
 
-async def tab(context: BrowserContext, server: Server, *channels: str) -> Page:
-    """A tab that follows channels with the client library only, without the page."""
-    page = await context.new_page()
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(FOLLOW, [server.url, list(channels or ("main",))])
+async def live_tab(context: BrowserContext, server: Server, *channels: str) -> Page:
+    """A tab that follows channels, and is live."""
+    page = await follow(await tab(context, server.url), *channels)
     await page.wait_for_function(LIVE)
     return page
 
 
-async def got(page: Page, *data: str) -> None:
-    """Wait until a tab has got exactly these data."""
-    expected: Any = list(data)
-    await page.wait_for_function("expected => got.length >= expected.length", arg=expected)
-    assert await page.evaluate("got") == expected
-
-
 async def test_eight_tabs_share_one_connection_and_all_get_everything(context: BrowserContext, server: Server) -> None:
-    tabs = [await tab(context, server) for _ in range(8)]
+    tabs = [await live_tab(context, server) for _ in range(8)]
     await server.until_subscribers(1)
     for n in range(20):
         await server.hub.publish(str(n))
@@ -51,7 +30,7 @@ async def test_eight_tabs_share_one_connection_and_all_get_everything(context: B
 async def test_when_the_leading_tab_is_closed_another_goes_on_without_loss(
     context: BrowserContext, server: Server
 ) -> None:
-    tabs = [await tab(context, server) for _ in range(3)]
+    tabs = [await live_tab(context, server) for _ in range(3)]
     await server.hub.publish("before")
     for page in tabs:
         await got(page, "before")
@@ -67,7 +46,7 @@ async def test_when_the_leading_tab_is_closed_another_goes_on_without_loss(
 
 
 async def test_tabs_get_the_channels_that_they_follow_and_no_others(context: BrowserContext, server: Server) -> None:
-    first, second = await tab(context, server, "a"), await tab(context, server, "b.*")
+    first, second = await live_tab(context, server, "a"), await live_tab(context, server, "b.*")
     await server.until_subscribers(1)
     await server.hub.publish("1", channel="a")
     await server.hub.publish("2", channel="b.c")
@@ -77,9 +56,9 @@ async def test_tabs_get_the_channels_that_they_follow_and_no_others(context: Bro
 
 
 async def test_a_channel_that_is_added_costs_no_event_of_the_others(context: BrowserContext, server: Server) -> None:
-    page = await tab(context, server, "a")
+    page = await live_tab(context, server, "a")
     publishing = asyncio.create_task(_publish(server, 200))
-    await tab(context, server, "b")
+    await live_tab(context, server, "b")
     await publishing
     await got(page, *(str(n) for n in range(200)))
 
@@ -90,53 +69,35 @@ async def _publish(server: Server, count: int) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_a_following_can_begin_in_the_past_and_after_a_cursor(page: Page, server: Server) -> None:
+async def test_a_following_can_begin_in_the_past_and_after_a_cursor(context: BrowserContext, server: Server) -> None:
     ids = [await server.hub.publish(data) for data in "abc"]
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(FOLLOW, [server.url, ["other"]])
-    script = """from => {
-      const mine = (window.got = []);
-      hub.follow(["main"], { event: (event) => mine.push(event.data) }, from);
-    }"""
-    await page.evaluate(script, {"replay": 2})
-    await got(page, "b", "c")
-    await page.evaluate(script, {"after": str(ids[0])})
-    await got(page, "b", "c")
+    page = await follow(await tab(context, server.url), "other")
+    await follow_more(page, "replayed", "main", replay=2)
+    await got(page, "b", "c", name="replayed")
+    await follow_more(page, "resumed", "main", after=str(ids[0]))
+    await got(page, "b", "c", name="resumed")
     await server.hub.publish("d")
-    await got(page, "b", "c", "d")
+    for name in ("replayed", "resumed"):
+        await got(page, "b", "c", "d", name=name)
 
 
 async def test_a_tab_that_keeps_to_itself_has_a_connection_of_its_own(context: BrowserContext, server: Server) -> None:
-    await tab(context, server)
-    page = await context.new_page()
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(
-        """async base => {
-             const { connect } = await import(base + "/web/client/sse.js");
-             connect(base + "/", { shared: false }).follow(["main"], {});
-           }""",
-        server.url,
-    )
+    await live_tab(context, server)
+    await follow(await tab(context, server.url), shared=False)
     await server.until_subscribers(2)
 
 
-async def test_a_token_is_asked_for_and_sent(page: Page, server: Server) -> None:
+async def test_a_token_is_asked_for_and_sent(context: BrowserContext, server: Server) -> None:
     asked: list[str] = []
+    page = await tab(context, server.url)
     page.on("request", lambda request: asked.append(request.headers.get("authorization", "")))
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(
-        """async base => {
-             const { connect } = await import(base + "/web/client/sse.js");
-             connect(base + "/", { token: async () => "secret" }).follow(["main"], {});
-           }""",
-        server.url,
-    )
+    await follow(page, token="secret")
     await server.until_subscribers(1)
     await eventually(lambda: "Bearer secret" in asked)
 
 
 async def test_the_end_of_a_hub_ends_its_connection(context: BrowserContext, server: Server) -> None:
-    page = await tab(context, server)
+    page = await live_tab(context, server)
     await server.until_subscribers(1)
     await page.evaluate("hub.close()")
     await server.until_subscribers(0)
@@ -156,9 +117,10 @@ async def test_ids_are_compared_as_integers_and_patterns_as_the_hub_compares_the
     assert answer == [True, True, False, True, True, False, True, True, False, True, False]
 
 
-async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: Page, server: Server) -> None:
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(FOLLOW, [server.url, ["main"]])
+async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(
+    context: BrowserContext, server: Server
+) -> None:
+    page = await follow(await tab(context, server.url))
     await page.evaluate(
         """() => {
              window.refused = null;
@@ -172,17 +134,11 @@ async def test_a_channel_that_is_refused_does_not_cost_the_others_theirs(page: P
     await got(page, "a")
 
 
-async def test_nothing_is_missed_between_the_past_and_the_shared_connection(page: Page, server: Server) -> None:
+async def test_nothing_is_missed_between_the_past_and_the_shared_connection(
+    context: BrowserContext, server: Server
+) -> None:
     await server.hub.publish("first", channel="a")
     publishing = asyncio.create_task(_publish(server, 300))
-    await page.goto(server.url + "/web/app/icon.svg")
-    await page.evaluate(
-        """async base => {
-             const { connect } = await import(base + "/web/client/sse.js");
-             window.got = [];
-             connect(base + "/").follow(["a"], { event: (event) => got.push(event.data) }, { replay: 1000 });
-           }""",
-        server.url,
-    )
+    page = await follow(await tab(context, server.url), "a", start={"replay": 1000})
     await publishing
     await got(page, "first", *(str(n) for n in range(300)))
