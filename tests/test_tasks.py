@@ -1,3 +1,5 @@
+"""Background tasks, and work that is done in turns."""
+
 from __future__ import annotations
 
 import asyncio

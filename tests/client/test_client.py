@@ -1,3 +1,5 @@
+"""The client of a hub: publishing, streams, history and states."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The client's parser, by the standard."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""`EventSource` of the client, at a server that answers by a script."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Streams that catch up from the store."""
+
 from __future__ import annotations
 
 import asyncio

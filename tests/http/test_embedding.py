@@ -1,3 +1,5 @@
+"""A hub mounted below a prefix of another application."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""The hub under gunicorn, as users start it."""
+
 from __future__ import annotations
 
 import json

@@ -1,6 +1,9 @@
+"""The server as a process: its start, signals, bad values and end."""
+
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -108,6 +111,25 @@ async def test_a_second_signal_ends_at_once(program: Start) -> None:
     await asyncio.to_thread(running.until, "ending")
     running.process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(running.process.wait, PATIENCE) == -signal.SIGTERM
+    client.close()
+
+
+async def test_the_port_is_closed_while_streams_drain(program: Start) -> None:
+    running = program("--no-demo", "--drain", "60")
+    client = frozen_client(running)
+    await asyncio.to_thread(fill, running)
+    running.process.send_signal(signal.SIGTERM)
+
+    def is_refused() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port)).close()
+            return False
+        return True
+
+    await eventually(is_refused)
+    assert running.process.poll() is None
+    running.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(running.process.wait, PATIENCE)
     client.close()
 
 
