@@ -97,8 +97,8 @@ def problems() -> set[tuple[str, str]]:
     for path in (ROOT / "sse_hub").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict) and path.name == "problems.py":
-                for status, text in zip(node.keys, node.values, strict=True):
-                    match status, text:
+                for key, value in zip(node.keys, node.values, strict=True):
+                    match key, value:
                         case ast.Constant(int(code)), ast.Constant(str(message)):
                             found.add((str(code), message.partition("{")[0]))
             if not isinstance(node, ast.Call) or path.name.startswith("mercure"):

@@ -244,7 +244,7 @@ async def test_a_broadcast_to_more_channels_than_a_connection_may_name_is_refuse
 
 async def test_a_replay_that_is_too_long_is_refused(server: Server) -> None:
     response, problem = await server.get("/stream?replay=10001")
-    assert (response.status, "it may be 10000 (--max-replay)" in problem["detail"]) == (400, True)
+    assert (response.status, "it may be at most 10000 (--max-replay)" in problem["detail"]) == (400, True)
 
 
 async def test_a_batch_of_half_a_million_lines_is_refused_whole(server: Server) -> None:

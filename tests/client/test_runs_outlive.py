@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 
@@ -51,6 +52,9 @@ async def test_an_answer_in_whose_middle_the_hub_is_killed_is_whole_for_early_an
             async for event in early:
                 got.append(event.data)
 
+        def has_more(than: int) -> bool:
+            return len(got) > than or reading.done()
+
         reading = asyncio.create_task(read())
         writing = asyncio.create_task(answer(running.url, reached))
         await reached.wait()
@@ -58,8 +62,7 @@ async def test_an_answer_in_whose_middle_the_hub_is_killed_is_whole_for_early_an
             running.process.kill()
             await asyncio.to_thread(running.process.wait)
             running = await asyncio.to_thread(program, *flags, "--port", str(running.port))
-            before = len(got)
-            await eventually(lambda before=before: len(got) > before or reading.done())
+            await eventually(functools.partial(has_more, len(got)))
         async with asyncio.timeout(PATIENCE):
             await writing
             await reading
