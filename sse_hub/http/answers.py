@@ -124,6 +124,8 @@ async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamRe
     body = msgspec.json.encode(value)
     response = web.StreamResponse(headers={"Content-Type": _JSON, **FRESH})
     response.content_length = len(body)
+    if request.method == "HEAD":  # it gets no body (RFC 9110, section 9.3.2)
+        return response
     with request.app[BUDGET].reserve() as reservation:
         reservation.add(len(body))
         with contextlib.suppress(ConnectionError):  # the client has left
