@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import math
 import time
 from typing import Any
 
@@ -276,6 +277,15 @@ async def test_a_private_update_never_reaches_a_request_without_a_token(store: s
         assert (await live.next()).data == "public"
         async with follow(server, ["*", "t"], lastEventID="earliest") as replayed:
             assert (await replayed.next()).data == "public"
+
+
+@pytest.mark.parametrize("payload", [math.nan, {"score": -math.inf}, [1, [math.inf]]])
+async def test_a_token_whose_payload_cannot_be_shown_is_refused(payload: object) -> None:
+    """A9."""
+    async with serving(jwt_key=SECRET) as server:
+        status, body = await publish(server, "t", headers=with_token(publish=["*"], payload=payload))
+        assert (status, "payload in the claim mercure is not JSON" in body) == (401, True)
+        assert await server.status(f"{PATH}?topic=t", "HEAD", headers=with_token(payload=payload)) == 401
 
 
 async def test_a_token_that_expires_is_not_accepted_any_more(guarded: Server) -> None:
