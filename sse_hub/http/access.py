@@ -315,6 +315,11 @@ def allow_publish(request: web.Request, grant: Grant, names: Sequence[str]) -> N
 def _not_granted(
     request: web.Request, grant: Grant, act: str, names: Sequence[str], patterns: frozenset[str]
 ) -> Problem:
+    if grant.anonymous and hub_app(request)[ACCESS].tokens is None:
+        return unauthorized(
+            f"A token is needed to {act} {names[0]!r}, and this server has no key to check one. Its operator can set "
+            "--jwt-key or --jwks-url, or allow it without a token (--anonymous)."
+        )
     if grant.anonymous:
         return unauthorized(
             f"A token is needed to {act} {names[0]!r} (--anonymous). Send it as Authorization: Bearer, as cookie "
