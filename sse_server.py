@@ -37,6 +37,7 @@ from sse_hub.http import (
 from sse_hub.http.access import ACCESS, Access
 from sse_hub.http.app_keys import BACKGROUND, BUDGET, HUB, METRICS, RATE, SETTINGS
 from sse_hub.http.cluster import NODES, Nodes
+from sse_hub.http.expectations import with_expectations
 from sse_hub.http.idempotency import IDEMPOTENCY, IdempotencyCache
 from sse_hub.http.mercure_streams import MERCURE_STREAMS
 from sse_hub.http.streams import STREAMS, Streams
@@ -114,7 +115,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
     metrics.in_flight_bytes.set_function(lambda: budget.bytes)
     app[RATE] = Rate(settings.publish_rate)
 
-    app.add_routes(ROUTES)
+    app.add_routes(with_expectations(ROUTES))
     app.on_response_prepare.extend([headers.complete_headers, request_log.count_answer])
     app.cleanup_ctx.extend(
         [access.checking, cluster.storing, streams.sweeping, operations.measuring, answering, demo.demonstration]

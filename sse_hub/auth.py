@@ -152,18 +152,18 @@ def end_of(claims: Mapping[str, Any]) -> float:
     return until
 
 
-def _patterns(name: str, claim: Mapping[str, Any], part: str) -> tuple[str, ...]:
+def _patterns(name: str, claim: Mapping[str, Any], part: str) -> frozenset[str]:
     patterns = claim.get(part, [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise Denied(f"{part} in the claim {name} is {_shown(patterns)}; it takes a list of channels and patterns")
-    found = []
+    found: set[str] = set()
     for pattern in patterns:
         try:
-            found.append(check_pattern(pattern))
+            found.add(check_pattern(pattern))
         except ValueError as error:
             if name != "mercure":  # the other selectors of Mercure are not meant for channels
                 raise Denied(f"{part} in the claim {name}: {error}") from None
-    return tuple(found)
+    return frozenset(found)
 
 
 def unverified_claims(token: str) -> Mapping[str, Any]:

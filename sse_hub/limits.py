@@ -143,10 +143,10 @@ class BudgetExceeded(Exception):
 
 
 class ByteBudget:
-    """The bytes that requests hold, from their arrival until they are answered.
+    """The bytes that requests hold from their arrival until they are answered, and those of large answers.
 
     Without a limit, three hundred bodies of a megabyte that never end would hold three hundred megabytes. At the limit,
-    the request that has been arriving for longest is dropped, because an honest request arrives in milliseconds.
+    the body or answer that has been under way for longest is dropped, because an honest one takes milliseconds.
 
     :param most: bytes that all may hold together.
     """
@@ -215,7 +215,7 @@ class Reservation:
         self._budget.add(self, count)
 
     def arrive(self, give_up: Callable[[], object]) -> None:
-        """From now on, this function may be called to drop the request if others need the room."""
+        """From now on, this function may be called to drop the request, or its answer, if others need the room."""
         self._budget.arrive(self, give_up)
 
     def keep(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .core.events import matches
+from .core.matcher import matches_any
 
 __all__ = ["ALL", "NOTHING", "READ", "Bearer", "Grant"]
 
@@ -30,21 +30,22 @@ class Bearer:
 class Grant(Bearer):
     """The rights of one request: channels that it may read and publish to, and for how long."""
 
-    subscribe: tuple[str, ...] = ()
+    subscribe: frozenset[str] = frozenset()
     """Channels and patterns."""
-    publish: tuple[str, ...] = ()
+    publish: frozenset[str] = frozenset()
     admin: bool = False
     """Whether it may list the subscribers and end their streams."""
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether the channel may be read."""
-        return "*" in self.subscribe or any(matches(pattern, channel) for pattern in self.subscribe)
+        return matches_any(self.subscribe, channel)
 
     def may_publish(self, channel: str) -> bool:
         """Whether the channel may be published to."""
-        return "*" in self.publish or any(matches(pattern, channel) for pattern in self.publish)
+        return matches_any(self.publish, channel)
 
 
-ALL = Grant(("*",), ("*",), admin=True)
-READ = Grant(("*",))
+_EVERY_CHANNEL = frozenset({"*"})
+ALL = Grant(_EVERY_CHANNEL, _EVERY_CHANNEL, admin=True)
+READ = Grant(_EVERY_CHANNEL)
 NOTHING = Grant()

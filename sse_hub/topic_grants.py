@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .auth import LEEWAY, Tokens, end_of, identity_of
+from .core.events import compact_json
 from .core.topics import any_matches
 from .keys import Denied
 from .rights import Bearer
@@ -62,7 +63,7 @@ async def topic_grant(tokens: Tokens, token: str) -> TopicGrant:
         True,
         _selectors(name, claim, "subscribe"),
         _selectors(name, claim, "publish"),
-        claim.get("payload"),
+        _payload(name, claim),
         until=_end(claims),
         subject=subject if isinstance(subject, str) else None,
         identity=identity_of(claims, token),
@@ -74,6 +75,17 @@ def _end(claims: Mapping[str, Any]) -> float | None:
         return None
     until = end_of(claims)
     return until if until > time.time() else time.time() + LEEWAY  # PyJWT has allowed for clocks that differ
+
+
+def _payload(name: str | None, claim: Mapping[str, Any]) -> object:
+    """The payload, which the list of subscriptions and the updates about them show. Python also reads numbers that JSON
+    does not have; these documents could not be written with them."""
+    payload = claim.get("payload")
+    try:
+        compact_json(payload)
+    except (RecursionError, ValueError) as error:
+        raise Denied(f"payload in the claim {name} is not JSON: {error}") from None
+    return payload
 
 
 def _selectors(name: str | None, claim: Mapping[str, Any], part: str) -> frozenset[str]:

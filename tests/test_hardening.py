@@ -343,7 +343,7 @@ async def test_a_token_with_malformed_times_is_refused(claim: str, value: str) -
 async def test_answers_of_aiohttp_name_no_versions(server: Server) -> None:
     for request in (
         b"NONSENSE\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nConnection: close\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nConnection: close\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
     ):
         answer = (await server.exchange(request)).lower()

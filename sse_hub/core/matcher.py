@@ -1,15 +1,15 @@
 """Finds out whether any of many patterns matches a channel.
 
-Patterns with one star at an end are found by their literal part, however many there are. The others are tried one after
-the other.
+Only patterns with the right literal beginning are tried, however many there are. If a pattern begins with a star, its
+literal end counts instead.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from .events import matches
+from .events import literals, matches
 
 __all__ = ["matches_any"]
 
@@ -26,28 +26,23 @@ def matches_any(patterns: Collection[str], channel: str) -> bool:
 
 class _Matcher:
     def __init__(self, patterns: frozenset[str]) -> None:
-        beginnings: dict[int, set[str]] = {}
-        ends: dict[int, set[str]] = {}
-        self._others: list[str] = []
+        self._by_beginning: dict[int, dict[str, list[str]]] = {}
+        self._by_end: dict[int, dict[str, list[str]]] = {}
         for pattern in patterns:
-            beginning, star, end = pattern.partition("*")
-            if not star:
+            if "*" not in pattern:
                 continue  # a channel's name is found among the patterns themselves
-            if not end:
-                beginnings.setdefault(len(beginning), set()).add(beginning)
-            elif not beginning and "*" not in end:
-                ends.setdefault(len(end), set()).add(end)
-            else:
-                self._others.append(pattern)
-        self._beginnings = sorted(beginnings.items())
-        self._ends = sorted(ends.items())
+            beginning, end = literals(pattern)
+            literal, place = (beginning, self._by_beginning) if beginning else (end, self._by_end)
+            place.setdefault(len(literal), {}).setdefault(literal, []).append(pattern)
 
     def finds(self, channel: str) -> bool:
-        return (
-            any(channel[:length] in texts for length, texts in self._beginnings)
-            or any(channel[-length:] in texts for length, texts in self._ends)
-            or any(matches(pattern, channel) for pattern in self._others)
-        )
+        return any(matches(pattern, channel) for pattern in self._candidates(channel))
+
+    def _candidates(self, channel: str) -> Iterator[str]:
+        for length, patterns in self._by_beginning.items():
+            yield from patterns.get(channel[:length], ())
+        for length, patterns in self._by_end.items():
+            yield from patterns.get(channel[len(channel) - length :], ())
 
 
 @functools.lru_cache(4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,13 @@ __all__ = ["ANY", "Subscription", "keys", "normal", "spans"]
 ANY: frozenset[str] = frozenset()
 """No filter. All subscriptions share this object: each call of `frozenset` makes a new one, of 216 bytes."""
 
-_MOST_PAIRS = 10_000
-"""Largest number of pairs of a name and a grant that are compared to find a subscription by its grants."""
+_MOST_PAIRS = 2500
+"""Largest number of pairs of a name and a grant that are compared to find a subscription by its grants. A pair takes up
+to 2 µs."""
 _MOST_COMPARED = 20
 """Largest number of names that are all compared with each other."""
+_STARS = re.compile(r"\*{2,}")
+"""Several stars stand for the same as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,12 @@ def keys(subscription: Subscription) -> frozenset[str]:
         return names
     found: set[str] = set()
     for name in names:
-        if any(matches(pattern, name) for pattern in granted):
+        if matches_any(granted, name):
             found.add(name)  # a granted pattern that matches a pattern as text also matches its channels
             continue
-        found.update(pattern for pattern in granted if matches(name, pattern))
-        if any(not matches(name, pattern) and _may_meet(name, pattern) for pattern in granted):
+        covered = {pattern for pattern in granted if matches(name, pattern)}
+        found |= covered
+        if any(_may_meet(name, pattern) for pattern in granted - covered):
             found.add(name)
     return frozenset(found)
 
@@ -119,25 +124,23 @@ def _spans(subscription: Subscription) -> Sequence[tuple[str, bool]]:
 def normal(subscription: Subscription) -> Subscription:
     """The normal form of a subscription: without names that its patterns cover, and without a grant that excludes
     nothing. Subscriptions to the same channels then mostly become equal, so they share their bytes."""
-    found = keys(subscription)
-    if subscription.granted is not None and found and all(_is_granted(subscription, key) for key in found):
+    granted, found = subscription.granted, keys(subscription)
+    if granted is not None and found and all(_is_covered(subscription.names, granted, key) for key in found):
         narrower = replace(subscription, names=found, granted=None)
         # A stream of patterns does not end with a channel, even if that is the only one that may be read.
         subscription = narrower if narrower.only == subscription.only else subscription
-    if 1 < len(subscription.names) <= _MOST_COMPARED and not subscription.exact:
-        names = set(subscription.names)
-        for name in sorted(names):
-            if any(other != name and matches(other, name) for other in names):
-                names.remove(name)  # at once: two equal patterns would otherwise remove each other
-        subscription = replace(subscription, names=frozenset(names))
+    if any("**" in name for name in subscription.names):
+        subscription = replace(subscription, names=frozenset(_STARS.sub("*", name) for name in subscription.names))
+    names = subscription.names
+    if 1 < len(names) <= _MOST_COMPARED and not subscription.exact:
+        needed = (name for name in names if not any(other != name and matches(other, name) for other in names))
+        subscription = replace(subscription, names=frozenset(needed))
     return subscription
 
 
-def _is_granted(subscription: Subscription, key: str) -> bool:
-    """Whether all channels that the key matches are covered."""
-    assert subscription.granted is not None
-    granted = any(matches(pattern, key) for pattern in subscription.granted)
-    return granted and any(matches(name, key) for name in subscription.names)
+def _is_covered(names: frozenset[str], granted: frozenset[str], key: str) -> bool:
+    """Whether all channels that the key matches are subscribed to and may be read."""
+    return matches_any(granted, key) and matches_any(names, key)
 
 
 def _may_meet(one: str, other: str) -> bool:

@@ -299,7 +299,7 @@ def allow_subscribe(request: web.Request, grant: Grant, names: Sequence[str]) ->
     if refused or not grant.subscribe:
         raise _not_granted(request, grant, "subscribe to", refused or names, grant.subscribe)
     # If a granted pattern matches another pattern as text, it matches every channel of that pattern, too.
-    return None if all(map(grant.may_subscribe, names)) else frozenset(grant.subscribe)
+    return None if all(map(grant.may_subscribe, names)) else grant.subscribe
 
 
 def allow_publish(request: web.Request, grant: Grant, names: Sequence[str]) -> None:
@@ -313,14 +313,19 @@ def allow_publish(request: web.Request, grant: Grant, names: Sequence[str]) -> N
 
 
 def _not_granted(
-    request: web.Request, grant: Grant, act: str, names: Sequence[str], patterns: Sequence[str]
+    request: web.Request, grant: Grant, act: str, names: Sequence[str], patterns: frozenset[str]
 ) -> Problem:
+    if grant.anonymous and hub_app(request)[ACCESS].tokens is None:
+        return unauthorized(
+            f"A token is needed to {act} {names[0]!r}, and this server has no key to check one. Its operator can set "
+            "--jwt-key or --jwks-url, or allow it without a token (--anonymous)."
+        )
     if grant.anonymous:
         return unauthorized(
             f"A token is needed to {act} {names[0]!r} (--anonymous). Send it as Authorization: Bearer, as cookie "
             "sse_token or as ?token=."
         )
-    granted = ", ".join(patterns) if patterns else "nothing"
+    granted = ", ".join(sorted(patterns)) or "nothing"
     log_line(
         logger,
         logging.WARNING,

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from .app_keys import BUDGET, METRICS, SETTINGS
 from .headers import allowed_origin, common_headers
 from .patience import limit_silence
-from .peer import is_secure
+from .peer import address_of, is_secure
 from .request_log import REQUEST_ID
 
 __all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"]
@@ -117,15 +117,18 @@ def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: 
 
 async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamResponse:
     """Send an answer that may be large. All large answers together may hold a limited number of bytes. A client that
-    reads nothing, or very slowly, is disconnected.
+    reads nothing, or very slowly, is disconnected. One that others need the room of is disconnected, too.
 
-    :raises BudgetExceeded: if the large answers hold too many bytes already.
+    :raises BudgetExceeded: if all requests and answers together hold too many bytes, and none of them can be dropped.
     """
     body = msgspec.json.encode(value)
     response = web.StreamResponse(headers={"Content-Type": _JSON, **FRESH})
     response.content_length = len(body)
+    if request.method == "HEAD":  # it gets no body (RFC 9110, section 9.3.2)
+        return response
     with request.app[BUDGET].reserve() as reservation:
         reservation.add(len(body))
+        reservation.arrive(lambda: _give_up(request))
         with contextlib.suppress(ConnectionError):  # the client has left
             await response.prepare(request)
             limit_silence(request, request.app[SETTINGS])
@@ -133,6 +136,16 @@ async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamRe
                 async with asyncio.timeout(request.app[SETTINGS].send_timeout + len(body) / _SLOWEST):
                     await response.write(body)
             except TimeoutError:
-                if request.transport is not None:
-                    request.transport.abort()
+                _abort(request)
     return response
+
+
+def _give_up(request: web.Request) -> None:
+    """Drop an answer, because others need its room."""
+    request.app[METRICS].hit_limit("in_flight", address=address_of(request))
+    _abort(request)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()

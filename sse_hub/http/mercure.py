@@ -15,6 +15,7 @@ from ..tasks import end
 from ..worker import Worker
 from .access import ACCESS
 from .app_keys import BACKGROUND, METRICS, SETTINGS, UPDATES
+from .expectations import with_expectations
 from .mercure_access import MERCURE_ACCESS, MercureAccess
 from .mercure_documents import SUBSCRIPTIONS_PATH
 from .mercure_listing import list_subscriptions, show_subscription
@@ -27,6 +28,15 @@ from .streams import STREAMS
 __all__ = ["add_mercure"]
 
 
+_ROUTES = [
+    web.get(HUB_PATH, follow_topics),
+    web.post(HUB_PATH, publish),
+    web.get(SUBSCRIPTIONS_PATH, list_subscriptions),
+    web.get(SUBSCRIPTIONS_PATH + "/{topic:[^/]+}", list_subscriptions),
+    web.get(SUBSCRIPTIONS_PATH + "/{topic:[^/]+}/{subscriber:[^/]+}", show_subscription),
+]
+
+
 def add_mercure(app: web.Application, hub: UpdateHub, worker: Worker) -> None:
     """Let an application speak the protocol.
 
@@ -37,15 +47,7 @@ def add_mercure(app: web.Application, hub: UpdateHub, worker: Worker) -> None:
     app[MERCURE_ACCESS] = MercureAccess(settings, app[ACCESS])
     app[MERCURE_SUBSCRIPTIONS] = subscriptions = Subscriptions(hub, enabled=settings.mercure_subscriptions)
     app[MERCURE_STREAMS] = MercureStreams(hub, settings, metrics, worker, app[STREAMS], subscriptions)
-    app.add_routes(
-        [
-            web.get(HUB_PATH, follow_topics),
-            web.post(HUB_PATH, publish),
-            web.get(SUBSCRIPTIONS_PATH, list_subscriptions),
-            web.get(SUBSCRIPTIONS_PATH + "/{topic:[^/]+}", list_subscriptions),
-            web.get(SUBSCRIPTIONS_PATH + "/{topic:[^/]+}/{subscriber:[^/]+}", show_subscription),
-        ]
-    )
+    app.add_routes(with_expectations(_ROUTES))
     app.cleanup_ctx.extend([_storing, _sweeping, announcing])
 
 

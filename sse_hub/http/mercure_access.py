@@ -69,7 +69,7 @@ class MercureAccess:
         return await self._grant(request, "subscriber")
 
     async def _grant(self, request: web.Request, role: str) -> TopicGrant:
-        tokens = self._own.get(role, self._access.tokens)
+        tokens = self._tokens(role)
         if tokens is None:  # there is no key to check a token with, so a token changes nothing
             return self._anonymous(request)
         token, source = self._token(request)
@@ -81,6 +81,26 @@ class MercureAccess:
             return await topic_grant(tokens, token)
         except Denied as denied:
             raise refused(request, denied, f"The token ({source})") from None
+
+    def _tokens(self, role: str) -> Tokens | None:
+        """Checks the tokens of a role. None if there is no key for it."""
+        return self._own.get(role, self._access.tokens)
+
+    def token_needed(self, request: web.Request, act: str) -> Problem:
+        """The problem of a request without a token that needs one.
+
+        :param act: the act and its object.
+        """
+        role = "publisher" if request.method == "POST" else "subscriber"
+        if self._tokens(role) is None:
+            return unauthorized(
+                f"A token is needed to {act}, and this server has no key to check one. Its operator can set "
+                f"--mercure-{role}-key or --jwt-key, or allow it without a token (--anonymous)."
+            )
+        return unauthorized(
+            f"A token is needed to {act} (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "
+            "cookie."
+        )
 
     def _token(self, request: web.Request) -> tuple[str | None, str]:
         """The token of the request, and where it is."""
@@ -140,10 +160,7 @@ def not_granted(request: web.Request, grant: TopicGrant, act: str, granted: froz
     :param granted: the selectors that the token grants for it.
     """
     if grant.anonymous:
-        return unauthorized(
-            f"A token is needed to {act} (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "
-            "cookie."
-        )
+        return request.app[MERCURE_ACCESS].token_needed(request, act)
     shown = ", ".join(sorted(granted)[:10]) or "nothing"
     log_line(
         logger,

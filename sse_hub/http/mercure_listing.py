@@ -60,9 +60,13 @@ async def _in_steps(documents: Iterator[Document]) -> AsyncIterator[Document]:
 
 
 def _path(request: web.Request) -> str:
-    """The path of the request as it was sent. A hub that is mounted elsewhere has the same names."""
-    _, _, rest = request.rel_url.raw_path.partition(HUB_PATH)
-    return HUB_PATH + rest
+    """The canonical path of the request, with topic and subscriber as they were sent.
+
+    The rest comes from the route: a hub that is mounted elsewhere has the same names. A client may also percent-encode
+    any character of the path, and selectors must not match a shorter path because of that.
+    """
+    _, *sent = request.rel_url.raw_path.rsplit("/", len(request.match_info))
+    return "/".join([SUBSCRIPTIONS_PATH, *sent])
 
 
 async def _allow(request: web.Request) -> None:

@@ -121,13 +121,19 @@ class MercureStreams(Streams):
         raise _Unavailable(reason)
 
     async def _resumption(self, subscription: Subscription, wanted: str) -> Start:
-        """The start after the update with this id. If no update with the id is retained, it is the beginning."""
+        """The start after the first update with this id that is retained. If there is none, it is the beginning."""
         if wanted == EARLIEST or not self._hub.ready:
             return Start(True)
-        for id in await self._labels.find(wanted, pause):
-            if not (await Start(True, id).locate(self._hub, subscription, pause)).lost:
-                return Start(True, id)
-        return Start(True, cursor_of(wanted))
+        ids = await self._labels.find(wanted, pause)
+        # All updates are of one channel, so if one is gone, all older ones are, too. An id can be that of all updates.
+        first, end = 0, len(ids)
+        while first < end:
+            middle = (first + end) // 2
+            if (await Start(True, ids[middle]).locate(self._hub, subscription, pause)).lost:
+                first = middle + 1
+            else:
+                end = middle
+        return Start(True, ids[first] if first < len(ids) else cursor_of(wanted))
 
     def unavailable_answer(self, request: web.Request, reason: str) -> web.Response:
         """The answer for a state that will pass."""

@@ -10,7 +10,6 @@ from aiohttp import HttpVersion11, web
 from ..core.updates import topic_subscription
 from ..keys import KeySetUnavailable
 from ..logs import log_line
-from .access import unauthorized
 from .app_keys import METRICS, SETTINGS
 from .mercure_access import MERCURE_ACCESS
 from .mercure_publish import MOST_CHARACTERS
@@ -26,17 +25,14 @@ logger = logging.getLogger("sse_hub.streams")
 
 async def follow_topics(request: web.Request) -> web.StreamResponse:
     """`GET /.well-known/mercure`. `HEAD` has the same status and headers."""
-    streams = request.app[MERCURE_STREAMS]
+    streams, access = request.app[MERCURE_STREAMS], request.app[MERCURE_ACCESS]
     try:
-        grant = await request.app[MERCURE_ACCESS].subscriber(request)
+        grant = await access.subscriber(request)
     except KeySetUnavailable as error:
         log_line(logger, logging.ERROR, f"no token can be checked: {error}")
         return streams.unavailable_answer(request, f"Tokens cannot be checked now: {error}.")
     if not grant.follow:
-        raise unauthorized(
-            "A token is needed to subscribe (--anonymous). Send it as Authorization: Bearer, as ?authorization= or as "
-            "cookie."
-        )
+        raise access.token_needed(request, "subscribe")
     selectors = _selectors(request)
     if request.method == "HEAD":
         return web.Response(headers={"Content-Type": "text/event-stream", **STREAM_HEADERS})

@@ -206,7 +206,7 @@ async def body_of(request: web.Request, app: web.Application, reservation: Reser
         if request.content.is_eof():
             return body_here(request, settings.max_body, reservation)
         async with asyncio.timeout(settings.request_timeout) as limit:
-            reservation.arrive(lambda: limit.reschedule(asyncio.get_running_loop().time()))
+            reservation.arrive(lambda: _end_now(limit))
             return await read_body(request, settings.max_body, reservation)
     except TimeoutError:
         if reservation.given_up:
@@ -221,6 +221,12 @@ async def body_of(request: web.Request, app: web.Application, reservation: Reser
         if problem.status == 413:
             app[METRICS].hit_limit("body", address=address_of(request))
         raise
+
+
+def _end_now(limit: asyncio.Timeout) -> None:
+    """End the wait for a body. In the turn in which it ends by itself, nothing is left to do."""
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 def consume_rate(request: web.Request, app: web.Application, grant: Grant | TopicGrant, count: int) -> None:

@@ -29,8 +29,8 @@ async def begin(request: web.Request) -> web.Response:
     assert grant.until is not None
     answer = json_answer(
         Session(
-            subscribe=list(grant.subscribe),
-            publish=list(grant.publish),
+            subscribe=sorted(grant.subscribe),
+            publish=sorted(grant.publish),
             admin=grant.admin,
             subject=grant.subject,
             until=timestamp(int(grant.until * 1000)),

@@ -65,9 +65,9 @@ def _below(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
 
 
 def _file(request: web.Request, file: Traversable, headers: Mapping[str, str]) -> web.StreamResponse:
-    if isinstance(file, Path):
+    if isinstance(file, Path) and _has_readable_dates(request):
         return web.FileResponse(file, headers=headers)
-    body = file.read_bytes()  # the program is in a zip file
+    body = file.read_bytes()  # the program may be in a zip file
     etag = hashlib.sha256(body).hexdigest()[:32]
     content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     known = any(each.value in (etag, "*") for each in request.if_none_match or ())
@@ -75,3 +75,13 @@ def _file(request: web.Request, file: Traversable, headers: Mapping[str, str]) -
     response.headers.update(headers)
     response.etag = etag
     return response
+
+
+def _has_readable_dates(request: web.Request) -> bool:
+    """Whether aiohttp can read the dates of the request. A date like the year 99999999999 is an error there; here, it
+    must be ignored (RFC 9110, section 13.1.3)."""
+    try:
+        _ = request.if_modified_since, request.if_unmodified_since, request.if_range
+    except OverflowError:
+        return False
+    return True

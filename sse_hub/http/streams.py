@@ -45,6 +45,7 @@ from .ended import is_over
 from .peer import address_of
 from .problems import Problem
 from .request_log import REQUEST_ID
+from .sessions import Sessions
 
 __all__ = ["STREAMS", "Streams", "pause", "sweeping"]
 
@@ -81,7 +82,7 @@ class Streams:
         self._metrics = metrics
         self._catch_up = CatchUp(hub)
         self._open = SortedDict[int, Connection]()  # by the id of their subscriber
-        self._sessions: dict[bytes, set[int]] = {}  # streams that were opened with a cookie
+        self._sessions = Sessions()
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
         self._ids = itertools.count(worker.number or MAX_WORKERS, MAX_WORKERS) if worker.sockets else itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
@@ -114,10 +115,12 @@ class Streams:
         since_ms = time.time_ns() // 1_000_000
         session = session_of(request)
         info = SubscriberInfo(next(self._ids), address, request[REQUEST_ID], tuple(names), since_ms, grant, session)
+        self._sessions.add(session, info.id)
         try:
             return await self._do_handshake(request, subscription, info, start)
         finally:
             if info.id not in self._open:
+                self._sessions.discard(session, info.id)
                 self._release(address, names)
 
     def _refusal(self, address: str, names: Sequence[str]) -> Refusal | None:
@@ -169,14 +172,14 @@ class Streams:
         subscriber = self._register(connection, subscription, start, position)
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
-        if connection.info.session is not None:
-            self._sessions.setdefault(connection.info.session, set()).add(connection.info.id)
         self._all_closed.clear()
         self._note_begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
         connection.write_first(first(subscription, connected))
         if self._ends_at_once(subscriber, position):
             self._end_drained(connection)
+        elif not self._sessions.has(connection.info.session, connection.info.id):
+            self._end_signed_out(connection)
         else:
             self._catch_up.wake(connection)
 
@@ -190,10 +193,7 @@ class Streams:
         self._catch_up.forget(connection)
         self._release(connection.info.address, connection.info.channels)
         del self._open[connection.info.id]
-        if (session := connection.info.session) is not None:
-            self._sessions[session].discard(connection.info.id)
-            if not self._sessions[session]:
-                del self._sessions[session]
+        self._sessions.discard(connection.info.session, connection.info.id)
         if not self._open:
             self._all_closed.set()
         self._note_end(connection)
@@ -255,9 +255,14 @@ class Streams:
         return connection is not None
 
     def end_session(self, session: bytes) -> None:
-        """End the streams that a session has opened here, because it has ended or another session has replaced it."""
-        for id in list(self._sessions.get(session, ())):
-            self._end(self._open[id], Problem(401, "The session has ended. Connect again."), "ended")
+        """End the streams that a session has opened here, because it has ended or another session has replaced it. A
+        stream that is being opened ends when it begins."""
+        for id in self._sessions.end(session):
+            if id in self._open:
+                self._end_signed_out(self._open[id])
+
+    def _end_signed_out(self, connection: Connection) -> None:
+        self._end(connection, Problem(401, "The session has ended. Connect again."), "ended")
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
         """End a stream with an `error` event that gives the reason."""

@@ -183,7 +183,7 @@ def _signing_key(text: str) -> tuple[Any, str]:
 
 
 def _shown(grant: Grant) -> str:
-    rights = {"may read": grant.subscribe, "may publish to": grant.publish}
+    rights = {"may read": sorted(grant.subscribe), "may publish to": sorted(grant.publish)}
     return _lines(grant, rights, "may see and end connections" if grant.admin else "")
 
 

@@ -343,3 +343,10 @@ async def test_any_origin_is_no_permission_to_publish_by_a_cookie(guarded: Serve
 async def test_a_bearer_token_publishes_from_a_page_of_any_origin(guarded: Server) -> None:
     headers = bearer((), ["*"]) | {"Origin": "https://anywhere.example"}
     assert (await guarded.post("/realtime/main", data="x", headers=headers))[0].status == 200
+
+
+async def test_without_a_key_a_refused_request_is_not_asked_for_a_token() -> None:
+    async with serving(anonymous="subscribe") as server:
+        response, problem = await server.post("/realtime/main", data="x", headers=bearer(publish=["*"]))
+        assert (response.status, "no key to check one" in problem["detail"]) == (401, True)
+        assert "--jwt-key or --jwks-url" in problem["detail"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import math
 import time
 from typing import Any
 
@@ -155,6 +156,22 @@ async def test_the_rights_of_a_request_without_a_token_are_a_setting(
         assert (await publish(server, "t"))[0] == publishing
 
 
+@pytest.mark.parametrize("with_it", [True, False])
+async def test_a_request_for_which_no_key_checks_tokens_is_not_asked_for_one(with_it: bool) -> None:
+    """A5."""
+    headers = with_token(publish=["*"], subscribe=["*"]) if with_it else {}
+    async with serving(mercure_publisher_key=SECRET) as server:
+        response, problem = await server.get(f"{PATH}?topic=t", headers=headers)
+        assert (response.status, "no key" in problem["detail"]) == (401, True)
+        assert "--mercure-subscriber-key or --jwt-key" in problem["detail"]
+    async with serving(mercure_subscriber_key=SECRET) as server:
+        status, body = await publish(server, "t", headers=headers)
+        assert (status, "--mercure-publisher-key or --jwt-key" in body) == (401, True)
+    async with serving(anonymous="subscribe") as server:
+        status, body = await publish(server, "t", headers=headers)
+        assert (status, "--mercure-publisher-key or --jwt-key" in body) == (401, True)
+
+
 async def test_publishers_and_subscribers_can_have_keys_of_their_own() -> None:
     """A5."""
     async with serving(mercure_publisher_key=SECRET, mercure_subscriber_key=OTHER_SECRET) as server:
@@ -276,6 +293,15 @@ async def test_a_private_update_never_reaches_a_request_without_a_token(store: s
         assert (await live.next()).data == "public"
         async with follow(server, ["*", "t"], lastEventID="earliest") as replayed:
             assert (await replayed.next()).data == "public"
+
+
+@pytest.mark.parametrize("payload", [math.nan, {"score": -math.inf}, [1, [math.inf]]])
+async def test_a_token_whose_payload_cannot_be_shown_is_refused(payload: object) -> None:
+    """A9."""
+    async with serving(jwt_key=SECRET) as server:
+        status, body = await publish(server, "t", headers=with_token(publish=["*"], payload=payload))
+        assert (status, "payload in the claim mercure is not JSON" in body) == (401, True)
+        assert await server.status(f"{PATH}?topic=t", "HEAD", headers=with_token(payload=payload)) == 401
 
 
 async def test_a_token_that_expires_is_not_accepted_any_more(guarded: Server) -> None:

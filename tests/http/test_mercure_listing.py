@@ -193,6 +193,17 @@ async def test_a_grant_holds_for_the_path_as_sent_and_for_its_canonical_encoding
                     assert answer.status == 200, path
 
 
+@pytest.mark.parametrize("selector", ["/{type}/{id}", "/.well-known/mercure"])
+async def test_a_grant_of_another_path_does_not_hold_for_an_encoded_one(selector: str) -> None:
+    """V7."""
+    async with serving(mercure_subscriptions=True, jwt_key=SECRET) as server, follow(server, "b", with_token()):
+        for beginning in ("/.well-known/mercure", "/.well-known/%6Dercure", "/%2Ewell-known/mercure"):
+            for rest in ("", "/b", "/b/x", "/.well-known/mercure"):
+                url = URL(f"{server.url}{beginning}/%73ubscriptions{rest}", encoded=True)
+                async with server.client.get(url, headers=with_token(subscribe=[selector])) as answer:
+                    assert answer.status == 403, url
+
+
 async def test_a_subscription_that_is_refused_is_not_announced() -> None:
     """V5."""
     settings = {"mercure_subscriptions": True, "jwt_key": SECRET, "anonymous": "all", "max_subscribers": 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from eventually import eventually
 from hubs import Server, serving
@@ -11,7 +13,9 @@ from sockets import get, raw
 from tokens import SECRET
 
 from sse_hub.core.events import EventId
-from sse_hub.core.updates import name_of
+from sse_hub.core.start import Start
+from sse_hub.core.updates import draft, name_of
+from sse_hub.http.app_keys import UPDATES
 
 
 async def fill(server: Server) -> list[str]:
@@ -90,6 +94,31 @@ async def test_an_id_that_was_used_twice_is_its_first_update_that_is_retained(st
             await update(server, "t", f"d{number}", id="same")
         async with follow(server, "t", lastEventID="same") as stream:
             assert [event.data for event in await stream.take(2)] == ["d1", "d2"]
+
+
+@pytest.mark.usefixtures("no_loop_debug")
+@pytest.mark.parametrize("newer", [0, 1, 700, 2000, 2001])
+async def test_an_id_of_thousands_of_updates_is_found_in_few_steps(newer: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7."""
+    searched: list[EventId | None] = []
+    locate = Start.locate
+
+    async def note(self: Start, *arguments: Any) -> Any:
+        searched.append(self.cursor)
+        return await locate(self, *arguments)
+
+    monkeypatch.setattr(Start, "locate", note)
+    async with serving(mercure_history=2000) as server:
+        store = server.app[UPDATES].store
+        await store.append([draft(["t"], str(number), label="same") for number in range(2000)])
+        async with follow(server, "t", lastEventID="same") as stream:  # from now on, the hub knows what the id is
+            assert (await stream.next()).data == "1"
+        await store.append([draft(["t"], "newer")] * newer)
+        searched.clear()
+        async with follow(server, "t", lastEventID="same") as stream:
+            assert (await stream.next()).data == (str(max(newer, 1)) if newer < 2000 else "newer")
+            assert stream.response.headers["Last-Event-ID"] == ("same" if newer <= 2000 else "earliest")
+        assert len(searched) < 15
 
 
 async def test_an_id_that_is_gone_gives_what_is_left_and_the_header_says_so() -> None:

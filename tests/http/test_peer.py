@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 from hubs import Server, serving
+from sockets import get, raw
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,15 @@ async def test_a_trusted_proxy_says_whether_the_client_came_by_tls(headers: dict
     async with serving(trusted_proxies=NETWORKS) as server:
         response, _ = await server.get("/health", headers=headers)
     assert ("Strict-Transport-Security" in response.headers) is secure
+
+
+async def test_a_header_that_is_longer_than_any_chain_of_proxies_needs_does_not_count() -> None:
+    lines = b"Forwarded: %bfor=192.0.2.1;proto=https\r\n" % (b"," * 3000)
+    async with serving(trusted_proxies=NETWORKS) as server:
+        for count, counts in ((1, True), (2, False)):
+            request = get("/realtime/c", Connection="close").replace(b"\r\n\r\n", b"\r\n" + lines * count + b"\r\n")
+            async with raw(server.port, request) as client:
+                head = await client.until(b"event: connected")
+                assert (b"Strict-Transport-Security" in head) is counts
+                _, answer = await server.get("/api/subscribers")
+                assert answer["subscribers"][-1]["address"] == ("192.0.2.1" if counts else "127.0.0.1")

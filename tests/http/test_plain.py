@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 from eventually import eventually
 from hubs import serving
+from redis_server import RedisServer
 from sockets import get, raw
 
 PLAIN = "/realtime/run?plain=1&from=start"
@@ -59,6 +62,23 @@ async def test_a_state_that_passes_is_503_with_retry_after() -> None:
         await first.next()
         response, _ = await server.get(PLAIN)
         assert response.status == 503
+        assert int(response.headers["Retry-After"]) >= 1
+
+
+async def test_while_the_server_ends_a_plain_stream_is_503_with_retry_after() -> None:
+    async with serving() as server:
+        await server.app.shutdown()
+        response, problem = await server.get(PLAIN)
+        assert (response.status, problem["detail"].startswith("The server is ending.")) == (503, True)
+        assert int(response.headers["Retry-After"]) >= 1
+
+
+async def test_while_the_store_is_away_a_plain_stream_is_503_with_retry_after(redis: RedisServer) -> None:
+    async with serving(store=redis.store) as server:
+        await asyncio.to_thread(redis.stop)
+        await server.until_status("degraded")
+        response, problem = await server.get(PLAIN)
+        assert (response.status, problem["detail"].startswith("Redis cannot be used")) == (503, True)
         assert int(response.headers["Retry-After"]) >= 1
 
 

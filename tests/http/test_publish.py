@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from ipaddress import ip_network
 from urllib.parse import quote
 
@@ -197,6 +199,27 @@ async def test_a_body_has_to_arrive_in_time() -> None:
             answer = await client.until(b"--request-timeout")
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert await server.hits("request_time") == 1
+
+
+def keep_busy(seconds: float) -> None:
+    """Let the event loop do nothing else."""
+    time.sleep(seconds)
+
+
+async def test_a_body_that_is_late_in_the_turn_in_which_others_need_its_room_disturbs_nobody() -> None:
+    async with serving(request_timeout=0.5, max_in_flight=100) as server:
+        budget = server.app[BUDGET]
+        async with raw(server.port, b"POST /realtime/main HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n") as late:
+            late.send(b"x" * 80)
+            await eventually(lambda: budget.bytes == 80)
+            keep_busy(0.5)  # until the body is late
+            await asyncio.sleep(0)  # the body's time limit comes after this task in the next turn
+            await asyncio.sleep(0)
+            with budget.reserve() as other:
+                other.add(50)
+                assert budget.bytes == 50
+            await late.until(b"\r\n\r\n")
+            assert late.received.split()[1] in {b"408", b"503"}
 
 
 @pytest.mark.parametrize("name", ["a{b}", "{", "}{", "100%", "é", "a&b=c#d", "{channel}"])

@@ -6,7 +6,10 @@ from ipaddress import ip_network
 
 import aiohttp
 from hubs import Server, Stream, serving
-from tokens import SECRET, bearer
+from sockets import crowd, get, raw
+from tokens import SECRET, bearer, mint
+
+from sse_hub.http.streams import HANDSHAKES
 
 
 def browser() -> aiohttp.ClientSession:
@@ -53,6 +56,18 @@ async def test_signing_out_ends_the_streams_that_the_cookie_has_opened_and_no_ot
         assert (farewell.type, farewell.json()["status"]) == ("error", 401)
         await guarded.hub.publish("after")
         assert (await other.next()).data == "after"
+
+
+async def test_signing_out_ends_the_streams_that_are_being_opened_at_that_moment(guarded: Server) -> None:
+    cookie = f"sse_token={mint(['main'])}"
+    out = f"DELETE /api/session HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nCookie: {cookie}\r\n\r\n"
+    # Only some streams can begin in each turn of the event loop.
+    async with crowd(guarded.port, 20 * HANDSHAKES, get("/stream", Cookie=cookie)) as streams:
+        async with raw(guarded.port, out.encode()) as leaving:
+            await leaving.until(b" 204 ")
+        await guarded.until_subscribers(0)
+        for stream in streams:
+            assert b'"status":401' in await stream.rest()
 
 
 async def test_signing_in_as_somebody_else_ends_the_streams_of_the_former_session(guarded: Server) -> None:

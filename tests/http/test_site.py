@@ -36,3 +36,14 @@ async def test_the_page_runs_no_script_but_its_own(server: Server) -> None:
 async def test_no_path_escapes_the_folder_of_the_page(server: Server, path: str) -> None:
     answer = await server.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert answer.split()[1] == b"404"
+
+
+@pytest.mark.parametrize("header", ["If-Modified-Since", "If-Unmodified-Since", "If-Range"])
+@pytest.mark.parametrize("path", ["/", "/web/client/sse.js"])
+async def test_a_date_that_does_not_exist_is_ignored(server: Server, path: str, header: str) -> None:
+    _, whole = await server.get(path)
+    date = "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"
+    response, text = await server.get(path, headers={header: date, "Range": "bytes=0-5"})
+    assert response.status == 200
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert text == whole
