@@ -65,7 +65,7 @@ class Follower:
 
     @property
     def position(self) -> str:
-        """The state of this node, for `scripts.READING`."""
+        """The state of this node, for reading_scripts.py."""
         return json.dumps([self.origin, str(self.last), self._ordinal])
 
     async def begin(self) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.rules import Rule
-from ..core.subscription import Subscription, spans
-from .scripts import ALLOW_OOM, COMMON, READING
+from .scripts import ALLOW_OOM, COMMON
 
-__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
+__all__ = ["DUE", "FORGET", "REVIEW", "TRIM", "numbers"]
 
 _ACCEPTED = """
 local ahead, back, time = id('ahead'), number('back'), now()
@@ -205,95 +204,9 @@ return 0
 """
 )
 
-BEGINNING = (
-    READING
-    + """
--- ARGV: channels, or none for all of them. Returns the first id, whether the floor of all channels hides losses of
--- these channels, the channels that have lost events of their beginning, and the floors above the first id. All of this
--- is read at one moment, because a reader is never informed of these floors later.
-reconcile()
-local begins, lost, found, first, wanted = p .. ':begins', id('lost') == '1', {}, nil, nil
-local function look(channel, floor)
-  if floor and redis.call('HGET', begins, channel) ~= floor then found[#found + 1] = channel end
-end
--- Whether the channel, which began anew above its floor, has lost nothing since, although the floor of all channels may
--- be higher: the first of the ids that it has had since is above that one.
-local function is_whole(floor, oldest)
-  if not less(floor, id('floor')) or not oldest then return true end
-  return less(id('floor'), oldest) and #redis.call('XRANGE', stream, oldest, oldest) > 0
-end
-if #ARGV == 0 then
-  local all = lost and {} or redis.call('HGETALL', floors)
-  for i = 1, #all, 2 do look(all[i], all[i + 1]) end
-  local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  first = entry and entry[1]
-else
-  local whole = true
-  wanted = {}
-  for _, channel in ipairs(ARGV) do
-    local floor = redis.call('HGET', floors, channel)
-    local oldest = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
-    wanted[channel] = true
-    whole = whole and floor and is_whole(floor, oldest)
-    look(channel, floor)
-    if oldest and (not first or less(oldest, first)) then first = oldest end
-  end
-  lost = lost and not whole
-end
-return {first or '', lost and 1 or 0, found, above(first and preceding(first) or position[2], wanted)}
-"""
-)
-
-LATEST = (
-    READING
-    + """
--- ARGV: largest number of channels; largest number of entries of a channel to look at; types as JSON; then ranges of
--- names: first, last, ... Returns the names, and the newest wanted entry of each.
-local p, most, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local wanted, any, names, found = {}, true, {}, {}
-for _, type in ipairs(cjson.decode(ARGV[3])) do wanted[type], any = true, false end
-local function newest(channel)
-  for i = 1, any and 1 or look do
-    local id = redis.call('LINDEX', p .. ':channel:' .. channel, -i)
-    if not id then return end
-    local entry = redis.call('XRANGE', p .. ':events', id, id)[1]
-    for j = 1, entry and #entry[2] - 1 or 0, 2 do
-      if entry[2][j] == 't' and (any or wanted[entry[2][j + 1]]) then return entry end
-    end
-  end
-end
-for i = 4, #ARGV - 1, 2 do
-  local left = most - #names
-  if left < 1 then break end
-  for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
-    names[#names + 1] = channel
-    local entry = newest(channel)
-    if entry then found[#found + 1] = entry end
-  end
-end
-return {names, found}
-"""
-)
-
-STATE = (
-    READING
-    + """
-return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
-"""
-)
-
 
 def numbers(rule: Rule) -> Sequence[int]:
     """A rule as the scripts take it: history, milliseconds of age, of age after the end, and of silence; and how many
     events stay."""
     idle_end_ms = 0 if rule.idle_end is None else round(rule.idle_end * 1000)
     return rule.history, round(rule.history_age_ms), round(rule.end_age_ms), idle_end_ms, rule.least
-
-
-def ranges(subscription: Subscription, after: str) -> list[str]:
-    """The sorted ranges of names, as Redis writes them, that hold the subscription's channels after a name."""
-    found: list[str] = []
-    for key, is_beginning in spans(subscription, after):
-        first = f"[{key}" if key > after else f"({after}"
-        found += [first, f"[{key}" + ("\U0010ffff" if is_beginning else "")]
-    return found

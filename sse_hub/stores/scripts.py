@@ -1,4 +1,4 @@
-"""The scripts by which Redis adds to the stream and reads it, each in one step, and the keys of the hub in Redis.
+"""The scripts by which Redis begins the stream and adds to it, each in one step, and the keys of the hub in Redis.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -22,8 +22,8 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
-that remove old entries are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
-Mercure protocol have the same keys after `{prefix}:mercure`.
+that read the stream are in reading_scripts.py, those that remove old entries in retention_scripts.py, and the keys of
+the nodes in node_scripts.py. The updates of the Mercure protocol have the same keys after `{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
@@ -38,7 +38,7 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["ALLOW_OOM", "APPEND", "BEGIN", "CHANNELS", "COMMON", "DENY_OOM", "HEADS", "LAST", "PAGE", "READING"]
+__all__ = ["ALLOW_OOM", "APPEND", "BEGIN", "COMMON", "DENY_OOM"]
 
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 """The first line of a script that reads or removes. It must also run when memory is full (`maxmemory`)."""
@@ -126,20 +126,6 @@ local function above(after, wanted)
   return found
 end
 """
-
-READING = (
-    ALLOW_OOM
-    + COMMON
-    + """
--- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
--- entry that the node has read. A stream that has begun anew, or that was restored from a copy, has no events and no
--- floors for what is gone. So nothing may be read from it before the node has informed its subscribers.
-local position = cjson.decode(table.remove(ARGV))
-if id('origin') ~= position[1] or less(last(), position[2]) or number('added') < position[3] then
-  return redis.error_reply('STALE the stream has begun anew')
-end
-"""
-)
 
 BEGIN = (
     ALLOW_OOM
@@ -259,81 +245,5 @@ if ARGV[3] ~= '' then
   redis.call('PEXPIRE', once, ARGV[4])
 end
 return answer
-"""
-)
-
-PAGE = (
-    READING
-    + """
--- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
-reconcile()
-local after, upto, entries, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local wanted
-for i = 5, #ARGV do
-  wanted = wanted or {}
-  wanted[ARGV[i]] = true
-end
-local found, reached = {}, after
-while entries > 0 and bytes > 0 do
-  local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
-  for _, entry in ipairs(some) do
-    if entries <= 0 or bytes <= 0 then break end
-    reached, entries = entry[1], entries - 1
-    local channel, data = field(entry, 'c'), field(entry, 'd')
-    if channel and data and (not wanted or wanted[channel]) then
-      found[#found + 1] = {entry[1], entry[2]}
-      bytes = bytes - #data
-    end
-  end
-  if #some < 10 and entries > 0 and bytes > 0 then
-    reached = upto
-    break
-  end
-end
-return {reached, above(after, wanted), found}
-"""
-)
-
-LAST = READING + "return last()"
-
-HEADS = (
-    READING
-    + """
--- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
-local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
-while entries > 0 do
-  local some = redis.call('XREVRANGE', stream, before, '-', 'COUNT', 10)
-  for _, entry in ipairs(some) do
-    found[#found + 1] = {entry[1], field(entry, 'c') or '', field(entry, 't') or ''}
-    before = '(' .. entry[1]
-  end
-  entries = #some < 10 and 0 or entries - 10
-end
-return found
-"""
-)
-
-CHANNELS = (
-    READING
-    + """
--- ARGV: a name, most channels. The retained events of channels whose names come after it.
-local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
-local names = p .. ':channels'
-while left > 0 do
-  local some = redis.call('ZRANGEBYLEX', names, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, left)
-  for _, channel in ipairs(some) do
-    after = channel
-    local list = p .. ':channel:' .. channel
-    local length = redis.call('LLEN', list)
-    if length == 0 then
-      redis.call('ZREM', names, channel)
-    else
-      found[#found + 1] = {channel, length, redis.call('LINDEX', list, 0), redis.call('LINDEX', list, -1)}
-      left = left - 1
-    end
-  end
-  if #some == 0 then break end
-end
-return found
 """
 )

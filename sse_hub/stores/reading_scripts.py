@@ -1,0 +1,187 @@
+"""The scripts by which nodes read the stream in Redis and the channels in it, each in one step.
+
+Each runs only in the stream that its node knows. The keys are described in scripts.py.
+"""
+
+from __future__ import annotations
+
+from ..core.subscription import Subscription, spans
+from .scripts import ALLOW_OOM, COMMON
+
+__all__ = ["BEGINNING", "CHANNELS", "HEADS", "LAST", "LATEST", "PAGE", "STATE", "ranges"]
+
+_READING = (
+    ALLOW_OOM
+    + COMMON
+    + """
+-- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
+-- entry that the node has read. A stream that has begun anew, or that was restored from a copy, has no events and no
+-- floors for what is gone. So nothing may be read from it before the node has informed its subscribers.
+local position = cjson.decode(table.remove(ARGV))
+if id('origin') ~= position[1] or less(last(), position[2]) or number('added') < position[3] then
+  return redis.error_reply('STALE the stream has begun anew')
+end
+"""
+)
+
+PAGE = (
+    _READING
+    + """
+-- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
+reconcile()
+local after, upto, entries, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local wanted
+for i = 5, #ARGV do
+  wanted = wanted or {}
+  wanted[ARGV[i]] = true
+end
+local found, reached = {}, after
+while entries > 0 and bytes > 0 do
+  local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
+  for _, entry in ipairs(some) do
+    if entries <= 0 or bytes <= 0 then break end
+    reached, entries = entry[1], entries - 1
+    local channel, data = field(entry, 'c'), field(entry, 'd')
+    if channel and data and (not wanted or wanted[channel]) then
+      found[#found + 1] = {entry[1], entry[2]}
+      bytes = bytes - #data
+    end
+  end
+  if #some < 10 and entries > 0 and bytes > 0 then
+    reached = upto
+    break
+  end
+end
+return {reached, above(after, wanted), found}
+"""
+)
+
+LAST = _READING + "return last()"
+
+HEADS = (
+    _READING
+    + """
+-- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
+local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
+while entries > 0 do
+  local some = redis.call('XREVRANGE', stream, before, '-', 'COUNT', 10)
+  for _, entry in ipairs(some) do
+    found[#found + 1] = {entry[1], field(entry, 'c') or '', field(entry, 't') or ''}
+    before = '(' .. entry[1]
+  end
+  entries = #some < 10 and 0 or entries - 10
+end
+return found
+"""
+)
+
+CHANNELS = (
+    _READING
+    + """
+-- ARGV: a name, most channels. The retained events of channels whose names come after it.
+local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
+local names = p .. ':channels'
+while left > 0 do
+  local some = redis.call('ZRANGEBYLEX', names, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, left)
+  for _, channel in ipairs(some) do
+    after = channel
+    local list = p .. ':channel:' .. channel
+    local length = redis.call('LLEN', list)
+    if length == 0 then
+      redis.call('ZREM', names, channel)
+    else
+      found[#found + 1] = {channel, length, redis.call('LINDEX', list, 0), redis.call('LINDEX', list, -1)}
+      left = left - 1
+    end
+  end
+  if #some == 0 then break end
+end
+return found
+"""
+)
+
+BEGINNING = (
+    _READING
+    + """
+-- ARGV: channels, or none for all of them. Returns the first id, whether the floor of all channels hides losses of
+-- these channels, the channels that have lost events of their beginning, and the floors above the first id. All of this
+-- is read at one moment, because a reader is never informed of these floors later.
+reconcile()
+local begins, lost, found, first, wanted = p .. ':begins', id('lost') == '1', {}, nil, nil
+local function look(channel, floor)
+  if floor and redis.call('HGET', begins, channel) ~= floor then found[#found + 1] = channel end
+end
+-- Whether the channel, which began anew above its floor, has lost nothing since, although the floor of all channels may
+-- be higher: the first of the ids that it has had since is above that one.
+local function is_whole(floor, oldest)
+  if not less(floor, id('floor')) or not oldest then return true end
+  return less(id('floor'), oldest) and #redis.call('XRANGE', stream, oldest, oldest) > 0
+end
+if #ARGV == 0 then
+  local all = lost and {} or redis.call('HGETALL', floors)
+  for i = 1, #all, 2 do look(all[i], all[i + 1]) end
+  local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  first = entry and entry[1]
+else
+  local whole = true
+  wanted = {}
+  for _, channel in ipairs(ARGV) do
+    local floor = redis.call('HGET', floors, channel)
+    local oldest = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
+    wanted[channel] = true
+    whole = whole and floor and is_whole(floor, oldest)
+    look(channel, floor)
+    if oldest and (not first or less(oldest, first)) then first = oldest end
+  end
+  lost = lost and not whole
+end
+return {first or '', lost and 1 or 0, found, above(first and preceding(first) or position[2], wanted)}
+"""
+)
+
+LATEST = (
+    _READING
+    + """
+-- ARGV: largest number of channels; largest number of entries of a channel to look at; types as JSON; then ranges of
+-- names: first, last, ... Returns the names, and the newest wanted entry of each.
+local p, most, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local wanted, any, names, found = {}, true, {}, {}
+for _, type in ipairs(cjson.decode(ARGV[3])) do wanted[type], any = true, false end
+local function newest(channel)
+  for i = 1, any and 1 or look do
+    local id = redis.call('LINDEX', p .. ':channel:' .. channel, -i)
+    if not id then return end
+    local entry = redis.call('XRANGE', p .. ':events', id, id)[1]
+    for j = 1, entry and #entry[2] - 1 or 0, 2 do
+      if entry[2][j] == 't' and (any or wanted[entry[2][j + 1]]) then return entry end
+    end
+  end
+end
+for i = 4, #ARGV - 1, 2 do
+  local left = most - #names
+  if left < 1 then break end
+  for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
+    names[#names + 1] = channel
+    local entry = newest(channel)
+    if entry then found[#found + 1] = entry end
+  end
+end
+return {names, found}
+"""
+)
+
+STATE = (
+    _READING
+    + """
+return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
+"""
+)
+
+
+def ranges(subscription: Subscription, after: str) -> list[str]:
+    """The sorted ranges of names, as Redis writes them, that hold the subscription's channels after a name."""
+    found: list[str] = []
+    for key, is_beginning in spans(subscription, after):
+        first = f"[{key}" if key > after else f"({after}"
+        found += [first, f"[{key}" + ("\U0010ffff" if is_beginning else "")]
+    return found
