@@ -249,8 +249,10 @@ class RedisStore:
         return Exchanged(nodes - {self._node}, read, forgotten)
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
-        origin, most = self._follower.origin, self._most
-        calls = [await arguments_of(append, self._rules, origin=origin, most=most) for append in appends]
+        origin, most, grace_ms = self._follower.origin, self._most, self._grace_ms
+        calls = [
+            await arguments_of(append, self._rules, origin=origin, most=most, grace_ms=grace_ms) for append in appends
+        ]
         try:
             results = await self._connection.run_all(APPEND, calls)
         except RedisFailed as failed:

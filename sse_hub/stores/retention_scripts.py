@@ -74,9 +74,9 @@ if redis.call('HLEN', floors) > floors_most then
   redis.call('DEL', begins)
   redis.call('HSET', hub, 'kept', redis.call('HLEN', floors))
 end
-local found = redis.call('ZRANGEBYSCORE', p .. ':due', '-inf', text(time), 'LIMIT', 0, ARGV[2])
-for _, channel in ipairs(redis.call('SRANDMEMBER', p .. ':over', 20)) do found[#found + 1] = channel end
-return {origin, found}
+local due = p .. ':due'
+for _, channel in ipairs(redis.call('SPOP', p .. ':over', ARGV[2])) do redis.call('ZADD', due, 'LT', 0, channel) end
+return {origin, redis.call('ZRANGEBYSCORE', due, '-inf', text(time), 'LIMIT', 0, ARGV[2])}
 """
 )
 
@@ -148,7 +148,6 @@ local function look(channel, history, age, end_age, idle_end, least)
     redis.call('ZREM', idle, channel)
     next = nil
   end
-  if length <= math.max(history, least) then redis.call('SREM', p .. ':over', channel) end
   if next then redis.call('ZADD', due, text(next), channel) else redis.call('ZREM', due, channel) end
 end
 for channel, rule in pairs(cjson.decode(ARGV[3])) do
@@ -197,7 +196,6 @@ redis.call('HDEL', p .. ':ends', channel)
 redis.call('ZREM', p .. ':channels', channel)
 redis.call('ZREM', p .. ':due', channel)
 redis.call('ZREM', p .. ':idle', channel)
-redis.call('SREM', p .. ':over', channel)
 local n = redis.call('HINCRBY', hub, 'added', 1)
 redis.call('HSET', hub, 'last', redis.call('XADD', stream, '*', 'n', n, 'c', channel, 'x', floor))
 return 0

@@ -18,7 +18,8 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:ends           by channel that has ended, the id of its end and the reason
     {prefix}:due            channels, by the time at which an event may expire or the channel may be ended as abandoned
     {prefix}:idle           channels that end after a time without a publish, by the time of the last publish
-    {prefix}:over           channels that may have more events than their history
+    {prefix}:over           channels that may have more events than their history, as release 0.2 notes them; they
+                            become due
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
@@ -184,8 +185,8 @@ APPEND = (
     + """
 -- ARGV: origin, most entries, once-key or '', milliseconds to keep that, memo, and as JSON: by channel its history,
 -- the milliseconds for which an event is kept, for which an ended channel is, and after which a silent one ends (0 for
--- never); and the events: for each, channel, type, data, '1' if it is ephemeral. In the answer, '-' stands for
--- the id of an ephemeral event.
+-- never); the events: for each, channel, type, data, '1' if it is ephemeral; and the milliseconds for which an entry is
+-- never removed. In the answer, '-' stands for the id of an ephemeral event.
 local p = KEYS[1]
 local known = redis.call('HMGET', p .. ':hub', 'origin', 'last', 'late')
 if known[1] ~= ARGV[1] then return redis.error_reply('STALE the stream has begun anew') end
@@ -222,9 +223,13 @@ for i = 1, #events, 4 do
     local id = redis.call('XADD', p .. ':events', 'MAXLEN', '~', ARGV[2], '*', unpack(event))
     newest = id
     ids[#ids + 1] = id
-    local length = redis.call('RPUSH', p .. ':channel:' .. channel, id)
+    local list = p .. ':channel:' .. channel
+    local length = redis.call('RPUSH', list, id)
     if length == 1 then redis.call('ZADD', p .. ':channels', 0, channel) end
-    if length > history then redis.call('SADD', p .. ':over', channel) end
+    if length > history then -- its oldest entry goes when it is old enough
+      local accepted = tonumber(string.match(redis.call('LINDEX', list, 0), '^%d+'))
+      redis.call('ZADD', due, 'LT', text(math.min(accepted, now) + ARGV[8]), channel)
+    end
     if type == 'end' then
       redis.call('HSET', ends, channel, id .. ' ' .. cjson.decode(data).reason)
       age = end_age

@@ -38,6 +38,36 @@ async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_
             assert 100 <= len(events) - 1 <= 210  # MAXLEN ~ lets go of a hundred at a time
 
 
+async def test_the_history_of_thousands_of_channels_is_applied_in_few_steps(redis: RedisServer) -> None:
+    names = [f"sensors.{number}" for number in range(1000)]
+    rule = Rule(match="sensors.*", history=1, keep_last=True)
+    async with serving(store=f"{redis.store}&grace=0", rules=(rule,)) as server:
+        await eventually(lambda: redis.calls("zrangebyscore"))  # the first round looks at all channels
+        for _ in range(2):
+            for first in range(0, len(names), 100):
+                body = {"message": 1, "channel": names[first : first + 100]}
+                assert (await server.post("/api/broadcast", json=body))[0].status == 200
+        before = redis.calls("zrangebyscore")  # each step looks for the channels that are due
+        await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == len(names))
+        assert redis.calls("zrangebyscore") - before < 25
+
+
+async def test_channels_that_a_node_of_the_former_release_has_noted_are_trimmed(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.store}&grace=0", history=2) as server:
+        await eventually(lambda: redis.calls("zrangebyscore"))
+        await server.hub.publish("1")
+        for number in range(2, 5):  # as release 0.2 adds them
+            redis.ask("HINCRBY", "{sse-hub}:hub", "added", "1")
+            event = ("n", str(number), "c", "main", "t", "message", "d", str(number))
+            id = redis.ask("XADD", "{sse-hub}:events", "*", *event).split(b"\r\n")[1].decode()
+            redis.ask("HSET", "{sse-hub}:hub", "last", id)
+            redis.ask("RPUSH", "{sse-hub}:channel:main", id)
+            redis.ask("SADD", "{sse-hub}:over", "main")
+        await server.until_trimmed("main", 2)
+        assert await server.retained("main") == ["3", "4"]
+        await eventually(lambda: redis.number("EXISTS", "{sse-hub}:over") == 0)
+
+
 async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: RedisServer) -> None:
     async with serving(store=f"{redis.store}&grace=0", history_age=3.0) as server:
         redis.ask("CONFIG", "SET", "maxmemory", "6mb")
