@@ -24,27 +24,68 @@ end
 """
 )
 
+_WANTED = """
+-- The channels from this argument on, in order and as a set. Without any, all channels are wanted and the set is nil.
+local function wanted_from(first)
+  local channels, wanted = {}, nil
+  for i = first, #ARGV do
+    wanted = wanted or {}
+    channels[#channels + 1], wanted[ARGV[i]] = ARGV[i], true
+    note_evicted(ARGV[i])
+  end
+  return channels, wanted
+end
+-- The nearest id in the lists of these channels: the first above an id, or the last up to it. Nil if there is none.
+local function nearest(channels, id, is_above)
+  local found
+  for _, channel in ipairs(channels) do
+    local list = p .. ':channel:' .. channel
+    local low, high = 0, redis.call('LLEN', list)
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if less(id, redis.call('LINDEX', list, middle)) then high = middle else low = middle + 1 end
+    end
+    local index = is_above and low or low - 1
+    local each = index >= 0 and redis.call('LINDEX', list, index)
+    if each and (not found or less(each, found) == is_above) then found = each end
+  end
+  return found
+end
+-- A quiet channel is found by its list, because a busy one may have a million entries in between. A search in a list
+-- costs as much as a look at an entry. It is done after this number of entries that are not wanted.
+local pause = 10
+local function may_search(channels, missed, entries)
+  return #channels > 0 and missed >= pause and entries >= 2 * #channels
+end
+"""
+
 PAGE = (
     _READING
+    + _WANTED
     + """
 -- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
 reconcile()
 local after, upto, entries, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local wanted
-for i = 5, #ARGV do
-  wanted = wanted or {}
-  wanted[ARGV[i]] = true
-end
-local found, reached = {}, after
+local channels, wanted = wanted_from(5)
+local found, reached, missed = {}, after, pause
 while entries > 0 and bytes > 0 do
+  if may_search(channels, missed, entries) then
+    local next = nearest(channels, reached, true)
+    if not next or less(upto, next) then
+      reached = upto
+      break
+    end
+    reached, entries, missed = preceding(next), entries - #channels, 0
+  end
   local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
   for _, entry in ipairs(some) do
     if entries <= 0 or bytes <= 0 then break end
     reached, entries = entry[1], entries - 1
     local channel, data = field(entry, 'c'), field(entry, 'd')
+    missed = missed + 1
     if channel and data and (not wanted or wanted[channel]) then
       found[#found + 1] = {entry[1], entry[2]}
-      bytes = bytes - #data
+      bytes, missed = bytes - #data, 0
     end
   end
   if #some < 10 and entries > 0 and bytes > 0 then
@@ -60,18 +101,29 @@ LAST = _READING + "return last()"
 
 HEADS = (
     _READING
+    + _WANTED
     + """
--- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
-local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
-while entries > 0 do
-  local some = redis.call('XREVRANGE', stream, before, '-', 'COUNT', 10)
-  for _, entry in ipairs(some) do
-    found[#found + 1] = {entry[1], field(entry, 'c') or '', field(entry, 't') or ''}
-    before = '(' .. entry[1]
+-- ARGV: an id, or '+' for the last one; most entries to look at; then the channels, or none for all of them. Returns the
+-- id to go on from, '' at the beginning of the stream; and the newest entries up to the id, newest first: id, channel,
+-- type.
+local upto, entries = ARGV[1] == '+' and last() or ARGV[1], tonumber(ARGV[2])
+local channels, wanted = wanted_from(3)
+local found, missed = {}, pause
+while entries > 0 and upto ~= '' do
+  if may_search(channels, missed, entries) then
+    upto, entries, missed = nearest(channels, upto, false), entries - #channels, 0
+    if not upto then return {'', found} end
   end
-  entries = #some < 10 and 0 or entries - 10
+  local some = redis.call('XREVRANGE', stream, upto, '-', 'COUNT', math.min(entries, 10))
+  for _, entry in ipairs(some) do
+    local channel = field(entry, 'c') or ''
+    found[#found + 1] = {entry[1], channel, field(entry, 't') or ''}
+    upto, entries = preceding(entry[1]), entries - 1
+    missed = wanted and wanted[channel] and 0 or missed + 1
+  end
+  if #some == 0 then upto = '' end
 end
-return found
+return {upto, found}
 """
 )
 
@@ -88,7 +140,7 @@ while left > 0 do
     local list = p .. ':channel:' .. channel
     local length = redis.call('LLEN', list)
     if length == 0 then
-      redis.call('ZREM', names, channel)
+      note_evicted(channel)
     else
       found[#found + 1] = {channel, length, redis.call('LINDEX', list, 0), redis.call('LINDEX', list, -1)}
       left = left - 1
@@ -126,6 +178,7 @@ else
   local whole = true
   wanted = {}
   for _, channel in ipairs(ARGV) do
+    note_evicted(channel)
     local floor = redis.call('HGET', floors, channel)
     local oldest = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
     wanted[channel] = true

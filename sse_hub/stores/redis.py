@@ -168,17 +168,15 @@ class RedisStore:
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
         """Read the stream backwards and look for wanted events."""
-        start, before, looked_at = self._hub.log.head, "+", 0
-        while count and looked_at < most:
-            heads = await self._read(HEADS, before, min(_HEADS, most - looked_at))
+        names = sorted(subscription.names) if subscription.exact else []
+        start, upto, looked_at = self._hub.log.head, "+", 0
+        while count and upto and looked_at < most:
+            upto, heads = await self._read(HEADS, upto, min(_HEADS, most - looked_at), *names)
             for id, channel, type in heads:
                 if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
                     count -= has_valid_names(channel, type)
                     start = EventId.parse(id).preceding()
-                before = f"({id}"
             looked_at += len(heads)
-            if len(heads) < _HEADS:
-                break
         return start, (await self.page(subscription, start, start)).floors
 
     async def reach(self, id: EventId) -> bool:

@@ -104,6 +104,8 @@ local function abandon(channel, list)
 end
 local function look(channel, history, age, end_age, idle_end, least)
   local list = p .. ':channel:' .. channel
+  redis.call('PERSIST', list) -- release 0.2 lets lists expire
+  note_evicted(channel)
   local length, next = redis.call('LLEN', list), nil
   local ended = redis.call('HGET', ends, channel)
   ended = ended and string.match(ended, '^%S+')
@@ -176,6 +178,7 @@ reconcile()
 local channel, left, removed = ARGV[1], tonumber(ARGV[2]), 0
 local list = p .. ':channel:' .. channel
 local gone
+note_evicted(channel)
 if ARGV[3] ~= '1' and redis.call('EXISTS', list) == 0 and redis.call('HEXISTS', p .. ':ends', channel) == 0 then
   return 0
 end

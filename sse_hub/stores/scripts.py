@@ -29,8 +29,9 @@ the nodes in node_scripts.py. The updates of the Mercure protocol have the same 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
 the stream. If there are more, the additional entries belong to other programs and are skipped. If there are fewer
-floors than before, the floor of all channels rises to the highest floor that ever was. If the newest id is below the
-last written one, the stream has lost its end, and it begins again.
+floors than before, the floor of all channels rises to the highest floor that ever was. If a channel has a name and no
+list, its floor rises to the end of the stream. If the newest id is below the last written one, the stream has lost its
+end, and it begins again.
 
 The time is that of Redis, so that nodes need not agree about it. The first line of a script tells Redis what to check
 before it begins: that it is not a read-only replica and, for most scripts, that it has memory. Scripts are never
@@ -83,9 +84,16 @@ local function raise(floor, anew)
   if less(id('floor'), floor) then redis.call('HSET', hub, 'floor', floor) end
 end
 local function lose(channel, floor, anew)
+  if less(floor, redis.call('HGET', floors, channel) or '0-0') then return end
   if anew then redis.call('HSET', p .. ':begins', channel, floor) end
   if redis.call('HSET', floors, channel, floor) == 1 then redis.call('HINCRBY', hub, 'kept', 1) end
   if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
+end
+-- The list of a channel with events was evicted: readers cannot find these events any more.
+local function note_evicted(channel)
+  if redis.call('EXISTS', p .. ':channel:' .. channel) == 0 and redis.call('ZREM', p .. ':channels', channel) == 1 then
+    lose(channel, last())
+  end
 end
 local function preceding(id)
   local ms, seq = parts(id)
@@ -225,7 +233,12 @@ for i = 1, #events, 4 do
     ids[#ids + 1] = id
     local list = p .. ':channel:' .. channel
     local length = redis.call('RPUSH', list, id)
-    if length == 1 then redis.call('ZADD', p .. ':channels', 0, channel) end
+    if length == 1 and redis.call('ZADD', p .. ':channels', 0, channel) == 0 then -- it had a list, which was evicted
+      local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+      local floor = seq == '0' and text(ms - 1) .. '-9007199254740991' or ms .. '-' .. text(seq - 1)
+      if redis.call('HSET', p .. ':floors', channel, floor) == 1 then redis.call('HINCRBY', p .. ':hub', 'kept', 1) end
+      redis.call('HSET', p .. ':hub', 'highest', floor)
+    end
     if length > history then -- its oldest entry goes when it is old enough
       local accepted = tonumber(string.match(redis.call('LINDEX', list, 0), '^%d+'))
       redis.call('ZADD', due, 'LT', text(math.min(accepted, now) + ARGV[8]), channel)

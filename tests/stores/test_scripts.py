@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from eventually import eventually
-from hubs import serving
+from hubs import NDJSON, serving
 from network import Network
 from redis_server import RedisServer
 
@@ -107,6 +107,74 @@ async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, k
             async with server.stream(headers={"Last-Event-ID": ids[3]}) as stream:
                 assert (await stream.next()).json()["lost"] is False
         await server.hub.publish("after")
+
+
+async def test_the_list_of_a_channel_that_was_evicted_makes_no_loss_silent(redis: RedisServer) -> None:
+    async with serving(store=redis.store, cache=0) as server:
+        ids = {name: str(await server.hub.publish("1", channel=name)) for name in ("read", "used", "begun")}
+        for name in ids:
+            await server.hub.publish("2", channel=name)
+            redis.ask("DEL", f"{{sse-hub}}:channel:{name}")
+        await server.hub.publish("3", channel="used")
+        for name in ("read", "used"):
+            async with server.stream(f"/realtime/{name}", {"Last-Event-ID": ids[name]}) as stream:
+                assert (await stream.next()).json()["lost"] is True
+        async with server.stream("/realtime/begun?from=start") as stream:
+            assert (await stream.next()).json()["lost"] is True
+        last = str(await server.hub.publish("4", channel="used"))
+        async with server.stream("/realtime/used", {"Last-Event-ID": last}) as stream:
+            assert (await stream.next()).json()["lost"] is False
+
+
+async def test_lists_that_the_former_release_made_do_not_expire(redis: RedisServer) -> None:
+    async with serving(store=redis.store) as server:
+        await server.hub.publish("1")
+    assert redis.number("PEXPIRE", "{sse-hub}:channel:main", "3600000") == 1
+    async with serving(store=redis.store):
+        await eventually(lambda: redis.number("PTTL", "{sse-hub}:channel:main") == -1)
+
+
+async def test_a_quiet_channel_is_read_without_the_entries_of_busy_ones(redis: RedisServer) -> None:
+    lines = b"line\n" * 1000
+    async with serving(store=redis.store, history=100_000) as server:
+        first = str(await server.hub.publish("1", channel="quiet"))
+        for data in ("2", "3"):
+            for _ in range(2):
+                await server.post("/realtime/busy", data=lines, headers=NDJSON)
+            await server.hub.publish(data, channel="quiet")
+        for _ in range(2):
+            await server.post("/realtime/busy", data=lines, headers=NDJSON)
+    async with serving(store=redis.store, history=100_000, cache=0) as server:
+        before = redis.calls("xrange") + redis.calls("xrevrange")
+        assert await server.retained("quiet") == ["1", "2", "3"]
+        assert await server.retained("quiet", first) == ["2", "3"]
+        assert await server.retained("none") == []
+        for path, expected in (
+            ("/realtime/quiet?replay=2", ["2", "3"]),
+            ("/realtime/quiet?replay=9", ["1", "2", "3"]),
+            ("/stream?channel=quiet&channel=none&replay=9", ["1", "2", "3"]),
+            ("/realtime/none?replay=9", []),
+            (f"/realtime/quiet?lastEventId={first}", ["2", "3"]),
+        ):
+            async with server.stream(path) as stream:
+                assert (path, await stream.replay()) == (path, expected)
+        assert redis.calls("xrange") + redis.calls("xrevrange") - before < 150
+
+
+async def test_pages_of_some_channels_of_many_are_whole(redis_store: str) -> None:
+    async with serving(store=redis_store, history=10_000) as server:
+        for number in range(600):
+            await server.hub.publish(str(number), channel=f"c{(number * number) % 37}")
+    async with serving(store=redis_store, history=10_000, cache=0) as server:
+        for names in (["c0"], ["c1", "c4", "c9"], [f"c{number}" for number in range(1, 37)], ["c0", "none"]):
+            expected = [str(number) for number in range(600) if f"c{(number * number) % 37}" in names]
+            query = "&".join(f"channel={name}" for name in names)
+            for beginning in ("from=start", "replay=600"):
+                async with server.stream(f"/stream?{query}&{beginning}") as stream:
+                    assert await stream.replay() == expected
+            if len(expected) > 7:
+                async with server.stream(f"/stream?{query}&replay=7") as stream:
+                    assert await stream.replay() == expected[-7:]
 
 
 async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: RedisServer) -> None:
