@@ -22,9 +22,7 @@ _EPHEMERAL = "-"
 """Stands for the id of an ephemeral event, which has none."""
 
 
-async def arguments_of(
-    append: Append, rules: Rules, *, origin: str, most: int, grace_ms: int
-) -> Sequence[str | int]:
+async def arguments_of(append: Append, rules: Rules, *, origin: str, most: int, grace_ms: int) -> Sequence[str | int]:
     """The arguments of a publish (`ARGV`).
 
     :param origin: the stream that it is for; see `Follower.origin`.

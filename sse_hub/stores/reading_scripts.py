@@ -103,9 +103,9 @@ HEADS = (
     _READING
     + _WANTED
     + """
--- ARGV: an id, or '+' for the last one; most entries to look at; then the channels, or none for all of them. Returns the
--- id to go on from, '' at the beginning of the stream; and the newest entries up to the id, newest first: id, channel,
--- type.
+-- ARGV: an id, or '+' for the last one; most entries to look at; then the channels, or none for all of them. Returns
+-- the id to go on from, '' at the beginning of the stream; and the newest entries up to the id, newest first: id,
+-- channel, type.
 local upto, entries = ARGV[1] == '+' and last() or ARGV[1], tonumber(ARGV[2])
 local channels, wanted = wanted_from(3)
 local found, missed = {}, pause

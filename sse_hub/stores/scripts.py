@@ -140,16 +140,26 @@ BEGIN = (
     ALLOW_OOM
     + COMMON
     + """
--- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone for an unknown reason,
--- or ''. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
+-- ARGV: the head of this node; the origin that it knows; an id up to which entries are gone for an unknown reason, or
+-- ''; '1' if the floors above the head are wanted; and the last event that this node has read: id or '', ordinal,
+-- channel. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
 -- origin above all ids ever seen, so that it is not taken for the old one. Its entries stay, so the ends among them and
 -- the times of the last publishes do, too. An end whose entry is gone closes its channel no more: readers could not get
 -- it. That is found by the ids alone, because a look at each entry takes a second with 100,000 ends.
-local head, known = ARGV[1], ARGV[2]
+local head, known, read = ARGV[1], ARGV[2], ARGV[5]
 local origin = redis.call('HGET', hub, 'origin')
 local newest = last()
+-- Whether this stream never had the event that the node has read last. After a failover in which both servers took
+-- events for a while, counts and newest ids may agree.
+local function is_other()
+  if read == '' or known ~= origin then return false end
+  reconcile()
+  local entry = redis.call('XRANGE', stream, read, read)[1]
+  if entry then return field(entry, 'n') ~= ARGV[6] end
+  return less(redis.call('HGET', floors, ARGV[7]) or '0-0', read) and less(id('floor'), read)
+end
 if not origin or less(newest, head) or less(newest, id('last'))
-    or (known ~= '' and known ~= origin and not less(head, origin)) then
+    or (known ~= '' and known ~= origin and not less(head, origin)) or is_other() then
   local ms = math.max(now(), (parts(head)), (parts(newest)) + 1, (parts(id('last'))) + 1)
   if ms == (parts(head)) then ms = ms + 1 end
   origin = text(ms) .. '-0'
@@ -183,8 +193,8 @@ end
 reconcile()
 if ARGV[3] ~= '' then raise(ARGV[3]) end
 local ephemeral = redis.call('XREVRANGE', p .. ':ephemeral', '+', '-', 'COUNT', 1)
-return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highest'), above(head),
-        ephemeral[1] and ephemeral[1][1] or '0-0'}
+return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highest'),
+        ARGV[4] == '1' and above(head) or {}, ephemeral[1] and ephemeral[1][1] or '0-0'}
 """
 )
 
