@@ -229,6 +229,8 @@ class RedisStore:
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
         """Write the changes of this node, in parts, and read those of the other nodes. The write also shows whether
         Redis accepts writes, before the next publish."""
+        if all:  # what was read last may not have been noted
+            self._last_change = ""
         pairs = [str(word) for pair in changes.items() for word in pair]
         read: list[tuple[str, Mapping[str, int], bool]] = []
         begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
