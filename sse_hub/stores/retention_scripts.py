@@ -97,27 +97,36 @@ local function abandon(channel, list)
   if number('late') == 1 then event[9], event[10] = 'at', text(time) end
   local id = redis.call('XADD', stream, '*', unpack(event))
   redis.call('RPUSH', list, id)
+  redis.call('ZADD', p .. ':channels', 0, channel)
   redis.call('HSET', hub, 'last', id)
   redis.call('HSET', ends, channel, id .. ' abandoned')
   redis.call('ZREM', idle, channel)
   return id
 end
+-- The time of the last publish to a channel that may end as abandoned; nil if it is not in use. Ephemeral events leave
+-- no entry.
+local function published(channel, list)
+  local at = tonumber(redis.call('ZSCORE', idle, channel) or '')
+  local newest = redis.call('LINDEX', list, -1)
+  if (at and at <= time) or not (at or newest) then return at end
+  newest = newest and entry_of(newest)
+  at = math.min(newest and accepted(newest) or time, time)
+  redis.call('ZADD', idle, text(at), channel)
+  return at
+end
 local function look(channel, history, age, end_age, idle_end, least)
   local list = p .. ':channel:' .. channel
   redis.call('PERSIST', list) -- release 0.2 lets lists expire
   note_evicted(channel)
-  local length, next = redis.call('LLEN', list), nil
+  local length, next, at = redis.call('LLEN', list), nil, nil
   local ended = redis.call('HGET', ends, channel)
   ended = ended and string.match(ended, '^%S+')
-  if not ended and idle_end > 0 and length > 0 then
-    local at = tonumber(redis.call('ZSCORE', idle, channel) or '')
-    if not at or at > time then
-      local newest = entry_of(redis.call('LINDEX', list, -1))
-      at = math.min(newest and accepted(newest) or time, time)
-      redis.call('ZADD', idle, text(at), channel)
+  if not ended and idle_end > 0 then
+    at = published(channel, list)
+    next = at and at + idle_end
+    if next and next <= time and (length > 0 or idle_end <= age) then
+      ended, length = abandon(channel, list), length + 1
     end
-    next = at + idle_end
-    if next <= time then ended, length = abandon(channel, list), length + 1 end
   end
   local whole = false
   if ended then
@@ -147,8 +156,12 @@ local function look(channel, history, age, end_age, idle_end, least)
   if length == 0 then
     redis.call('ZREM', p .. ':channels', channel)
     redis.call('HDEL', ends, channel)
-    redis.call('ZREM', idle, channel)
-    next = nil
+    if at and not ended and at + age > time then -- it is known for as long as it would keep an event
+      next = at + math.min(idle_end, age)
+    else
+      redis.call('ZREM', idle, channel)
+      next = nil
+    end
   end
   if next then redis.call('ZADD', due, text(next), channel) else redis.call('ZREM', due, channel) end
 end
@@ -179,6 +192,7 @@ local channel, left, removed = ARGV[1], tonumber(ARGV[2]), 0
 local list = p .. ':channel:' .. channel
 local gone
 note_evicted(channel)
+redis.call('ZREM', p .. ':idle', channel)
 if ARGV[3] ~= '1' and redis.call('EXISTS', list) == 0 and redis.call('HEXISTS', p .. ':ends', channel) == 0 then
   return 0
 end
@@ -198,7 +212,6 @@ lose(channel, floor, true)
 redis.call('HDEL', p .. ':ends', channel)
 redis.call('ZREM', p .. ':channels', channel)
 redis.call('ZREM', p .. ':due', channel)
-redis.call('ZREM', p .. ':idle', channel)
 local n = redis.call('HINCRBY', hub, 'added', 1)
 redis.call('HSET', hub, 'last', redis.call('XADD', stream, '*', 'n', n, 'c', channel, 'x', floor))
 return 0
