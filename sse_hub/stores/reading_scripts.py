@@ -80,7 +80,7 @@ while entries > 0 and bytes > 0 do
   local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
   for _, entry in ipairs(some) do
     if entries <= 0 or bytes <= 0 then break end
-    reached, entries = entry[1], entries - 1
+    reached, entries = entry[1], entries - weight(entry)
     local channel, data = field(entry, 'c'), field(entry, 'd')
     missed = missed + 1
     if channel and data and (not wanted or wanted[channel]) then
@@ -118,7 +118,7 @@ while entries > 0 and upto ~= '' do
   for _, entry in ipairs(some) do
     local channel = field(entry, 'c') or ''
     found[#found + 1] = {entry[1], channel, field(entry, 't') or ''}
-    upto, entries = preceding(entry[1]), entries - 1
+    upto, entries = preceding(entry[1]), entries - weight(entry)
     missed = wanted and wanted[channel] and 0 or missed + 1
   end
   if #some == 0 then upto = '' end

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    MasterDownError,
     MovedError,
     NoScriptError,
     ReadOnlyError,
@@ -66,9 +67,10 @@ class RedisFailed(StoreUnavailable):
         text = (str(error) or type(error).__name__).rstrip(".")
         if "STALE" in text:  # an answer of the hub's own scripts
             return cls(STREAM_REPLACED)
-        if isinstance(error, AskError | ClusterDownError | MovedError):
+        is_replica = isinstance(error, ReadOnlyError | MasterDownError)  # MasterDownError is a ClusterDownError
+        if isinstance(error, AskError | ClusterDownError | MovedError) and not is_replica:
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
-        refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)
+        refused = isinstance(error, ResponseError) and not (is_replica or isinstance(error, LineBroken))
         late = isinstance(error, LineLate | TimeoutError)
         return cls(f"Redis {'refuses' if refused else 'cannot be used'}: {text}.", away=not refused, late=late)
 

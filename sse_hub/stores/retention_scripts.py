@@ -39,22 +39,25 @@ end
 """
     + _ACCEPTED
     + """
-local from, removed, done = redis.call('HGET', hub, 'scan'), 0, false
-local some = redis.call('XRANGE', stream, from and '(' .. from or '-', '+', 'COUNT', 100)
-for _, entry in ipairs(some) do
-  if accepted(entry) > time - tonumber(ARGV[1]) then
-    done = true
-    break
-  end
-  from = entry[1]
-  local channel = field(entry, 'c')
-  local first = channel and redis.call('LINDEX', p .. ':channel:' .. channel, 0)
-  if not first or less(entry[1], first) then
-    removed = removed + redis.call('XDEL', stream, entry[1])
-    if channel and not field(entry, 'x') then lose(channel, entry[1]) end
+local from, removed, left, done = redis.call('HGET', hub, 'scan'), 0, 100, false
+while left > 0 and not done do
+  local some = redis.call('XRANGE', stream, from and '(' .. from or '-', '+', 'COUNT', 10)
+  done = #some < 10
+  for _, entry in ipairs(some) do
+    if accepted(entry) > time - tonumber(ARGV[1]) then
+      done = true
+      break
+    end
+    from, left = entry[1], left - weight(entry)
+    local channel = field(entry, 'c')
+    local first = channel and redis.call('LINDEX', p .. ':channel:' .. channel, 0)
+    if not first or less(entry[1], first) then
+      removed = removed + redis.call('XDEL', stream, entry[1])
+      if channel and not field(entry, 'x') then lose(channel, entry[1]) end
+    end
   end
 end
-if done or #some < 100 then redis.call('HDEL', hub, 'scan') else redis.call('HSET', hub, 'scan', from) end
+if done then redis.call('HDEL', hub, 'scan') else redis.call('HSET', hub, 'scan', from) end
 if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
 local floors_most = 100000
 if redis.call('HLEN', floors) > floors_most then
@@ -90,7 +93,11 @@ TRIM = (
 -- the ms after which a silent channel ends (0 for never), and the number of events that never expire by age.
 local grace, left, removed = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local ends, due, idle = p .. ':ends', p .. ':due', p .. ':idle'
-local function entry_of(id) return redis.call('XRANGE', stream, id, id)[1] end
+local function entry_of(id)
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  if entry then left = left - weight(entry) + 1 end
+  return entry
+end
 local function abandon(channel, list)
   local data = '{"channel":' .. cjson.encode(channel) .. ',"reason":"abandoned"}'
   local event = {'n', redis.call('HINCRBY', hub, 'added', 1), 'c', channel, 't', 'end', 'd', data}
@@ -136,7 +143,11 @@ local function look(channel, history, age, end_age, idle_end, least)
     if whole then least = 0 end
   end
   local gone
-  while left > 0 and length > least do
+  while length > least do
+    if left <= 0 then
+      next = time
+      break
+    end
     local id = redis.call('LINDEX', list, 0)
     local entry = entry_of(id)
     local at = entry and accepted(entry) or 0
@@ -151,7 +162,6 @@ local function look(channel, history, age, end_age, idle_end, least)
     removed = removed + redis.call('XDEL', stream, id)
     gone, length, left = id, length - 1, left - 1
   end
-  if left <= 0 then next = time end
   if gone then lose(channel, gone, whole and length == 0) end
   if length == 0 then
     redis.call('ZREM', p .. ':channels', channel)

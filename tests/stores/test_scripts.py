@@ -13,7 +13,9 @@ from hubs import NDJSON, serving
 from network import Network
 from redis_server import RedisServer
 
+from sse_hub.core.ports import Archive
 from sse_hub.core.rules import Rule
+from sse_hub.core.subscription import Subscription
 
 
 async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
@@ -50,6 +52,33 @@ async def test_the_history_of_thousands_of_channels_is_applied_in_few_steps(redi
         before = redis.calls("zrangebyscore")  # each step looks for the channels that are due
         await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == len(names))
         assert redis.calls("zrangebyscore") - before < 25
+
+
+async def test_large_entries_are_removed_in_steps(redis: RedisServer) -> None:
+    count = 200
+    async with serving(store=f"{redis.store}&grace=0", history=count) as server:
+        for _ in range(count):
+            assert await server.status("/realtime/main", "POST", data=b"x" * 200_000) == 200
+        before = redis.calls("zrangebyscore")
+        server.hub.log.rules.replace([Rule(match="main", history=0)])
+        await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == 0)
+        assert redis.calls("zrangebyscore") - before > 2  # each of these steps removes fewer than a hundred
+
+
+async def test_a_page_ends_after_large_entries_of_other_channels(redis: RedisServer) -> None:
+    subscription = Subscription(frozenset(f"c{number}" for number in range(600)))  # too many to be found by their lists
+    async with serving(store=redis.store) as server:
+        store, head = server.hub.store, server.hub.log.head
+        assert isinstance(store, Archive)
+        for _ in range(100):
+            assert await server.status("/realtime/large", "POST", data=b"x" * 200_000) == 200
+        last = await server.hub.publish("small", channel="c0")
+        assert last is not None
+        page = await store.page(subscription, head, last)
+        assert head < page.reached < last
+        while page.reached < last:
+            page = await store.page(subscription, page.reached, last)
+        assert [event.data for event in page.events] == ["small"]
 
 
 async def test_channels_that_a_node_of_the_former_release_has_noted_are_trimmed(redis: RedisServer) -> None:
