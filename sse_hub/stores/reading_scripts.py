@@ -52,10 +52,11 @@ local function nearest(channels, id, is_above)
   return found
 end
 -- A quiet channel is found by its list, because a busy one may have a million entries in between. A search in a list
--- costs as much as a look at an entry. It is done after this number of entries that are not wanted.
-local pause = 10
+-- costs as much as a look at an entry. It is done after this number of entries that are not wanted, and not for more
+-- channels than this: one of them mostly comes before the search has paid off.
+local pause, most_searched = 10, 100
 local function may_search(channels, missed, entries)
-  return #channels > 0 and missed >= pause and entries >= 2 * #channels
+  return #channels > 0 and #channels <= most_searched and missed >= pause and entries >= 2 * #channels
 end
 """
 
