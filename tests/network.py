@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 __all__ = ["HttpProxy", "Network"]
@@ -26,6 +26,8 @@ class Network:
         """How fast a connection is towards its client; 0 for as fast as it can."""
         self.lose_answers = 0
         """Answers that do not arrive: the connection is closed instead."""
+        self.before: Callable[[bytes], Awaitable[None]] | None = None
+        """Called with each request, which waits until it returns."""
         self._writers: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -94,6 +96,8 @@ class Network:
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
             await self._open.wait()
+            if self.before is not None:
+                await self.before(data)
             writer.write(data)
             await writer.drain()
         writer.close()

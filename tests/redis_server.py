@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
 import socket
@@ -78,3 +79,12 @@ class RedisServer:
             request = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words)
             connection.sendall(b"*%d\r\n%b" % (len(words), request))
             return connection.recv(1 << 16)
+
+    def number(self, *words: str) -> int:
+        """Its answer to a command, a number."""
+        return int(self.ask(*words).removeprefix(b":"))
+
+    def calls(self, command: str) -> int:
+        """How many times it has run a command, also in scripts."""
+        found = re.search(rf"^cmdstat_{command}:calls=(\d+)", self.ask("INFO", "commandstats").decode(), re.MULTILINE)
+        return int(found[1]) if found else 0

@@ -84,6 +84,7 @@ class Idle:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._published: dict[str, int] = {}
+        self._found = set[str]()
         self._due = Due[str]()
         self._times = Times()
 
@@ -91,8 +92,13 @@ class Idle:
         """Whether the channel was published to since `find` gave it, or ever."""
         return channel in self._published
 
+    def is_silent(self, channel: str) -> bool:
+        """Whether the last `find` gave the channel, and it was neither published to nor forgotten since."""
+        return channel in self._found
+
     def note(self, channel: str, now_ms: int) -> None:
         """Note a publish to the channel."""
+        self._found.discard(channel)
         idle_end = self._rules.of(channel).idle_end
         if idle_end is not None:
             self._times.latest_ms = max(self._times.latest_ms, now_ms)
@@ -106,6 +112,7 @@ class Idle:
         :param published_ms: the time of its last publish, as far as the caller knows; publishes without an `idle_end`
             were not noted.
         """
+        self._found.discard(channel)
         idle_end = self._rules.of(channel).idle_end
         if idle_end is None:
             self.discard(channel)
@@ -118,18 +125,21 @@ class Idle:
     def discard(self, channel: str) -> None:
         """Note that the channel has ended, or is forgotten."""
         self._published.pop(channel, None)
+        self._found.discard(channel)
         self._due.discard(channel)
 
     def clear(self) -> None:
         """Forget all channels."""
         self._published.clear()
+        self._found.clear()
         self._due.clear()
 
     def find(self, now_ms: int) -> Silent:
         """Look at some channels; remove and return those that have been silent for their `idle_end`. Ten thousand
-        publishers of one machine can become silent in the same second."""
+        publishers of one machine can become silent in the same second. The caller ends them before its next call."""
         if self._times.note(now_ms, LOWEST_ID):
             self._due.bring_forward(now_ms)
+        self._found.clear()
         found: list[str] = []
         for _ in range(_STEP):
             channel = self._due.pop(now_ms)
@@ -142,6 +152,7 @@ class Idle:
                 del self._published[channel]
             elif published_ms + idle_end * 1000 <= now_ms:
                 del self._published[channel]
+                self._found.add(channel)
                 found.append(channel)
             else:
                 self._due.at(channel, published_ms + idle_end * 1000)

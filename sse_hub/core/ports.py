@@ -207,6 +207,7 @@ class Cluster(Protocol):
         others.
 
         :param changes: by subscription, as text, how many subscribers it has now; 0 if it has none any more.
-        :param all: whether these are all subscriptions of this node, because the store may have outdated ones.
+        :param all: whether these are all subscriptions of this node, because the store may have outdated ones, or this
+            node may. Then it gets all subscriptions of the others, too.
         :raises StoreUnavailable: if the store cannot be reached.
         """

@@ -75,8 +75,8 @@ class Nodes(Exchange):
         await super().exchange(store)
 
     async def _apply(self, store: Cluster, exchanged: Exchanged) -> None:
+        await super()._apply(store, exchanged)  # first: the lease may fail
         self.is_leader = self._candidate and await store.lease(_LEASE)
-        await super()._apply(store, exchanged)
 
     def _note_store_away(self) -> None:
         self.is_leader = False  # another node may lead by now, and without a store none can publish

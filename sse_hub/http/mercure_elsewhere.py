@@ -22,8 +22,7 @@ from .mercure_documents import Document, Subscribed, draft_of
 __all__ = ["Elsewhere"]
 
 _LEASE = "subscriptions"
-_PATIENCE = 5.0
-"""Seconds for which no node has reported a subscription when its end is published. Nodes report every 1.5 s."""
+_PATIENCE = 5.0  # nodes report every 1.5 s
 _MOST_ENDED = 10_000
 """Largest number of ended subscriptions that are remembered, because their node may report them once more."""
 _AT_ONCE = 100
@@ -34,11 +33,13 @@ class Elsewhere(Exchange):
     """The subscriptions that are not of this process.
 
     :param hub: its store takes the ends that are published.
+    :param patience: seconds for which no node has reported a subscription when its end is published.
     """
 
-    def __init__(self, hub: UpdateHub) -> None:
+    def __init__(self, hub: UpdateHub, *, patience: float = _PATIENCE) -> None:
         super().__init__()
         self._hub = hub
+        self._patience = patience
         self.active: dict[str, Document] = {}
         """Documents by their ids, which are the topics of their updates."""
         self._ended: dict[str, None] = {}
@@ -83,6 +84,9 @@ class Elsewhere(Exchange):
             await self._end(list(islice(self.active, _AT_ONCE)))
 
     async def _end(self, ids: Sequence[str]) -> None:
+        ids = [id for id in ids if id in self.active]  # an end may have come while the lease was asked for
+        if not ids:
+            return
         await self._hub.store.append([draft_of(self.active[id], active=False) for id in ids])
         for id in ids:  # mostly the store has delivered the ends already, which removes them
             self.active.pop(id, None)
@@ -90,7 +94,7 @@ class Elsewhere(Exchange):
 
     async def _apply(self, store: Cluster, exchanged: Exchanged) -> None:
         await super()._apply(store, exchanged)
-        latest = time.monotonic() - _PATIENCE
+        latest = time.monotonic() - self._patience
         while over := [id for id, since in islice(self._unreported.items(), _AT_ONCE) if since < latest]:
             if not await store.lease(_LEASE):
                 break  # another node does it

@@ -22,11 +22,12 @@ _EPHEMERAL = "-"
 """Stands for the id of an ephemeral event, which has none."""
 
 
-async def arguments_of(append: Append, rules: Rules, *, origin: str, most: int) -> Sequence[str | int]:
+async def arguments_of(append: Append, rules: Rules, *, origin: str, most: int, grace_ms: int) -> Sequence[str | int]:
     """The arguments of a publish (`ARGV`).
 
     :param origin: the stream that it is for; see `Follower.origin`.
     :param most: largest number of entries in the stream.
+    :param grace_ms: milliseconds for which an entry is never removed.
     """
     texts: list[str] = []
     async for drafts in in_slices(append.drafts, _SLICE):
@@ -34,7 +35,7 @@ async def arguments_of(append: Append, rules: Rules, *, origin: str, most: int) 
         texts.append(compact_json(values)[1:-1])
     channels = {draft.channel for draft in append.drafts}
     bounds = compact_json({channel: numbers(rules.of(channel))[:4] for channel in channels})
-    return origin, most, append.key, KEY_AGE_MS, append.memo, bounds, f"[{','.join(texts)}]"
+    return origin, most, append.key, KEY_AGE_MS, append.memo, bounds, f"[{','.join(texts)}]", grace_ms
 
 
 async def ids_of(answer: str) -> Sequence[EventId | None]:

@@ -179,6 +179,7 @@ class Database:
             if first is not None:
                 return Appended((), [EventId.parse(id) if id else None for id in first[0].split(" ")], first[1])
         if append.forget and not self.retention.state(append.forget).exists:
+            self.retention.idle.discard(append.forget)  # it may have had ephemeral events
             return Appended((), (), "")
         if append.forget:
             self.retention.forget(self._writer, append.forget, self._head, staged)

@@ -4,6 +4,9 @@ Every entry has an ordinal. A missing ordinal means that entries are gone that t
 their channels, and the subscribers of these channels are informed. A stream that begins again (FLUSHALL, another Redis,
 a Redis that lost its last entries) has a new origin, and all subscribers are informed. Entries of other programs are
 skipped.
+
+Two servers that both took events after a failover can have as many entries and the same newest id. So a node that
+connects again also shows the last event that it has read: a stream without this event is another one.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..core.events import LOWEST_ID, Event, EventId, check_channel
 from ..core.hub import Hub
@@ -60,12 +63,13 @@ class Follower:
         self.last = LOWEST_ID
         """Id of the last entry that it has read."""
         self._ordinal = 0
+        self._read: _Read | None = None
         self._last_ephemeral = "0-0"
         self._progress = asyncio.Event()
 
     @property
     def position(self) -> str:
-        """The state of this node, for `scripts.READING`."""
+        """The state of this node, for reading_scripts.py."""
         return json.dumps([self.origin, str(self.last), self._ordinal])
 
     async def begin(self) -> None:
@@ -73,14 +77,13 @@ class Follower:
 
         :raises RedisFailed: if that cannot be done.
         """
-        origin, newest, added, floor, highest, _, ephemeral = await self._state()
-        self._last_ephemeral = ephemeral
-        if origin != self.origin:
-            await self._load(EventId.parse(newest), max(EventId.parse(floor), EventId.parse(highest)))
-            self.origin, self._ordinal = origin, int(added)
-        elif int(added) != self._ordinal and not await self._next(block_ms=None):
-            await self._note_gap(EventId.parse(newest))
-            self._ordinal = int(added)
+        state = await self._state()
+        self._last_ephemeral = state.last_ephemeral
+        if state.origin != self.origin:
+            await self._load(state)
+        elif state.added != self._ordinal and not await self._next(block_ms=None):
+            await self._note_gap(state.newest)
+            self._ordinal = state.added
 
     async def read(self) -> None:
         """Wait a moment for entries and deliver them to the hub.
@@ -118,6 +121,7 @@ class Follower:
                     floors = await self._note_gap(entry.id.preceding())
             floor = max(floors.get(entry.channel, LOWEST_ID), floors.get("", LOWEST_ID))
             if not isinstance(entry, _Forgotten):
+                self._read = _Read(id, ordinal, entry.channel)
                 if entry.id > max(floor, self.last):
                     events.append(entry)
             elif entry.floor > floor:  # else the loss is that of a gap, and subscribers are informed of it already
@@ -138,28 +142,50 @@ class Follower:
                 while self.last < id:
                     await self._progress.wait()
 
-    async def _state(self, gap: str = "") -> Any:
-        """The state of the stream. `gap` is an id up to which entries are gone for an unknown reason."""
-        return await self._connection.run_following(BEGIN, str(self.last), self.origin, gap)
+    async def _state(self, gap: str = "", *, floors: bool = False) -> _State:
+        """The state of the stream.
 
-    async def _load(self, newest: EventId, floor: EventId) -> None:
+        :param gap: an id up to which entries are gone for an unknown reason.
+        :param floors: whether the floors are wanted. There may be 100,000.
+        """
+        origin, newest, added, floor, highest, gone, ephemeral = await self._connection.run_following(
+            BEGIN, str(self.last), self.origin, gap, int(floors), *(self._read or ("", "", ""))
+        )
+        top = max(EventId.parse(floor), EventId.parse(highest))
+        return _State(origin, EventId.parse(newest), int(added), top, gone, ephemeral)
+
+    async def _load(self, state: _State) -> None:
         """Give the hub the stream's newest events."""
+        events, read, floor = await self._tail(state.newest, state.top)
+        now = await self._state()  # another node may have removed entries between two reads
+        if now.origin != state.origin:
+            raise RedisFailed(STREAM_REPLACED)
+        floor = max(floor, now.top)
+        if floor > state.newest:  # also entries that were not read: begin now, and leave the older ones to the store
+            state, floor = now, now.newest
+        self._hub.restart(floor)
+        await deliver_in_slices(self._hub, [e for e in reversed(events) if e.id is not None and e.id > floor])
+        self._hub.set_ready(state.newest)
+        self._advance(state.newest)
+        self.origin, self._ordinal, self._read = state.origin, state.added, read
+
+    async def _tail(self, newest: EventId, floor: EventId) -> tuple[Sequence[Event], _Read | None, EventId]:
+        """The newest events, the newest first; the first of them; and the id above which they are all of the stream."""
         events: list[Event] = []
+        read: _Read | None = None
         size, before, until = 0, str(newest), time.monotonic() + _TAIL_PATIENCE
         while len(events) < TAIL_EVENTS and size < TAIL_BYTES and (not events or time.monotonic() < until):
             count = self._connection.entries
             entries = await self._connection.follow("XREVRANGE", self._stream, before, f"({floor}", "COUNT", count)
             size += self._measure(entries)
             events += self._readable(entries)
+            read = read or _newest(entries)
             if len(entries) < count:
                 break
             before = f"({entries[-1][0]}"
         else:
             floor = EventId.parse(before.removeprefix("(")).preceding()
-        self._hub.restart(floor)
-        await deliver_in_slices(self._hub, events[::-1])
-        self._hub.set_ready(newest)
-        self._advance(newest)
+        return events, read, floor
 
     async def _next(self, block_ms: int | None) -> Sequence[tuple[str, _Entries]]:
         """The entries of the two streams that this node has not read. Empty if none come within the time."""
@@ -184,12 +210,12 @@ class Follower:
 
         :param before: the id up to which they are lost.
         """
-        origin, *_, flat, _ = await self._state()
-        if origin == self.origin and not flat and before > self.last:  # entries were deleted by hand
-            origin, *_, flat, _ = await self._state(str(before))
-        if origin != self.origin:
+        state = await self._state(floors=True)
+        if state.origin == self.origin and not state.gone and before > self.last:  # entries were deleted by hand
+            state = await self._state(str(before), floors=True)
+        if state.origin != self.origin:
             raise RedisFailed(STREAM_REPLACED)
-        floors = await floors_of(flat)
+        floors = await floors_of(state.gone)
         self._lose(floors)
         return floors
 
@@ -225,6 +251,36 @@ async def floors_of(flat: Sequence[str], subscription: Subscription | None = Non
             if not channel or subscription is None or subscription.covers(channel):
                 floors[channel] = EventId.parse(floor)
     return floors
+
+
+class _State(NamedTuple):
+    """The state of the stream at one moment."""
+
+    origin: str
+    newest: EventId
+    added: int
+    """The ordinal of the newest entry."""
+    top: EventId
+    """The highest floor of all channels."""
+    gone: Sequence[str]
+    """The floors above the head of this node, if they are wanted, for `floors_of`."""
+    last_ephemeral: str
+
+
+class _Read(NamedTuple):
+    """An event that this node has read, as `BEGIN` takes it."""
+
+    id: str
+    ordinal: str
+    channel: str
+
+
+def _newest(entries: _Entries) -> _Read | None:
+    """The first of these entries that is an event."""
+    for id, fields in entries:
+        if fields and "x" not in fields and {"n", "c"} <= fields.keys():
+            return _Read(id, fields["n"], fields["c"])
+    return None
 
 
 class _Forgotten(NamedTuple):

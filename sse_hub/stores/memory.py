@@ -129,7 +129,9 @@ class MemoryStore:
             self._idle.discard(append.forget)
             self._hub.forget(append.forget, self._head)
         drafts = append.drafts
-        if append.if_idle and (drafts[0].channel in self._idle or self._hub.log.get(drafts[0].channel) is None):
+        if append.if_idle and not (
+            self._idle.is_silent(drafts[0].channel) and self._hub.log.get(drafts[0].channel) is not None
+        ):
             return ()
         for channel in {draft.channel for draft in drafts}:
             if (ended := self._hub.log.end_of(channel)) is not None:

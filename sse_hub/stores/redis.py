@@ -31,9 +31,10 @@ from .batches import Append, Batches, clean
 from .entries import event_of_entry, has_valid_names
 from .follower import Follower, floors_of
 from .node_scripts import EXCHANGE, LEASE, LEAVE, counts_of
+from .reading_scripts import BEGINNING, CHANNELS, HEADS, LAST, LATEST, PAGE, STATE, ranges
 from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
-from .retention_scripts import BEGINNING, DUE, FORGET, LATEST, REVIEW, STATE, TRIM, numbers, ranges
-from .scripts import APPEND, CHANNELS, HEADS, LAST, PAGE
+from .retention_scripts import DUE, FORGET, REVIEW, TRIM, numbers
+from .scripts import APPEND
 
 __all__ = ["RedisStore"]
 
@@ -57,7 +58,6 @@ _LOOK = 100
 """Largest number of entries of a channel that are looked at to find one of a wanted type."""
 _GONE = 500
 """Channels that have lost events of their beginning, looked at in one turn of the event loop, for one pattern."""
-_LEAST_VERSION = 7
 
 _Result = tuple[Sequence[EventId | None], str]
 
@@ -102,7 +102,6 @@ class RedisStore:
         self._away: str | None = "Redis has not been reached yet."
         self._refused: str | None = None
         self._untrimmed: str | None = None
-        self._inspected = False
         self._last_change = ""
         self._leases = set[str]()  # the names of those that this node has asked for
         self._tasks: list[asyncio.Task[None]] = []
@@ -169,17 +168,15 @@ class RedisStore:
 
     async def back(self, subscription: Subscription, count: int, most: int) -> tuple[EventId, Mapping[str, EventId]]:
         """Read the stream backwards and look for wanted events."""
-        start, before, looked_at = self._hub.log.head, "+", 0
-        while count and looked_at < most:
-            heads = await self._read(HEADS, before, min(_HEADS, most - looked_at))
+        names = sorted(subscription.names) if subscription.exact else []
+        start, upto, looked_at = self._hub.log.head, "+", 0
+        while count and upto and looked_at < most:
+            upto, heads = await self._read(HEADS, upto, min(_HEADS, most - looked_at), *names)
             for id, channel, type in heads:
                 if count and subscription.covers(channel) and (not subscription.types or type in subscription.types):
                     count -= has_valid_names(channel, type)
                     start = EventId.parse(id).preceding()
-                before = f"({id}"
             looked_at += len(heads)
-            if len(heads) < _HEADS:
-                break
         return start, (await self.page(subscription, start, start)).floors
 
     async def reach(self, id: EventId) -> bool:
@@ -232,6 +229,8 @@ class RedisStore:
     async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
         """Write the changes of this node, in parts, and read those of the other nodes. The write also shows whether
         Redis accepts writes, before the next publish."""
+        if all:  # what was read last may not have been noted
+            self._last_change = ""
         pairs = [str(word) for pair in changes.items() for word in pair]
         read: list[tuple[str, Mapping[str, int], bool]] = []
         begin, more, forgotten, nodes = 0, True, False, frozenset[str]()
@@ -250,8 +249,10 @@ class RedisStore:
         return Exchanged(nodes - {self._node}, read, forgotten)
 
     async def _write(self, appends: Sequence[Append]) -> Sequence[_Result | Exception]:
-        origin, most = self._follower.origin, self._most
-        calls = [await arguments_of(append, self._rules, origin=origin, most=most) for append in appends]
+        origin, most, grace_ms = self._follower.origin, self._most, self._grace_ms
+        calls = [
+            await arguments_of(append, self._rules, origin=origin, most=most, grace_ms=grace_ms) for append in appends
+        ]
         try:
             results = await self._connection.run_all(APPEND, calls)
         except RedisFailed as failed:
@@ -290,33 +291,11 @@ class RedisStore:
     async def _begin(self) -> None:
         """Connect to Redis and read the events that this node lacks."""
         await self._connection.connect_anew()
-        await self._inspect()
+        await self._connection.inspect()
         await self._follower.begin()
         if self._away is not None and self._tasks:
             logger.info("Redis can be used again")
         self._away = None
-
-    async def _inspect(self) -> None:
-        """Check once that this Redis is new enough and does not evict keys."""
-        if self._inspected:
-            return
-        try:
-            server = await self._connection.ask("INFO", "server")
-            memory = await self._connection.ask("INFO", "memory")
-        except RedisFailed as failed:
-            if failed.away:
-                raise
-            return  # this user of Redis may not run INFO
-        version = str(server.get("redis_version", _LEAST_VERSION))
-        if int(version.partition(".")[0]) < _LEAST_VERSION:
-            raise RedisFailed(f"Redis {_LEAST_VERSION} or Valkey is needed; this is Redis {version}.")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            logger.warning(
-                "Redis may forget the hub's keys when its memory is full: maxmemory-policy is %s; set it to noeviction",
-                policy,
-            )
-        self._inspected = True
 
     async def _maintain(self) -> None:
         """Remove events that are too old or too many, and notice a stream that has begun again."""

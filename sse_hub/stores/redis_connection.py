@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    MasterDownError,
     MovedError,
     NoScriptError,
     ReadOnlyError,
@@ -41,6 +43,9 @@ _LONGEST_TIMEOUT = 60.0
 _MOST_ENTRIES = 500
 _READ_BYTES = 256 << 10
 """Intended size of a read in bytes. A read asks for a number of entries, which is computed from their mean size."""
+_LEAST_VERSION = 7
+
+logger = logging.getLogger("sse_hub")
 
 
 class RedisFailed(StoreUnavailable):
@@ -62,9 +67,10 @@ class RedisFailed(StoreUnavailable):
         text = (str(error) or type(error).__name__).rstrip(".")
         if "STALE" in text:  # an answer of the hub's own scripts
             return cls(STREAM_REPLACED)
-        if isinstance(error, AskError | ClusterDownError | MovedError):
+        is_replica = isinstance(error, ReadOnlyError | MasterDownError)  # MasterDownError is a ClusterDownError
+        if isinstance(error, AskError | ClusterDownError | MovedError) and not is_replica:
             text = f"this address is a node of a Redis Cluster that does not hold the hub's keys ({text})"
-        refused = isinstance(error, ResponseError) and not isinstance(error, ReadOnlyError | LineBroken)
+        refused = isinstance(error, ResponseError) and not (is_replica or isinstance(error, LineBroken))
         late = isinstance(error, LineLate | TimeoutError)
         return cls(f"Redis {'refuses' if refused else 'cannot be used'}: {text}.", away=not refused, late=late)
 
@@ -93,7 +99,7 @@ class RedisConnection:
         self._timeout = TIMEOUT
         self._entries = 16
         self._redis, self._follower = self._connect(), self._connect(single=True)
-        self._is_closed = False
+        self._is_closed = self._is_inspected = False
 
     def _connect(self, *, single: bool = False) -> Redis:
         options: dict[str, Any] = {
@@ -125,6 +131,31 @@ class RedisConnection:
         self._redis, self._follower = self._connect(), self._connect(single=True)
         for redis in old:
             await _close(redis)
+
+    async def inspect(self) -> None:
+        """Check once that this Redis is new enough and does not evict keys.
+
+        :raises RedisFailed: if it is too old, or cannot be reached.
+        """
+        if self._is_inspected:
+            return
+        try:
+            server = await self.ask("INFO", "server")
+            memory = await self.ask("INFO", "memory")
+        except RedisFailed as failed:
+            if failed.away:
+                raise
+            return  # this user of Redis may not run INFO
+        version = str(server.get("redis_version", _LEAST_VERSION))
+        if int(version.partition(".")[0]) < _LEAST_VERSION:
+            raise RedisFailed(f"Redis {_LEAST_VERSION} or Valkey is needed; this is Redis {version}.")
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            logger.warning(
+                "Redis may forget the hub's keys when its memory is full: maxmemory-policy is %s; set it to noeviction",
+                policy,
+            )
+        self._is_inspected = True
 
     async def close(self) -> None:
         """Close all connections."""

@@ -83,8 +83,12 @@ class Retention:
                 raise Ended(channel, ended.reason)
 
     def is_silent(self, channel: str, staged: Staged) -> bool:
-        """Whether there was no publish to the channel since it was found idle."""
-        return channel not in self.idle and channel not in staged.published and channel in self._counts
+        """Whether the channel was found idle and has had no publish since. A channel with ephemeral events only is
+        known for as long as it would keep an event."""
+        rule = self._rules.of(channel)
+        is_known = channel in self._counts or (rule.idle_end or 0) * 1000 <= rule.history_age_ms
+        has_changed = channel in staged.published or channel in staged.forgotten
+        return is_known and not has_changed and self.idle.is_silent(channel)
 
     def stage(self, event: Event, staged: Staged) -> None:
         """Note an event that is about to be committed."""

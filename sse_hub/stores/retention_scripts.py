@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.rules import Rule
-from ..core.subscription import Subscription, spans
-from .scripts import ALLOW_OOM, COMMON, READING
+from .scripts import ALLOW_OOM, COMMON
 
-__all__ = ["BEGINNING", "DUE", "FORGET", "LATEST", "REVIEW", "STATE", "TRIM", "numbers", "ranges"]
+__all__ = ["DUE", "FORGET", "REVIEW", "TRIM", "numbers"]
 
 _ACCEPTED = """
 local ahead, back, time = id('ahead'), number('back'), now()
@@ -40,22 +39,25 @@ end
 """
     + _ACCEPTED
     + """
-local from, removed, done = redis.call('HGET', hub, 'scan'), 0, false
-local some = redis.call('XRANGE', stream, from and '(' .. from or '-', '+', 'COUNT', 100)
-for _, entry in ipairs(some) do
-  if accepted(entry) > time - tonumber(ARGV[1]) then
-    done = true
-    break
-  end
-  from = entry[1]
-  local channel = field(entry, 'c')
-  local first = channel and redis.call('LINDEX', p .. ':channel:' .. channel, 0)
-  if not first or less(entry[1], first) then
-    removed = removed + redis.call('XDEL', stream, entry[1])
-    if channel and not field(entry, 'x') then lose(channel, entry[1]) end
+local from, removed, left, done = redis.call('HGET', hub, 'scan'), 0, 100, false
+while left > 0 and not done do
+  local some = redis.call('XRANGE', stream, from and '(' .. from or '-', '+', 'COUNT', 10)
+  done = #some < 10
+  for _, entry in ipairs(some) do
+    if accepted(entry) > time - tonumber(ARGV[1]) then
+      done = true
+      break
+    end
+    from, left = entry[1], left - weight(entry)
+    local channel = field(entry, 'c')
+    local first = channel and redis.call('LINDEX', p .. ':channel:' .. channel, 0)
+    if not first or less(entry[1], first) then
+      removed = removed + redis.call('XDEL', stream, entry[1])
+      if channel and not field(entry, 'x') then lose(channel, entry[1]) end
+    end
   end
 end
-if done or #some < 100 then redis.call('HDEL', hub, 'scan') else redis.call('HSET', hub, 'scan', from) end
+if done then redis.call('HDEL', hub, 'scan') else redis.call('HSET', hub, 'scan', from) end
 if removed > 0 then redis.call('HINCRBY', hub, 'removed', removed) end
 local floors_most = 100000
 if redis.call('HLEN', floors) > floors_most then
@@ -75,9 +77,9 @@ if redis.call('HLEN', floors) > floors_most then
   redis.call('DEL', begins)
   redis.call('HSET', hub, 'kept', redis.call('HLEN', floors))
 end
-local found = redis.call('ZRANGEBYSCORE', p .. ':due', '-inf', text(time), 'LIMIT', 0, ARGV[2])
-for _, channel in ipairs(redis.call('SRANDMEMBER', p .. ':over', 20)) do found[#found + 1] = channel end
-return {origin, found}
+local due = p .. ':due'
+for _, channel in ipairs(redis.call('SPOP', p .. ':over', ARGV[2])) do redis.call('ZADD', due, 'LT', 0, channel) end
+return {origin, redis.call('ZRANGEBYSCORE', due, '-inf', text(time), 'LIMIT', 0, ARGV[2])}
 """
 )
 
@@ -91,32 +93,47 @@ TRIM = (
 -- the ms after which a silent channel ends (0 for never), and the number of events that never expire by age.
 local grace, left, removed = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local ends, due, idle = p .. ':ends', p .. ':due', p .. ':idle'
-local function entry_of(id) return redis.call('XRANGE', stream, id, id)[1] end
+local function entry_of(id)
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  if entry then left = left - weight(entry) + 1 end
+  return entry
+end
 local function abandon(channel, list)
   local data = '{"channel":' .. cjson.encode(channel) .. ',"reason":"abandoned"}'
   local event = {'n', redis.call('HINCRBY', hub, 'added', 1), 'c', channel, 't', 'end', 'd', data}
   if number('late') == 1 then event[9], event[10] = 'at', text(time) end
   local id = redis.call('XADD', stream, '*', unpack(event))
   redis.call('RPUSH', list, id)
+  redis.call('ZADD', p .. ':channels', 0, channel)
   redis.call('HSET', hub, 'last', id)
   redis.call('HSET', ends, channel, id .. ' abandoned')
   redis.call('ZREM', idle, channel)
   return id
 end
+-- The time of the last publish to a channel that may end as abandoned; nil if it is not in use. Ephemeral events leave
+-- no entry.
+local function published(channel, list)
+  local at = tonumber(redis.call('ZSCORE', idle, channel) or '')
+  local newest = redis.call('LINDEX', list, -1)
+  if (at and at <= time) or not (at or newest) then return at end
+  newest = newest and entry_of(newest)
+  at = math.min(newest and accepted(newest) or time, time)
+  redis.call('ZADD', idle, text(at), channel)
+  return at
+end
 local function look(channel, history, age, end_age, idle_end, least)
   local list = p .. ':channel:' .. channel
-  local length, next = redis.call('LLEN', list), nil
+  redis.call('PERSIST', list) -- release 0.2 lets lists expire
+  note_evicted(channel)
+  local length, next, at = redis.call('LLEN', list), nil, nil
   local ended = redis.call('HGET', ends, channel)
   ended = ended and string.match(ended, '^%S+')
-  if not ended and idle_end > 0 and length > 0 then
-    local at = tonumber(redis.call('ZSCORE', idle, channel) or '')
-    if not at or at > time then
-      local newest = entry_of(redis.call('LINDEX', list, -1))
-      at = math.min(newest and accepted(newest) or time, time)
-      redis.call('ZADD', idle, text(at), channel)
+  if not ended and idle_end > 0 then
+    at = published(channel, list)
+    next = at and at + idle_end
+    if next and next <= time and (length > 0 or idle_end <= age) then
+      ended, length = abandon(channel, list), length + 1
     end
-    next = at + idle_end
-    if next <= time then ended, length = abandon(channel, list), length + 1 end
   end
   local whole = false
   if ended then
@@ -126,7 +143,11 @@ local function look(channel, history, age, end_age, idle_end, least)
     if whole then least = 0 end
   end
   local gone
-  while left > 0 and length > least do
+  while length > least do
+    if left <= 0 then
+      next = time
+      break
+    end
     local id = redis.call('LINDEX', list, 0)
     local entry = entry_of(id)
     local at = entry and accepted(entry) or 0
@@ -141,15 +162,17 @@ local function look(channel, history, age, end_age, idle_end, least)
     removed = removed + redis.call('XDEL', stream, id)
     gone, length, left = id, length - 1, left - 1
   end
-  if left <= 0 then next = time end
   if gone then lose(channel, gone, whole and length == 0) end
   if length == 0 then
     redis.call('ZREM', p .. ':channels', channel)
     redis.call('HDEL', ends, channel)
-    redis.call('ZREM', idle, channel)
-    next = nil
+    if at and not ended and at + age > time then -- it is known for as long as it would keep an event
+      next = at + math.min(idle_end, age)
+    else
+      redis.call('ZREM', idle, channel)
+      next = nil
+    end
   end
-  if length <= math.max(history, least) then redis.call('SREM', p .. ':over', channel) end
   if next then redis.call('ZADD', due, text(next), channel) else redis.call('ZREM', due, channel) end
 end
 for channel, rule in pairs(cjson.decode(ARGV[3])) do
@@ -178,6 +201,8 @@ reconcile()
 local channel, left, removed = ARGV[1], tonumber(ARGV[2]), 0
 local list = p .. ':channel:' .. channel
 local gone
+note_evicted(channel)
+redis.call('ZREM', p .. ':idle', channel)
 if ARGV[3] ~= '1' and redis.call('EXISTS', list) == 0 and redis.call('HEXISTS', p .. ':ends', channel) == 0 then
   return 0
 end
@@ -197,88 +222,9 @@ lose(channel, floor, true)
 redis.call('HDEL', p .. ':ends', channel)
 redis.call('ZREM', p .. ':channels', channel)
 redis.call('ZREM', p .. ':due', channel)
-redis.call('ZREM', p .. ':idle', channel)
-redis.call('SREM', p .. ':over', channel)
 local n = redis.call('HINCRBY', hub, 'added', 1)
 redis.call('HSET', hub, 'last', redis.call('XADD', stream, '*', 'n', n, 'c', channel, 'x', floor))
 return 0
-"""
-)
-
-BEGINNING = (
-    READING
-    + """
--- ARGV: channels, or none for all of them. Returns the first id, whether the floor of all channels hides losses of
--- these channels, the channels that have lost events of their beginning, and the floors above the first id. All of this
--- is read at one moment, because a reader is never informed of these floors later.
-reconcile()
-local begins, lost, found, first, wanted = p .. ':begins', id('lost') == '1', {}, nil, nil
-local function look(channel, floor)
-  if floor and redis.call('HGET', begins, channel) ~= floor then found[#found + 1] = channel end
-end
--- Whether the channel, which began anew above its floor, has lost nothing since, although the floor of all channels may
--- be higher: the first of the ids that it has had since is above that one.
-local function is_whole(floor, oldest)
-  if not less(floor, id('floor')) or not oldest then return true end
-  return less(id('floor'), oldest) and #redis.call('XRANGE', stream, oldest, oldest) > 0
-end
-if #ARGV == 0 then
-  local all = lost and {} or redis.call('HGETALL', floors)
-  for i = 1, #all, 2 do look(all[i], all[i + 1]) end
-  local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  first = entry and entry[1]
-else
-  local whole = true
-  wanted = {}
-  for _, channel in ipairs(ARGV) do
-    local floor = redis.call('HGET', floors, channel)
-    local oldest = redis.call('LINDEX', p .. ':channel:' .. channel, 0)
-    wanted[channel] = true
-    whole = whole and floor and is_whole(floor, oldest)
-    look(channel, floor)
-    if oldest and (not first or less(oldest, first)) then first = oldest end
-  end
-  lost = lost and not whole
-end
-return {first or '', lost and 1 or 0, found, above(first and preceding(first) or position[2], wanted)}
-"""
-)
-
-LATEST = (
-    READING
-    + """
--- ARGV: largest number of channels; largest number of entries of a channel to look at; types as JSON; then ranges of
--- names: first, last, ... Returns the names, and the newest wanted entry of each.
-local p, most, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local wanted, any, names, found = {}, true, {}, {}
-for _, type in ipairs(cjson.decode(ARGV[3])) do wanted[type], any = true, false end
-local function newest(channel)
-  for i = 1, any and 1 or look do
-    local id = redis.call('LINDEX', p .. ':channel:' .. channel, -i)
-    if not id then return end
-    local entry = redis.call('XRANGE', p .. ':events', id, id)[1]
-    for j = 1, entry and #entry[2] - 1 or 0, 2 do
-      if entry[2][j] == 't' and (any or wanted[entry[2][j + 1]]) then return entry end
-    end
-  end
-end
-for i = 4, #ARGV - 1, 2 do
-  local left = most - #names
-  if left < 1 then break end
-  for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
-    names[#names + 1] = channel
-    local entry = newest(channel)
-    if entry then found[#found + 1] = entry end
-  end
-end
-return {names, found}
-"""
-)
-
-STATE = (
-    READING
-    + """
-return {redis.call('EXISTS', KEYS[1] .. ':channel:' .. ARGV[1]), redis.call('HGET', KEYS[1] .. ':ends', ARGV[1]) or ''}
 """
 )
 
@@ -288,12 +234,3 @@ def numbers(rule: Rule) -> Sequence[int]:
     events stay."""
     idle_end_ms = 0 if rule.idle_end is None else round(rule.idle_end * 1000)
     return rule.history, round(rule.history_age_ms), round(rule.end_age_ms), idle_end_ms, rule.least
-
-
-def ranges(subscription: Subscription, after: str) -> list[str]:
-    """The sorted ranges of names, as Redis writes them, that hold the subscription's channels after a name."""
-    found: list[str] = []
-    for key, is_beginning in spans(subscription, after):
-        first = f"[{key}" if key > after else f"({after}"
-        found += [first, f"[{key}" + ("\U0010ffff" if is_beginning else "")]
-    return found

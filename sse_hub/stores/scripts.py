@@ -1,4 +1,4 @@
-"""The scripts by which Redis adds to the stream and reads it, each in one step, and the keys of the hub in Redis.
+"""The scripts by which Redis begins the stream and adds to it, each in one step, and the keys of the hub in Redis.
 
 All keys share a hash tag, so that they lie in one slot of a cluster:
 
@@ -18,18 +18,20 @@ All keys share a hash tag, so that they lie in one slot of a cluster:
     {prefix}:ends           by channel that has ended, the id of its end and the reason
     {prefix}:due            channels, by the time at which an event may expire or the channel may be ended as abandoned
     {prefix}:idle           channels that end after a time without a publish, by the time of the last publish
-    {prefix}:over           channels that may have more events than their history
+    {prefix}:over           channels that may have more events than their history, as release 0.2 notes them; they
+                            become due
     {prefix}:once:KEY       the answer to a publish with an idempotency key
 
 An entry with `x` instead of type and data says that its channel was forgotten up to that id, on all nodes. The scripts
-that remove old entries are in retention_scripts.py, the keys of the nodes in node_scripts.py. The updates of the
-Mercure protocol have the same keys after `{prefix}:mercure`.
+that read the stream are in reading_scripts.py, those that remove old entries in retention_scripts.py, and the keys of
+the nodes in node_scripts.py. The updates of the Mercure protocol have the same keys after `{prefix}:mercure`.
 
 A Redis is shared: other programs may trim the stream, add to it, or evict a key. If there are fewer entries than were
 added and not removed, another program has trimmed the stream, and the floor of all channels rises to the beginning of
 the stream. If there are more, the additional entries belong to other programs and are skipped. If there are fewer
-floors than before, the floor of all channels rises to the highest floor that ever was. If the newest id is below the
-last written one, the stream has lost its end, and it begins again.
+floors than before, the floor of all channels rises to the highest floor that ever was. If a channel has a name and no
+list, its floor rises to the end of the stream. If the newest id is below the last written one, the stream has lost its
+end, and it begins again.
 
 The time is that of Redis, so that nodes need not agree about it. The first line of a script tells Redis what to check
 before it begins: that it is not a read-only replica and, for most scripts, that it has memory. Scripts are never
@@ -38,7 +40,7 @@ interrupted.
 
 from __future__ import annotations
 
-__all__ = ["ALLOW_OOM", "APPEND", "BEGIN", "CHANNELS", "COMMON", "DENY_OOM", "HEADS", "LAST", "PAGE", "READING"]
+__all__ = ["ALLOW_OOM", "APPEND", "BEGIN", "COMMON", "DENY_OOM"]
 
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 """The first line of a script that reads or removes. It must also run when memory is full (`maxmemory`)."""
@@ -77,14 +79,23 @@ local function field(entry, name)
     if fields[i] == name then return fields[i + 1] end
   end
 end
+-- A look at an entry copies its data. With 16 KiB, that costs as much as the look itself.
+local function weight(entry) return 1 + math.floor(#(field(entry, 'd') or '') / 16384) end
 local function raise(floor, anew)
   if not anew then redis.call('HSET', hub, 'lost', '1') end
   if less(id('floor'), floor) then redis.call('HSET', hub, 'floor', floor) end
 end
 local function lose(channel, floor, anew)
+  if less(floor, redis.call('HGET', floors, channel) or '0-0') then return end
   if anew then redis.call('HSET', p .. ':begins', channel, floor) end
   if redis.call('HSET', floors, channel, floor) == 1 then redis.call('HINCRBY', hub, 'kept', 1) end
   if less(id('highest'), floor) then redis.call('HSET', hub, 'highest', floor) end
+end
+-- The list of a channel with events was evicted: readers cannot find these events any more.
+local function note_evicted(channel)
+  if redis.call('EXISTS', p .. ':channel:' .. channel) == 0 and redis.call('ZREM', p .. ':channels', channel) == 1 then
+    lose(channel, last())
+  end
 end
 local function preceding(id)
   local ms, seq = parts(id)
@@ -127,34 +138,30 @@ local function above(after, wanted)
 end
 """
 
-READING = (
-    ALLOW_OOM
-    + COMMON
-    + """
--- The last of ARGV is what this node knows of the stream, as JSON: its origin, and the id and the ordinal of the last
--- entry that the node has read. A stream that has begun anew, or that was restored from a copy, has no events and no
--- floors for what is gone. So nothing may be read from it before the node has informed its subscribers.
-local position = cjson.decode(table.remove(ARGV))
-if id('origin') ~= position[1] or less(last(), position[2]) or number('added') < position[3] then
-  return redis.error_reply('STALE the stream has begun anew')
-end
-"""
-)
-
 BEGIN = (
     ALLOW_OOM
     + COMMON
     + """
--- ARGV: the head of this node, the origin that it knows, and an id up to which entries are gone for an unknown reason,
--- or ''. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
+-- ARGV: the head of this node; the origin that it knows; an id up to which entries are gone for an unknown reason, or
+-- ''; '1' if the floors above the head are wanted; and the last event that this node has read: id or '', ordinal,
+-- channel. A stream that is new, or lacks events that the node has, or is not the one that the node knew, gets a new
 -- origin above all ids ever seen, so that it is not taken for the old one. Its entries stay, so the ends among them and
 -- the times of the last publishes do, too. An end whose entry is gone closes its channel no more: readers could not get
 -- it. That is found by the ids alone, because a look at each entry takes a second with 100,000 ends.
-local head, known = ARGV[1], ARGV[2]
+local head, known, read = ARGV[1], ARGV[2], ARGV[5]
 local origin = redis.call('HGET', hub, 'origin')
 local newest = last()
+-- Whether this stream never had the event that the node has read last. After a failover in which both servers took
+-- events for a while, counts and newest ids may agree.
+local function is_other()
+  if read == '' or known ~= origin then return false end
+  reconcile()
+  local entry = redis.call('XRANGE', stream, read, read)[1]
+  if entry then return field(entry, 'n') ~= ARGV[6] end
+  return less(redis.call('HGET', floors, ARGV[7]) or '0-0', read) and less(id('floor'), read)
+end
 if not origin or less(newest, head) or less(newest, id('last'))
-    or (known ~= '' and known ~= origin and not less(head, origin)) then
+    or (known ~= '' and known ~= origin and not less(head, origin)) or is_other() then
   local ms = math.max(now(), (parts(head)), (parts(newest)) + 1, (parts(id('last'))) + 1)
   if ms == (parts(head)) then ms = ms + 1 end
   origin = text(ms) .. '-0'
@@ -188,8 +195,8 @@ end
 reconcile()
 if ARGV[3] ~= '' then raise(ARGV[3]) end
 local ephemeral = redis.call('XREVRANGE', p .. ':ephemeral', '+', '-', 'COUNT', 1)
-return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highest'), above(head),
-        ephemeral[1] and ephemeral[1][1] or '0-0'}
+return {origin, newest, redis.call('HGET', hub, 'added'), id('floor'), id('highest'),
+        ARGV[4] == '1' and above(head) or {}, ephemeral[1] and ephemeral[1][1] or '0-0'}
 """
 )
 
@@ -198,8 +205,8 @@ APPEND = (
     + """
 -- ARGV: origin, most entries, once-key or '', milliseconds to keep that, memo, and as JSON: by channel its history,
 -- the milliseconds for which an event is kept, for which an ended channel is, and after which a silent one ends (0 for
--- never); and the events: for each, channel, type, data, '1' if it is ephemeral. In the answer, '-' stands for
--- the id of an ephemeral event.
+-- never); the events: for each, channel, type, data, '1' if it is ephemeral; and the milliseconds for which an entry is
+-- never removed. In the answer, '-' stands for the id of an ephemeral event.
 local p = KEYS[1]
 local known = redis.call('HMGET', p .. ':hub', 'origin', 'last', 'late')
 if known[1] ~= ARGV[1] then return redis.error_reply('STALE the stream has begun anew') end
@@ -236,9 +243,18 @@ for i = 1, #events, 4 do
     local id = redis.call('XADD', p .. ':events', 'MAXLEN', '~', ARGV[2], '*', unpack(event))
     newest = id
     ids[#ids + 1] = id
-    local length = redis.call('RPUSH', p .. ':channel:' .. channel, id)
-    if length == 1 then redis.call('ZADD', p .. ':channels', 0, channel) end
-    if length > history then redis.call('SADD', p .. ':over', channel) end
+    local list = p .. ':channel:' .. channel
+    local length = redis.call('RPUSH', list, id)
+    if length == 1 and redis.call('ZADD', p .. ':channels', 0, channel) == 0 then -- it had a list, which was evicted
+      local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+      local floor = seq == '0' and text(ms - 1) .. '-9007199254740991' or ms .. '-' .. text(seq - 1)
+      if redis.call('HSET', p .. ':floors', channel, floor) == 1 then redis.call('HINCRBY', p .. ':hub', 'kept', 1) end
+      redis.call('HSET', p .. ':hub', 'highest', floor)
+    end
+    if length > history then -- its oldest entry goes when it is old enough
+      local accepted = tonumber(string.match(redis.call('LINDEX', list, 0), '^%d+'))
+      redis.call('ZADD', due, 'LT', text(math.min(accepted, now) + ARGV[8]), channel)
+    end
     if type == 'end' then
       redis.call('HSET', ends, channel, id .. ' ' .. cjson.decode(data).reason)
       age = end_age
@@ -259,81 +275,5 @@ if ARGV[3] ~= '' then
   redis.call('PEXPIRE', once, ARGV[4])
 end
 return answer
-"""
-)
-
-PAGE = (
-    READING
-    + """
--- ARGV: after, up to, most entries to look at, most bytes, then the channels, or none for all of them.
-reconcile()
-local after, upto, entries, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local wanted
-for i = 5, #ARGV do
-  wanted = wanted or {}
-  wanted[ARGV[i]] = true
-end
-local found, reached = {}, after
-while entries > 0 and bytes > 0 do
-  local some = redis.call('XRANGE', stream, '(' .. reached, upto, 'COUNT', 10)
-  for _, entry in ipairs(some) do
-    if entries <= 0 or bytes <= 0 then break end
-    reached, entries = entry[1], entries - 1
-    local channel, data = field(entry, 'c'), field(entry, 'd')
-    if channel and data and (not wanted or wanted[channel]) then
-      found[#found + 1] = {entry[1], entry[2]}
-      bytes = bytes - #data
-    end
-  end
-  if #some < 10 and entries > 0 and bytes > 0 then
-    reached = upto
-    break
-  end
-end
-return {reached, above(after, wanted), found}
-"""
-)
-
-LAST = READING + "return last()"
-
-HEADS = (
-    READING
-    + """
--- ARGV: before, most entries to look at. The newest entries before an id, newest first: id, channel, type.
-local before, entries, found = ARGV[1], tonumber(ARGV[2]), {}
-while entries > 0 do
-  local some = redis.call('XREVRANGE', stream, before, '-', 'COUNT', 10)
-  for _, entry in ipairs(some) do
-    found[#found + 1] = {entry[1], field(entry, 'c') or '', field(entry, 't') or ''}
-    before = '(' .. entry[1]
-  end
-  entries = #some < 10 and 0 or entries - 10
-end
-return found
-"""
-)
-
-CHANNELS = (
-    READING
-    + """
--- ARGV: a name, most channels. The retained events of channels whose names come after it.
-local p, after, left, found = KEYS[1], ARGV[1], tonumber(ARGV[2]), {}
-local names = p .. ':channels'
-while left > 0 do
-  local some = redis.call('ZRANGEBYLEX', names, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, left)
-  for _, channel in ipairs(some) do
-    after = channel
-    local list = p .. ':channel:' .. channel
-    local length = redis.call('LLEN', list)
-    if length == 0 then
-      redis.call('ZREM', names, channel)
-    else
-      found[#found + 1] = {channel, length, redis.call('LINDEX', list, 0), redis.call('LINDEX', list, -1)}
-      left = left - 1
-    end
-  end
-  if #some == 0 then break end
-end
-return found
 """
 )

@@ -153,6 +153,34 @@ async def test_a_channel_whose_publisher_is_silent_is_ended_as_abandoned(store: 
         assert await server.status("/realtime/other", "POST", data=b"more") == 200
 
 
+async def test_a_channel_that_retains_no_events_is_ended_as_abandoned_unless_it_is_deleted(store: str) -> None:
+    rules = (Rule(match="run.*", idle_end=1.0), Rule(match="none", idle_end=1.0, history=0))
+    async with serving(store=store, rules=rules) as server:
+        await server.hub.publish("working", channel="run.deleted", ephemeral=True)
+        assert await server.status("/realtime/run.deleted", "DELETE") == 204
+        async with server.stream("/realtime/run.1") as run, server.stream("/realtime/none") as none:
+            await server.hub.publish("working", channel="run.1", ephemeral=True)
+            await server.hub.publish("a", channel="none")
+            for stream, channel, data in ((run, "run.1", "working"), (none, "none", "a")):
+                *events, end = await stream.rest()
+                assert [event.data for event in events[1:]] == [data]
+                assert end.json() == {"channel": channel, "reason": "abandoned"}
+        assert await from_start(server, "run.1") == (False, [], {"channel": "run.1", "reason": "abandoned"})
+        assert await server.status("/realtime/run.1", "POST", data=b"late") == 409
+        assert await server.status("/realtime/run.deleted", "POST", data=b"new") == 200
+
+
+async def test_a_channel_that_is_forgotten_before_its_idle_end_is_not_ended(store: str) -> None:
+    rules = (Rule(match="forgotten", idle_end=1.0, history_age=0.5), Rule(match="run", idle_end=2.0))
+    async with serving(store=store, rules=rules) as server, server.stream("/stream?channel=*") as stream:
+        await stream.until("connected")
+        for channel in ("forgotten", "run"):
+            await server.hub.publish("working", channel=channel, ephemeral=True)
+        *events, end = await stream.until("end")
+        assert [event.data for event in events] == ["working", "working"]
+        assert end.json()["channel"] == "run"
+
+
 async def test_a_value_that_is_kept_stays_whatever_its_age(store: str) -> None:
     rules = (Rule(match="sensors.*", history=1, history_age=0.5, keep_last=True),)
     async with serving(store=store, rules=rules, history_age=0.5) as server:

@@ -16,6 +16,7 @@ from redis_server import RedisServer
 from wire import Received
 
 from sse_hub.core.events import EventId
+from sse_hub.core.rules import Rule
 
 
 async def test_a_node_waits_for_a_cursor_that_it_has_not_reached_yet(redis_store: str) -> None:
@@ -80,6 +81,35 @@ async def test_another_redis_behind_the_address_is_a_loss(redis: RedisServer, sh
         assert (lost.type, lost.json()["after"]) == ("lost", str(id))
 
 
+async def test_a_failover_after_which_both_servers_took_as_many_events_is_a_loss(
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = RedisServer(tmp_path_factory.mktemp("replica"))
+    try:
+        async with Network(redis.port) as network, serving(store=f"redis://127.0.0.1:{network.port}/0") as here:
+            await here.hub.publish("before")
+            other.ask("REPLICAOF", "127.0.0.1", str(redis.port))
+            await eventually(lambda: other.number("XLEN", "{sse-hub}:events") == 1)
+            other.ask("REPLICAOF", "NO", "ONE")
+            async with serving(store=other.url) as there, here.stream() as stream, there.stream() as right:
+                await stream.until("connected")
+                await there.hub.publish("at the new master")
+                old = str(await here.hub.publish("at the old master"))
+                assert (await stream.next()).data == "at the old master"
+                network.target = other.port
+                network.reset()
+                await here.until_status("degraded")
+                await there.hub.publish("next")
+                await network.mend()
+                event = await stream.next()
+                assert (event.type, event.json()["after"]) == ("lost", old)
+                await right.until("lost")  # a client that comes from the other node has lost an event, too
+                async with there.stream(headers={"Last-Event-ID": old}) as resumed:
+                    assert (await resumed.next()).json()["lost"] is True
+    finally:
+        other.stop()
+
+
 async def test_a_cursor_is_lost_when_the_stream_was_trimmed_past_it_and_not_when_before_it(
     redis: RedisServer,
 ) -> None:
@@ -122,6 +152,33 @@ async def test_events_trimmed_while_a_node_was_cut_off_are_a_loss_of_their_chann
             assert [event.data for event in in_flight] == [str(number) for number in range(len(in_flight))]
             assert [event.data for event in await busy.take(3)] == ["7", "8", "9"]
             assert (await quiet.next()).data == "x"
+
+
+@pytest.mark.parametrize("history", [20, 0])
+async def test_events_trimmed_while_a_node_begins_are_a_loss(redis: RedisServer, history: int) -> None:
+    store = "redis://127.0.0.1:{}/0?grace=0"
+    async with Network(redis.port) as network, serving(store=store.format(redis.port)) as there:
+        ids = [str(await there.hub.publish(str(number))) for number in range(40)]
+        reads = 0
+
+        async def trim_before_the_second_read(request: bytes) -> None:
+            nonlocal reads
+            reads += request.startswith(b"*6\r\n$9\r\nXREVRANGE")
+            if reads == 2 and network.before is not None:
+                network.before = None
+                if not history:  # the log must not begin within what it has not read
+                    await there.hub.publish("40")
+                there.hub.log.rules.replace([Rule(match="main", history=history)])
+                await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == history)
+
+        network.before = trim_before_the_second_read
+        async with serving(store=store.format(network.port)) as here:
+            async with here.stream(headers={"Last-Event-ID": ids[5]}) as stream:
+                connected, *events = await stream.until("live")
+                assert connected.json()["lost"] is True
+                assert [event.data for event in events[:-1]] == [str(number) for number in range(40 - history, 40)]
+                await there.hub.publish("after")
+                assert (await stream.next()).data == "after"
 
 
 async def test_a_gap_before_a_forgotten_channel_is_a_loss(redis: RedisServer) -> None:

@@ -6,14 +6,19 @@ import asyncio
 from collections import Counter
 
 import aiohttp
+import pytest
 from hubs import Stream, serving
 from network import Network
 from programs import Start
 from redis_server import RedisServer
 
-from sse_hub.core.events import EventId
-from sse_hub.core.ports import Archive, Catalogue
+from sse_hub.core.events import LOWEST_ID, EventId
+from sse_hub.core.hub import Hub
+from sse_hub.core.log import Log
+from sse_hub.core.ports import Archive, Catalogue, StoreUnavailable
 from sse_hub.core.subscription import Subscription
+from sse_hub.stores.redis import RedisStore
+from sse_hub.tasks import Background
 
 
 async def test_two_nodes_deliver_events_that_are_published_alternately_in_one_order(
@@ -124,6 +129,28 @@ async def test_a_redis_that_may_forget_keys_gets_a_warning(redis: RedisServer, p
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     running = program("--no-demo", "--store", redis.store)
     running.until("maxmemory-policy is allkeys-lru; set it to noeviction")
+
+
+async def test_changes_of_other_nodes_are_read_again_after_an_exchange_that_failed_in_the_middle(
+    redis: RedisServer,
+) -> None:
+    hub, background = Hub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon), Background()
+    one, other = (
+        RedisStore(redis.store, hub, background, node=node, keys="{sse-hub}", most=100, grace=0)
+        for node in ("one", "other")
+    )
+    await one.exchange({}, all=True)
+    await other.exchange({"subscription": 7}, all=True)
+    redis.ask("CONFIG", "SET", "maxmemory", "12mb")
+    with pytest.raises(StoreUnavailable, match="maxmemory"):  # the first part fills the memory: it is stored as JSON
+        await one.exchange({f"{number}" + "\x01" * 5000: 1 for number in range(600)}, all=False)
+    assert redis.number("HLEN", "{sse-hub}:follows:one") == 501
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    exchanged = await one.exchange({}, all=True)
+    assert exchanged.nodes == {"other"}
+    assert exchanged.changes == [("other", {"subscription": 7}, True)]
+    for store in (one, other):
+        await store.close()
 
 
 async def test_many_floors_are_read_in_slices(redis: RedisServer) -> None:

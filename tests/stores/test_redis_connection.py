@@ -93,6 +93,21 @@ async def test_a_read_only_replica_degrades_health_before_the_next_publish(redis
         assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
 
 
+async def test_a_replica_that_has_lost_its_master_is_no_node_of_a_cluster(redis: RedisServer) -> None:
+    redis.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+    redis.ask("CONFIG", "SET", "replica-read-only", "no")  # else it refuses as a read-only replica
+    async with serving(store=redis.store) as server:
+        redis.ask("REPLICAOF", "127.0.0.1", "1")
+
+        async def explained() -> bool:
+            return "Link with MASTER is down" in (await server.health()).get("reason", "")
+
+        await eventually(explained)
+        assert "Cluster" not in (await server.health())["reason"]
+        redis.ask("REPLICAOF", "NO", "ONE")
+        await server.until_status("ok")
+
+
 async def test_a_password_in_the_address_is_used_and_never_shown(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

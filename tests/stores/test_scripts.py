@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 from eventually import eventually
-from hubs import serving
+from hubs import NDJSON, serving
 from network import Network
 from redis_server import RedisServer
 
+from sse_hub.core.ports import Archive
 from sse_hub.core.rules import Rule
+from sse_hub.core.subscription import Subscription
 
 
 async def test_a_key_holds_on_the_other_node(redis_store: str) -> None:
@@ -36,6 +38,63 @@ async def test_the_stream_is_bounded_as_a_whole_and_subscribers_are_informed_of_
             connected, *events = await stream.until("live")
             assert connected.json()["lost"] is True
             assert 100 <= len(events) - 1 <= 210  # MAXLEN ~ lets go of a hundred at a time
+
+
+async def test_the_history_of_thousands_of_channels_is_applied_in_few_steps(redis: RedisServer) -> None:
+    names = [f"sensors.{number}" for number in range(1000)]
+    rule = Rule(match="sensors.*", history=1, keep_last=True)
+    async with serving(store=f"{redis.store}&grace=0", rules=(rule,)) as server:
+        await eventually(lambda: redis.calls("zrangebyscore"))  # the first round looks at all channels
+        for _ in range(2):
+            for first in range(0, len(names), 100):
+                body = {"message": 1, "channel": names[first : first + 100]}
+                assert (await server.post("/api/broadcast", json=body))[0].status == 200
+        before = redis.calls("zrangebyscore")  # each step looks for the channels that are due
+        await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == len(names))
+        assert redis.calls("zrangebyscore") - before < 25
+
+
+async def test_large_entries_are_removed_in_steps(redis: RedisServer) -> None:
+    count = 200
+    async with serving(store=f"{redis.store}&grace=0", history=count) as server:
+        for _ in range(count):
+            assert await server.status("/realtime/main", "POST", data=b"x" * 200_000) == 200
+        before = redis.calls("zrangebyscore")
+        server.hub.log.rules.replace([Rule(match="main", history=0)])
+        await eventually(lambda: redis.number("XLEN", "{sse-hub}:events") == 0)
+        assert redis.calls("zrangebyscore") - before > 2  # each of these steps removes fewer than a hundred
+
+
+async def test_a_page_ends_after_large_entries_of_other_channels(redis: RedisServer) -> None:
+    subscription = Subscription(frozenset(f"c{number}" for number in range(600)))  # too many to be found by their lists
+    async with serving(store=redis.store) as server:
+        store, head = server.hub.store, server.hub.log.head
+        assert isinstance(store, Archive)
+        for _ in range(100):
+            assert await server.status("/realtime/large", "POST", data=b"x" * 200_000) == 200
+        last = await server.hub.publish("small", channel="c0")
+        assert last is not None
+        page = await store.page(subscription, head, last)
+        assert head < page.reached < last
+        while page.reached < last:
+            page = await store.page(subscription, page.reached, last)
+        assert [event.data for event in page.events] == ["small"]
+
+
+async def test_channels_that_a_node_of_the_former_release_has_noted_are_trimmed(redis: RedisServer) -> None:
+    async with serving(store=f"{redis.store}&grace=0", history=2) as server:
+        await eventually(lambda: redis.calls("zrangebyscore"))
+        await server.hub.publish("1")
+        for number in range(2, 5):  # as release 0.2 adds them
+            redis.ask("HINCRBY", "{sse-hub}:hub", "added", "1")
+            event = ("n", str(number), "c", "main", "t", "message", "d", str(number))
+            id = redis.ask("XADD", "{sse-hub}:events", "*", *event).split(b"\r\n")[1].decode()
+            redis.ask("HSET", "{sse-hub}:hub", "last", id)
+            redis.ask("RPUSH", "{sse-hub}:channel:main", id)
+            redis.ask("SADD", "{sse-hub}:over", "main")
+        await server.until_trimmed("main", 2)
+        assert await server.retained("main") == ["3", "4"]
+        await eventually(lambda: redis.number("EXISTS", "{sse-hub}:over") == 0)
 
 
 async def test_a_redis_whose_memory_is_full_makes_room_and_is_used_again(redis: RedisServer) -> None:
@@ -77,6 +136,74 @@ async def test_a_key_that_was_evicted_makes_no_loss_silent(redis: RedisServer, k
             async with server.stream(headers={"Last-Event-ID": ids[3]}) as stream:
                 assert (await stream.next()).json()["lost"] is False
         await server.hub.publish("after")
+
+
+async def test_the_list_of_a_channel_that_was_evicted_makes_no_loss_silent(redis: RedisServer) -> None:
+    async with serving(store=redis.store, cache=0) as server:
+        ids = {name: str(await server.hub.publish("1", channel=name)) for name in ("read", "used", "begun")}
+        for name in ids:
+            await server.hub.publish("2", channel=name)
+            redis.ask("DEL", f"{{sse-hub}}:channel:{name}")
+        await server.hub.publish("3", channel="used")
+        for name in ("read", "used"):
+            async with server.stream(f"/realtime/{name}", {"Last-Event-ID": ids[name]}) as stream:
+                assert (await stream.next()).json()["lost"] is True
+        async with server.stream("/realtime/begun?from=start") as stream:
+            assert (await stream.next()).json()["lost"] is True
+        last = str(await server.hub.publish("4", channel="used"))
+        async with server.stream("/realtime/used", {"Last-Event-ID": last}) as stream:
+            assert (await stream.next()).json()["lost"] is False
+
+
+async def test_lists_that_the_former_release_made_do_not_expire(redis: RedisServer) -> None:
+    async with serving(store=redis.store) as server:
+        await server.hub.publish("1")
+    assert redis.number("PEXPIRE", "{sse-hub}:channel:main", "3600000") == 1
+    async with serving(store=redis.store):
+        await eventually(lambda: redis.number("PTTL", "{sse-hub}:channel:main") == -1)
+
+
+async def test_a_quiet_channel_is_read_without_the_entries_of_busy_ones(redis: RedisServer) -> None:
+    lines = b"line\n" * 1000
+    async with serving(store=redis.store, history=100_000) as server:
+        first = str(await server.hub.publish("1", channel="quiet"))
+        for data in ("2", "3"):
+            for _ in range(2):
+                await server.post("/realtime/busy", data=lines, headers=NDJSON)
+            await server.hub.publish(data, channel="quiet")
+        for _ in range(2):
+            await server.post("/realtime/busy", data=lines, headers=NDJSON)
+    async with serving(store=redis.store, history=100_000, cache=0) as server:
+        before = redis.calls("xrange") + redis.calls("xrevrange")
+        assert await server.retained("quiet") == ["1", "2", "3"]
+        assert await server.retained("quiet", first) == ["2", "3"]
+        assert await server.retained("none") == []
+        for path, expected in (
+            ("/realtime/quiet?replay=2", ["2", "3"]),
+            ("/realtime/quiet?replay=9", ["1", "2", "3"]),
+            ("/stream?channel=quiet&channel=none&replay=9", ["1", "2", "3"]),
+            ("/realtime/none?replay=9", []),
+            (f"/realtime/quiet?lastEventId={first}", ["2", "3"]),
+        ):
+            async with server.stream(path) as stream:
+                assert (path, await stream.replay()) == (path, expected)
+        assert redis.calls("xrange") + redis.calls("xrevrange") - before < 150
+
+
+async def test_pages_of_some_channels_of_many_are_whole(redis_store: str) -> None:
+    async with serving(store=redis_store, history=10_000) as server:
+        for number in range(600):
+            await server.hub.publish(str(number), channel=f"c{(number * number) % 37}")
+    async with serving(store=redis_store, history=10_000, cache=0) as server:
+        for names in (["c0"], ["c1", "c4", "c9"], [f"c{number}" for number in range(1, 37)], ["c0", "none"]):
+            expected = [str(number) for number in range(600) if f"c{(number * number) % 37}" in names]
+            query = "&".join(f"channel={name}" for name in names)
+            for beginning in ("from=start", "replay=600"):
+                async with server.stream(f"/stream?{query}&{beginning}") as stream:
+                    assert await stream.replay() == expected
+            if len(expected) > 7:
+                async with server.stream(f"/stream?{query}&replay=7") as stream:
+                    assert await stream.replay() == expected[-7:]
 
 
 async def test_a_clock_that_was_ahead_does_not_keep_events_for_ever(redis: RedisServer) -> None:
