@@ -134,6 +134,8 @@ class _Process(Process):  # type: ignore[misc]
             app.cleanup_ctx.insert(0, self._living)
             with asyncio.Runner(loop_factory=serving.loop_factory(settings.loop)) as runner:
                 runner.run(serving.serve(app, self._started, reuse_port=True))
+                # A loop that closes restores the default effect of signals.
+                signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK - {signal.SIGQUIT})
         except OSError as error:
             log_line(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
             raise SystemExit(self._boot_error) from None

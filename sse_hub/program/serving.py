@@ -68,10 +68,12 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 async def serve(app: web.Application, started: Callable[[int], None], *, reuse_port: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and end. A second signal ends at once.
+    """Serve until SIGTERM or SIGINT, then drain and end.
+
+    A second signal ends the process at once, but not a worker: systemd and the arbiter may both send it SIGTERM.
 
     :param started: called with the port when connections are accepted and signals are handled.
-    :param reuse_port: share the port with other processes that share it, too.
+    :param reuse_port: whether this is a worker, which shares the port with others.
     :raises OSError: if an address or the certificate cannot be used.
     """
     settings = app[SETTINGS]
@@ -84,7 +86,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
             port = runner.addresses[0][1] if runner.addresses else settings.port
             site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
             await site.start()
-        signals.handle(ending.set, lambda: _read_again(app, context))
+        signals.handle(ending.set, lambda: _read_again(app, context), second_ends=not reuse_port)
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")

@@ -15,20 +15,22 @@ __all__ = ["handle", "on", "restore"]
 _ENDING = ("SIGTERM", "SIGINT")
 
 
-def handle(end: Callable[[], None], read_again: Callable[[], None]) -> None:
+def handle(end: Callable[[], None], read_again: Callable[[], None], *, second_ends: bool = True) -> None:
     """Handle the signals of a server in the running loop.
 
-    :param end: called at SIGTERM or SIGINT, once. A second signal ends the process at once.
+    :param end: called at SIGTERM or SIGINT.
     :param read_again: called at SIGHUP.
+    :param second_ends: whether a second SIGTERM or SIGINT ends the process at once. Otherwise it calls `end` again.
     """
 
-    def end_once() -> None:
-        for name in _ENDING:
-            restore(name)
+    def act() -> None:
+        if second_ends:
+            for name in _ENDING:
+                restore(name)
         end()
 
     for name in _ENDING:
-        on(name, end_once)
+        on(name, act)
     on("SIGHUP", read_again)
 
 

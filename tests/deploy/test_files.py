@@ -86,6 +86,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     )
     assert "sse-hub.service" not in run.stderr
     assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > DRAIN  # type: ignore[index]
+    assert "\nKillMode=mixed\n" in text
 
 
 def test_the_file_of_rules_is_right_and_compose_and_the_unit_use_it() -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +23,7 @@ from hubs import Remote, Stream
 from mercures import PATH, follow
 from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
+from sockets import get, raw
 from tokens import SECRET, mint
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
@@ -134,6 +135,32 @@ async def test_sigterm_drains_all_workers(server: tuple[Program, Remote]) -> Non
         assert status == 0
         for stream in streams:
             assert [event.type for event in await stream.rest()] == ["closing"]
+
+
+async def test_sigterm_to_all_processes_and_then_again_lets_workers_drain(program: Start) -> None:
+    """systemd may send it to all processes of a service, and the arbiter sends it to its workers, too."""
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--drain", "60")
+    async with raw(running.port, get("/realtime/big"), window_bytes=4096) as client:
+        await client.until(b"event: connected")
+        client.freeze()
+        for _ in range(10):  # more than the kernel buffers for a connection
+            await asyncio.to_thread(fetch, f"{running.url}/realtime/big", b"x" * 1_000_000)
+        children = psutil.Process(running.process.pid).children(recursive=True)
+        (valkey,) = processes(running, "valkey-server")
+        for each in children:
+            each.terminate()
+        running.process.terminate()
+        for _ in range(2):
+            await asyncio.to_thread(running.until, "ending")
+        for each in children:
+            with suppress(psutil.NoSuchProcess):  # a worker without a stream
+                each.terminate()
+        with pytest.raises(psutil.TimeoutExpired):
+            await asyncio.to_thread(valkey.wait, 1)
+        client.thaw()
+        assert b"event: closing" in await client.rest()
+    status, answer = await asyncio.to_thread(running.wait)
+    assert (status, "started again, empty" in answer) == (0, False)
 
 
 async def test_a_worker_that_is_ended_while_it_starts_does_not_miss_it(program: Start) -> None:
