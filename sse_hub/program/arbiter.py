@@ -4,8 +4,8 @@ This one differs from gunicorn's own:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
 - SIGHUP reads certificate, keys and rules again in each worker, instead of replacing the workers.
-- Signals are blocked while a worker is made. A new process has the arbiter's handlers until it sets its own. They put a
-  signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
+- Signals are held back while a worker is made. A new process has the arbiter's handlers until it sets its own. They put
+  a signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
   kill the worker after a timeout.
 - A worker whose arbiter has ended drains and ends, too.
 - The address is announced when all workers serve.
@@ -37,7 +37,7 @@ from ..settings import Settings
 from ..stdio import print_error
 from ..tasks import end
 from ..worker import Worker
-from . import serving, systemd
+from . import serving, signals, systemd
 
 __all__ = ["Server", "run"]
 
@@ -126,7 +126,7 @@ class _Process(Process):  # type: ignore[misc]
         for each in (*_HELD_BACK, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGABRT, signal.SIGCHLD):
             signal.signal(each, signal.SIG_DFL)
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))  # a second Ctrl-C ends the process, without a core file
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK - {signal.SIGHUP})
+        signals.let_through("SIGQUIT")  # the others wait until `serving.serve` handles them
         settings, worker = self.server.settings, self.server.worker
         serving.prepare(settings)
         try:
@@ -134,8 +134,6 @@ class _Process(Process):  # type: ignore[misc]
             app.cleanup_ctx.insert(0, self._living)
             with asyncio.Runner(loop_factory=serving.loop_factory(settings.loop)) as runner:
                 runner.run(serving.serve(app, self._started, reuse_port=True))
-                # A loop that closes restores the default effect of signals.
-                signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK - {signal.SIGQUIT})
         except OSError as error:
             log_line(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
             raise SystemExit(self._boot_error) from None
@@ -150,7 +148,6 @@ class _Process(Process):  # type: ignore[misc]
 
     def _started(self, port: int) -> None:
         self.booted = True
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self.server.worker.board.begin(self.number)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.ppid, signal.SIGUSR1)
@@ -212,6 +209,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.LISTENERS = list(self._server.reserved)
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
         super().start()
+        signals.let_through("SIGHUP")
 
     def spawn_worker(self) -> Any:
         """See `Arbiter`."""

