@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -65,10 +64,10 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
         if context.invoked_subcommand is not None:
             return None
         signals.hold_back("SIGHUP")
-        return serve(_settings(given))
+        return serve(config.load(_present(given), os.environ))
 
     def ask(**given: str | None) -> int:
-        return health.ask(_settings(given))
+        return health.ask(config.place(_present(given), os.environ))
 
     group = click.Group(
         program_name(),
@@ -97,8 +96,9 @@ def _version() -> click.Option:
     return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show it.")
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    return config.load({name: value for name, value in given.items() if value is not None}, os.environ)
+def _present(given: Mapping[str, str | None]) -> dict[str, str]:
+    """The flags that are on the command line."""
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _options() -> list[click.Parameter]:

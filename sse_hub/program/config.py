@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,10 +18,11 @@ from ..core.rules import Rule
 from ..settings import Row, SettingError, Settings, table
 from . import mercure_variables
 
-__all__ = ["load", "read_file", "read_rules"]
+__all__ = ["load", "place", "read_file", "read_rules"]
 
 _NAME = "config"
 _TABLE = "channel"
+_PLACE = ("host", "port")
 
 
 def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
@@ -35,6 +37,23 @@ def load(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
         return Settings.read(given, environment, mercure_variables.read(environment))
     row.value(path, row.flag if row.name in given else row.variable)
     return read_file(path, given, environment)
+
+
+def place(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """The settings that say where a server is: host, port, and whether it has a certificate.
+
+    The other settings are not read. The server may be well although its rules or its keys are being changed.
+
+    :raises SettingError: if one of these settings cannot be used.
+    """
+    path = given.get(_NAME, environment.get("SSE_CONFIG", ""))
+    content: dict[str, Any] = {}
+    with suppress(SettingError):
+        content = _parse(path) if path else {}
+    file = {key: _value(path, key, content[key]) for key in _PLACE if key in content}
+    values = {**file, **mercure_variables.read(environment, only_port=True)}
+    certificate = given.get("tls_cert", environment.get("SSE_TLS_CERT", content.get("tls_cert", "")))
+    return replace(Settings.read(given, environment, values, only=_PLACE), tls_cert=str(certificate))
 
 
 def read_file(path: str, given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:

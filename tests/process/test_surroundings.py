@@ -286,6 +286,27 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
         assert (run.returncode, run.stderr.startswith("sse-server: no server answers at http")) == (1, True)
 
 
+@pytest.mark.parametrize("text", ["[[channel]]\nmatch = 7", "no TOML", None])
+def test_health_needs_neither_rules_nor_keys(program: Start, tmp_path: Path, text: str | None) -> None:
+    cert, key = certify(tmp_path, "hub.example")
+    file, secret = tmp_path / "hub.toml", tmp_path / "secret"
+    file.write_text("no_demo = true\nhost = '127.0.0.1'\n")
+    secret.write_text(SECRET)
+    arguments = ("--config", str(file), "--jwt-key", f"@{secret}", "--tls-cert", cert, "--tls-key", key)
+    running = program(*arguments)
+    file.unlink() if text is None else file.write_text(text)
+    for each in (secret, Path(cert), Path(key)):
+        each.unlink()
+    run = health(*arguments, SSE_PORT=str(running.port), MERCURE_PUBLISHER_JWT_KEY=f"@{secret}")
+    assert (run.returncode, '"status":"ok"' in run.stdout) == (0, True), run.stderr
+
+
+def test_health_asks_at_the_port_of_the_file(program: Start, tmp_path: Path) -> None:
+    running = program("--no-demo")
+    (tmp_path / "hub.toml").write_text(f"port = {running.port}\nno_such = 1\n")
+    assert health("--config", str(tmp_path / "hub.toml")).returncode == 0
+
+
 def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:
     running = program("--no-demo", "--store", f"redis://127.0.0.1:{free_port()}/0")
     run = health(SSE_PORT=re.findall(r":(\d+)/", running.until("sse-hub is at"))[-1])
