@@ -202,6 +202,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self._server = server
         self._is_sound = is_sound
         self._announced = self._ending = False
+        self._refusal = ""
         self._notify_socket: str | None = None
 
     def start(self) -> None:
@@ -216,7 +217,12 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         arbiter = os.getpid()
         try:
-            return super().spawn_worker()
+            pid = super().spawn_worker()
+            self._refusal = ""
+            return pid
+        except OSError as error:  # the system has no process, memory or descriptor to give
+            self._note_refusal(str(error))
+            return None
         except SystemExit as exit:  # this is the worker; it must not go on as an arbiter
             status = exit.code if isinstance(exit.code, int) else 1
             if status and self.worker_age > self.cfg.workers:
@@ -226,6 +232,15 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         finally:
             if os.getpid() == arbiter:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _note_refusal(self, reason: str) -> None:
+        """A worker cannot be started. `manage_workers` tries again, but at the start of the server that is an error."""
+        message = f"a worker cannot be started: {reason}"
+        if not self._announced:
+            raise HaltServer(message, 1)
+        if reason != self._refusal:  # not every second
+            log_line(logger, logging.ERROR, f"{message}; it is tried again every second")
+        self._refusal = reason
 
     def manage_workers(self) -> None:
         """See `Arbiter`. It is called every second, and after each signal."""

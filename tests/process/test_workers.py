@@ -18,7 +18,7 @@ import aiohttp
 import psutil
 import pytest
 from certificates import certify
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from hubs import Remote, Stream
 from mercures import PATH, follow
 from programs import ROOT, Program, Start, fetch, free_port
@@ -126,6 +126,46 @@ async def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: tuple
     async with following(hub) as streams:
         await hub.post("/realtime/main", data=b"after")
         assert {(await stream.next()).data for stream in streams} == {"after"}
+
+
+async def test_a_worker_that_cannot_be_replaced_at_once_is_replaced_later(server: tuple[Program, Remote]) -> None:
+    running, hub = server
+    arbiter, (dead, alive) = psutil.Process(running.process.pid), workers(running)
+    _, most = arbiter.rlimit(psutil.RLIMIT_NOFILE)
+    arbiter.rlimit(psutil.RLIMIT_NOFILE, (0, most))  # each worker needs a descriptor in the arbiter
+    dead.kill()
+    await asyncio.to_thread(running.until, "a worker cannot be started: [Errno 24] Too many open files")
+    assert await hub.status("/health") == 200
+    assert workers(running) == [alive]
+    arbiter.rlimit(psutil.RLIMIT_NOFILE, (most, most))
+    await eventually(lambda: len(workers(running)) == 2)
+    async with following(hub) as streams:
+        await hub.post("/realtime/main", data=b"after")
+        assert {(await stream.next()).data for stream in streams} == {"after"}
+
+
+def test_workers_that_cannot_be_started_at_all_end_the_server_with_the_reason() -> None:
+    script = """if True:
+        import resource, socket, sys
+        from pathlib import Path
+        from sse_hub import logs
+        from sse_hub.program import arbiter
+        from sse_hub.settings import Settings
+        from sse_hub.worker import Board, Worker
+
+        def is_sound():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 100))  # each worker needs a descriptor
+            return True
+
+        logs.set_up("text", "info", thread=False)
+        with socket.socket() as reserved:
+            shared = Worker(0, Path(), Board(2))
+            sys.exit(arbiter.run(arbiter.Server(Settings(workers=2), None, [reserved], shared), is_sound))
+    """
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert run.returncode == 1
+    assert "Reason: a worker cannot be started: [Errno " in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 async def test_sigterm_drains_all_workers(server: tuple[Program, Remote]) -> None:
