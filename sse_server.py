@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 import time
 from collections.abc import Callable, Sequence
 
@@ -166,8 +165,6 @@ def _run(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=serving.loop_factory(settings.loop)) as runner:
             runner.run(serving.serve(create_app(settings), lambda port: _started(settings, port)))
-    except ssl.SSLError:
-        raise
     except OSError as error:
         print_error(f"{program_name()}: {serving.cannot_listen(error, settings)}")
         return 1

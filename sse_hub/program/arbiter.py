@@ -33,7 +33,7 @@ from gunicorn.workers.base import Worker as Process
 
 from ..http.app_keys import BACKGROUND
 from ..logs import log_line
-from ..settings import Settings
+from ..settings import SettingError, Settings
 from ..stdio import print_error
 from ..tasks import end
 from ..worker import Worker
@@ -137,6 +137,9 @@ class _Process(Process):  # type: ignore[misc]
         except OSError as error:
             log_line(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
             raise SystemExit(self._boot_error) from None
+        except SettingError as error:  # the certificate was changed meanwhile
+            log_line(logger, logging.ERROR, f"worker {self.number}: {error}")
+            raise SystemExit(self._boot_error) from None
         except SystemExit as exit:
             if isinstance(exit.code, str):
                 print_error(exit.code)
@@ -218,8 +221,6 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         arbiter = os.getpid()
         try:
             pid = super().spawn_worker()
-            self._refusal = ""
-            return pid
         except OSError as error:  # the system has no process, memory or descriptor to give
             self._note_refusal(str(error))
             return None
@@ -229,6 +230,9 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
                 time.sleep(_PAUSE)
             logging.shutdown()
             os._exit(status)
+        else:
+            self._refusal = ""
+            return pid
         finally:
             if os.getpid() == arbiter:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)

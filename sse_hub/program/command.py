@@ -6,7 +6,6 @@ An error is one line on stderr; the status is 2 for a wrong use, 1 for a failure
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -50,9 +49,6 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     except SettingError as error:
         print_error(f"{program_name()}: {error}")
         return 2
-    except ssl.SSLError as error:
-        print_error(f"{program_name()}: the certificate or its key cannot be used: {error}")
-        return 1
     except OSError as error:
         print_error(f"{program_name()}: {error.strerror or error}")
         return 1

@@ -74,7 +74,8 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
 
     :param started: called with the port when connections are accepted and signals are handled.
     :param reuse_port: whether this is a worker, which shares the port with others.
-    :raises OSError: if an address or the certificate cannot be used.
+    :raises OSError: if an address cannot be used.
+    :raises SettingError: if the certificate cannot be used.
     """
     settings = app[SETTINGS]
     context = certificate(settings)
@@ -106,7 +107,7 @@ def announce(settings: Settings, port: int) -> None:
 def certificate(settings: Settings) -> ssl.SSLContext | None:
     """The TLS context of the server. None without TLS.
 
-    :raises OSError: if the certificate or its key cannot be used; `ssl.SSLError` is one.
+    :raises SettingError: if the certificate or its key cannot be used.
     """
     if not settings.tls_cert:
         return None
@@ -116,13 +117,25 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _load(context: ssl.SSLContext, settings: Settings) -> None:
-    # In a context of its own first: where this fails, OpenSSL has replaced the certificate, but not yet the key.
-    ssl.create_default_context().load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    files = f"--tls-cert {settings.tls_cert}" + (f" or --tls-key {settings.tls_key}" if settings.tls_key else "")
+    try:
+        # In a context of its own first: where this fails, OpenSSL has replaced the certificate, but not yet the key.
+        for each in (ssl.create_default_context(), context):
+            each.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    except OSError as error:
+        raise SettingError(f"{files} cannot be used: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    if (error.reason or "").endswith("_MISMATCH"):
+        return "the private key belongs to another certificate"
+    return "there must be a certificate and a private key in PEM"
 
 
 def _refuse_password() -> str:
-    raise OSError("its private key is encrypted; it takes one without a password")
+    raise OSError("the private key is encrypted; use one without a password")
 
 
 def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import ssl
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
 import pytest
 from certificates import certify
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from eventually import eventually
 from hubs import remote
 from mercures import publish
 from programs import ROOT, Program, Start
 from tokens import SECRET, mint
+
+from sse_hub.program.serving import certificate
+from sse_hub.settings import SettingError, Settings
 
 
 def ask(program: Program, path: str, token: str = "", data: bytes | None = None) -> int:
@@ -99,12 +105,39 @@ def test_answers_by_tls_demand_tls_for_later_requests(program: Start, tmp_path: 
         assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def test_a_malformed_certificate_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
+def test_a_malformed_certificate_is_one_line_and_exit_status_2(program: Start, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     running = program("--tls-cert", str(tmp_path / "cert.pem"))
-    status, rest = running.wait()
-    assert (status, rest) == (1, "")
-    assert "certificate" in running.first_line
+    assert running.wait() == (2, "")
+    assert running.first_line == (
+        f"sse-server: --tls-cert {tmp_path}/cert.pem cannot be used: "
+        "there must be a certificate and a private key in PEM\n"
+    )
+
+
+def encrypt(key: Path) -> None:
+    loaded = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key.write_bytes(loaded.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"secret")))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (encrypt, "the private key is encrypted; use one without a password"),
+        (lambda key: certify(key.parent, "second.example"), "the private key belongs to another certificate"),
+        (Path.unlink, "No such file or directory"),
+    ],
+)
+def test_a_private_key_that_cannot_be_used_is_named_with_the_reason(
+    tmp_path: Path, change: Callable[[Path], object], reason: str
+) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    other = shutil.copy(cert, tmp_path / "other.pem")
+    change(Path(key))
+    with pytest.raises(SettingError) as error:
+        certificate(Settings(tls_cert=str(other), tls_key=key))
+    assert str(error.value) == f"--tls-cert {other} or --tls-key {key} cannot be used: {reason}"
 
 
 # Bad settings
