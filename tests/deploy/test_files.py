@@ -119,7 +119,7 @@ def test_a_hub_in_compose_gets_more_time_to_end_than_it_drains() -> None:
     for name in ("hub-1", "hub-2"):
         service = compose["services"][name]
         assert int(service["stop_grace_period"].removesuffix("s")) > DRAIN
-        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
 
 
 def test_a_pod_gets_more_time_to_end_than_it_waits_and_drains() -> None:
