@@ -9,18 +9,19 @@ import gc
 import logging
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web, web_response
 
 from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
-from ..http.app_keys import HUB, METRICS, SETTINGS
+from ..http.app_keys import BACKGROUND, HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
 from ..http.shortcut import Runner
 from ..settings import SettingError, Settings, url_of
 from ..stdio import program_name
+from ..tasks import end
 from . import config, signals, systemd
 
 __all__ = [
@@ -80,8 +81,9 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
     settings = app[SETTINGS]
     context = certificate(settings)
     runner = make_runner(app)
-    ending = asyncio.Event()
-    signals.handle(ending.set, lambda: _read_again(app, context), second_ends=not reuse_port)
+    ending, outdated = asyncio.Event(), asyncio.Event()
+    signals.handle(ending.set, outdated.set, second_ends=not reuse_port)
+    reading = app[BACKGROUND].start("read again", lambda: _read_again_whenever(outdated, app, context))
     try:
         await runner.setup()
         if ending.is_set():
@@ -95,6 +97,7 @@ async def serve(app: web.Application, started: Callable[[int], None], *, reuse_p
         systemd.notify("STOPPING=1")
         logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
+        await end(reading)
         await runner.cleanup()
         signals.hold_back("SIGHUP", *(("SIGTERM", "SIGINT") if reuse_port else ()))  # they would end the process
 
@@ -138,11 +141,18 @@ def _refuse_password() -> str:
     raise OSError("the private key is encrypted; use one without a password")
 
 
-def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
+async def _read_again_whenever(outdated: asyncio.Event, app: web.Application, context: ssl.SSLContext | None) -> None:
+    while True:
+        await outdated.wait()
+        outdated.clear()
+        await _read_again(app, context)
+
+
+async def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
     """Read again what SIGHUP is for; new connections and requests use it. What cannot be used stays as it was."""
     settings = app[SETTINGS]
-    readings: dict[str, Callable[[], None]] = {
-        "file of rules": lambda: app[HUB].log.rules.replace(config.read_rules(settings)),
+    readings: dict[str, Callable[[], Awaitable[None] | None]] = {
+        "file of rules": lambda: _read_rules(app),
         "key of tokens": app[ACCESS].read_again,
     }
     if MERCURE_ACCESS in app:
@@ -152,11 +162,18 @@ def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
     done = []
     for name, read in readings.items():
         try:
-            read()
+            reading = read()
+            if reading is not None:
+                await reading
             done.append(name)
         except (SettingError, OSError, ValueError) as error:
             logs.log_line(logger, logging.ERROR, f"the {name} cannot be used, so the old one stays: {error}")
     logger.info("read again: %s", ", ".join(done) or "nothing")
+
+
+async def _read_rules(app: web.Application) -> None:
+    rules = await asyncio.to_thread(config.read_rules, app[SETTINGS])  # thousands of rules take a while
+    app[HUB].log.rules.replace(rules)
 
 
 class _WithoutMalformedRequests(logging.Filter):

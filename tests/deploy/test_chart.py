@@ -128,7 +128,8 @@ def test_workers_have_what_they_need() -> None:
 
 
 @pytest.mark.parametrize(
-    "store", ["redis://:p@redis:6379/0", "rediss://redis:6379/0", "unix:///run/redis.sock", "redis+sentinel://a,b/main/0"]
+    "store",
+    ["redis://:p@redis:6379/0", "rediss://redis:6379/0", "unix:///run/redis.sock", "redis+sentinel://a,b/main/0"],
 )
 def test_every_address_of_a_redis_is_taken(store: str) -> None:
     assert Settings(store=store).address.kind == "redis"
