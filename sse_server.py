@@ -45,7 +45,7 @@ from sse_hub.metrics import Metrics
 from sse_hub.program import command, config, demo, gunicorn, serving, stores, systemd, workers
 from sse_hub.program.serving import make_runner
 from sse_hub.settings import SettingError, Settings
-from sse_hub.stdio import open_closed_descriptors, print_error, program_name
+from sse_hub.stdio import escape_what_cannot_be_printed, open_closed_descriptors, print_error, program_name
 from sse_hub.tasks import Background
 from sse_hub.worker import Worker
 
@@ -155,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the program's name; by default that of this process.
     """
     open_closed_descriptors()
+    escape_what_cannot_be_printed()
     return command.run(arguments, _run)
 
 

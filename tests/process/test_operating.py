@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from eventually import eventually
 from hubs import remote
 from mercures import publish
-from programs import ROOT, Program, Start
+from programs import ROOT, Program, Start, environment
 from tokens import SECRET, mint
 
 from sse_hub.program.serving import certificate
@@ -230,6 +230,30 @@ def test_a_bad_token_is_explained_too() -> None:
     run = token("explain", "-", stdin=mint(["*"], lasts=-60) + "\n")
     assert run.returncode == 1
     assert "Not accepted: it has expired" in run.stdout
+
+
+@pytest.mark.parametrize("given", [b"\xff\xfe", b"no token", b""])
+def test_bytes_that_are_no_token_are_explained(given: bytes) -> None:
+    command = [sys.executable, str(ROOT / "sse_server.py"), "token", "explain", "-", "--jwt-key", SECRET]
+    strict = environment(PYTHONIOENCODING="utf-8:strict")
+    run = subprocess.run(command, input=given, capture_output=True, env=strict, check=False, timeout=30)
+    assert (run.returncode, run.stderr) == (1, b"")
+    assert run.stdout.startswith(b"Not accepted: it is not a JSON Web Token")
+
+
+def test_a_standard_input_that_is_closed_is_one_line() -> None:
+    command = f"exec {sys.executable} {ROOT / 'sse_server.py'} token explain - <&-"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=30)
+    assert (run.returncode, run.stderr.count("\n"), "standard input is closed" in run.stderr) == (2, 1, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_claim_that_cannot_be_printed_is_shown_with_escapes(encoding: str) -> None:
+    claims = {"sub": "\ud800 mint", "sse": {"subscribe": ["*"]}, "exp": 9e9}
+    run = token("explain", jwt.encode(claims, SECRET), PYTHONIOENCODING=encoding)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\\ud800" in run.stdout
+    assert "Accepted." in run.stdout
 
 
 async def test_a_minted_mercure_token_publishes_and_reads_what_it_grants(program: Start) -> None:
