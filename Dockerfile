@@ -3,6 +3,8 @@
 #   docker build -t sse-hub .
 #   docker run --rm -p 8000:8000 --read-only --cap-drop ALL --security-opt no-new-privileges -e SSE_JWT_KEY=… sse-hub
 #
+# With --workers (-e SSE_WORKERS=4), the workers need --tmpfs /tmp for their sockets.
+#
 # It listens at 0.0.0.0, so without a key clients may subscribe but not publish. Events outlive the container with
 #   -v events:/data -e SSE_STORE=sqlite:/data/events.db
 #
@@ -11,7 +13,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /source
 COPY . .
-RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir '.[redis,speed]'
+RUN python -m venv /opt/hub && /opt/hub/bin/pip install --no-cache-dir '.[redis,speed,workers]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home hub && install -d -o hub /data

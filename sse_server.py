@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 import time
 from collections.abc import Callable, Sequence
 
@@ -47,7 +46,7 @@ from sse_hub.metrics import Metrics
 from sse_hub.program import command, config, demo, gunicorn, serving, stores, systemd, workers
 from sse_hub.program.serving import make_runner
 from sse_hub.settings import SettingError, Settings
-from sse_hub.stdio import open_closed_descriptors, print_error, program_name
+from sse_hub.stdio import escape_what_cannot_be_printed, open_closed_descriptors, print_error, program_name
 from sse_hub.tasks import Background
 from sse_hub.worker import Worker
 
@@ -157,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the program's name; by default that of this process.
     """
     open_closed_descriptors()
+    escape_what_cannot_be_printed()
     return command.run(arguments, _run)
 
 
@@ -167,8 +167,6 @@ def _run(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=serving.loop_factory(settings.loop)) as runner:
             runner.run(serving.serve(create_app(settings), lambda port: _started(settings, port)))
-    except ssl.SSLError:
-        raise
     except OSError as error:
         print_error(f"{program_name()}: {serving.cannot_listen(error, settings)}")
         return 1

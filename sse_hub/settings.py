@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -243,18 +243,24 @@ class Settings:
 
     @classmethod
     def read(
-        cls, given: Mapping[str, str], environment: Mapping[str, str], file: Mapping[str, object] | None = None
+        cls,
+        given: Mapping[str, str],
+        environment: Mapping[str, str],
+        file: Mapping[str, object] | None = None,
+        *,
+        only: Collection[str] = (),
     ) -> Settings:
         """Read the settings. A flag wins over a variable of the environment, and a variable over the file. Flags have
         the names of the fields here.
 
         :param file: values that were read from the file, by the names of the fields.
+        :param only: the names of the fields to read; by default all.
         :raises SettingError: if a value cannot be used.
         """
         values: dict[str, Any] = dict(file or {})
         for row in table():
             text = given.get(row.name, environment.get(row.variable))
-            if text is None:
+            if text is None or (only and row.name not in only):
                 continue
             if row.name == "port" and row.name not in given and text.startswith("tcp://"):
                 # Kubernetes sets this variable for a Service named `sse`.

@@ -1,4 +1,4 @@
-"""Standard input, output and error, which may be closed, full, or without a reader."""
+"""Standard input, output and error, which may be closed, full, without a reader, or of a small character set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["open_closed_descriptors", "print_error", "program_name"]
+__all__ = ["escape_what_cannot_be_printed", "open_closed_descriptors", "print_error", "program_name"]
 
 
 def open_closed_descriptors() -> None:
@@ -23,6 +23,13 @@ def open_closed_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Let standard output and error show a character as an escape if they lack it: a claim can hold half a pair of
+    surrogates, and a terminal can be of ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
 
 
 def print_error(message: str) -> None:

@@ -37,6 +37,7 @@ class LocalHub:
 
     :param settings: settings of the hub, by the names of `Settings`: `jwt_key`, `history` …
     :param token: a token that may subscribe and publish everything. It is needed if the hub has a key.
+    :raises RuntimeError: if the hub cannot begin, for example because its store is impossible.
     """
 
     def __init__(self, *, token: str | None = None, **settings: Any) -> None:
@@ -125,6 +126,8 @@ class LocalHub:
     def _run(self, started: Future[str]) -> None:
         try:
             self._loop.run_until_complete(self._serve(started))
+        except SystemExit:
+            started.set_exception(RuntimeError("the hub cannot begin; standard error has the reason"))
         except Exception as error:
             if started.done():
                 raise

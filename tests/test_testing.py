@@ -88,6 +88,12 @@ def test_a_setting_that_cannot_be_used_is_an_error() -> None:
         LocalHub(no_such=1)
 
 
+def test_a_hub_that_cannot_begin_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="the hub cannot begin"):
+        LocalHub(store="redis://127.0.0.1:1/0?unknown=1")
+    assert "the Redis client does not take the address" in capsys.readouterr().err
+
+
 def test_the_fixture_is_a_plugin_of_pytest(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["sse_hub.testing"]\n')
     (tmp_path / "test_it.py").write_text(

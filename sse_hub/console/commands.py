@@ -74,7 +74,7 @@ def cli(
     if auto:
         return _run(checking.check(access))
     if context.invoked_subcommand is None:
-        if sys.stdin.isatty() and sys.stdout.isatty():
+        if all(each is not None and each.isatty() for each in (sys.stdin, sys.stdout)):  # None: it is closed
             menu.run(access)
         else:
             click.echo(context.get_help())

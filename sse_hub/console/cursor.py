@@ -26,7 +26,7 @@ class CursorFile:
         """
         if self._path is None or not self._path.exists():
             return ""
-        text = self._path.read_text(encoding="utf-8").strip()
+        text = self._path.read_text(encoding="utf-8", errors="surrogateescape").strip()  # surrogates are not printable
         if len(text) > 128 or not text.isprintable():
             raise click.ClickException(f"{self._path} does not hold the id of an event; remove it to begin anew")
         return text

@@ -30,8 +30,21 @@ STYLES = {
     "lost": "bold red",
 }
 
-console = Console(highlight=False, soft_wrap=True)
-stderr = Console(highlight=False, soft_wrap=True, stderr=True)
+
+class _Console(Console):
+    """A console that shows texts as they are, and that lets its caller handle a broken pipe."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        # With markup and emoji, `[fe80::1]` would be a style without effect and `:+1:` a picture.
+        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=stderr)
+
+    def on_broken_pipe(self) -> None:
+        """See `Console`, which would end the process with status 1."""
+        raise BrokenPipeError
+
+
+console = _Console()
+stderr = _Console(stderr=True)
 
 
 def harmless(text: str) -> str:

@@ -59,7 +59,7 @@ async def run_job(client: SSEClient, channel: str, command: Sequence[str], deadl
                 raise
             ended = error.reason if isinstance(error, Ended) else ""
             reason = f"{channel} has ended: {ended}" if ended else str(error)
-            stderr.print(f"sse-client: output is not published any more: {harmless(reason)}", markup=False)
+            stderr.print(f"sse-client: output is not published any more: {harmless(reason)}")
             return await job.finish(stop=ended == "cancelled")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from rich.panel import Panel
 from rich.prompt import Prompt
 from rich.table import Table
+from rich.text import Text
 
 from sse_client import SSEClient, SSEError
 
@@ -17,6 +18,11 @@ from .display import address, console, event_line, harmless
 from .figures import follow_figures
 
 __all__ = ["run"]
+
+
+class _Choice(Prompt):
+    illegal_choice_message = "Please select one of the available options"  # rich's own has markup
+
 
 Action = Callable[[SSEClient], Awaitable[None]]
 
@@ -62,7 +68,7 @@ def run(access: Access) -> None:
     while True:
         console.print(_menu(access.url))
         try:
-            choice = Prompt.ask("Your choice", console=console, choices=list(_ACTIONS), show_choices=False)
+            choice = _Choice.ask("Your choice", console=console, choices=list(_ACTIONS), show_choices=False)
         except (KeyboardInterrupt, EOFError):
             console.print()
             return
@@ -79,10 +85,10 @@ def run(access: Access) -> None:
 def _menu(url: str) -> Panel:
     table = Table.grid(padding=(0, 2))
     for key, (name, _) in _ACTIONS.items():
-        table.add_row(f"[bold cyan]{key}[/]", name)
+        table.add_row(Text(key, "bold cyan"), name)
     return Panel(
         table,
-        title=f"sse-hub at {address(url)}",
+        title=Text(f"sse-hub at {address(url)}"),
         title_align="left",
         border_style="cyan",
         expand=False,

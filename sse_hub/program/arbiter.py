@@ -4,8 +4,8 @@ This one differs from gunicorn's own:
 
 - A worker listens for itself (ports.py), so the arbiter has sockets only to hold the port.
 - SIGHUP reads certificate, keys and rules again in each worker, instead of replacing the workers.
-- Signals are blocked while a worker is made. A new process has the arbiter's handlers until it sets its own. They put a
-  signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
+- Signals are held back while a worker is made. A new process has the arbiter's handlers until it sets its own. They put
+  a signal into a queue that the worker does not read. So a SIGTERM in that moment would be lost, and the arbiter would
   kill the worker after a timeout.
 - A worker whose arbiter has ended drains and ends, too.
 - The address is announced when all workers serve.
@@ -33,11 +33,11 @@ from gunicorn.workers.base import Worker as Process
 
 from ..http.app_keys import BACKGROUND
 from ..logs import log_line
-from ..settings import Settings
+from ..settings import SettingError, Settings
 from ..stdio import print_error
 from ..tasks import end
 from ..worker import Worker
-from . import serving, systemd
+from . import serving, signals, systemd
 
 __all__ = ["Server", "run"]
 
@@ -126,7 +126,7 @@ class _Process(Process):  # type: ignore[misc]
         for each in (*_HELD_BACK, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGABRT, signal.SIGCHLD):
             signal.signal(each, signal.SIG_DFL)
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))  # a second Ctrl-C ends the process, without a core file
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK - {signal.SIGHUP})
+        signals.let_through("SIGQUIT")  # the others wait until `serving.serve` handles them
         settings, worker = self.server.settings, self.server.worker
         serving.prepare(settings)
         try:
@@ -136,6 +136,9 @@ class _Process(Process):  # type: ignore[misc]
                 runner.run(serving.serve(app, self._started, reuse_port=True))
         except OSError as error:
             log_line(logger, logging.ERROR, f"worker {self.number}: {serving.cannot_listen(error, settings)}")
+            raise SystemExit(self._boot_error) from None
+        except SettingError as error:  # the certificate was changed meanwhile
+            log_line(logger, logging.ERROR, f"worker {self.number}: {error}")
             raise SystemExit(self._boot_error) from None
         except SystemExit as exit:
             if isinstance(exit.code, str):
@@ -148,7 +151,6 @@ class _Process(Process):  # type: ignore[misc]
 
     def _started(self, port: int) -> None:
         self.booted = True
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self.server.worker.board.begin(self.number)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.ppid, signal.SIGUSR1)
@@ -203,6 +205,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self._server = server
         self._is_sound = is_sound
         self._announced = self._ending = False
+        self._refusal = ""
         self._notify_socket: str | None = None
 
     def start(self) -> None:
@@ -210,22 +213,38 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self.LISTENERS = list(self._server.reserved)
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
         super().start()
+        signals.let_through("SIGHUP")
 
     def spawn_worker(self) -> Any:
         """See `Arbiter`."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         arbiter = os.getpid()
         try:
-            return super().spawn_worker()
+            pid = super().spawn_worker()
+        except OSError as error:  # the system has no process, memory or descriptor to give
+            self._note_refusal(str(error))
+            return None
         except SystemExit as exit:  # this is the worker; it must not go on as an arbiter
             status = exit.code if isinstance(exit.code, int) else 1
             if status and self.worker_age > self.cfg.workers:
                 time.sleep(_PAUSE)
             logging.shutdown()
             os._exit(status)
+        else:
+            self._refusal = ""
+            return pid
         finally:
             if os.getpid() == arbiter:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _note_refusal(self, reason: str) -> None:
+        """A worker cannot be started. `manage_workers` tries again, but at the start of the server that is an error."""
+        message = f"a worker cannot be started: {reason}"
+        if not self._announced:
+            raise HaltServer(message, 1)
+        if reason != self._refusal:  # not every second
+            log_line(logger, logging.ERROR, f"{message}; it is tried again every second")
+        self._refusal = reason
 
     def manage_workers(self) -> None:
         """See `Arbiter`. It is called every second, and after each signal."""

@@ -6,17 +6,15 @@ An error is one line on stderr; the status is 2 for a wrong use, 1 for a failure
 from __future__ import annotations
 
 import os
-import ssl
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
 from .. import __version__
 from ..settings import SettingError, Settings, table
 from ..stdio import print_error, program_name
-from . import config, config_check, health, mercure_variables, token
+from . import config, config_check, health, mercure_variables, signals, token
 
 __all__ = ["run"]
 
@@ -42,6 +40,8 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
         status = _group(serve).main(arguments, prog_name=program_name(), standalone_mode=False)
     except click.exceptions.Exit as exit:
         return exit.exit_code
+    except click.Abort:  # Ctrl-C, before the server handles it
+        return 130
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else program_name()
         print_error(f"{name}: {error.format_message()}; --help shows how")
@@ -49,9 +49,6 @@ def run(arguments: Sequence[str] | None, serve: Callable[[Settings], int]) -> in
     except SettingError as error:
         print_error(f"{program_name()}: {error}")
         return 2
-    except ssl.SSLError as error:
-        print_error(f"{program_name()}: the certificate or its key cannot be used: {error}")
-        return 1
     except OSError as error:
         print_error(f"{program_name()}: {error.strerror or error}")
         return 1
@@ -62,10 +59,11 @@ def _group(serve: Callable[[Settings], int]) -> click.Group:
     def begin(context: click.Context, /, **given: str | None) -> int | None:
         if context.invoked_subcommand is not None:
             return None
-        return serve(_settings(given))
+        signals.hold_back("SIGHUP")
+        return serve(config.load(_present(given), os.environ))
 
     def ask(**given: str | None) -> int:
-        return health.ask(_settings(given))
+        return health.ask(config.place(_present(given), os.environ))
 
     group = click.Group(
         program_name(),
@@ -94,8 +92,9 @@ def _version() -> click.Option:
     return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show it.")
 
 
-def _settings(given: dict[str, Any]) -> Settings:
-    return config.load({name: value for name, value in given.items() if value is not None}, os.environ)
+def _present(given: Mapping[str, str | None]) -> dict[str, str]:
+    """The flags that are on the command line."""
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _options() -> list[click.Parameter]:

@@ -19,6 +19,7 @@ from ..settings import SettingError, table
 __all__ = ["is_caddy", "read"]
 
 _DIRECTIVES = "MERCURE_EXTRA_DIRECTIVES"
+_SERVER_NAME = "SERVER_NAME"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _IGNORED = {
     "transport": "this hub keeps updates in the store of --store",
@@ -38,17 +39,18 @@ def is_caddy(arguments: Sequence[str]) -> bool:
     return bool(arguments) and PurePosixPath(arguments[0]).name == "caddy"
 
 
-def read(environment: Mapping[str, str]) -> dict[str, object]:
+def read(environment: Mapping[str, str], *, only_port: bool = False) -> dict[str, object]:
     """Read the settings that the variables give, by the names of their fields. The caller prefers the variables of this
     hub.
 
+    :param only_port: read no other variable than that of the port.
     :raises SettingError: if a value cannot be used.
     """
     if not any(name.startswith("MERCURE_") and environment[name] for name in _VARIABLES if name in environment):
         return {}
     reading = _Reading()
     for name, act in _VARIABLES.items():
-        if environment.get(name):
+        if environment.get(name) and (name == _SERVER_NAME or not only_port):
             act(reading, environment)
     return {**reading.values, "remarks": tuple(reading.remarks)}
 
@@ -103,7 +105,7 @@ def _read_directives(reading: _Reading, environment: Mapping[str, str]) -> None:
 
 
 def _read_server_name(reading: _Reading, environment: Mapping[str, str]) -> None:
-    name = environment["SERVER_NAME"]
+    name = environment[_SERVER_NAME]
     scheme, found, rest = name.rpartition("://")
     host, colon, port = (rest if found else name).partition(":")
     if colon and port.isdecimal():
@@ -177,5 +179,5 @@ _VARIABLES: Mapping[str, Callable[[_Reading, Mapping[str, str]], None]] = {
     "MERCURE_SUBSCRIBER_JWT_KEY": _read_key("subscriber"),
     "MERCURE_TRANSPORT_URL": _read_transport,
     _DIRECTIVES: _read_directives,
-    "SERVER_NAME": _read_server_name,
+    _SERVER_NAME: _read_server_name,
 }

@@ -9,18 +9,19 @@ import gc
 import logging
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web, web_response
 
 from .. import logs
 from ..http import request_log
 from ..http.access import ACCESS
-from ..http.app_keys import HUB, METRICS, SETTINGS
+from ..http.app_keys import BACKGROUND, HUB, METRICS, SETTINGS
 from ..http.mercure_access import MERCURE_ACCESS
 from ..http.shortcut import Runner
 from ..settings import SettingError, Settings, url_of
 from ..stdio import program_name
+from ..tasks import end
 from . import config, signals, systemd
 
 __all__ = [
@@ -68,29 +69,37 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 async def serve(app: web.Application, started: Callable[[int], None], *, reuse_port: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and end. A second signal ends at once.
+    """Serve until SIGTERM or SIGINT, then drain and end. A signal during the start ends it after the start.
+
+    A second signal ends the process at once, but not a worker: systemd and the arbiter may both send it SIGTERM.
 
     :param started: called with the port when connections are accepted and signals are handled.
-    :param reuse_port: share the port with other processes that share it, too.
-    :raises OSError: if an address or the certificate cannot be used.
+    :param reuse_port: whether this is a worker, which shares the port with others.
+    :raises OSError: if an address cannot be used.
+    :raises SettingError: if the certificate cannot be used.
     """
     settings = app[SETTINGS]
     context = certificate(settings)
     runner = make_runner(app)
-    ending = asyncio.Event()
+    ending, outdated = asyncio.Event(), asyncio.Event()
+    signals.handle(ending.set, outdated.set, second_ends=not reuse_port)
+    reading = app[BACKGROUND].start("read again", lambda: _read_again_whenever(outdated, app, context))
     try:
         await runner.setup()
+        if ending.is_set():
+            return
         for host in settings.host:
             port = runner.addresses[0][1] if runner.addresses else settings.port
             site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context, reuse_port=reuse_port or None)
             await site.start()
-        signals.handle(ending.set, lambda: _read_again(app, context))
         started(runner.addresses[0][1])
         await ending.wait()
         systemd.notify("STOPPING=1")
         logger.info("ending: open streams: %d, time to close them: %g s", app[METRICS].streams, settings.drain)
     finally:
+        await end(reading)
         await runner.cleanup()
+        signals.hold_back("SIGHUP", *(("SIGTERM", "SIGINT") if reuse_port else ()))  # they would end the process
 
 
 def announce(settings: Settings, port: int) -> None:
@@ -101,7 +110,7 @@ def announce(settings: Settings, port: int) -> None:
 def certificate(settings: Settings) -> ssl.SSLContext | None:
     """The TLS context of the server. None without TLS.
 
-    :raises OSError: if the certificate or its key cannot be used; `ssl.SSLError` is one.
+    :raises SettingError: if the certificate or its key cannot be used.
     """
     if not settings.tls_cert:
         return None
@@ -111,20 +120,39 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _load(context: ssl.SSLContext, settings: Settings) -> None:
-    # In a context of its own first: where this fails, OpenSSL has replaced the certificate, but not yet the key.
-    ssl.create_default_context().load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    files = f"--tls-cert {settings.tls_cert}" + (f" or --tls-key {settings.tls_key}" if settings.tls_key else "")
+    try:
+        # In a context of its own first: where this fails, OpenSSL has replaced the certificate, but not yet the key.
+        for each in (ssl.create_default_context(), context):
+            each.load_cert_chain(settings.tls_cert, settings.tls_key or None, password=_refuse_password)
+    except OSError as error:
+        raise SettingError(f"{files} cannot be used: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    if (error.reason or "").endswith("_MISMATCH"):
+        return "the private key belongs to another certificate"
+    return "there must be a certificate and a private key in PEM"
 
 
 def _refuse_password() -> str:
-    raise OSError("its private key is encrypted; it takes one without a password")
+    raise OSError("the private key is encrypted; use one without a password")
 
 
-def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
+async def _read_again_whenever(outdated: asyncio.Event, app: web.Application, context: ssl.SSLContext | None) -> None:
+    while True:
+        await outdated.wait()
+        outdated.clear()
+        await _read_again(app, context)
+
+
+async def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
     """Read again what SIGHUP is for; new connections and requests use it. What cannot be used stays as it was."""
     settings = app[SETTINGS]
-    readings: dict[str, Callable[[], None]] = {
-        "file of rules": lambda: app[HUB].log.rules.replace(config.read_rules(settings)),
+    readings: dict[str, Callable[[], Awaitable[None] | None]] = {
+        "file of rules": lambda: _read_rules(app),
         "key of tokens": app[ACCESS].read_again,
     }
     if MERCURE_ACCESS in app:
@@ -134,11 +162,18 @@ def _read_again(app: web.Application, context: ssl.SSLContext | None) -> None:
     done = []
     for name, read in readings.items():
         try:
-            read()
+            reading = read()
+            if reading is not None:
+                await reading
             done.append(name)
         except (SettingError, OSError, ValueError) as error:
             logs.log_line(logger, logging.ERROR, f"the {name} cannot be used, so the old one stays: {error}")
     logger.info("read again: %s", ", ".join(done) or "nothing")
+
+
+async def _read_rules(app: web.Application) -> None:
+    rules = await asyncio.to_thread(config.read_rules, app[SETTINGS])  # thousands of rules take a while
+    app[HUB].log.rules.replace(rules)
 
 
 class _WithoutMalformedRequests(logging.Filter):

@@ -121,7 +121,7 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
     """Show what TOKEN grants, or why it is not accepted. TOKEN can be -: then it is read from standard input.
 
     The status is 1 for a token that is not accepted."""
-    token = (sys.stdin.read() if token == "-" else token).strip().removeprefix("Bearer ")  # noqa: S105 - a dash
+    token = (_standard_input() if token == "-" else token).strip().removeprefix("Bearer ")  # noqa: S105 - a dash
     claims = unverified_claims(token)
     if claims:
         click.echo(json.dumps(claims, indent=2, ensure_ascii=False))
@@ -141,6 +141,16 @@ def explain(token: str, jwt_issuer: str, jwt_audience: str, jwt_key: str) -> Non
         click.echo(verdicts[0][1])
     if not any(accepted for accepted, _ in verdicts):
         raise click.exceptions.Exit(1)
+
+
+def _standard_input() -> str:
+    """:raises click.UsageError: if it is closed or cannot be read."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    try:
+        return sys.stdin.buffer.read().decode(errors="replace")  # other bytes are then no token
+    except OSError as error:
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from None
 
 
 def _verdict(check: Coroutine[Any, Any, T], show: Callable[[T], str]) -> tuple[bool, str]:

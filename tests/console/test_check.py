@@ -53,6 +53,11 @@ async def test_a_hub_that_is_well_passes_everything() -> None:
     assert code == 0
 
 
+async def test_an_address_is_shown_as_it_is(unused_tcp_port: int) -> None:
+    _, out = await checked(f"http://[fe80::1]:{unused_tcp_port}")
+    assert out.startswith(f"Checking http://[fe80::1]:{unused_tcp_port}")
+
+
 async def test_no_server_is_one_failure_with_advice(unused_tcp_port: int) -> None:
     code, out = await checked(f"http://127.0.0.1:{unused_tcp_port}")
     assert code == 1

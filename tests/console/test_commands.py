@@ -116,9 +116,10 @@ async def test_listen_goes_on_after_the_cursor_in_its_file(server: Server, start
     assert os.listdir(tmp_path) == [file.name]
 
 
-async def test_a_cursor_file_that_holds_something_else_is_an_error(start: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"some\nnotes", b"\xff\xfe"])
+async def test_a_cursor_file_that_holds_something_else_is_an_error(start: Any, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "cursor"
-    file.write_text("some\nnotes")
+    file.write_bytes(content)
     status, _, err = await (await start("listen", "--cursor-file", str(file))).end()
     assert (status, err.count("\n")) == (1, 1)
     assert "remove it" in err
@@ -140,9 +141,11 @@ async def test_ctrl_c_ends_with_130_and_says_nothing(server: Server, start: Any)
     assert (status, out, err.strip()) == (130, "", "")
 
 
-async def test_a_broken_pipe_ends_with_141_and_says_nothing(server: Server) -> None:
+@pytest.mark.parametrize("form", ["", "--data", "--json"])
+async def test_a_broken_pipe_ends_with_141_and_says_nothing(server: Server, form: str) -> None:
     await server.hub.publish("a")
-    shell = f"{sys.executable} {ROOT / 'sse_client.py'} listen --replay 1 --data | head -1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} {ROOT / 'sse_client.py'} listen --replay 1 {form}"
+    shell = f"{command} | head -1 > /dev/null; echo ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "SSE_URL": server.url}
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -155,7 +158,30 @@ async def test_a_broken_pipe_ends_with_141_and_says_nothing(server: Server) -> N
 
     await eventually(has_left)
     out, err = await process.communicate()
-    assert (out, err) == (b"a\n141\n", b"")
+    assert (out, err) == (b"141\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "last"),
+    [
+        ("publish c - <&-", 1, "sse-client: standard input is closed"),
+        ("publish c - 0>/dev/null", 1, "sse-client: standard input cannot be read: Bad file descriptor"),
+        ("<&-", 0, ""),
+    ],
+)
+async def test_a_standard_input_that_cannot_be_read_is_an_error(
+    server: Server, command: str, status: int, last: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f"exec {sys.executable} {ROOT / 'sse_client.py'} {command}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SSE_URL": server.url},
+    )
+    async with asyncio.timeout(PATIENCE):
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode().splitlines()[-1:]) == (status, [last] if last else [])
+    assert b"Traceback" not in err
 
 
 async def test_listen_keeps_trying_and_reports_it(start: Any, unused_tcp_port: int) -> None:

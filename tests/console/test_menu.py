@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from eventually import PATIENCE
@@ -41,14 +42,14 @@ class Terminal:
         return match[0]
 
 
-@pytest.fixture
-async def terminal(server: Server) -> AsyncIterator[Terminal]:
+@asynccontextmanager
+async def menu_at(url: str) -> AsyncIterator[Terminal]:
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "sse_client.py"),
         "--url",
-        server.url,
+        url,
         stdin=slave,
         stdout=slave,
         stderr=subprocess.STDOUT,
@@ -61,11 +62,19 @@ async def terminal(server: Server) -> AsyncIterator[Terminal]:
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(master, "rb", 0)
     )
-    yield Terminal(process, transport.get_extra_info("pipe").fileno(), reader)
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
-    transport.close()
+    try:
+        yield Terminal(process, transport.get_extra_info("pipe").fileno(), reader)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        transport.close()
+
+
+@pytest.fixture
+async def terminal(server: Server) -> AsyncIterator[Terminal]:
+    async with menu_at(server.url) as terminal:
+        yield terminal
 
 
 def _control() -> None:
@@ -138,3 +147,8 @@ async def test_a_wrong_choice_is_asked_again(terminal: Terminal) -> None:
     terminal.type("9\n")
     await terminal.sees("select one of the available options")
     await terminal.sees("Your choice")
+
+
+async def test_an_address_is_shown_as_it_is() -> None:
+    async with menu_at("http://[fe80::1]:8000") as terminal:
+        await terminal.sees(re.escape("sse-hub at http://[fe80::1]:8000"))

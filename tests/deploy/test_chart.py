@@ -110,11 +110,30 @@ def test_the_settings_become_variables_that_the_hub_reads_as_they_were_meant() -
 
 def test_the_rules_are_the_file_that_the_hub_reads(tmp_path: Path) -> None:
     made = rendered(SEVERAL)
-    (mount,) = pod(made)["containers"][0]["volumeMounts"]
+    (mount,) = (each for each in pod(made)["containers"][0]["volumeMounts"] if each["name"] == "rules")
     ((name, text),) = made["ConfigMap"]["data"].items()
     assert variables(made)["SSE_CONFIG"] == f"{mount['mountPath']}/{name}"
     (tmp_path / name).write_text(text)
     assert read_file(str(tmp_path / name), {}, {}).rules == read_file(str(ROOT / "deploy" / "hub.toml"), {}, {}).rules
+
+
+def test_workers_have_what_they_need() -> None:
+    made = rendered({**KEY, "settings": {"workers": 4}})
+    assert variables(made)["SSE_WORKERS"] == "4"
+    (container,) = pod(made)["containers"]
+    (mount,) = (each["name"] for each in container["volumeMounts"] if each["mountPath"] == "/tmp")
+    assert {"name": mount, "emptyDir": {"medium": "Memory"}} in pod(made)["volumes"]
+    (extras,) = re.findall(r"pip install .*'\.\[(.*)\]'", (ROOT / "Dockerfile").read_text())
+    assert "workers" in extras.split(",")
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["redis://:p@redis:6379/0", "rediss://redis:6379/0", "unix:///run/redis.sock", "redis+sentinel://a,b/main/0"],
+)
+def test_every_address_of_a_redis_is_taken(store: str) -> None:
+    assert Settings(store=store).address.kind == "redis"
+    assert rendered({**KEY, "store": store})["Secret"]["stringData"]["store"] == store
 
 
 def test_a_change_of_the_secret_or_the_rules_makes_new_pods() -> None:

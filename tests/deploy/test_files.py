@@ -86,6 +86,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     )
     assert "sse-hub.service" not in run.stderr
     assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > DRAIN  # type: ignore[index]
+    assert "\nKillMode=mixed\n" in text
 
 
 def test_the_file_of_rules_is_right_and_compose_and_the_unit_use_it() -> None:
@@ -118,7 +119,7 @@ def test_a_hub_in_compose_gets_more_time_to_end_than_it_drains() -> None:
     for name in ("hub-1", "hub-2"):
         service = compose["services"][name]
         assert int(service["stop_grace_period"].removesuffix("s")) > DRAIN
-        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
 
 
 def test_a_pod_gets_more_time_to_end_than_it_waits_and_drains() -> None:

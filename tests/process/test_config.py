@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
+import os
+import pstats
 import signal
 import subprocess
 import sys
@@ -171,6 +174,29 @@ async def test_sighup_reads_the_rules_again_and_keeps_the_old_ones_if_they_are_b
 
         await eventually(trimmed)
     assert running.end()[0] == 0
+
+
+def test_many_rules_are_not_all_compared_with_each_other(file: Path) -> None:
+    file.write_text("".join(f"[[channel]]\nmatch='{form}'\n" for n in range(500) for form in (f"a{n}.*", f"*.b{n}")))
+    profile = cProfile.Profile()
+    settings = profile.runcall(read_file, str(file), {}, {})
+    calls = {name: row[0] for (_, _, name), row in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
+    assert len(settings.rules) == 1000
+    assert calls.get("matches", 0) < 2000
+
+
+async def test_events_flow_while_the_rules_are_read_again(file: Path, program: Start) -> None:
+    file.write_text("no_demo = true\n")
+    running = program("--config", str(file))
+    file.unlink()
+    os.mkfifo(file)
+    running.process.send_signal(signal.SIGHUP)
+    async with aiohttp.ClientSession() as client:
+        server = Remote(running.url, client)
+        with await asyncio.to_thread(open, file, "w") as pipe:  # waits until the server reads
+            assert await server.status("/realtime/a", "POST", data=b"x") == 200
+            pipe.write("[[channel]]\nmatch = 'a'\n")
+        await asyncio.to_thread(running.until, "read again: file of rules")
 
 
 def test_the_example_of_the_reference_is_right(file: Path) -> None:

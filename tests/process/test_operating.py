@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import ssl
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
 import pytest
 from certificates import certify
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from eventually import eventually
 from hubs import remote
 from mercures import publish
-from programs import ROOT, Program, Start
+from programs import ROOT, Program, Start, environment
 from tokens import SECRET, mint
+
+from sse_hub.program.serving import certificate
+from sse_hub.settings import SettingError, Settings
 
 
 def ask(program: Program, path: str, token: str = "", data: bytes | None = None) -> int:
@@ -99,12 +105,39 @@ def test_answers_by_tls_demand_tls_for_later_requests(program: Start, tmp_path: 
         assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def test_a_malformed_certificate_is_one_line_and_exit_status_1(program: Start, tmp_path: Path) -> None:
+def test_a_malformed_certificate_is_one_line_and_exit_status_2(program: Start, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nonsense")
     running = program("--tls-cert", str(tmp_path / "cert.pem"))
-    status, rest = running.wait()
-    assert (status, rest) == (1, "")
-    assert "certificate" in running.first_line
+    assert running.wait() == (2, "")
+    assert running.first_line == (
+        f"sse-server: --tls-cert {tmp_path}/cert.pem cannot be used: "
+        "there must be a certificate and a private key in PEM\n"
+    )
+
+
+def encrypt(key: Path) -> None:
+    loaded = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key.write_bytes(loaded.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"secret")))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (encrypt, "the private key is encrypted; use one without a password"),
+        (lambda key: certify(key.parent, "second.example"), "the private key belongs to another certificate"),
+        (Path.unlink, "No such file or directory"),
+    ],
+)
+def test_a_private_key_that_cannot_be_used_is_named_with_the_reason(
+    tmp_path: Path, change: Callable[[Path], object], reason: str
+) -> None:
+    cert, key = certify(tmp_path, "first.example")
+    other = shutil.copy(cert, tmp_path / "other.pem")
+    change(Path(key))
+    with pytest.raises(SettingError) as error:
+        certificate(Settings(tls_cert=str(other), tls_key=key))
+    assert str(error.value) == f"--tls-cert {other} or --tls-key {key} cannot be used: {reason}"
 
 
 # Bad settings
@@ -197,6 +230,30 @@ def test_a_bad_token_is_explained_too() -> None:
     run = token("explain", "-", stdin=mint(["*"], lasts=-60) + "\n")
     assert run.returncode == 1
     assert "Not accepted: it has expired" in run.stdout
+
+
+@pytest.mark.parametrize("given", [b"\xff\xfe", b"no token", b""])
+def test_bytes_that_are_no_token_are_explained(given: bytes) -> None:
+    command = [sys.executable, str(ROOT / "sse_server.py"), "token", "explain", "-", "--jwt-key", SECRET]
+    strict = environment(PYTHONIOENCODING="utf-8:strict")
+    run = subprocess.run(command, input=given, capture_output=True, env=strict, check=False, timeout=30)
+    assert (run.returncode, run.stderr) == (1, b"")
+    assert run.stdout.startswith(b"Not accepted: it is not a JSON Web Token")
+
+
+def test_a_standard_input_that_is_closed_is_one_line() -> None:
+    command = f"exec {sys.executable} {ROOT / 'sse_server.py'} token explain - <&-"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=30)
+    assert (run.returncode, run.stderr.count("\n"), "standard input is closed" in run.stderr) == (2, 1, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_claim_that_cannot_be_printed_is_shown_with_escapes(encoding: str) -> None:
+    claims = {"sub": "\ud800 mint", "sse": {"subscribe": ["*"]}, "exp": 9e9}
+    run = token("explain", jwt.encode(claims, SECRET), PYTHONIOENCODING=encoding)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\\ud800" in run.stdout
+    assert "Accepted." in run.stdout
 
 
 async def test_a_minted_mercure_token_publishes_and_reads_what_it_grants(program: Start) -> None:

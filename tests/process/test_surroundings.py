@@ -41,13 +41,12 @@ def until_healthy(port: int) -> None:
 def started(*arguments: str, **how: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A server whose streams are as `how` says, and its port."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, SERVER, "--port", str(port), *arguments], **how)  # type: ignore[call-overload]
-    try:
-        yield process, port
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    with subprocess.Popen([sys.executable, SERVER, "--port", str(port), *arguments], **how) as process:  # type: ignore[call-overload]
+        try:
+            yield process, port
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -94,6 +93,71 @@ def test_sighup_ends_nothing(program: Start) -> None:
         until_healthy(running.port)
     status, answered = running.end()
     assert (status, "read again: file of rules, key of tokens" in answered) == (0, True)
+
+
+def signalled_while_it_reads_settings(tmp_path: Path, number: signal.Signals, *arguments: str) -> tuple[int, str]:
+    """Send a signal to a server that reads its settings. If it serves then, end it; its exit status and stderr."""
+    key = tmp_path / "key"
+    os.mkfifo(key)
+    with started("--no-demo", "--jwt-key", f"@{key}", *arguments, stderr=subprocess.PIPE) as (process, port):
+        with open(key, "wb", buffering=0) as pipe:  # waits until the server reads
+            process.send_signal(number)
+            key.unlink()
+            key.write_text(SECRET)  # for the next time
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                pipe.write(SECRET.encode())
+        if number == signal.SIGHUP:
+            until_healthy(port)
+            process.terminate()
+        _, written = process.communicate(timeout=PATIENCE)
+        return process.returncode, written.decode()
+
+
+def test_ctrl_c_during_the_start_is_no_traceback(tmp_path: Path) -> None:
+    status, written = signalled_while_it_reads_settings(tmp_path, signal.SIGINT)
+    assert (status, written.strip()) == (130, "")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_during_the_start_ends_nothing(tmp_path: Path, workers: str) -> None:
+    status, written = signalled_while_it_reads_settings(tmp_path, signal.SIGHUP, "--workers", workers)
+    assert (status, "read again: file of rules, key of tokens" in written) == (0, True)
+
+
+IN_SETUP = """if True:
+    import asyncio, os, signal, sys
+    from sse_hub.program import serving
+    from sse_server import Settings, create_app
+
+    async def opening(app):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        for _ in range(10):  # turns of the loop, which calls the handler
+            await asyncio.sleep(0)
+        yield
+
+    settings = Settings(port=0, no_demo=True)
+    serving.prepare(settings)
+    app = create_app(settings)
+    app.cleanup_ctx.append(opening)
+    asyncio.run(serving.serve(app, lambda port: print("started")))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_ends_the_server_while_its_store_is_opened_ends_it_well(name: str) -> None:
+    command = [sys.executable, "-c", IN_SETUP, name]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=ROOT)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_sighup_while_the_store_is_opened_lets_the_server_read_again() -> None:
+    command = [sys.executable, "-c", IN_SETUP, "SIGHUP"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert "read again: file of rules, key of tokens" in process.stderr.readline()
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE)[0] == "started\n"
+        assert process.returncode == 0
 
 
 async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
@@ -222,6 +286,27 @@ def test_health_asks_the_server_of_the_same_settings(program: Start, tmp_path: P
         running.end()
         run = health(*arguments, SSE_PORT=str(running.port))
         assert (run.returncode, run.stderr.startswith("sse-server: no server answers at http")) == (1, True)
+
+
+@pytest.mark.parametrize("text", ["[[channel]]\nmatch = 7", "no TOML", None])
+def test_health_needs_neither_rules_nor_keys(program: Start, tmp_path: Path, text: str | None) -> None:
+    cert, key = certify(tmp_path, "hub.example")
+    file, secret = tmp_path / "hub.toml", tmp_path / "secret"
+    file.write_text("no_demo = true\nhost = '127.0.0.1'\n")
+    secret.write_text(SECRET)
+    arguments = ("--config", str(file), "--jwt-key", f"@{secret}", "--tls-cert", cert, "--tls-key", key)
+    running = program(*arguments)
+    file.unlink() if text is None else file.write_text(text)
+    for each in (secret, Path(cert), Path(key)):
+        each.unlink()
+    run = health(*arguments, SSE_PORT=str(running.port), MERCURE_PUBLISHER_JWT_KEY=f"@{secret}")
+    assert (run.returncode, '"status":"ok"' in run.stdout) == (0, True), run.stderr
+
+
+def test_health_asks_at_the_port_of_the_file(program: Start, tmp_path: Path) -> None:
+    running = program("--no-demo")
+    (tmp_path / "hub.toml").write_text(f"port = {running.port}\nno_such = 1\n")
+    assert health("--config", str(tmp_path / "hub.toml")).returncode == 0
 
 
 def test_health_fails_for_a_server_whose_store_is_away(program: Start) -> None:

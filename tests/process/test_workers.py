@@ -11,18 +11,19 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
 from certificates import certify
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from hubs import Remote, Stream
 from mercures import PATH, follow
 from programs import ROOT, Program, Start, fetch, free_port
 from redis_server import RedisServer
+from sockets import get, raw
 from tokens import SECRET, mint
 
 pytest.importorskip("gunicorn", reason="gunicorn is missing: pip install 'sse-hub[workers]'")
@@ -127,6 +128,46 @@ async def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: tuple
         assert {(await stream.next()).data for stream in streams} == {"after"}
 
 
+async def test_a_worker_that_cannot_be_replaced_at_once_is_replaced_later(server: tuple[Program, Remote]) -> None:
+    running, hub = server
+    arbiter, (dead, alive) = psutil.Process(running.process.pid), workers(running)
+    _, most = arbiter.rlimit(psutil.RLIMIT_NOFILE)
+    arbiter.rlimit(psutil.RLIMIT_NOFILE, (0, most))  # each worker needs a descriptor in the arbiter
+    dead.kill()
+    await asyncio.to_thread(running.until, "a worker cannot be started: [Errno 24] Too many open files")
+    assert await hub.status("/health") == 200
+    assert workers(running) == [alive]
+    arbiter.rlimit(psutil.RLIMIT_NOFILE, (most, most))
+    await eventually(lambda: len(workers(running)) == 2)
+    async with following(hub) as streams:
+        await hub.post("/realtime/main", data=b"after")
+        assert {(await stream.next()).data for stream in streams} == {"after"}
+
+
+def test_workers_that_cannot_be_started_at_all_end_the_server_with_the_reason() -> None:
+    script = """if True:
+        import resource, socket, sys
+        from pathlib import Path
+        from sse_hub import logs
+        from sse_hub.program import arbiter
+        from sse_hub.settings import Settings
+        from sse_hub.worker import Board, Worker
+
+        def is_sound():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 100))  # each worker needs a descriptor
+            return True
+
+        logs.set_up("text", "info", thread=False)
+        with socket.socket() as reserved:
+            shared = Worker(0, Path(), Board(2))
+            sys.exit(arbiter.run(arbiter.Server(Settings(workers=2), None, [reserved], shared), is_sound))
+    """
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert run.returncode == 1
+    assert "Reason: a worker cannot be started: [Errno " in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 async def test_sigterm_drains_all_workers(server: tuple[Program, Remote]) -> None:
     running, hub = server
     async with following(hub) as streams:
@@ -134,6 +175,32 @@ async def test_sigterm_drains_all_workers(server: tuple[Program, Remote]) -> Non
         assert status == 0
         for stream in streams:
             assert [event.type for event in await stream.rest()] == ["closing"]
+
+
+async def test_sigterm_to_all_processes_and_then_again_lets_workers_drain(program: Start) -> None:
+    """systemd may send it to all processes of a service, and the arbiter sends it to its workers, too."""
+    running = await asyncio.to_thread(program, "--workers", "2", "--no-demo", "--drain", "60")
+    async with raw(running.port, get("/realtime/big"), window_bytes=4096) as client:
+        await client.until(b"event: connected")
+        client.freeze()
+        for _ in range(10):  # more than the kernel buffers for a connection
+            await asyncio.to_thread(fetch, f"{running.url}/realtime/big", b"x" * 1_000_000)
+        children = psutil.Process(running.process.pid).children(recursive=True)
+        (valkey,) = processes(running, "valkey-server")
+        for each in children:
+            each.terminate()
+        running.process.terminate()
+        for _ in range(2):
+            await asyncio.to_thread(running.until, "ending")
+        for each in children:
+            with suppress(psutil.NoSuchProcess):  # a worker without a stream
+                each.terminate()
+        with pytest.raises(psutil.TimeoutExpired):
+            await asyncio.to_thread(valkey.wait, 1)
+        client.thaw()
+        assert b"event: closing" in await client.rest()
+    status, answer = await asyncio.to_thread(running.wait)
+    assert (status, "started again, empty" in answer) == (0, False)
 
 
 async def test_a_worker_that_is_ended_while_it_starts_does_not_miss_it(program: Start) -> None:
