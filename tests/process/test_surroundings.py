@@ -139,7 +139,7 @@ IN_SETUP = """if True:
     serving.prepare(settings)
     app = create_app(settings)
     app.cleanup_ctx.append(opening)
-    asyncio.run(serving.serve(app, lambda port: print("started")))
+    asyncio.run(serving.serve(app, lambda port: print("started", flush=True)))
 """
 
 
@@ -153,11 +153,12 @@ def test_a_signal_that_ends_the_server_while_its_store_is_opened_ends_it_well(na
 def test_sighup_while_the_store_is_opened_lets_the_server_read_again() -> None:
     command = [sys.executable, "-c", IN_SETUP, "SIGHUP"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
         assert process.stderr is not None
         assert "read again: file of rules, key of tokens" in process.stderr.readline()
+        assert process.stdout.readline() == "started\n"
         process.terminate()
-        assert process.communicate(timeout=PATIENCE)[0] == "started\n"
-        assert process.returncode == 0
+        assert process.wait(PATIENCE) == 0
 
 
 async def test_sighup_reads_the_key_of_tokens_again(program: Start, tmp_path: Path) -> None:
