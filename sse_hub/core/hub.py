@@ -281,8 +281,9 @@ class Hub(Publishing, Accepting):
 
     def _hand_first(self, subscriber: Subscriber) -> None:
         """Write a page of the events that the subscriber gets first."""
-        first, cursor = subscriber.first, subscriber.cursor
-        page = EncodedPage.of(subscriber.subscription, first, LOWEST_ID, cursor)
+        first, cursor, last = subscriber.first, subscriber.cursor, subscriber.first[-1].id
+        assert last is not None
+        page = EncodedPage.of(subscriber.subscription, first, LOWEST_ID, last)
         subscriber.first = first[bisect_right(first, page.reached, key=attrgetter("id")) :]
         self._hand(subscriber, b"", page._replace(reached=cursor, ended=False), caught_up=False)
 

@@ -57,7 +57,8 @@ class Start(NamedTuple):
             cursor, floors = end.id.preceding(), position.floors
             if hub.archive is not None and cursor < hub.log.floors.top:
                 floors = (await hub.archive.page(subscription, cursor, cursor)).floors
-            position = position._replace(cursor=cursor, floors=floors)
+            first = [event for event in position.first if event.id is not None and event.id <= cursor]
+            position = position._replace(cursor=cursor, floors=floors, first=first)
         return position._replace(end=end)
 
     async def _position(
