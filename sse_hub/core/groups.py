@@ -235,8 +235,8 @@ class Audience:
 
     @property
     def has_gathered(self) -> bool:
-        """Whether there are events for the next release."""
-        return self.gathered is not None and len(self.gathered.frames) > 0
+        """Whether there is anything for the next release. A plain stream gets no event `end`, but it ends there."""
+        return self.gathered is not None and (len(self.gathered.frames) > 0 or self.has_ended)
 
     @property
     def live(self) -> list[Subscriber]:
