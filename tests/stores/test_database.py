@@ -10,6 +10,7 @@ from sqlite_files import ALL, Clock, database, drafts, reader
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.rules import Rules
+from sse_hub.core.subscription import Subscription
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
 
@@ -191,4 +192,24 @@ def test_answers_kept_for_keys_are_bounded_by_their_bytes(tmp_path: Path) -> Non
         store.expire()
     count = sqlite3.connect(tmp_path / "events.db").execute("SELECT count(*) FROM keys").fetchone()
     assert count[0] <= 68
+    store.close()
+
+
+def test_the_floor_of_forgotten_channels_never_goes_down(tmp_path: Path) -> None:
+    """Channels that keep their events for longer lose them later, but at lower ids."""
+    store = database(tmp_path, Clock())
+    file = sqlite3.connect(tmp_path / "events.db")
+
+    def lose(name: str, first_ms: int) -> EventId:
+        """Lose an event of each of more channels than the file knows; return the floor of the others."""
+        rows = ((f"{name}.{number}", first_ms + number) for number in range(110_000))
+        with file:
+            file.executemany("INSERT INTO floors VALUES (?, ?, 0, 0)", rows)
+        store.expire(force_write=True)
+        return reader(tmp_path).page(Subscription(frozenset({f"{name}.0"})), EventId(0, 0), EventId(0, 0)).floors[""]
+
+    floor = lose("short", 3_000_000)
+    assert floor > EventId(3_000_000, 0)
+    assert lose("long", 2_000_000) == floor
+    file.close()
     store.close()
