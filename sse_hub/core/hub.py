@@ -196,10 +196,13 @@ class Hub(Publishing, Accepting):
         :param replays: whether it has asked for older events.
         """
         group = self.audiences.enter(subscription)
-        floors, lost = self.log.floors, start.lost
+        floors, losses, lost = self.log.floors, self.log.floors.losses, start.lost
         if start.losses is not None and not lost:  # floors may have risen since its position was found
-            lost = floors.risen(subscription, start.cursor, start.losses) is not None
-        subscriber = Subscriber(group, connection, start, floors.losses)
+            if subscription.plain:
+                losses = start.losses  # then `advance` breaks it off
+            else:
+                lost = floors.risen(subscription, start.cursor, start.losses) is not None
+        subscriber = Subscriber(group, connection, start, losses)
         subscriber.lost = lost
         self._lost += lost
         subscriber.resumed = resumes and not lost
