@@ -43,7 +43,9 @@ def superseded_in(log: Log) -> Callable[[Event], bool]:
     def is_superseded(event: Event) -> bool:
         channel = log.get(event.channel)
         newest = None if channel is None else channel.newest
-        return newest is not None and newest.type == event.type and newest.id != event.id
+        if newest is None or newest.id is None or event.id is None:
+            return False
+        return newest.type == event.type and newest.id > event.id  # a page of a store can be ahead of the log
 
     return is_superseded
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from small_logs import event, log_of
+
 from sse_hub.core.events import Draft, Event, EventId
+from sse_hub.core.latest import superseded_in
 from sse_hub.core.pages import PAGE_BYTES, PAGE_EVENTS, EncodedPage, PageCache
 from sse_hub.core.subscription import Subscription
 from sse_hub.core.wire import encode
@@ -44,6 +47,13 @@ def test_a_page_holds_no_events_of_other_channels() -> None:
 def test_a_page_holds_nothing_beyond_its_end() -> None:
     page = EncodedPage.of(SUBSCRIPTION, events(1, 9), id(0), id(4))
     assert (page.reached, page.events) == (id(4), 4)
+
+
+def test_a_page_that_is_ahead_of_the_log_has_its_events_although_the_log_has_older_ones_of_the_same_type() -> None:
+    log = log_of(event(1001, "c"))
+    conflating = Subscription(frozenset({"c"}), chunked=False, conflate_ms=100)
+    page = EncodedPage.of(conflating, events(1009, 1009), id(1001), id(1010), superseded=superseded_in(log))
+    assert (page.events, page.conflated) == (1, 0)
 
 
 def test_subscribers_at_the_same_place_get_the_very_same_bytes() -> None:
