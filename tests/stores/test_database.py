@@ -9,7 +9,7 @@ import pytest
 from sqlite_files import ALL, Clock, database, drafts, reader
 
 from sse_hub.core.events import Draft, EventId
-from sse_hub.core.rules import Rules
+from sse_hub.core.rules import Rule, Rules
 from sse_hub.core.subscription import Subscription
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
@@ -181,6 +181,26 @@ def test_events_of_a_clock_that_was_ahead_expire_by_the_time_at_which_it_was_set
     clock.now_ms += 2
     store.expire()
     assert retained() == []
+    store.close()
+
+
+def test_a_kept_last_event_that_is_too_old_goes_when_a_newer_one_is_the_last(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Database(tmp_path / "events.db", clock, Rules(Rule(history=10, history_age=10, keep_last=True)))
+    store.open()
+
+    def retained() -> list[str]:
+        while store.expire():
+            pass
+        return [event.data for event in reader(tmp_path).page(ALL, EventId(0, 0), EventId(2**50, 0)).events]
+
+    store.write(drafts(1, "first"))
+    clock.now_ms += 100_000
+    assert retained() == ["first"]
+    store.write(drafts(1, "second"))
+    assert retained() == ["second"]
+    clock.now_ms += 100_000
+    assert retained() == ["second"]
     store.close()
 
 
