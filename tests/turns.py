@@ -28,13 +28,17 @@ async def most_in_a_turn(work: Awaitable[object], count: Callable[[], int]) -> i
     """How much a number grows in one turn of the event loop while it does this work, at most."""
     loop, turns = asyncio.get_running_loop(), SimpleNamespace(before=count(), most=0, over=False)
 
-    def turn() -> None:
+    def look() -> None:
         now = count()
         turns.most, turns.before = max(turns.most, now - turns.before), now
+
+    def turn() -> None:
+        look()
         if not turns.over:
             loop.call_soon(turn)
 
     loop.call_soon(turn)
     await work
     turns.over = True
+    look()
     return int(turns.most)
