@@ -21,7 +21,7 @@ from .events import Event, EventId, literals
 from .floors import Floors
 from .given import GivenIds
 from .order import Order
-from .subscription import Subscription, keys
+from .subscription import LAST, Subscription, keys
 
 __all__ = ["Reading"]
 
@@ -35,7 +35,6 @@ _SOME = 50
 a merge takes little more time."""
 _LOOK = 500
 """Largest number of events that are looked at to find the first one."""
-_LAST = chr(0x10FFFF)
 
 
 class Reading:
@@ -149,10 +148,10 @@ class Reading:
             prefix = literals(key)[0] if "*" in key else ""
             if "*" not in key:
                 names.update([key] if key in self._channels else [])
-            elif self._names.bisect_right(prefix + _LAST) - self._names.bisect_left(prefix) > most - len(names):
+            elif self._names.bisect_right(prefix + LAST) - self._names.bisect_left(prefix) > most - len(names):
                 return None
             else:
-                names.update(self._names.irange(prefix, prefix + _LAST))
+                names.update(self._names.irange(prefix, prefix + LAST))
         return [self._channels[name] for name in names if subscription.covers(name)]
 
     def _merged(self, subscription: Subscription) -> Sequence[Channel] | None:
