@@ -31,6 +31,8 @@ _KEPT = 256
 """Pages kept."""
 _KEPT_BYTES = 32 << 20
 """Bytes of all kept pages. A page can be as large as the largest event."""
+_FLOOR_BYTES = 200
+"""Bytes of a floor. A page of a store that remembers losses of 100,000 channels has 20 MB of them."""
 _PAGE = 100
 """The cost of making a page besides its events, which are counted one by one."""
 _NOTHING_GONE: Mapping[str, EventId] = {}
@@ -130,13 +132,13 @@ class PageCache:
         if (subscription, after) in self._pages:
             self._drop(subscription, after)
         self._pages[subscription, after] = page
-        self._bytes += len(page.data)
+        self._bytes += _size(page)
         insort(self._starts.setdefault(subscription, []), after)
         while len(self._pages) > _KEPT or (self._bytes > _KEPT_BYTES and len(self._pages) > 1):
             self._drop(*next(iter(self._pages)))
 
     def _drop(self, subscription: Subscription, after: EventId) -> None:
-        self._bytes -= len(self._pages.pop((subscription, after)).data)
+        self._bytes -= _size(self._pages.pop((subscription, after)))
         self._starts[subscription].remove(after)
         if not self._starts[subscription]:
             del self._starts[subscription]
@@ -146,6 +148,10 @@ class PageCache:
         starts = self._starts.get(subscription, ())
         index = bisect_right(starts, after)
         return min(starts[index], otherwise) if index < len(starts) else otherwise
+
+
+def _size(page: EncodedPage) -> int:
+    return len(page.data) + _FLOOR_BYTES * len(page.floors)
 
 
 class LogPages:

@@ -97,3 +97,11 @@ def test_pages_are_bounded_by_their_bytes_too() -> None:
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b"x" * (1 << 20)))
     assert pages.get(SUBSCRIPTION, id(99)) is not None
     assert pages.get(SUBSCRIPTION, id(0)) is None
+
+
+def test_the_floors_of_pages_count_as_bytes() -> None:
+    pages = PageCache()
+    for start in range(20):
+        floors = {f"{start}.{number}": id(start) for number in range(20_000)}
+        pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b"", floors=floors))
+    assert sum(pages.get(SUBSCRIPTION, id(start)) is not None for start in range(20)) == 8

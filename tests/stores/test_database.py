@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from calls import calls_during
 from sqlite_files import ALL, Clock, database, drafts, reader
 
 from sse_hub.core.events import Draft, EventId
@@ -232,4 +233,23 @@ def test_the_floor_of_forgotten_channels_never_goes_down(tmp_path: Path) -> None
     assert floor > EventId(3_000_000, 0)
     assert lose("long", 2_000_000) == floor
     file.close()
+    store.close()
+
+
+@pytest.mark.parametrize("names", [["chat"], ["chat.*"], ["chat", "c*.1"]])
+def test_a_page_reads_only_the_floors_that_its_subscription_may_cover(tmp_path: Path, names: list[str]) -> None:
+    store = database(tmp_path, Clock())
+    with sqlite3.connect(tmp_path / "events.db") as file:
+        rows = ((name, number) for number, name in enumerate(["chat", "chat.1", *(f"run.{n}" for n in range(20_000))]))
+        file.executemany("INSERT INTO floors VALUES (?, ?, 1, 0)", rows)
+    file.close()
+    subscription, reading = Subscription(frozenset(names)), reader(tmp_path)
+    page, calls = calls_during(lambda: reading.page(subscription, EventId(0, 0), EventId(0, 0)))
+    floors = {"chat": EventId(0, 1), "chat.1": EventId(1, 1)}
+    own = {name: floor for name, floor in page.floors.items() if name}  # without that of unknown channels
+    assert own == {name: floor for name, floor in floors.items() if subscription.covers(name)}
+    assert calls < 500
+    start, lost, _ = reading.beginning(subscription, EventId(9, 0))
+    assert (start, lost) == (EventId(9, 0), True)
+    reading.close()
     store.close()
