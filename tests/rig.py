@@ -76,7 +76,7 @@ class Rig:
     def publish(self, *data: str, channel: str = "main", type: str = "message", ephemeral: bool = False) -> None:
         self.now_ms += 1
         for each in data:  # several at once may be delivered in slices, which takes an event loop
-            if self.hub.delivery.large:
+            if self.hub.delivery.is_full:
                 self.turn()  # a publisher waits for it
             done(self.hub.publish_all([Draft(channel, type, each, ephemeral)]))
 

@@ -1,7 +1,8 @@
 """How events enter a hub: in steps, so that the event loop does other work between them.
 
 Events cost different amounts of time. One that concerns ten thousand different subscriptions is handed to each of them,
-which takes 6 ms; another takes 10 µs. So a step is limited by its cost and not by a number of events.
+which takes 6 ms; another takes 10 µs. So a turn is limited by their cost and not by their number, whoever publishes
+them: a batch and a hundred publishers share it.
 
 A group that holds a page of bytes must get no more before its flush, and a turn of the event loop flushes a few groups
 only (delivery.py). So after a large event for ten thousand subscribers, the next event waits for their writes.
@@ -19,10 +20,8 @@ from .log import Log
 
 __all__ = ["Accepting"]
 
-_STEP = 5000
-"""The cost of a step, about 3 ms. It is counted in audiences that get an event, at 0.6 µs each."""
 _EVENT = 20
-"""The cost of an event besides: the store makes it, and the log takes it."""
+"""The cost of an event besides its audiences: the store makes it, and the log takes it."""
 _BYTES = 256
 """Data of this size cost as much as an audience, because they are encoded."""
 
@@ -41,14 +40,13 @@ class Accepting:
         Nothing happens before the result is iterated. Between two steps, the event loop has to have a turn, and no
         other event with an id may be delivered.
         """
-        delivery, left = self.delivery, _STEP
+        delivery = self.delivery
         for event in events:
-            while left <= 0 or delivery.large:
+            while delivery.is_full:
                 self._make_room()
                 yield
-                left = _STEP
             self.log.append(event)
-            left -= _EVENT + delivery.add(event) + len(event.data) // _BYTES
+            delivery.spent += _EVENT + delivery.add(event) + len(event.data) // _BYTES
             if event.type == END and (reason := reason_of(event)) is not None:
                 self._ended[reason] += 1
             self._published += 1

@@ -5,8 +5,8 @@ to each of its subscribers. A turn of the event loop flushes a few groups; the o
 events that were published meanwhile. The more there is to do, the more events share a write.
 
 A group that holds a page of bytes is flushed early, so that a connection holds at most two pages and one event. A turn
-has time for a few of these writes. The other groups are *large* until their flush, and no event comes meanwhile
-(accepting.py).
+has time for a few of these writes. The other groups are *large* until their flush, and no event comes meanwhile.
+Nor does any when the events of a turn have cost as much as it has time for (accepting.py).
 
 The hub decides which state a subscriber is in (hub.py). This module calls it when a connection is full, and when a
 stream ends because its channel has ended.
@@ -27,6 +27,11 @@ __all__ = ["Delivery"]
 TURN_WRITES = 64
 """Subscribers in a group, and writes after which a flush goes on in the next turn of the event loop. At 5 µs each,
 requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
+TURN_COST = 5000
+"""The cost of the events that a turn has time for, about 3 ms. It is counted in audiences that get an event, at 0.6 µs
+each."""
+_LITTLE = 1000
+"""Cost of events that nobody gets, for which no flush is needed. One for each would take a tenth of their time."""
 _STEP = 500
 """Audiences that get a ping in one step."""
 _TURN_AUDIENCES = 100
@@ -64,7 +69,14 @@ class Delivery:
         self._early = 0  # writes before the flush of this turn
         self.large: dict[Group, None] = {}
         """Pending groups that hold a page or more. No event may be added before they are flushed."""
+        self.spent = 0
+        """The cost of the events that came since the last flush."""
         self._conflation = Conflation[Audience](lambda: self.wake())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another event has to wait for the next turn of the event loop."""
+        return self.spent >= TURN_COST or bool(self.large)
 
     def add(self, event: Event) -> int:
         """Hand an event to the groups that it concerns, in the next flush; return the number of audiences."""
@@ -110,7 +122,7 @@ class Delivery:
     def flush(self) -> None:
         """Hand groups what was published for them, as many as one turn of the event loop has time for."""
         self._scheduled = False
-        writes = self._early = 0
+        writes = self._early = self.spent = 0
         while self._pending and writes < TURN_WRITES:
             group = next(iter(self._pending))
             writes += max(len(group.live), 1)
@@ -118,8 +130,9 @@ class Delivery:
         self.flush_soon()
 
     def flush_soon(self) -> None:
-        """Call `flush` soon, if there is anything to hand over, or if the next turn has to allow early writes again."""
-        if (self._pending or self._early) and not self._scheduled:
+        """Call `flush` soon, if there is anything to hand over, or if the next turn has to allow early writes or events
+        again."""
+        if (self._pending or self._early or self.spent > _LITTLE) and not self._scheduled:
             self._scheduled = True
             self._schedule(self.flush)
 

@@ -17,13 +17,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sortedcontainers import SortedList
+
 from .events import EventId
-from .subscription import Subscription
+from .subscription import LAST, Subscription, spans
 
 __all__ = ["Floors"]
 
 _STEP = 2000
 """Channels looked at in a step."""
+_FEW = 100
+"""Number of rises that are all looked at. The channels of a pattern are looked up only if there are more."""
 
 
 class _Rise(NamedTuple):
@@ -48,6 +52,7 @@ class Floors:
         self._common = _Rise(common, 0, True)
         self._most = most
         self._rises: OrderedDict[str, _Rise] = OrderedDict()  # the one that rose last stands last
+        self._names = SortedList[str]()  # theirs
 
     def of(self, name: str) -> EventId:
         """The floor of one channel."""
@@ -61,15 +66,19 @@ class Floors:
         self.losses += 1
         if floor > self.top:
             self.top = floor
+        if name not in self._rises:
+            self._names.add(name)
         self._rises[name] = _Rise(floor, self.losses, anew)
         self._rises.move_to_end(name)
         if len(self._rises) > self._most:
-            _, oldest = self._rises.popitem(last=False)
+            forgotten, oldest = self._rises.popitem(last=False)
+            self._names.remove(forgotten)
             self._raise_common(oldest.floor, oldest.anew)
 
     def restart(self, origin: EventId) -> None:
         """Note that everything up to this id is gone."""
         self._rises.clear()
+        self._names.clear()
         self._raise_common(origin, False)
 
     def _raise_common(self, floor: EventId, anew: bool) -> None:
@@ -121,9 +130,32 @@ class Floors:
         found = None
         if self._common.number > since and self._common.floor > cursor:
             found = self._common.floor
-        for name, (floor, number, _) in reversed(self._rises.items()):
-            if number <= since:
-                break
+        for name, floor in self._risen_since(subscription, since):
             if floor > cursor and (found is None or floor > found) and subscription.covers(name):
                 found = floor
+                if found == self.top:
+                    break
         return found
+
+    def _risen_since(self, subscription: Subscription, since: int) -> Iterator[tuple[str, EventId]]:
+        """The channels whose floors rose after the rise `since`, the last one first; or only those that the pattern may
+        cover, if they are fewer by far."""
+        since_then = self.losses - since
+        if since_then > _FEW:
+            ranges = [self._range(name, is_beginning) for name, is_beginning in spans(subscription, "")]
+            if sum(end - begin for begin, end in ranges) < since_then // 4:
+                for begin, end in ranges:
+                    for name in self._names.islice(begin, end):
+                        floor, number, _ = self._rises[name]
+                        if number > since:
+                            yield name, floor
+                return
+        for name, (floor, number, _) in reversed(self._rises.items()):
+            if number <= since:
+                return
+            yield name, floor
+
+    def _range(self, name: str, is_beginning: bool) -> tuple[int, int]:
+        """The positions of the names that are this name, or that begin with it."""
+        last = name + LAST if is_beginning else name
+        return self._names.bisect_left(name), self._names.bisect_right(last)

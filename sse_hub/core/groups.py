@@ -33,7 +33,7 @@ class StartPosition(NamedTuple):
     floors: Mapping[str, EventId] = MappingProxyType({})
     """The floors of a store above the cursor, as in `ports.Page`. The subscriber is informed of them at its start."""
     losses: int | None = None
-    """The number of the log's last rise when no loss was found; None if the log was not searched."""
+    """The number of the log's last rise at that moment; None if the pages of a store report later losses."""
     first: Sequence[Event] = ()
     """Events that it gets first, in id order; none has an id above the cursor."""
     end: End | None = None
@@ -235,8 +235,8 @@ class Audience:
 
     @property
     def has_gathered(self) -> bool:
-        """Whether there are events for the next release."""
-        return self.gathered is not None and len(self.gathered.frames) > 0
+        """Whether there is anything for the next release. A plain stream gets no event `end`, but it ends there."""
+        return self.gathered is not None and (len(self.gathered.frames) > 0 or self.has_ended)
 
     @property
     def live(self) -> list[Subscriber]:

@@ -88,7 +88,8 @@ class Hub(Publishing, Accepting):
         self._live = 0
         self.ready = log.head > LOWEST_ID
         """Whether the hub has the store's retained events, so that subscribers can begin."""
-        self._pages = LogPages(log)
+        self.pages = LogPages(log)
+        """The pages of the log for subscribers that are BEHIND."""
         self._published = self._lost = self._passed_over = 0
         self._ended = Counter[str](dict.fromkeys((*REASONS, ABANDONED), 0))
         self._before = 0, Counter(self._ended)  # `published` and `ended` before the store was read
@@ -101,7 +102,7 @@ class Hub(Publishing, Accepting):
         for audience in list(self.audiences):  # plain ones leave
             self._inform_lost(audience, origin)
         self.log.restart(origin)
-        self._pages = LogPages(self.log)
+        self.pages = LogPages(self.log)
         self.ready = False
         self._before = self._published, Counter(self._ended)
 
@@ -196,10 +197,13 @@ class Hub(Publishing, Accepting):
         :param replays: whether it has asked for older events.
         """
         group = self.audiences.enter(subscription)
-        floors, lost = self.log.floors, start.lost
+        floors, losses, lost = self.log.floors, self.log.floors.losses, start.lost
         if start.losses is not None and not lost:  # floors may have risen since its position was found
-            lost = floors.risen(subscription, start.cursor, start.losses) is not None
-        subscriber = Subscriber(group, connection, start, floors.losses)
+            if subscription.plain:
+                losses = start.losses  # then `advance` breaks it off
+            else:
+                lost = floors.risen(subscription, start.cursor, start.losses) is not None
+        subscriber = Subscriber(group, connection, start, losses)
         subscriber.lost = lost
         self._lost += lost
         subscriber.resumed = resumes and not lost
@@ -259,7 +263,7 @@ class Hub(Publishing, Accepting):
         if notice and subscriber.subscription.plain:
             self._break_off(subscriber)
             return False
-        page = self._pages.after(subscriber.subscription, subscriber.cursor)
+        page = self.pages.after(subscriber.subscription, subscriber.cursor)
         caught_up = not page.full and page.reached >= self.log.head
         can_take = self._hand(subscriber, notice, page, caught_up=caught_up)
         if caught_up and can_take and not page.ended:
@@ -282,7 +286,7 @@ class Hub(Publishing, Accepting):
     def _hand_first(self, subscriber: Subscriber) -> None:
         """Write a page of the events that the subscriber gets first."""
         first, cursor = subscriber.first, subscriber.cursor
-        page = EncodedPage.of(subscriber.subscription, first, LOWEST_ID, cursor)
+        page = self.pages.first(subscriber.subscription, first)
         subscriber.first = first[bisect_right(first, page.reached, key=attrgetter("id")) :]
         self._hand(subscriber, b"", page._replace(reached=cursor, ended=False), caught_up=False)
 

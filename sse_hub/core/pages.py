@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .conflation import Frames
@@ -31,6 +31,10 @@ _KEPT = 256
 """Pages kept."""
 _KEPT_BYTES = 32 << 20
 """Bytes of all kept pages. A page can be as large as the largest event."""
+_FLOOR_BYTES = 200
+"""Bytes of a floor. A page of a store that remembers losses of 100,000 channels has 20 MB of them."""
+_PAGE = 100
+"""The cost of making a page besides its events, which are counted one by one."""
 _NOTHING_GONE: Mapping[str, EventId] = {}
 
 
@@ -52,6 +56,8 @@ class EncodedPage(NamedTuple):
     """Whether the stream ends with it."""
     conflated: int = 0
     """Events left out because a newer one supersedes them."""
+    cost: int = 0
+    """The work of making it, in events that are looked at for one pattern."""
 
     @classmethod
     def of(
@@ -101,7 +107,8 @@ class EncodedPage(NamedTuple):
         reached = reached if full else max(reached, end)
         kept = frames.take()
         data = wrap(subscription, [frame for _, frame in kept])
-        return cls(reached, len(kept), data, full, floors, following, losses, ended, frames.superseded)
+        cost = _PAGE + looked_at * PAGE_EVENTS // most
+        return cls(reached, len(kept), data, full, floors, following, losses, ended, frames.superseded, cost)
 
 
 class PageCache:
@@ -125,13 +132,13 @@ class PageCache:
         if (subscription, after) in self._pages:
             self._drop(subscription, after)
         self._pages[subscription, after] = page
-        self._bytes += len(page.data)
+        self._bytes += _size(page)
         insort(self._starts.setdefault(subscription, []), after)
         while len(self._pages) > _KEPT or (self._bytes > _KEPT_BYTES and len(self._pages) > 1):
             self._drop(*next(iter(self._pages)))
 
     def _drop(self, subscription: Subscription, after: EventId) -> None:
-        self._bytes -= len(self._pages.pop((subscription, after)).data)
+        self._bytes -= _size(self._pages.pop((subscription, after)))
         self._starts[subscription].remove(after)
         if not self._starts[subscription]:
             del self._starts[subscription]
@@ -141,6 +148,10 @@ class PageCache:
         starts = self._starts.get(subscription, ())
         index = bisect_right(starts, after)
         return min(starts[index], otherwise) if index < len(starts) else otherwise
+
+
+def _size(page: EncodedPage) -> int:
+    return len(page.data) + _FLOOR_BYTES * len(page.floors)
 
 
 class LogPages:
@@ -153,18 +164,35 @@ class LogPages:
         self._log = log
         self._cache = PageCache()
         self._superseded = superseded_in(log)
+        self.cost = 0
+        """The cost of all pages that were made."""
+
+    def known(self, subscription: Subscription, cursor: EventId) -> EncodedPage | None:
+        """The next page after this cursor, if it need not be made."""
+        if cursor >= self._log.head:  # a new subscriber without a replay, or one that has caught up
+            return EncodedPage(cursor, 0, b"")
+        page = self._cache.get(subscription, cursor)
+        if page is not None and self._log.floors.risen(subscription, cursor, page.losses) is None:
+            return page  # none of its events is gone since
+        return None
 
     def after(self, subscription: Subscription, cursor: EventId) -> EncodedPage:
         """The next page after this cursor."""
-        log, floors = self._log, self._log.floors
-        if cursor >= log.head:  # a new subscriber without a replay, or one that has caught up
-            return EncodedPage(cursor, 0, b"")
-        known = self._cache.get(subscription, cursor)
-        if known is not None and floors.risen(subscription, cursor, known.losses) is None:
-            return known  # none of its events is gone since
+        if (known := self.known(subscription, cursor)) is not None:
+            return known
+        log = self._log
         end = self._cache.end(subscription, cursor, log.head)
-        events = log.after(subscription, cursor)
-        page = EncodedPage.of(subscription, events, cursor, end, losses=floors.losses, superseded=self._superseded)
+        events, losses = log.after(subscription, cursor), log.floors.losses
+        page = EncodedPage.of(subscription, events, cursor, end, losses=losses, superseded=self._superseded)
+        self.cost += page.cost
         if page.full:
             self._cache.add(subscription, cursor, page)
+        return page
+
+    def first(self, subscription: Subscription, events: Sequence[Event]) -> EncodedPage:
+        """A page of events that one subscriber gets before those after its cursor."""
+        last = events[-1].id
+        assert last is not None
+        page = EncodedPage.of(subscription, events, LOWEST_ID, last)
+        self.cost += page.cost
         return page

@@ -1,8 +1,9 @@
 """Reading the log: the events after a cursor, the beginning of a replay, and the ids that the log has given.
 
 Finding a cursor is a binary search. The events of a few channels are a merge of their lists. Those of a pattern that
-covers many channels are read from the order of all events, passing over those of other channels. Names are sorted, so
-the channels of a pattern are those of one range. Nothing here looks at every channel, and nothing changes the log.
+covers many channels, or a good part of all, are read from the order of all events, passing over those of others. Names
+are sorted, so the channels of a pattern are those of one range. Nothing here looks at every channel, and nothing
+changes the log.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from .events import Event, EventId, literals
 from .floors import Floors
 from .given import GivenIds
 from .order import Order
-from .subscription import Subscription, keys
+from .subscription import LAST, Subscription, keys
 
 __all__ = ["Reading"]
 
 _FEW = 1000
-"""Largest number of channels whose lists are merged for a page. The events of more channels are read from the order of
-all events."""
+"""Largest number of channels of a pattern that are looked at one by one."""
+_MERGED = 500
+"""Largest number of channels whose lists are merged for a page, in up to 5 ms. A page of the order of all events takes
+2 ms."""
+_SOME = 50
+"""Number of channels from which on the order is also read if they are more than an eighth of all channels. With fewer,
+a merge takes little more time."""
 _LOOK = 500
 """Largest number of events that are looked at to find the first one."""
-_LAST = chr(0x10FFFF)
 
 
 class Reading:
@@ -72,7 +77,7 @@ class Reading:
     def after(self, subscription: Subscription, cursor: EventId) -> Iterator[Event]:
         """Events above the cursor, by id. Events of other channels may be among them. Use the iterator before the log
         changes."""
-        channels = self._few(subscription)
+        channels = self._merged(subscription)
         if channels is None:
             return self._here(self._order.after(cursor))
         return oldest_first(channels, cursor)
@@ -100,7 +105,7 @@ class Reading:
 
     def start(self, subscription: Subscription) -> EventId:
         """A cursor below every retained event of the subscription."""
-        channels = self._few(subscription)
+        channels = self._few(subscription, _FEW)
         oldest = [self._order.oldest] if channels is None else [channel.oldest for channel in channels]
         ids = [event.id for event in oldest if event is not None and event.id is not None]
         return min(ids).preceding() if ids else self.head
@@ -129,11 +134,11 @@ class Reading:
             yield
 
     def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
-        channels = self._few(subscription)
+        channels = self._few(subscription, _FEW)  # as many as possible of the events that are looked at are its own
         return self._here(self._order.backwards(before)) if channels is None else newest_first(channels, before)
 
-    def _few(self, subscription: Subscription) -> Sequence[Channel] | None:
-        """The subscription's channels. None if there may be too many to look at each."""
+    def _few(self, subscription: Subscription, most: int) -> Sequence[Channel] | None:
+        """The subscription's channels. None if it is a pattern and there may be more than `most`."""
         if subscription.exact:
             channels = map(self._channels.get, subscription.names)
             granted = subscription.granted
@@ -143,8 +148,15 @@ class Reading:
             prefix = literals(key)[0] if "*" in key else ""
             if "*" not in key:
                 names.update([key] if key in self._channels else [])
-            elif self._names.bisect_right(prefix + _LAST) - self._names.bisect_left(prefix) > _FEW - len(names):
+            elif self._names.bisect_right(prefix + LAST) - self._names.bisect_left(prefix) > most - len(names):
                 return None
             else:
-                names.update(self._names.irange(prefix, prefix + _LAST))
+                names.update(self._names.irange(prefix, prefix + LAST))
         return [self._channels[name] for name in names if subscription.covers(name)]
+
+    def _merged(self, subscription: Subscription) -> Sequence[Channel] | None:
+        """The subscription's channels. None if the order of all events takes less time to read than their lists."""
+        channels = self._few(subscription, _MERGED)
+        if channels is None or subscription.exact:
+            return channels
+        return channels if len(channels) <= max(_SOME, len(self._names) // 8) else None

@@ -57,7 +57,8 @@ class Start(NamedTuple):
             cursor, floors = end.id.preceding(), position.floors
             if hub.archive is not None and cursor < hub.log.floors.top:
                 floors = (await hub.archive.page(subscription, cursor, cursor)).floors
-            position = position._replace(cursor=cursor, floors=floors)
+            first = [event for event in position.first if event.id is not None and event.id <= cursor]
+            position = position._replace(cursor=cursor, floors=floors, first=first)
         return position._replace(end=end)
 
     async def _position(
@@ -71,7 +72,7 @@ class Start(NamedTuple):
             return await self._latest(hub, subscription, pause)
         if self.replay:
             return await self._back(hub, subscription, self.replay, pause)
-        return StartPosition(hub.log.head)
+        return _position_in(hub, hub.log.head)
 
     async def _after_cursor(
         self, hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]
@@ -82,13 +83,13 @@ class Start(NamedTuple):
         if cursor is None:
             return await self._at_the_beginning(hub, subscription)
         floors = hub.log.floors
-        losses = floors.losses
         if hub.archive is None:
+            position = _position_in(hub, cursor)
             for found in floors.search(subscription, cursor):
                 if found:
-                    return StartPosition(cursor, lost=True)
+                    return position._replace(lost=True)
                 await pause()
-            return StartPosition(cursor, losses=losses)
+            return position
         if cursor >= floors.top or (subscription.exact and not any(floors.search(subscription, cursor))):
             return StartPosition(cursor)
         gone = (await hub.archive.page(subscription, cursor, cursor)).floors
@@ -107,20 +108,19 @@ class Start(NamedTuple):
     async def _from_start(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
         if hub.catalogue is not None:
             return StartPosition(*await hub.catalogue.beginning(subscription))
-        losses = hub.log.floors.losses
+        position = _position_in(hub, hub.log.start(subscription))
         for found in hub.log.floors.beginnings(subscription):
             if found:
-                return StartPosition(hub.log.start(subscription), lost=True)
+                return position._replace(lost=True)
             await pause()
-        return StartPosition(hub.log.start(subscription), losses=losses)
+        return position
 
     @staticmethod
     async def _latest(hub: Hub, subscription: Subscription, pause: Callable[[], Awaitable[None]]) -> StartPosition:
         """Begin at the head, with the newest event of each channel. Events that are published meanwhile come after the
         head."""
-        head = hub.log.head
+        position = _position_in(hub, hub.log.head)
         newest: list[tuple[EventId, Event]] = []  # a heap, so that no step looks at all of them
-        lost = False
         after: str | None = ""
         step = subscription.share_of(_STEP)
         while after is not None:
@@ -130,12 +130,12 @@ class Start(NamedTuple):
                 events, after = latest(hub.log, subscription, after, step)
                 await pause()
             for event in events:
-                if event.id is not None and event.id <= head:
+                if event.id is not None and event.id <= position.cursor:
                     heappush(newest, (event.id, event))
             while len(newest) > hub.max_replay:
                 heappop(newest)
-                lost = True
-        return StartPosition(head, lost=lost, first=[event for _, event in sorted(newest)])
+                position = position._replace(lost=True)
+        return position._replace(first=[event for _, event in sorted(newest)])
 
     @staticmethod
     async def _back(
@@ -150,11 +150,16 @@ class Start(NamedTuple):
                 break
             await pause()
         if hub.archive is None:
-            return StartPosition(start or hub.log.start(subscription))
+            return _position_in(hub, start or hub.log.start(subscription))
         if start is not None and start >= hub.log.floors.top:
             return StartPosition(start)
         start, floors = await hub.archive.back(subscription, count, hub.max_replay)
         return StartPosition(start, floors=floors)
+
+
+def _position_in(hub: Hub, cursor: EventId) -> StartPosition:
+    """This position of this moment. Losses of later moments are found by the log, or in the pages of the store."""
+    return StartPosition(cursor, losses=hub.log.floors.losses if hub.archive is None else None)
 
 
 async def end_of(hub: Hub, channel: str) -> End | None:

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from .events import END, Event, literals, matches
 from .matcher import matches_any
 
-__all__ = ["ANY", "Subscription", "keys", "normal", "spans"]
+__all__ = ["ANY", "LAST", "Subscription", "keys", "normal", "spans"]
 
 ANY: frozenset[str] = frozenset()
 """No filter. All subscriptions share this object: each call of `frozenset` makes a new one, of 216 bytes."""
+
+LAST = chr(0x10FFFF)
+"""The last character: a name and `LAST` come after all names that begin with that name."""
 
 _MOST_PAIRS = 2500
 """Largest number of pairs of a name and a grant that are compared to find a subscription by its grants. A pair takes up

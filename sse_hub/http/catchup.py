@@ -1,8 +1,9 @@
 """Catching up: subscribers that are BEHIND take turns, and live subscribers do not wait for them.
 
-If a thousand subscribers resume at once, a few of them are fed in each turn of the event loop. A page that several of
-them need is read from the store once. A connection has a task here only while there is something to write and the
-connection can take it. A live connection has no task, and a frozen one has none either.
+If a thousand subscribers resume at once, a few of them are fed in each turn of the event loop, and fewer if their pages
+have to be made. A page that several of them need is read from the store once. A connection has a task here only while
+there is something to write and the connection can take it. A live connection has no task, and a frozen one has none
+either.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..core.events import EventId
 from ..core.hub import Hub, State, Subscriber
 from ..core.latest import superseded_in
 from ..core.pages import EncodedPage, PageCache
-from ..core.ports import StoreUnavailable
+from ..core.ports import Page, StoreUnavailable
 from ..core.subscription import Subscription
 from .connection import Connection
 
@@ -25,6 +26,8 @@ logger = logging.getLogger("sse_hub.streams")
 
 _AT_ONCE = 4
 """Pages written in a turn of the event loop. At 40 µs for 64 kB, live subscribers wait 0.2 ms for them."""
+_TURN_COST = 1000
+"""The cost of the pages that are made in a turn: one that is full, in about 2 ms, or some that are short."""
 _AHEAD = 0.01
 """Seconds until a subscriber is looked at again that has read more from the store than this node has delivered."""
 _RETRY = 1.0
@@ -37,6 +40,9 @@ class CatchUp:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._spent = 0  # the cost of the pages that were made in this turn
+        self._fresh = asyncio.Event()  # set while there are none
+        self._making = asyncio.Lock()
         self._pages = PageCache()
         self._feeding: dict[Connection, asyncio.Task[None]] = {}
         self._reading: dict[tuple[Subscription, EventId], asyncio.Task[EncodedPage]] = {}
@@ -45,9 +51,9 @@ class CatchUp:
         """Feed the connection while it is BEHIND and can take more."""
         if connection in self._feeding or not _can_feed(connection):
             return
-        if self._hub.below_log(connection.subscriber) is None:
+        if self._hub.below_log(connection.subscriber) is None and self._has_time(connection.subscriber):
             try:
-                self._hub.advance(connection.subscriber)  # most need no more
+                self._advance(connection.subscriber)  # most need no more
             except Exception as error:
                 _note_failure(connection, error)
                 return
@@ -82,7 +88,9 @@ class CatchUp:
         if upto is None:
             is_ahead = subscriber.cursor > self._hub.log.head
             async with self._turns:
-                self._hub.advance(subscriber)
+                while not self._has_time(subscriber):
+                    await self._fresh.wait()
+                self._advance(subscriber)
                 await asyncio.sleep(0)  # its turn lasts for one turn of the event loop
             if is_ahead:
                 await asyncio.sleep(_AHEAD)
@@ -98,6 +106,28 @@ class CatchUp:
             if subscriber.cursor >= upto:
                 subscriber.complete = losses
             await asyncio.sleep(0)
+
+    def _has_time(self, subscriber: Subscriber) -> bool:
+        """Whether this turn of the event loop has time for the subscriber's next page of the log."""
+        if self._spent < _TURN_COST:
+            return True
+        return not subscriber.first and self._hub.pages.known(subscriber.subscription, subscriber.cursor) is not None
+
+    def _advance(self, subscriber: Subscriber) -> None:
+        before = self._hub.pages.cost
+        self._hub.advance(subscriber)
+        self._spend(self._hub.pages.cost - before)
+
+    def _spend(self, cost: int) -> None:
+        """Count the cost of a page in this turn of the event loop."""
+        if cost and not self._spent:
+            self._fresh.clear()
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._spent += cost
+
+    def _begin_turn(self) -> None:
+        self._spent = 0
+        self._fresh.set()
 
     async def _page(self, subscriber: Subscriber, after: EventId, upto: EventId) -> EncodedPage:
         """The store's page after this cursor: from the cache, from a read that is running, or from a new read."""
@@ -122,10 +152,18 @@ class CatchUp:
         assert archive is not None
         end = self._pages.end(subscription, after, upto)
         stored = await archive.page(subscription, after, end)
-        superseded = superseded_in(self._hub.log)
-        page = EncodedPage.of(subscription, stored.events, after, stored.reached, stored.floors, superseded=superseded)
+        async with self._making:  # one waits for a turn, and not all of them
+            while self._spent >= _TURN_COST:
+                await self._fresh.wait()
+            page = self._encoded(subscription, after, stored)
         if page.reached < end:
             self._pages.add(subscription, after, page)
+        return page
+
+    def _encoded(self, subscription: Subscription, after: EventId, stored: Page) -> EncodedPage:
+        superseded = superseded_in(self._hub.log)
+        page = EncodedPage.of(subscription, stored.events, after, stored.reached, stored.floors, superseded=superseded)
+        self._spend(page.cost)
         return page
 
 

@@ -54,6 +54,8 @@ logger = logging.getLogger("sse_hub.streams")
 HANDSHAKES = 8
 """Largest number of streams that are opened in one turn of the event loop. A thousand take 0.2 s; with this limit, live
 subscribers do not wait for all of them."""
+SEARCHES = 2
+"""Largest number of steps in one turn that look for the beginnings of streams. Each takes up to a few milliseconds."""
 _ABORT_PATIENCE = 1.0
 _STEP = 1000
 """Largest number of connections that are looked at in one turn of the event loop."""
@@ -86,11 +88,12 @@ class Streams:
         self._slots = SubscriberSlots(settings.max_subscribers, settings.max_subscribers_per_address)
         self._ids = itertools.count(worker.number or MAX_WORKERS, MAX_WORKERS) if worker.sockets else itertools.count(1)
         self._wake, self._closed = self._catch_up.wake, self._note_closed  # one object each, not one a connection
-        self._handshakes = Turns(HANDSHAKES)
+        self._handshakes, self._searches = Turns(HANDSHAKES), Turns(SEARCHES)
         self._all_closed = asyncio.Event()
         self._releases = Releases(hub)
         if sibling is not None:
-            self._slots, self._ids, self._handshakes = sibling._slots, sibling._ids, sibling._handshakes
+            self._slots, self._ids = sibling._slots, sibling._ids
+            self._handshakes, self._searches = sibling._handshakes, sibling._searches
 
     async def open(
         self,
@@ -140,9 +143,11 @@ class Streams:
     ) -> web.StreamResponse:
         handshake = Handshake(self._settings, subscription)
         try:
+            if start.replays if not start.resumes else not subscription.exact:  # it is a search of one or many steps
+                await self._searches.take()
             if not self._hub.ready:
                 return self.unavailable(self._hub.store.trouble or "The store is being opened.", subscription)
-            position = await start.locate(self._hub, subscription, pause)
+            position = await start.locate(self._hub, subscription, self._searches.take)
             if position.lost and subscription.plain:
                 raise Problem(410, _GONE)
             if await is_over(self._hub, subscription, start, position):

@@ -25,7 +25,7 @@ from .batches import Append
 from .entries import TAIL_BYTES, TAIL_EVENTS
 from .reading import Gate, connect, following
 from .retention import STEP, Expiry, Retention, Staged
-from .schema import WAL_BYTES, mark, prepare, transaction
+from .schema import WAL_BYTES, mark, prepare, raise_mark, transaction
 
 __all__ = ["Appended", "Content", "Database"]
 
@@ -304,6 +304,7 @@ class Database:
             "SELECT count(*) FROM floors WHERE (ms, seq) <= (?, ?) AND NOT anew", oldest
         ).fetchone()
         self._writer.execute("DELETE FROM floors WHERE (ms, seq) <= (?, ?)", oldest)
-        mark(self._writer, "floor", EventId(*oldest))
+        # A channel that keeps its events for longer loses them later, but at lower ids.
+        raise_mark(self._writer, "floor", EventId(*oldest))
         if lost:
-            mark(self._writer, "lost", EventId(*oldest))
+            raise_mark(self._writer, "lost", EventId(*oldest))

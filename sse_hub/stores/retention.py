@@ -137,11 +137,13 @@ class Retention:
                 self.idle.discard(channel)
             else:
                 self.idle.note(channel, now_ms)
-        for channel in staged.added:
+        for channel, added in staged.added.items():
+            rule, count = self._rules.of(channel), self._counts.get(channel, 0)
             if channel in staged.ends:
-                self._due.by(channel, now_ms + self._rules.of(channel).end_age_ms)
-            elif channel in self._counts and channel not in self._due:
-                self._due.at(channel, now_ms + self._rules.of(channel).history_age_ms)
+                self._due.by(channel, now_ms + rule.end_age_ms)
+            elif count > rule.least and channel not in self._due:
+                is_new = count <= added  # otherwise it has an event that was kept as the last one, whatever its age
+                self._due.at(channel, now_ms + (rule.history_age_ms if is_new else 0))
 
     def _add(self, counts: Counter[str]) -> None:
         for channel, count in counts.items():

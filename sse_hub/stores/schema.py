@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from ..core.events import EventId
 
-__all__ = ["WAL_BYTES", "mark", "prepare", "transaction"]
+__all__ = ["WAL_BYTES", "mark", "prepare", "raise_mark", "transaction"]
 
 WAL_BYTES = 16 << 20
 """Size to which SQLite shortens its write-ahead log when it begins the log again."""
@@ -87,6 +87,12 @@ def mark(writer: sqlite3.Connection, name: str, id: EventId) -> None:
         if that floor hides losses; `ahead` and `set back` for the state of the clock (`core.times`).
     """
     writer.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, *id))
+
+
+def raise_mark(writer: sqlite3.Connection, name: str, id: EventId) -> None:
+    """The same, unless the mark is higher."""
+    present = writer.execute("SELECT ms, seq FROM marks WHERE name = ?", (name,)).fetchone()
+    mark(writer, name, id if present is None else max(id, EventId(*present)))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,8 @@ from ..core.events import LOWEST_ID, Draft, Event, EventId
 from ..core.hub import Hub
 from ..core.ports import ChannelState, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
-from ..tasks import Background, end
-from .batches import Append, Batches, clean, deliver_in_slices
+from ..tasks import Background, end, in_slices
+from .batches import SLICE, Append, Batches, clean, deliver_in_slices
 from .database import Appended, Content, Database
 from .reading import Reader
 
@@ -68,6 +68,7 @@ class SqliteStore:
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(1, "sqlite-read")
         self._batches = Batches[Append, Appended](self._write, Append.size_bytes)
+        self._passing = asyncio.Lock()  # held while ephemeral events are delivered
         self._head = LOWEST_ID  # id of the newest event that the hub has
         self._trouble: str | None = "The store is being opened."
         self._is_open = False
@@ -96,14 +97,24 @@ class SqliteStore:
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
         """Commit events, together with other publishes of this time."""
-        if self._trouble is None and all(draft.ephemeral and not self._watches(draft.channel) for draft in drafts):
-            for draft in drafts:
-                if (ended := self._database.retention.end_of(draft.channel)) is not None:
-                    raise Ended(draft.channel, ended.reason)
-            events = [draft.accepted(self._head, self._clock()) for draft in drafts]
-            await deliver_in_slices(self._hub, events)
-            return events
+        if self._trouble is None and all(draft.ephemeral for draft in drafts):
+            channels = {draft.channel for draft in drafts}
+            if not any(map(self._watches, channels)):
+                async with self._passing:
+                    return await self._pass_on(drafts, channels)
         return (await self._put(Append(clean(drafts)))).events
+
+    async def _pass_on(self, drafts: Sequence[Draft], channels: Iterable[str]) -> Sequence[Event]:
+        """Deliver ephemeral events, some at a time. They are not written."""
+        for channel in channels:
+            if (ended := self._database.retention.end_of(channel)) is not None:
+                raise Ended(channel, ended.reason)
+        events: list[Event] = []
+        async for some in in_slices(drafts, SLICE):
+            made = [draft.accepted(self._head, self._clock()) for draft in some]
+            await deliver_in_slices(self._hub, made)
+            events += made
+        return events
 
     def _watches(self, channel: str) -> bool:
         """Whether the channel ends after a time without a publish."""

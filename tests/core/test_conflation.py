@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from rig import Connection, Rig
+from rig import Connection, Rig, done
 
 from sse_hub.core.events import EventId
 from sse_hub.core.hub import State, Subscriber
@@ -71,6 +71,18 @@ def test_a_subscriber_that_leaves_while_values_wait_gets_nothing_more(rig: Rig) 
     release(rig, 1000)
     assert connection.data == []
     assert rig.hub.statistics().behind == 0
+
+
+def test_a_plain_stream_ends_with_its_channel_also_if_nothing_but_the_end_waits(rig: Rig) -> None:
+    connection, _ = rig.subscribe(conflate_ms=100, plain=True)
+    rig.publish("a")
+    release(rig, 1000)
+    done(rig.hub.end("main"))
+    assert release(rig, 1050) == 1100
+    assert connection.finished is None
+    release(rig, 1100)
+    assert connection.finished is True
+    assert connection.data == ["a"]
 
 
 def test_a_release_waits_until_the_large_one_before_it_is_written(rig: Rig) -> None:

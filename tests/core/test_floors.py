@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from calls import counted_calls
 from small_logs import ORIGIN, event, log_of, to
 
 from sse_hub.core.events import EventId
+from sse_hub.core.floors import Floors
 from sse_hub.core.log import Log
 from sse_hub.core.rules import Rule, Rules
 
@@ -53,3 +55,34 @@ def test_a_loss_is_found_on_each_of_several_channels_once() -> None:
     log.append(event(2003, "a"))
     assert log.floors.risen(both, cursor, seen) == log.floors.risen(to("*"), cursor, seen) == EventId(2000, 0)
     assert log.floors.risen(to("b"), cursor, seen) is None
+
+
+def test_a_loss_of_a_pattern_is_found_among_many_others_without_a_look_at_each() -> None:
+    floors = Floors(ORIGIN, 10_000)
+    seen = floors.losses
+    for number in range(5000):
+        floors.raise_to(f"sensors.{number}", EventId(2000 + number, 0))
+    wanted = to("alerts.*", "news.*", "one")
+    with counted_calls() as calls:
+        found = floors.risen(wanted, ORIGIN, seen)
+    assert found is None
+    assert calls.count < 200
+    with counted_calls() as calls:
+        found = floors.risen(to("sensors.*"), ORIGIN, seen)
+    assert found == EventId(6999, 0)
+    assert calls.count < 200
+    floors.raise_to("alerts.1", EventId(2000, 1))
+    assert floors.risen(wanted, ORIGIN, seen) == EventId(2000, 1)
+    assert floors.risen(wanted, ORIGIN, floors.losses) is None
+    assert floors.risen(wanted, EventId(2000, 1), seen) is None
+
+
+def test_forgotten_floors_are_looked_for_no_more() -> None:
+    floors = Floors(ORIGIN, 500)
+    seen = floors.losses
+    for number in range(1000):
+        floors.raise_to(f"sensors.{number}", EventId(2000 + number, 0))
+    assert floors.risen(to("alerts.*"), ORIGIN, seen) == EventId(2499, 0)  # the common floor
+    assert floors.risen(to("alerts.*"), EventId(2499, 0), seen) is None
+    floors.restart(EventId(9000, 0))
+    assert floors.risen(to("sensors.1*"), ORIGIN, seen) == EventId(9000, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from calls import counted_calls
 from small_logs import ORIGIN, back, event, log_of, search, times, to
 
 from sse_hub.core.ends import End, end_draft
@@ -294,3 +295,19 @@ def test_new_rules_wait_while_a_large_channel_is_cleared_away() -> None:
     while log.expire(2000).more:
         pass
     assert all(channel.rule.history == 5 for channel in log)
+
+
+@pytest.mark.parametrize("channels", [100, 600])
+def test_a_pattern_of_a_good_part_of_many_channels_has_all_its_events_in_order(channels: int) -> None:
+    names = [f"{'sst'[number % 3]}.{number}" for number in range(channels)]
+    log = log_of(*(event(2000 + number, names[number % channels]) for number in range(3000)))
+    read = [each.ms for each in log.after(to("s.*"), ORIGIN) if each.channel.startswith("s")]
+    assert read == [2000 + number for number in range(3000) if names[number % channels].startswith("s")]
+
+
+def test_reading_the_next_event_of_hundreds_of_channels_looks_at_few_of_them() -> None:
+    log = log_of(*(event(2000 + number, f"s.{number}") for number in range(600)))
+    with counted_calls() as calls:
+        first = next(log.after(to("s.*"), EventId(2590, 0)))
+    assert first.ms == 2591
+    assert calls.count < 200

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from small_logs import event, log_of
+
 from sse_hub.core.events import Draft, Event, EventId
+from sse_hub.core.latest import superseded_in
 from sse_hub.core.pages import PAGE_BYTES, PAGE_EVENTS, EncodedPage, PageCache
 from sse_hub.core.subscription import Subscription
 from sse_hub.core.wire import encode
@@ -46,6 +49,13 @@ def test_a_page_holds_nothing_beyond_its_end() -> None:
     assert (page.reached, page.events) == (id(4), 4)
 
 
+def test_a_page_that_is_ahead_of_the_log_has_its_events_although_the_log_has_older_ones_of_the_same_type() -> None:
+    log = log_of(event(1001, "c"))
+    conflating = Subscription(frozenset({"c"}), chunked=False, conflate_ms=100)
+    page = EncodedPage.of(conflating, events(1009, 1009), id(1001), id(1010), superseded=superseded_in(log))
+    assert (page.events, page.conflated) == (1, 0)
+
+
 def test_subscribers_at_the_same_place_get_the_very_same_bytes() -> None:
     pages = PageCache()
     page = EncodedPage.of(SUBSCRIPTION, events(1, 3), id(0), id(3))
@@ -87,3 +97,11 @@ def test_pages_are_bounded_by_their_bytes_too() -> None:
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b"x" * (1 << 20)))
     assert pages.get(SUBSCRIPTION, id(99)) is not None
     assert pages.get(SUBSCRIPTION, id(0)) is None
+
+
+def test_the_floors_of_pages_count_as_bytes() -> None:
+    pages = PageCache()
+    for start in range(20):
+        floors = {f"{start}.{number}": id(start) for number in range(20_000)}
+        pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b"", floors=floors))
+    assert sum(pages.get(SUBSCRIPTION, id(start)) is not None for start in range(20)) == 8

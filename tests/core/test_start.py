@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from rig import Rig
+from rig import Connection, Rig, done, no_pause
 
 from sse_hub.core.events import EventId
 from sse_hub.core.start import Start
@@ -101,6 +101,39 @@ def test_a_cursor_immediately_before_the_first_event_is_known() -> None:
     rig = Rig()
     rig.publish("a")
     assert rig.subscribe(cursor=rig.hub.log.head.preceding(), resume=True)[1].lost is False
+
+
+@pytest.mark.parametrize("name", ["main", "m*"])
+async def test_a_beginning_that_goes_while_it_is_searched_for_is_lost(name: str) -> None:
+    rig = Rig(history=3)
+    rig.publish("1", "2", "3")
+
+    async def pause() -> None:
+        rig.publish("4")
+
+    subscription = Subscription(frozenset({name}), chunked=False)
+    position = await Start(from_start=True).locate(rig.hub, subscription, pause)
+    assert rig.hub.subscribe(subscription, Connection(), position, replays=True).lost
+
+
+STARTS = [Start(), Start(replay=1), Start(latest=True), Start(from_start=True), Start(True, EventId(2001, 0))]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("plain", [False, True])
+def test_events_that_go_between_the_search_for_a_start_and_the_stream_are_lost(start: Start, plain: bool) -> None:
+    rig = Rig(history=1)
+    rig.publish("before")
+    connection, subscription = Connection(), Subscription(frozenset({"main"}), chunked=False, plain=plain)
+    position = done(start.locate(rig.hub, subscription, no_pause))
+    assert not position.lost
+    rig.publish("gone", "after")
+    subscriber = rig.hub.subscribe(subscription, connection, position, resumes=start.resumes, replays=start.replays)
+    while rig.hub.advance(subscriber):
+        pass
+    # A plain stream cannot report the loss, so it breaks off.
+    assert (subscriber.lost, connection.finished) == ((False, False) if plain else (True, None))
+    assert ("after" in connection.data) is not plain
 
 
 async def test_no_step_of_a_replay_of_latest_values_looks_at_all_of_them(rig: Rig) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -99,10 +99,12 @@ def test_a_subscription_to_many_selectors_looks_at_fewer_updates_for_a_page() ->
 
 
 def test_each_update_is_observed_in_the_turn_in_which_it_enters_the_log() -> None:
-    hub = UpdateHub(Log(EventId(1, 0), Rules()), lambda turn: None)
+    turns: list[Callable[[], None]] = []
+    hub = UpdateHub(Log(EventId(1, 0), Rules()), turns.append)
     seen: list[EventId | None] = []
     hub.observe = lambda event: seen.append(event.id)
     events = [draft(["t"], "x").accepted(EventId(1000 + number, 0), 1000 + number) for number in range(400)]
     for _ in hub.deliver(events):
         assert seen[-1] == hub.log.head
+        turns.pop()()
     assert len(seen) == 400

@@ -63,6 +63,14 @@ async def test_a_channel_ends_with_its_last_value() -> None:
         assert (last.data, end.type) == ("19", "end")
 
 
+async def test_a_plain_stream_ends_with_its_channel() -> None:
+    async with serving() as server, server.stream("/realtime/s?conflate=100&plain=1&from=start") as stream:
+        await server.hub.publish("0", channel="s")
+        await stream.until_data("0")
+        await server.hub.end("s")
+        assert await stream.rest() == []
+
+
 async def test_somebody_who_joins_while_values_wait_gets_each_once() -> None:
     async with serving() as server, server.stream("/realtime/s?conflate=400&replay=0") as first:
         await first.until("live")

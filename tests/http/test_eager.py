@@ -20,10 +20,11 @@ from eventually import eventually
 from hubs import mounted, serving
 from sockets import Raw, get, raw
 from tokens import bearer
+from turns import most_in_a_turn
 
-from sse_hub import Hub
+from sse_hub import Draft, Hub
 from sse_hub.http.eager import EagerServer
-from sse_hub.http.streams import HANDSHAKES
+from sse_hub.http.streams import HANDSHAKES, SEARCHES
 from sse_hub.logs import request_id
 from sse_hub.settings import Settings
 from sse_server import HUB, create_app, make_runner
@@ -128,6 +129,40 @@ async def test_streams_beyond_those_of_a_turn_are_opened_in_later_turns() -> Non
             connection.data_received(STREAM)
         assert [b"event: connected" in wire.written for _, wire in connections].count(True) == HANDSHAKES
         await eventually(lambda: all(b"event: connected" in wire.written for _, wire in connections))
+
+
+@pytest.mark.parametrize("query", ["replay=5", "replay=latest", "from=start", "lastEventId=1-0"])
+async def test_searches_for_the_beginnings_of_streams_take_turns(query: str) -> None:
+    async with several(5 * SEARCHES) as (connections, hub):
+        await hub.publish("a", channel="s.1")
+
+        def opened() -> int:
+            return sum(b"event: connected" in wire.written for _, wire in connections)
+
+        async def open_all() -> None:
+            for connection, _ in connections:
+                connection.data_received(get(f"/stream?channel=s.*&{query}", Accept="text/event-stream"))
+            await eventually(lambda: opened() == len(connections))
+
+        # Twice as many in the turn in which the first ones that wait become tasks.
+        assert await most_in_a_turn(open_all(), opened) <= 2 * SEARCHES < HANDSHAKES
+
+
+async def test_few_pages_are_made_in_a_turn_though_many_streams_resume_at_different_cursors() -> None:
+    async with several(HANDSHAKES) as (connections, hub):
+        drafts = [Draft("main", "message", f"event {number}.") for number in range(900)]
+        ids = [event.id for event in await hub.publish_all(drafts)]
+
+        async def resume_all() -> None:
+            for (connection, _), id in zip(connections, ids, strict=False):
+                connection.data_received(get(f"/realtime/main?lastEventId={id}", Accept="text/event-stream"))
+            await eventually(lambda: hub.statistics().subscribers - hub.statistics().behind == HANDSHAKES)
+
+        # Each page costs nearly 1,000. A turn has time for two, and for as many before the count begins anew.
+        assert await most_in_a_turn(resume_all(), lambda: hub.pages.cost) <= 4000
+        for number, (_, wire) in enumerate(connections, 1):
+            seen = re.findall(rb"data: event (\d+)\.", wire.written)
+            assert [int(each) for each in seen] == list(range(number, 900))
 
 
 async def test_a_refused_stream_leaves_the_connection_usable() -> None:

@@ -6,10 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from calls import counted_calls
 from sqlite_files import ALL, Clock, database, drafts, reader
 
 from sse_hub.core.events import Draft, EventId
-from sse_hub.core.rules import Rules
+from sse_hub.core.rules import Rule, Rules
+from sse_hub.core.subscription import Subscription
 from sse_hub.stores.batches import Append
 from sse_hub.stores.database import Database
 
@@ -183,6 +185,26 @@ def test_events_of_a_clock_that_was_ahead_expire_by_the_time_at_which_it_was_set
     store.close()
 
 
+def test_a_kept_last_event_that_is_too_old_goes_when_a_newer_one_is_the_last(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Database(tmp_path / "events.db", clock, Rules(Rule(history=10, history_age=10, keep_last=True)))
+    store.open()
+
+    def retained() -> list[str]:
+        while store.expire():
+            pass
+        return [event.data for event in reader(tmp_path).page(ALL, EventId(0, 0), EventId(2**50, 0)).events]
+
+    store.write(drafts(1, "first"))
+    clock.now_ms += 100_000
+    assert retained() == ["first"]
+    store.write(drafts(1, "second"))
+    assert retained() == ["second"]
+    clock.now_ms += 100_000
+    assert retained() == ["second"]
+    store.close()
+
+
 def test_answers_kept_for_keys_are_bounded_by_their_bytes(tmp_path: Path) -> None:
     store = database(tmp_path, Clock())
     memo = "m" * 1_000_000
@@ -191,4 +213,44 @@ def test_answers_kept_for_keys_are_bounded_by_their_bytes(tmp_path: Path) -> Non
         store.expire()
     count = sqlite3.connect(tmp_path / "events.db").execute("SELECT count(*) FROM keys").fetchone()
     assert count[0] <= 68
+    store.close()
+
+
+def test_the_floor_of_forgotten_channels_never_goes_down(tmp_path: Path) -> None:
+    """Channels that keep their events for longer lose them later, but at lower ids."""
+    store = database(tmp_path, Clock())
+    file = sqlite3.connect(tmp_path / "events.db")
+
+    def lose(name: str, first_ms: int) -> EventId:
+        """Lose an event of each of more channels than the file knows; return the floor of the others."""
+        rows = ((f"{name}.{number}", first_ms + number) for number in range(110_000))
+        with file:
+            file.executemany("INSERT INTO floors VALUES (?, ?, 0, 0)", rows)
+        store.expire(force_write=True)
+        return reader(tmp_path).page(Subscription(frozenset({f"{name}.0"})), EventId(0, 0), EventId(0, 0)).floors[""]
+
+    floor = lose("short", 3_000_000)
+    assert floor > EventId(3_000_000, 0)
+    assert lose("long", 2_000_000) == floor
+    file.close()
+    store.close()
+
+
+@pytest.mark.parametrize("names", [["chat"], ["chat.*"], ["chat", "c*.1"]])
+def test_a_page_reads_only_the_floors_that_its_subscription_may_cover(tmp_path: Path, names: list[str]) -> None:
+    store = database(tmp_path, Clock())
+    with sqlite3.connect(tmp_path / "events.db") as file:
+        rows = ((name, number) for number, name in enumerate(["chat", "chat.1", *(f"run.{n}" for n in range(20_000))]))
+        file.executemany("INSERT INTO floors VALUES (?, ?, 1, 0)", rows)
+    file.close()
+    subscription, reading = Subscription(frozenset(names)), reader(tmp_path)
+    with counted_calls() as calls:
+        page = reading.page(subscription, EventId(0, 0), EventId(0, 0))
+    floors = {"chat": EventId(0, 1), "chat.1": EventId(1, 1)}
+    own = {name: floor for name, floor in page.floors.items() if name}  # without that of unknown channels
+    assert own == {name: floor for name, floor in floors.items() if subscription.covers(name)}
+    assert calls.count < 500
+    start, lost, _ = reading.beginning(subscription, EventId(9, 0))
+    assert (start, lost) == (EventId(9, 0), True)
+    reading.close()
     store.close()

@@ -268,6 +268,20 @@ async def test_replay_latest_with_a_filter_gives_the_newest_wanted_event(store: 
             assert [each.data for each in await stream.take(3)][1:] == ["alert", '{"replayed":1}']
 
 
+async def test_replay_latest_of_a_channel_that_has_ended_gives_the_end_and_ends(store: str) -> None:
+    async with serving(store=store) as server:
+        await ending(server, "run", "a")
+        await server.hub.publish("b", channel="other")
+        for query, types in (
+            ("", ["end"]),
+            ("&conflate=100", ["end"]),
+            ("&event=none", ["end"]),
+            ("&event=message", ["message", "end"]),
+        ):
+            async with server.stream(f"/realtime/run?replay=latest{query}") as stream:
+                assert [event.type for event in await stream.rest()] == ["connected", *types]
+
+
 async def test_replay_latest_gives_each_of_a_thousand_channels_once_where_patterns_overlap(store: str) -> None:
     names = [f"s.{number}é" for number in range(1100)]  # more than are looked up in one step
     async with serving(store=store) as server:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from rig import Connection
-from turns import turns_during
+from turns import most_in_a_turn, turns_during
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.groups import StartPosition
@@ -97,6 +98,32 @@ async def test_a_batch_for_many_subscriptions_is_delivered_in_slices_and_later_p
     while memory.hub.statistics().delivered < 2000 * 52:
         await asyncio.sleep(0)
     assert all(connection.data == [*map(str, range(50)), "late"] for connection in connections)
+
+
+async def test_publishes_of_one_turn_share_its_time() -> None:
+    memory = Memory()
+    for number in range(2000):
+        subscription = Subscription(frozenset({"news", f"user.{number}"}))
+        memory.hub.advance(memory.hub.subscribe(subscription, Connection(), StartPosition(memory.hub.log.head)))
+
+    def publish(number: int) -> Coroutine[None, None, object]:
+        return memory.hub.publish(str(number), channel="news")
+
+    async def publish_all() -> None:
+        batch = asyncio.create_task(memory.hub.publish_all([Draft("news", "message", "batch")] * 10))
+        await asyncio.sleep(0)  # later publishes wait for its end
+        await asyncio.gather(batch, *map(publish, range(20)))
+        await asyncio.gather(*map(publish, range(20, 40)))
+
+    def published() -> int:
+        return memory.hub.statistics().published
+
+    assert await most_in_a_turn(publish_all(), published) <= 6  # as many before the flush of a turn as after it
+    assert published() == 50
+    retained = memory.hub.log.get("news")
+    assert retained is not None
+    data = [event.data for event in retained.after(EventId(0, 0))]
+    assert data == ["batch"] * 10 + [str(number) for number in range(40)]
 
 
 async def test_a_batch_goes_on_to_its_end_if_its_publisher_is_cancelled() -> None:

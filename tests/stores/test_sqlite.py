@@ -16,8 +16,15 @@ import pytest
 from eventually import PATIENCE
 from hubs import Remote, serving
 from programs import Start
+from turns import most_in_a_turn
 
+from sse_hub.core.events import LOWEST_ID, Draft
+from sse_hub.core.hub import Hub
+from sse_hub.core.log import Log
 from sse_hub.core.rules import Rule
+from sse_hub.stores.batches import SLICE
+from sse_hub.stores.sqlite import SqliteStore
+from sse_hub.tasks import Background
 
 
 async def test_a_locked_file_refuses_publishes_with_503_and_keeps_streams(tmp_path: Path) -> None:
@@ -249,3 +256,20 @@ async def test_health_says_that_a_disk_has_no_room_left_before_it_is_full(small_
         (small_disk / "filler").unlink()
         await server.until_status("ok")
         assert (await server.post("/realtime/main", data=b"x"))[0].status == 200
+
+
+async def test_ephemeral_batches_that_come_at_once_are_made_a_few_events_in_a_turn(tmp_path: Path) -> None:
+    made = 0
+
+    def clock() -> int:
+        nonlocal made
+        made += 1  # the time of an event is read when it is made
+        return 1_000_000
+
+    hub = Hub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon)
+    store = SqliteStore(tmp_path / "events.db", hub, clock, Background())
+    await store.open()
+    drafts = [Draft("c", "message", "x", ephemeral=True)] * 3000
+    assert await most_in_a_turn(asyncio.gather(*(store.append(drafts) for _ in range(4))), lambda: made) <= 2 * SLICE
+    assert hub.statistics().published == 12_000
+    await store.close()
