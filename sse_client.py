@@ -1562,6 +1562,7 @@ class SSEClient:
         self._options = options
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._requests: set[asyncio.Task[Any]] = set()  # the running ones
+        self._ends: set[asyncio.Task[None]] = set()  # of runs whose tasks do not wait for them
         self._scopes: weakref.WeakKeyDictionary[asyncio.Timeout, asyncio.AbstractEventLoop]  # that `close` ends
         self._scopes = weakref.WeakKeyDictionary()
         self._failures = 0  # publishes in a row that were not acknowledged
@@ -1571,8 +1572,8 @@ class SSEClient:
 
     def forked(self) -> None:
         """Forget the running requests, which belong to the parent process."""
-        _keep_for_ever((self._requests, list(self._scopes)))
-        self._requests, self._scopes = set(), weakref.WeakKeyDictionary()
+        _keep_for_ever((self._requests, self._ends, list(self._scopes)))
+        self._requests, self._ends, self._scopes = set(), set(), weakref.WeakKeyDictionary()
 
     @classmethod
     def sync(cls, base_url: str | URL = DEFAULT_URL, **options: Any) -> SyncClient:
@@ -1587,7 +1588,18 @@ class SSEClient:
 
     async def close(self) -> None:
         """End all streams and close the connections. A publish that is not acknowledged yet raises `NotAcknowledged`,
-        any other request an `SSEError`."""
+        any other request an `SSEError`. The end of a run that was cancelled has up to 5 s to be published."""
+        loop = asyncio.get_running_loop()
+        if any(each.get_loop() is loop for each in self._ends):
+            await asyncio.shield(self._close_after([each for each in self._ends if each.get_loop() is loop]))
+        else:
+            await self._close()
+
+    async def _close_after(self, ends: Sequence[asyncio.Task[None]]) -> None:
+        await asyncio.wait(ends)
+        await self._close()
+
+    async def _close(self) -> None:
         for stream in list(self._streams):
             await stream.close()
         loop = asyncio.get_running_loop()
@@ -1973,6 +1985,13 @@ class SSEClient:
         self._not_before = time.monotonic() + delay
         logger.info("%s%s: %s; publishing again in %.1f s", _redacted(self._base), path, passing, delay)
 
+    def _finish_apart(self, end: asyncio.Task[None]) -> None:
+        """Let the task that ends a run go on for 5 s, although no task waits for it any more."""
+        self._ends.add(end)
+        end.add_done_callback(self._ends.discard)
+        timer = end.get_loop().call_later(_SHORT_DEADLINE, end.cancel)
+        end.add_done_callback(lambda _: timer.cancel())
+
     async def _shielded(self, request: Coroutine[Any, Any, T]) -> T:
         """The answer to a request. If the wait for it is cancelled, the request goes on; it ends within 30 s."""
         task = asyncio.create_task(request)
@@ -2227,36 +2246,62 @@ class Run:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._watch is not None:
+            found, ours = await self._watch.leave(error)
+            if found is not None:
+                self._stop(self._ended_as(found) if isinstance(found, str) else found)
+            if ours:
+                error, self._raised = None, False
+        leaving = asyncio.create_task(self._leave(error))
         try:
-            if self._watch is not None:
-                found, ours = await self._watch.leave(error)
-                if found is not None:
-                    self._stop(self._ended_as(found) if isinstance(found, str) else found)
-                if ours:
-                    error, self._raised = None, False
-            await self._leave(error)
+            await asyncio.wait([leaving])
+            leaving.result()
+        except asyncio.CancelledError:
+            # anyio, on which Starlette and FastAPI run, interrupts every wait of a task that it cancels.
+            self._client._finish_apart(leaving)
+            leaving.add_done_callback(self._log_failure)
+            if not isinstance(error, asyncio.CancelledError):
+                await asyncio.wait([leaving], timeout=_SHORT_DEADLINE)  # the event loop may end with this task
+            raise
         finally:
-            if self._sending is not None:
-                await _cancelled([self._sending])
+            del leaving  # its error refers to this frame
 
     async def _leave(self, error: BaseException | None) -> None:
+        """Publish the rest and the end. A task of its own does it: that of the block may be cancelled meanwhile.
+
+        :param error: the error that ends the block.
+        """
         reason = "done"
         if error is not None:
             stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
             reason = "cancelled" if stopped else "failed"
-        if self._error is None:
-            try:
-                async with asyncio.timeout(_SHORT_DEADLINE if reason == "cancelled" else None):
-                    await (self._sent() if self._ending else self.end(reason))
-            except (SSEError, TimeoutError) as failure:
-                if error is None:
-                    raise
-                text = str(failure) or f"no answer within {_SHORT_DEADLINE:g} s"
-                logger.warning("%s: the end (%s) could not be published: %s", _redacted(self._url), reason, text)
-        else:
-            await self._fail(self._error)
-            if error is None and not self._raised:
-                self.check_not_failed()
+        try:
+            if self._error is not None:
+                await self._fail(self._error)
+                if error is None and not self._raised:
+                    self.check_not_failed()
+                return
+            async with asyncio.timeout(_SHORT_DEADLINE if reason == "cancelled" else None):
+                await (self._sent() if self._ending else self.end(reason))
+        except (SSEError, TimeoutError) as failure:
+            if error is None:
+                raise
+            self._warn(str(failure))
+        finally:
+            tasks = [self._sending, None if self._watch is None else self._watch.following]
+            await _cancelled(task for task in tasks if task is not None)
+
+    def _log_failure(self, leaving: asyncio.Task[None]) -> None:
+        """Log the error of a task that leaves this run and for which nobody waits any more."""
+        if leaving.cancelled():
+            self._warn("")
+        elif (failure := leaving.exception()) is not None:
+            self._warn(str(failure))
+
+    def _warn(self, text: str) -> None:
+        url, end = _redacted(self._url), self._ending or "failed"
+        why = text or f"no answer within {_SHORT_DEADLINE:g} s"
+        logger.warning("%s: the end (%s) could not be published: %s", url, end, why)
 
     async def _fail(self, error: SSEError) -> None:
         """End the channel as `failed` if it lacks events, so that no subscriber waits for them for ever."""
@@ -2368,7 +2413,7 @@ class _Watch:
         self._stream = stream
         self._dismissed = False
         self._found: SSEError | str | None = None
-        self._following = asyncio.create_task(self._follow())
+        self.following = asyncio.create_task(self._follow())
 
     def dismiss(self) -> None:
         """Do not cancel the task from now on."""
@@ -2388,7 +2433,7 @@ class _Watch:
             self._task.cancel()
 
     async def leave(self, error: BaseException | None) -> tuple[SSEError | str | None, bool]:
-        """Stop following, at the end of the block.
+        """Stop following, at the end of the block. The task `following` may still have to end.
 
         :param error: the error that ends the block.
         :return: two values. The first is the reason for which the task was cancelled: the end of the channel, or the
@@ -2397,7 +2442,7 @@ class _Watch:
         """
         self.dismiss()
         if self._found is None:
-            await _cancelled([self._following])
+            self.following.cancel()
             return None, False
         interrupted = isinstance(error, asyncio.CancelledError)
         if not interrupted:
