@@ -2656,6 +2656,7 @@ class _WorkerThread:
 
 
 _WORKER_THREAD = _WorkerThread()
+_CALLED_BY_ITSELF = "a SyncClient cannot be used in a coroutine that it runs; use its `client` there"
 _CALLER: contextvars.ContextVar[_Caller | _WorkerThread | None] = contextvars.ContextVar("_CALLER", default=None)
 
 
@@ -2709,9 +2710,13 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
 
 
 class _LoopThread:
-    """An event loop in a thread of its own."""
+    """An event loop in a thread of its own.
 
-    def __init__(self, *, inline_names: bool = False) -> None:
+    :param refusal: the error of a call in this thread, which would wait for itself.
+    """
+
+    def __init__(self, refusal: str, *, inline_names: bool = False) -> None:
+        self._refusal = refusal
         self.loop = asyncio.new_event_loop()
         if inline_names:
             self.loop.set_default_executor(_InlineExecutor())
@@ -2722,10 +2727,10 @@ class _LoopThread:
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
 
-        :raises RuntimeError: in the thread of the loop, which would wait for itself.
+        :raises RuntimeError: in the thread of the loop.
         """
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a SyncClient cannot be used in a coroutine that it runs; use its `client` there")
+            raise RuntimeError(self._refusal)
         return asyncio.run_coroutine_threadsafe(_called(function), self.loop)
 
     def stop(self) -> None:
@@ -2812,7 +2817,7 @@ class SyncClient:
 
     def wait_apart(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """As `wait`, but in an event loop that ends afterwards: nobody may close this client a second time."""
-        caller, thread = _Caller(), _LoopThread()
+        caller, thread = _Caller(), _LoopThread(_CALLED_BY_ITSELF)
 
         async def run() -> T:
             _CALLER.set(caller)
@@ -2846,7 +2851,7 @@ class SyncClient:
 
         with self._lock:
             if self._thread is None:
-                self._thread = _LoopThread()
+                self._thread = _LoopThread(_CALLED_BY_ITSELF)
                 # This also ends the connections well at the end of the program, if the client was not closed.
                 self._stop = weakref.finalize(self, self._thread.stop)
             call = self._thread.begin(run)
@@ -3022,7 +3027,7 @@ class Dropped:
     reason: str
 
 
-@attrs.frozen(slots=True)
+@attrs.define(slots=True)
 class _QueuedEvent:
     """An event in the queue of a `Publisher`."""
 
@@ -3030,6 +3035,30 @@ class _QueuedEvent:
     event: str
     ephemeral: bool
     text: str
+    settled: bool = False
+    """Whether it is published or dropped, although its batch still runs."""
+
+
+class _Queue:
+    """The queue of a `Publisher`, and the thread that publishes it. They begin and end together."""
+
+    def __init__(self) -> None:
+        self.events: deque[_QueuedEvent] = deque()
+        self.size = 0  # of the texts, in characters
+        self.thread = _LoopThread("a Publisher cannot wait in its own thread", inline_names=True)
+        self.stop: Callable[[], object] = self.thread.stop
+        self.working: asyncio.Task[None] | None = None  # the task that publishes
+
+    def take(self, events: Sequence[_QueuedEvent]) -> None:
+        """Remove the first events, which are these."""
+        for each in events:
+            self.events.popleft()
+            self.size -= len(each.text)
+
+    async def drained(self) -> None:
+        """Wait until no task publishes."""
+        while self.working is not None and not self.working.done():
+            await asyncio.wait([self.working])
 
 
 class Publisher:
@@ -3065,9 +3094,7 @@ class Publisher:
         self._limit, self._limit_bytes = limit, limit_bytes
         self._deadline, self.exit_deadline = deadline, exit_deadline
         self._on_drop = on_drop or self._log
-        self._queue: deque[_QueuedEvent]
-        self._thread: _LoopThread | None
-        self._working: asyncio.Task[None] | None
+        self._queue: _Queue | None
         self._reset()
         _FORKED.add(self)
         atexit.register(_close_at_exit, weakref.ref(self))
@@ -3079,12 +3106,14 @@ class Publisher:
         :raises ValueError: if the data or a name cannot be published; see `SSEClient.publish`.
         """
         queued = _QueuedEvent(_utf8(channel), _utf8(event), ephemeral, _text(data))
+        size = len(queued.text)
         with self._lock:
-            full = len(self._queue) >= self._limit or self._bytes + len(queued.text) > self._limit_bytes
+            queue = self._running()
+            full = len(queue.events) >= self._limit or queue.size + size > self._limit_bytes
             if not full:
-                self._queue.append(queued)
-                self._bytes += len(queued.text)
-                self._running().loop.call_soon_threadsafe(self._work)
+                queue.events.append(queued)
+                queue.size += size  # without a call in between, in which a signal handler could change it
+                queue.thread.loop.call_soon_threadsafe(self._work, queue)
         if full:
             self._drop([queued], f"the queue is full: {self._limit} events or {self._limit_bytes} bytes")
         return not full
@@ -3093,74 +3122,81 @@ class Publisher:
         """Wait until all queued events are published or dropped; return whether that was done in time.
 
         :param timeout: seconds; None for no limit.
+        :raises RuntimeError: in the thread of this publisher: in `on_drop` or a token function.
         """
-        if self._thread is None:
-            return True
-        draining = asyncio.run_coroutine_threadsafe(self._drained(), self._thread.loop)
-        try:
-            draining.result(timeout)
-        except TimeoutError:
-            draining.cancel()
-            return False
-        return True
+        with self._lock:  # so that `close` does not end the thread meanwhile
+            if self._queue is None:
+                return True
+            draining = self._queue.thread.begin(self._queue.drained)
+        return _done_in_time(draining, timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Publish the queued events, end the thread, and drop the events that were not published in time.
+        """Publish the queued events, end the thread, and drop the events that were not published in time. An event that
+        is published from then on has a thread of its own.
 
         :param timeout: seconds for publishing; None for no limit.
+        :raises RuntimeError: see `flush`.
         """
-        done = self.flush(timeout)
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            closing = asyncio.run_coroutine_threadsafe(self._ended(), thread.loop)
-            with contextlib.suppress(TimeoutError):
-                closing.result(_THREAD_PATIENCE)
-            thread.stop()
-        if not done:
-            with self._lock:
-                left, self._queue, self._bytes = list(self._queue), deque(), 0
-            self._drop(left, "the publisher was closed before the hub had acknowledged them")
+        queue = self._taken(timeout)
+        if queue is None:
+            return
+        _done_in_time(queue.thread.begin(functools.partial(self._ended, queue)), _THREAD_PATIENCE)
+        queue.stop()
+        left = [each for each in queue.events if not each.settled]
+        self._drop(left, "the publisher was closed before the hub had acknowledged them")
 
     def forked(self) -> None:
         """Begin again: a child process does not have the thread, and lock and queue belong to its parent."""
-        if self._thread is not None:
-            _keep_for_ever((self._thread, self._working))
+        if self._queue is not None:
+            _keep_for_ever(self._queue)
         self._reset()
 
     def _reset(self) -> None:
         # A signal handler may interrupt `publish` and publish itself. So a thread may acquire the lock again.
         self._lock = threading.RLock()
-        self._queue = deque()
-        self._bytes = 0
-        self._thread = None
-        self._working = None
+        self._queue = None
+        self._ends_with_process = False
 
-    def _running(self) -> _LoopThread:
-        if self._thread is None:
-            self._thread = _LoopThread(inline_names=True)
-            weakref.finalize(self, self._thread.stop).atexit = False
-            if (util := sys.modules.get("multiprocessing.util")) is not None:  # its processes do not run `atexit`
+    def _running(self) -> _Queue:
+        if self._queue is None:
+            queue = _Queue()
+            if self._queue is not None:  # a signal handler has made one meanwhile
+                queue.stop()
+                return self._queue
+            self._queue = queue
+            queue.stop = stop = weakref.finalize(self, queue.thread.stop)
+            stop.atexit = False
+            # The processes of multiprocessing do not run `atexit`.
+            if not self._ends_with_process and (util := sys.modules.get("multiprocessing.util")) is not None:
+                self._ends_with_process = True
                 util.Finalize(None, _close_at_exit, args=(weakref.ref(self),), exitpriority=10)
-        return self._thread
+        return self._queue
 
-    async def _ended(self) -> None:
+    def _taken(self, timeout: float | None) -> _Queue | None:
+        """The queue, as soon as it is empty or the time is over. It is no longer that of this publisher."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            self.flush(None if timeout is None else max(end - time.monotonic(), 0))
+            with self._lock:  # so that no event comes between the last look at the queue and its end
+                queue = self._queue
+                if queue is None or not queue.events or time.monotonic() >= end:
+                    self._queue = None
+                    return queue
+
+    async def _ended(self, queue: _Queue) -> None:
         """Stop publishing. The events stay in the queue."""
-        if self._working is not None:
-            await _cancelled([self._working])
+        if queue.working is not None:
+            await _cancelled([queue.working])
         await self._client.close()
 
-    async def _drained(self) -> None:
-        while self._working is not None and not self._working.done():
-            await asyncio.wait([self._working])
+    def _work(self, queue: _Queue) -> None:
+        if queue.working is None or queue.working.done():
+            queue.working = asyncio.create_task(self._publish_all(queue))
 
-    def _work(self) -> None:
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._publish_all())
-
-    async def _publish_all(self) -> None:
+    async def _publish_all(self, queue: _Queue) -> None:
         while True:
             with self._lock:
-                batch = list(itertools.islice(self._queue, _EVENTS_AT_ONCE))
+                batch = list(itertools.islice(queue.events, _EVENTS_AT_ONCE))
             if not batch:
                 return
             channels: dict[str, list[_QueuedEvent]] = {}
@@ -3170,15 +3206,15 @@ class Publisher:
             for begin in range(0, len(groups), _CHANNELS_AT_ONCE):
                 await asyncio.gather(*map(self._publish_channel, groups[begin : begin + _CHANNELS_AT_ONCE]))
             with self._lock:
-                for each in batch:
-                    self._queue.popleft()
-                    self._bytes -= len(each.text)
+                queue.take(batch)
 
     async def _publish_channel(self, events: Sequence[_QueuedEvent]) -> None:
         for (event, ephemeral), group in itertools.groupby(events, lambda each: (each.event, each.ephemeral)):
             left = list(group)
 
-            def note_batch(published: Published, left: list[_QueuedEvent] = left) -> None:
+            def settle(published: Published, left: list[_QueuedEvent] = left) -> None:
+                for each in left[: published.count]:
+                    each.settled = True
                 del left[: published.count]
 
             try:
@@ -3188,14 +3224,17 @@ class Publisher:
                     event=event,
                     ephemeral=ephemeral,
                     deadline=self._deadline,
-                    on_batch=note_batch,
+                    on_batch=settle,
                 )
             except Exception as error:  # one channel must not stop the others, whatever is wrong with it
+                for each in left:
+                    each.settled = True
                 self._drop(left, f"{type(error).__name__}: {error}")
 
     def _drop(self, events: Sequence[_QueuedEvent], reason: str) -> None:
+        count = len(events)
         with self._lock:
-            self.dropped += len(events)
+            self.dropped += count
         for (channel, event), group in itertools.groupby(events, lambda each: (each.channel, each.event)):
             try:
                 self._on_drop(Dropped(channel, event, tuple(each.text for each in group), reason))
@@ -3205,6 +3244,19 @@ class Publisher:
     def _log(self, dropped: Dropped) -> None:
         count, channel = len(dropped.data), dropped.channel
         logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
+
+
+def _done_in_time(future: concurrent.futures.Future[Any], timeout: float | None) -> bool:
+    """Wait for a call in the thread of a publisher; return whether it ended within this time, and by itself.
+
+    :param timeout: seconds; None for no limit.
+    """
+    try:
+        future.result(timeout)
+    except (TimeoutError, concurrent.futures.CancelledError):
+        future.cancel()
+        return False
+    return True
 
 
 def _close_at_exit(reference: weakref.ref[Publisher]) -> None:
