@@ -861,6 +861,29 @@ class _Incoming:
                 raise _Passing("the connection broke")
 
 
+_WAITS_FOR_ITSELF = "a callback cannot wait for the stream that has called it"
+
+
+class _Turn:
+    """A lock for several tasks that wait for one stream. A callback of the stream, which runs under it, cannot wait for
+    it."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is self._holder:
+            raise RuntimeError(_WAITS_FOR_ITSELF)
+        await self._lock.acquire()
+        self._holder = task
+
+    async def __aexit__(self, *_: object) -> None:
+        self._holder = None
+        self._lock.release()
+
+
 class _Connection:
     """The connection of an `EventSource` in one event loop, or the attempt to make it."""
 
@@ -868,8 +891,8 @@ class _Connection:
         self.loop = loop
         self._pid = os.getpid()
         _FORKED.add(self)
-        # Two tasks may wait for the same source. One of them advances it, and then the other one.
-        self.lock = asyncio.Lock()
+        # Several tasks may wait for the same source. One after the other advances it, or takes the next event from it.
+        self.step, self.take = _Turn(), _Turn()
         self.scopes: set[asyncio.Timeout] = set()  # of the running waits
         self.attempt: asyncio.Task[_Incoming | None] | None = None
         self.incoming: _Incoming | None = None
@@ -1019,6 +1042,15 @@ class EventSource:
     async def __anext__(self) -> Event:
         if self._given_back:
             return cast("Event", self._given_back.popleft()[0].result())
+        async with self.turn():
+            return await self.take()
+
+    def turn(self) -> _Turn:
+        """A context for `take`: several tasks get one event after the other, each after its callbacks were called."""
+        return self._current().take
+
+    async def take(self) -> Event:
+        """The next event, without those that were given back."""
         await self._advance_until(lambda connection: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
         if self._ready_state == READY_STATE_CLOSED:
             raise StopAsyncIteration
@@ -1094,7 +1126,8 @@ class EventSource:
         while True:
             connection = self._current()
             if self._due:
-                await _call_all(self._due)
+                async with connection.step:
+                    await _call_all(self._due)
             elif self._error is not None:
                 await self._release()
                 error, self._error = self._error, None
@@ -1103,7 +1136,7 @@ class EventSource:
             elif reached(connection):
                 return
             else:
-                async with connection.lock:
+                async with connection.step:
                     if not (self._due or self._error or reached(connection)):
                         await self._step(connection)
 
@@ -1440,14 +1473,18 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
+        if self._source.has_given_back:
+            return await anext(self._source)
+        async with self._source.turn():
+            return await self._take()
+
+    async def _take(self) -> Event:
         while True:
-            if self._source.has_given_back:
-                return await anext(self._source)
             await _call_all(self._due)
             if self.ended is not None:
                 await self.close()
                 raise StopAsyncIteration
-            received = await anext(self._source)
+            received = await self._source.take()
             if received.type in _CONTROL:
                 self._notice(received)
                 continue
@@ -2600,6 +2637,7 @@ class _Caller:
     def __init__(self) -> None:
         self._due: deque[Callable[[], object]] = deque()  # calls that were not made yet
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._calling: threading.Thread | None = None
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in the thread; return its result, or raise its error."""
@@ -2629,11 +2667,21 @@ class _Caller:
 
     def wait(self, future: concurrent.futures.Future[Any]) -> None:
         """Wait until the future is done, and make the calls that come meanwhile. After an interruption, the next wait
-        makes the remaining calls, and the one that was interrupted."""
+        makes the remaining calls, and the one that was interrupted.
+
+        :raises RuntimeError: in one of these calls.
+        """
+        thread = threading.current_thread()
+        if self._calling is thread:
+            raise RuntimeError(_WAITS_FOR_ITSELF)
         future.add_done_callback(lambda _: self._wakes.put(None))
         while not future.done():
             if self._due:
-                self._due[0]()  # Ctrl-C may come at any moment, so the call is due until it has returned
+                self._calling = thread
+                try:
+                    self._due[0]()  # Ctrl-C may come at any moment, so the call is due until it has returned
+                finally:
+                    self._calling = None
                 self._due.popleft()
             else:
                 self._wakes.get()

@@ -229,6 +229,7 @@ async def test_a_publisher_that_is_closed_drops_no_event_that_was_acknowledged_a
 
 def test_a_publisher_does_not_wait_for_itself(hub: Program) -> None:
     errors: list[str] = []
+    publisher: Publisher
 
     def wait(_: Dropped) -> None:
         for wait in (publisher.flush, publisher.close):
