@@ -16,8 +16,9 @@ SyncClient    `SSEClient` for scripts, Django and notebooks, without `await`: `S
 Publisher     publishing from code that must not wait
 
 An attempt, a pause or a request belongs to an object, not to the task or thread that waits for it. So a cancelled wait
-loses nothing. An object need not be closed. It can be used in one event loop after the other, and in a process that was
-forked after the object was made.
+loses nothing. An object need not be closed: its connections end as soon as nothing refers to it any more. So nothing
+here may be part of a cycle of references, which only the garbage collector would free. An object can be used in one
+event loop after the other, and in a process that was forked after the object was made.
 
 Errors:
 
@@ -39,6 +40,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import contextvars
+import copy
 import functools
 import inspect
 import io
@@ -1131,8 +1133,11 @@ class EventSource:
             elif self._error is not None:
                 await self._release()
                 error, self._error = self._error, None
-                if error is not None:
-                    raise error
+                try:
+                    if error is not None:
+                        raise error
+                finally:
+                    del error  # a cycle: it refers to this frame
             elif reached(connection):
                 return
             else:
@@ -1180,6 +1185,8 @@ class EventSource:
             self._pause(_Passing("the attempt was cancelled"))
         else:
             await self._opened(connection, incoming)
+        finally:
+            del attempt  # a cycle: its error refers to this frame
 
     def _request(self) -> _Request:
         other_origin = self._url.origin() != self._origin_url.origin()
@@ -1464,7 +1471,7 @@ class Stream:
         """The reason why the channel has ended: `done`, `failed`, `cancelled` or `abandoned`; None if it is open."""
         self._source = source
         self._ends = ends
-        self._on_lost = on_lost or self._log_loss
+        self._on_lost = on_lost or functools.partial(_log_loss, source)  # no method: this stream would refer to itself
         self._on_notice = on_notice
         self._newest = _id_order(source.last_event_id)  # the highest id that has arrived
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
@@ -1555,10 +1562,10 @@ class Stream:
             self._due.append((self._on_lost, (Lost(str(fields.get("after", "")), str(fields.get("next", ""))),)))
         self._due.append((self._on_notice, (event,)))
 
-    def _log_loss(self, lost: Lost) -> None:
-        url = _redacted(self._source.url)
-        after = lost.after or "an unknown id"
-        logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
+
+def _log_loss(source: EventSource, lost: Lost) -> None:
+    url, after = _redacted(source.url), lost.after or "an unknown id"
+    logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
 
 
 class SSEClient:
@@ -2043,7 +2050,10 @@ class SSEClient:
             raise
         if task.cancelled():  # the request, and not this task
             raise NotAcknowledged(f"{self._base}: the request was cancelled before the hub had acknowledged it")
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            del task  # a cycle: its error refers to this frame
 
     async def _ask(
         self,
@@ -2301,7 +2311,7 @@ class Run:
                 await asyncio.wait([leaving], timeout=_SHORT_DEADLINE)  # the event loop may end with this task
             raise
         finally:
-            del leaving  # its error refers to this frame
+            del leaving  # a cycle: its error refers to this frame
 
     async def _leave(self, error: BaseException | None) -> None:
         """Publish the rest and the end. A task of its own does it: that of the block may be cancelled meanwhile.
@@ -2360,7 +2370,7 @@ class Run:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
-            raise self._error.with_traceback(None)  # its traceback would grow with each call
+            raise copy.copy(self._error)  # its traceback would grow with each call, and refer to this run
 
     def _ended_as(self, reason: str) -> Ended:
         problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
@@ -2369,7 +2379,7 @@ class Run:
     def _stop(self, error: SSEError) -> None:
         """Publish nothing more, because of this error."""
         if self._error is None:
-            self._error = error
+            self._error = copy.copy(error)  # without its traceback, which refers to this run
         if isinstance(self._error, Ended):
             self.ended = self._error.reason
         self._written.clear()
@@ -2862,6 +2872,8 @@ class SyncClient:
         except BaseException:
             future.cancel()
             raise
+        finally:
+            del future  # a cycle: its error refers to this frame
 
     def wait_apart(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """As `wait`, but in an event loop that ends afterwards: nobody may close this client a second time."""
@@ -2871,11 +2883,12 @@ class SyncClient:
             _CALLER.set(caller)
             return await function()
 
+        future = thread.begin(run)
         try:
-            future = thread.begin(run)
             caller.wait(future)
             return self.result(future)
         finally:
+            del future  # a cycle: its error refers to this frame
             thread.stop()
 
     def result(self, future: concurrent.futures.Future[T]) -> T:
@@ -2885,7 +2898,10 @@ class SyncClient:
         """
         if future.cancelled():
             raise SSEError("the client was closed before the call had ended")
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # a cycle: its error refers to this frame
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
@@ -2990,6 +3006,8 @@ class SyncStream:
             return self._client.result(coming)
         except StopAsyncIteration:
             raise StopIteration from None
+        finally:
+            del coming  # a cycle: its error refers to this frame
 
     def __enter__(self) -> Self:
         self._begin_anew_after_fork()
@@ -3141,7 +3159,7 @@ class Publisher:
         self._client = SSEClient(base_url, **options)
         self._limit, self._limit_bytes = limit, limit_bytes
         self._deadline, self.exit_deadline = deadline, exit_deadline
-        self._on_drop = on_drop or self._log
+        self._on_drop = on_drop or _log_drop  # no method: this publisher would refer to itself
         self._queue: _Queue | None
         self._reset()
         _FORKED.add(self)
@@ -3289,9 +3307,10 @@ class Publisher:
             except Exception:
                 logger.exception("on_drop failed")
 
-    def _log(self, dropped: Dropped) -> None:
-        count, channel = len(dropped.data), dropped.channel
-        logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
+
+def _log_drop(dropped: Dropped) -> None:
+    count, channel = len(dropped.data), dropped.channel
+    logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
 
 
 def _done_in_time(future: concurrent.futures.Future[Any], timeout: float | None) -> bool:
