@@ -1228,7 +1228,8 @@ class EventSource:
             self._url = following.url.with_user(user).with_password(password) if user else following.url
             self._kwargs.pop("params", None)  # the new URL is complete
             if self._url.origin() != self._origin_url.origin():
-                self._kwargs.pop("auth", None)
+                for secret in ("auth", "cookies"):
+                    self._kwargs.pop(secret, None)
 
     async def _receive(self, connection: _Connection, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them. If there are no more, close the connection."""

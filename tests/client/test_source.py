@@ -521,11 +521,16 @@ async def test_a_temporary_redirect_after_a_permanent_one_is_not_remembered() ->
 
 
 async def test_no_secret_goes_to_another_origin() -> None:
-    secrets = {"Authorization": "secret", "Cookie": "a=b", "X-Mine": "1"}
-    async with scripted(stream("data: a\n\n"), stream("data: b\n\n")) as other:
-        async with scripted(status(301, f"Location: {other.url}\r\n")) as server:
-            async with source(server.url, headers=secrets) as events:
-                assert await data_of(events) == ["a", "b"]
+    secrets: list[dict[str, Any]] = [
+        {"headers": {"Authorization": "secret", "Cookie": "a=b", "X-Mine": "1"}},
+        {"headers": {"X-Mine": "1"}, "cookies": {"a": "b"}},
+    ]
+    async with scripted(*[stream("data: a\n\n"), stream("data: b\n\n"), status(204)] * 2) as other:
+        for options in secrets:
+            async with scripted(status(301, f"Location: {other.url}\r\n")) as server:
+                async with source(server.url, **options) as events:
+                    assert await data_of(events) == ["a", "b"]
+    assert len(other.requests) == 6
     for request in other.requests:
         assert "authorization" not in request.headers
         assert "cookie" not in request.headers
