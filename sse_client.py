@@ -236,7 +236,8 @@ def _call_in_loop(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], 
             loop.call_soon_threadsafe(call)
 
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?", re.IGNORECASE)
+# It begins after the scheme: a search for a scheme would begin anew at each letter of a long word.
+_URL = re.compile(r"(://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?")
 
 
 def _redacted(text: object) -> str:

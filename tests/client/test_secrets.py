@@ -70,6 +70,21 @@ def test_an_error_reaches_another_process_as_it_is(error: SSEError) -> None:
         assert (type(again), str(again)) == (type(error), str(error))
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["a" * 2_000_000, "://" * 700_000, "a://b@" * 300_000, "a://'" * 400_000, "@" * 2_000_000]
+)
+def test_a_long_text_is_searched_for_secrets_in_time_linear_in_its_length(text: str) -> None:
+    # It would take hours if each letter began another search.
+    assert "SECRET" not in str(SSEError(f"{text} https://user:SECRET@host/path?token=SECRET#SECRET "))
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS", "redis+sentinel", "a" + "1" * 40])
+def test_an_error_shows_of_a_url_all_but_its_secrets(scheme: str) -> None:
+    error = SSEError(f"<{scheme}://user:SECRET@host:80/path?token=SECRET#SECRET> and '{scheme}://host'")
+    assert str(error) == f"<{scheme}://host:80/path> and '{scheme}://host'"
+
+
 async def test_a_check_does_not_show_the_password_of_its_url(server: Server) -> None:
     url = server.url.replace("//", "//user:SECRET@")
     process = await start_client("--url", url, "check", "--idle", "0.1")
