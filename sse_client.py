@@ -1907,8 +1907,9 @@ class SSEClient:
         """
         query = {"limit": str(limit), **({"after": after} if after else {})}
         answer = await self._get(f"/api/channels/{_path_segment(channel)}/events", query)
+        origin = str(URL(self._base).origin())  # without a user and a password
         with _reading_answer(self._base):
-            return History([_enveloped(e, self._base, e["id"]) for e in answer["events"]], answer["lost"])
+            return History([_enveloped(e, origin, e["id"]) for e in answer["events"]], answer["lost"])
 
     async def health(self) -> dict[str, Any]:
         """The health of the hub. Its `status` is `ok`, `degraded` or `draining`."""

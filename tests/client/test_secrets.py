@@ -64,6 +64,13 @@ async def test_logs_and_errors_hold_no_token(caplog: pytest.LogCaptureFixture) -
     assert "SECRET" not in str(caught.value) + caplog.text
 
 
+async def test_the_origin_of_an_event_holds_no_password(server: Server) -> None:
+    await server.hub.publish("a")
+    async with SSEClient(server.url.replace("//", "//user:SECRET@")) as client, client.stream(replay=1) as stream:
+        (retained,) = (await client.history()).events
+        assert retained.origin == (await anext(stream)).origin == server.url
+
+
 @pytest.mark.parametrize("error", [GaveUp("a"), NotAcknowledged("a"), Refused("http://x/", 404, {"detail": "b"})])
 def test_an_error_reaches_another_process_as_it_is(error: SSEError) -> None:
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
