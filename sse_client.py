@@ -170,6 +170,7 @@ _RUN_EVENTS, _RUN_BYTES = 2000, 1 << 20  # largest number that waits in a run; t
 _RUN_PAUSE = 0.02  # seconds between two requests of a run
 _SHORT_DEADLINE = 5.0  # seconds in which the end of a channel is published when its task is being cancelled
 _REASONS = ("done", "failed", "cancelled")
+_SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
 _LARGE_BODY = 1 << 20  # bytes; aiohttp warns of a larger body in one piece
 _READ_AHEAD_BYTES = 256 << 10
 _EVENTS_AT_ONCE = 5000  # events that a publisher groups by channel at once
@@ -574,6 +575,14 @@ def _redirect_error(response: aiohttp.ClientResponse, url: URL) -> Refused:
     return Refused(url, response.status, {"detail": detail})
 
 
+def _lost_a_secret(response: aiohttp.ClientResponse) -> bool:
+    """Whether redirects to another origin have removed a token or a cookie from the request."""
+    if not response.history:
+        return False
+    before, after = response.history[0].request_info.headers, response.request_info.headers
+    return any(name in before and name not in after for name in _SECRET_HEADERS)
+
+
 @contextlib.contextmanager
 def _reading_answer(url: str) -> Iterator[None]:
     """A context in which the answer of a hub is read.
@@ -752,6 +761,8 @@ class _Request:
                 if response.status == 204:
                     return None
                 if response.status != 401 or last:
+                    if response.status in {401, 403} and _lost_a_secret(response):
+                        raise _redirect_error(response.history[0], self.url)
                     await self._refuse(response)
             finally:
                 response.close()
@@ -779,7 +790,7 @@ class _Request:
             headers["Last-Event-ID"] = self.last_event_id
         if self.other_origin:
             # Secrets do not go to another origin, as in a redirect that is followed at once (Fetch, section 4.4).
-            for name in ("Authorization", "Cookie", "Proxy-Authorization"):
+            for name in _SECRET_HEADERS:
                 headers.popall(name, None)
         return headers
 

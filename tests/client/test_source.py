@@ -537,6 +537,17 @@ async def test_no_secret_goes_to_another_origin() -> None:
     assert other.requests[1].headers["x-mine"] == "1"
 
 
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refusal_for_the_lack_of_a_token_that_a_redirect_has_removed_names_the_new_place(code: int) -> None:
+    async with scripted(*[status(code, "", '{"detail":"A token is needed."}')] * 2) as other:
+        async with scripted(*[status(301, f"Location: {other.url}\r\n")] * 2) as server:
+            with pytest.raises(Refused, match=f"moved to {other.url}; use that address") as caught:
+                await source(server.url, headers={"Authorization": "Bearer a"}).connect()
+            assert caught.value.status == 301
+            with pytest.raises(Refused, match="A token is needed"):
+                await source(server.url).connect()
+
+
 async def test_redirects_without_end_are_an_error() -> None:
     async with scripted(*[status(302, "Location: /\r\n")] * 30) as server:
         with pytest.raises(SSEError, match="cannot be connected to"):
