@@ -2546,13 +2546,16 @@ class Merged(Generic[T]):
         self._waiting: dict[asyncio.Future[T | object], AsyncIterator[T]] = {}
         self._done: deque[asyncio.Future[T | object]] = deque()
         self._failed: tuple[asyncio.Future[T | object], AsyncIterator[T]] | None = None  # its error comes last
-        self._begun = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the running waits
+        self._finalizer: weakref.finalize[..., Merged[T]] | None = None  # ends the waits if this object is left
+        _FORKED.add(self)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
         while True:
+            self._move()
             self._begin()  # in each round: another task may have taken the item, and its source goes on
             if not self._waiting:
                 break
@@ -2582,12 +2585,19 @@ class Merged(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel the waits for the sources. Streams stay open. An asynchronous generator ends if it is waiting."""
+        self._move()
         self._idle.clear()
         self._done.clear()
         failed, self._failed = self._failed, None
         if failed is not None:
             _leave(*failed)
         await self._leave(self._waiting)
+
+    def forked(self) -> None:
+        """Forget the running waits, which belong to the parent process. What has come already is here, too."""
+        if self._loop is not None:
+            _keep_for_ever((self._loop, list(self._waiting)))
+            self._forget_running()
 
     async def _leave(self, waiting: Mapping[asyncio.Future[T | object], AsyncIterator[T]]) -> None:
         """Cancel these waits, and give back what has come."""
@@ -2611,12 +2621,37 @@ class Merged(Generic[T]):
         """Begin to wait for each source for which no wait runs. Not earlier: what comes would have to be kept."""
         if self._failed is not None:
             return
-        if not self._begun:
-            self._begun = True
-            weakref.finalize(self, _abandon, os.getpid(), asyncio.get_running_loop(), self._waiting).atexit = False
         idle, self._idle = self._idle, []
         for iterator in idle:
             self._waiting[asyncio.ensure_future(_next(iterator))] = iterator
+
+    def _move(self) -> None:
+        """Go on in the running event loop, if the last waits were in another one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                left = {each: its for each, its in self._waiting.items() if not _has_come(each)}
+                _abandon(os.getpid(), self._loop, left)
+                self._forget_running()
+            self._loop = loop
+            self._finalizer = weakref.finalize(self, _abandon, os.getpid(), loop, self._waiting)
+            self._finalizer.atexit = False
+
+    def _forget_running(self) -> None:
+        """Forget the event loop and the waits that still run there, or that ended with it."""
+        if self._finalizer is not None:
+            self._finalizer.detach()  # it refers to the event loop
+        self._loop = self._finalizer = None
+        for future, iterator in list(self._waiting.items()):
+            if not _has_come(future):
+                del self._waiting[future]
+                self._idle.append(iterator)
+            elif future not in self._done:
+                self._done.append(future)
+
+
+def _has_come(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled()
 
 
 def _leave(future: asyncio.Future[Any], iterator: AsyncIterator[Any]) -> None:
@@ -2638,7 +2673,7 @@ def _abandon(
     except RuntimeError:
         is_here = False
     for future, iterator in list(waiting.items()):
-        if is_here:  # so that an event is given back before the next wait for its stream
+        if is_here or future.done():  # so that an event is given back before the next wait for its stream
             _leave(future, iterator)
         else:
             _call_in_loop(pid, loop, functools.partial(_leave, future, iterator))
