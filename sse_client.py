@@ -1131,6 +1131,12 @@ class EventSource:
         """Whether the next wait ends at once, with what was given back."""
         return bool(self._given_back)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the next wait only says that it has ended: no callback has to be called, and no error raised."""
+        waits = self._given_back or self._due or self._error is not None
+        return self._ready_state == READY_STATE_CLOSED and not waits
+
     def borrow(self, sessions: _Sessions) -> None:
         """Use the sessions of a client, which stay open."""
         self._sessions, self._borrowed = sessions, True
@@ -1552,6 +1558,11 @@ class Stream:
     def ready_state(self) -> int:
         """`READY_STATE_CONNECTING`, `READY_STATE_OPEN` or `READY_STATE_CLOSED`."""
         return self._source.ready_state
+
+    @property
+    def is_over(self) -> bool:
+        """See `EventSource.is_over`."""
+        return self._source.is_over and not self._due
 
     async def close(self) -> None:
         """Close the connection. A waiting iteration ends."""
@@ -2816,6 +2827,18 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
             await _cancelled([drawing])
 
 
+_THREADS: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
+
+
+def _end_threads() -> None:
+    """End the connections of clients that were not closed well, at the end of the program."""
+    for thread in list(_THREADS):
+        thread.stop()
+
+
+atexit.register(_end_threads)  # the first function that is registered runs last
+
+
 class _LoopThread:
     """An event loop in a thread of its own.
 
@@ -2825,11 +2848,11 @@ class _LoopThread:
     def __init__(self, refusal: str, *, inline_names: bool = False) -> None:
         self._refusal = refusal
         self.loop = asyncio.new_event_loop()
-        if inline_names:
-            self.loop.set_default_executor(_InlineExecutor())
+        self.loop.set_default_executor(_InlineExecutor() if inline_names else _LastingExecutor())
         self._pid = os.getpid()
         self._thread = threading.Thread(target=_run, args=(self.loop,), name="sse_client", daemon=True)
         self._thread.start()
+        _THREADS.add(self)
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
@@ -2924,6 +2947,11 @@ class SyncClient:
         finally:
             del future  # a cycle: its error refers to this frame
 
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread runs: from the first call until this client is closed."""
+        return self._thread is not None
+
     def wait_apart(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """As `wait`, but in an event loop that ends afterwards: nobody may close this client a second time."""
         caller, thread = _Caller(), _LoopThread(_CALLED_BY_ITSELF)
@@ -2965,8 +2993,8 @@ class SyncClient:
         with self._lock:
             if self._thread is None:
                 self._thread = _LoopThread(_CALLED_BY_ITSELF)
-                # This also ends the connections well at the end of the program, if the client was not closed.
                 self._stop = weakref.finalize(self, self._thread.stop)
+                self._stop.atexit = False  # `_end_threads` does it later, because functions of `atexit` may publish
             call = self._thread.begin(run)
             self._calls.add(call)
             return call
@@ -3048,6 +3076,8 @@ class SyncStream:
     def __next__(self) -> Event:
         self._begin_anew_after_fork()
         if self._coming is None:
+            if self._stream.is_over:
+                raise StopIteration  # without a thread for it, if its client was closed
             self._coming = self._client.begin(self._stream.__anext__, self._caller)
         self._caller.wait(self._coming)  # after an interruption (Ctrl-C), the next call waits for the same event
         coming, self._coming = self._coming, None
@@ -3083,7 +3113,9 @@ class SyncStream:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.wait(self._stream.close)
+        # The thread of a client that was closed has taken the connection with it.
+        wait = self._client.wait if self._client.has_thread else self._client.wait_apart
+        wait(self._stream.close)
 
 
 class SyncRun:
@@ -3395,6 +3427,16 @@ class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class _LastingExecutor(_InlineExecutor):
+    """Runs functions in threads; at the end of a program, in the calling thread."""
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **options: Any) -> concurrent.futures.Future[T]:
+        try:
+            return concurrent.futures.ThreadPoolExecutor.submit(self, function, *arguments, **options)
+        except RuntimeError:  # Python starts no more threads
+            return super().submit(function, *arguments, **options)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import gc
 import inspect
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from programs import ROOT, Program, Start, complaints
 from scripted import Script, held, scripted, status
 
 import sse_client
-from sse_client import Event, EventSource, Publisher, Refused, SSEClient, merge
+from sse_client import Event, EventSource, Publisher, Refused, SSEClient, SyncClient, merge
 
 T = TypeVar("T")
 
@@ -316,6 +317,23 @@ async def test_a_merge_takes_an_item_of_a_source_only_when_one_is_asked_for() ->
         assert taken == [0]
 
 
+async def test_a_stream_without_await_that_is_left_after_its_client_begins_no_thread(server: Server) -> None:
+    await server.hub.publish("a")
+
+    def leave() -> list[Event]:
+        before = threading.active_count()
+        client = SSEClient.sync(server.url)
+        with client.stream(replay=1) as stream:
+            assert next(stream).data == "a"
+            client.close()
+            rest = list(stream)
+            assert threading.active_count() == before
+        assert threading.active_count() == before
+        return rest
+
+    assert await asyncio.to_thread(leave) == []
+
+
 async def test_a_stream_without_await_that_is_left_leaves_no_subscriber(server: Server) -> None:
     await server.hub.publish("a")
 
@@ -398,3 +416,20 @@ def test_python_has_nothing_to_complain_about(script: str, program: Start) -> No
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", text + script]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, complaints(run.stderr)) == (0, [])
+
+
+AT_EXIT = """
+import asyncio, atexit, sys
+from sse_client import SSEClient
+client = SSEClient.sync(sys.argv[1].replace("127.0.0.1", "localhost"))
+atexit.register(lambda: client.publish("a", channel="c"))
+client.wait(lambda: asyncio.sleep(0))  # begins its thread
+"""
+
+
+def test_a_client_without_await_publishes_at_the_end_of_the_program(client: SyncClient, hub: Program) -> None:
+    """Python starts no more threads then, so the name of the host is resolved without one."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", AT_EXIT, hub.url]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, complaints(run.stderr)) == (0, [])
+    assert [event.data for event in client.history("c").events] == ["a"]
