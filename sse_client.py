@@ -298,6 +298,11 @@ class NotAcknowledged(SSEError, TimeoutError):
 class EventTooLarge(SSEError, ValueError):
     """An event is larger than `max_event_bytes`. A reconnect would bring it again, so there is none."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.events: list[Parsed] = []
+        """The events before it that the same call of `EventParser.feed` has completed."""
+
 
 class Parsed(NamedTuple):
     """An event as it is written in the stream."""
@@ -337,7 +342,7 @@ class EventParser:
     def feed(self, chunk: bytes) -> list[Parsed]:
         """Parse the next bytes of the stream; return the events that they complete.
 
-        :raises EventTooLarge: if a line or an event's data is larger than the limit.
+        :raises EventTooLarge: if a line or an event's data is larger than the limit. It has the events before it.
         """
         if self._bom is not None:
             chunk = self._without_bom(chunk)
@@ -352,17 +357,21 @@ class EventParser:
         lines = chunk.split(b"\n")
         rest = lines.pop()
         events: list[Parsed] = []
-        if lines:
-            if self._line:
-                self._line.append(lines[0])
-                lines[0] = b"".join(self._line)
-                self._line.clear()
-                self._line_bytes = 0
-            self._read(lines, events)
-        if rest:
-            self._line.append(rest)
-            self._line_bytes += len(rest)
-            self._check(self._line_bytes - _LONGEST_NAME)
+        try:
+            if lines:
+                if self._line:
+                    self._line.append(lines[0])
+                    lines[0] = b"".join(self._line)
+                    self._line.clear()
+                    self._line_bytes = 0
+                self._read(lines, events)
+            if rest:
+                self._line.append(rest)
+                self._line_bytes += len(rest)
+                self._check(self._line_bytes - _LONGEST_NAME)
+        except EventTooLarge as error:
+            error.events = events
+            raise
         return events
 
     def _without_bom(self, chunk: bytes) -> bytes:
@@ -630,7 +639,7 @@ def _converted_errors(url: URL, shown: URL | str) -> Iterator[None]:
         yield
     except SSEError:  # some are OSErrors, too
         raise
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects, UnicodeError) as error:
         raise SSEError(f"{shown} cannot be connected to: {str(error) or type(error).__name__}") from None
     except aiohttp.ClientHttpProxyError as error:
         raise _proxy_error(error, url) from None
@@ -1030,6 +1039,7 @@ class EventSource:
         self._quiet_since: float | None = None  # beginning of a wait without bytes (monotonic clock)
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
         self._error: SSEError | None = None  # the error that ends the stream, until it is raised
+        self._too_large: EventTooLarge | None = None  # the error after the events that wait
         self._connection: _Connection | None = None
         self._finalizer: weakref.finalize[[], EventSource] | None = None  # closes the connection if this object is left
 
@@ -1251,10 +1261,15 @@ class EventSource:
 
     async def _receive(self, connection: _Connection, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them. If there are no more, close the connection."""
+        too_large, self._too_large = self._too_large, None
+        if too_large is not None:
+            self._fail(too_large)
+            return
         try:
             arrived = self._parser.feed(await self._some_of(connection, incoming))
         except EventTooLarge as error:
-            self._fail(error)
+            self._too_large = error.with_traceback(None)  # it is raised after the events before it
+            self._events.extend(error.events)
         except _Passing as passing:
             connection.close()
             if self._brought and time.monotonic() - self._opened_at >= _GOOD_AFTER:
@@ -1621,7 +1636,7 @@ class SSEClient:
             _bearer(token)
         if token is not None and URL(base_url).user is not None:
             raise ValueError("the URL has a user and there is a token; give only one of them")
-        self._base = str(base_url).rstrip("/")
+        self._base = str(URL(base_url)).rstrip("/")  # percent-encoded
         self._token = token
         self._sessions = _Sessions(session)
         self._idle_timeout = idle_timeout

@@ -554,9 +554,33 @@ async def test_redirects_without_end_are_an_error() -> None:
             await source(server.url).__aenter__()
 
 
-async def test_a_malformed_url_is_an_error() -> None:
+@pytest.mark.parametrize("url", ["ftp://example.org/", "http://a..b/"])
+async def test_a_malformed_url_is_an_error(url: str) -> None:
     with pytest.raises(SSEError, match="cannot be connected to"):
-        await source("ftp://example.org/").__aenter__()
+        await source(url).__aenter__()
+    async with SSEClient(url) as client:
+        with pytest.raises(SSEError, match="cannot be connected to"):
+            await client.publish("a", deadline=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"), [("my hub", "/my%20hub"), ("größe", "/gr%C3%B6%C3%9Fe"), ("a%2Fb/", "/a%2Fb")]
+)
+async def test_the_path_of_a_hub_is_percent_encoded(path: str, sent: str) -> None:
+    async with scripted(status(403, "", "{}")) as server, SSEClient(server.url + path) as client:
+        with pytest.raises(Refused):
+            await client.publish("a", channel="c d")
+    assert server.requests[0].path == f"{sent}/realtime/c%20d?event=message"
+
+
+async def test_events_before_one_that_is_too_large_are_returned_before_the_error() -> None:
+    async with scripted(held("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: " + "x" * 100)) as server:
+        events = source(server.url, max_event_bytes=50)
+        assert [(await anext(events)).data for _ in range(2)] == ["a", "b"]
+        with pytest.raises(EventTooLarge):
+            await anext(events)
+        assert events.last_event_id == "2"
+        assert await anext(events, None) is None
 
 
 # Ending
