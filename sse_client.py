@@ -2428,6 +2428,8 @@ class Run:
 
     def _start_sending(self) -> None:
         if self._sending is None or self._sending.done():
+            if self.lost_its_loop():  # its client was closed, and is used again
+                self._room, self._send_now = asyncio.Event(), asyncio.Event()
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
