@@ -1866,7 +1866,8 @@ class SSEClient:
         The next batch is gathered after the last one was acknowledged, so a fast source is not faster than the hub. The
         items of a slow asynchronous source are published at once.
 
-        :param items: see `data` of `publish`. A plain iterable should not wait, because it blocks the event loop.
+        :param items: see `data` of `publish`. A plain iterable should not wait, because it blocks the event loop. An
+            asynchronous generator is closed at the end, also after an error.
         :param deadline: seconds within which each batch must be acknowledged.
         :param on_batch: called with the `Published` of each batch.
         :raises NotAcknowledged: if a batch was not acknowledged in time; the batches before it are published.
@@ -2233,6 +2234,8 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
     finally:
         if following is not None:
             await _cancelled([following])
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()  # it may hold a cursor of a database
 
 
 class _PendingEvent(NamedTuple):
