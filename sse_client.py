@@ -16,8 +16,9 @@ SyncClient    `SSEClient` for scripts, Django and notebooks, without `await`: `S
 Publisher     publishing from code that must not wait
 
 An attempt, a pause or a request belongs to an object, not to the task or thread that waits for it. So a cancelled wait
-loses nothing. An object need not be closed. It can be used in one event loop after the other, and in a process that was
-forked after the object was made.
+loses nothing. An object need not be closed: its connections end as soon as nothing refers to it any more. So nothing
+here may be part of a cycle of references, which only the garbage collector would free. An object can be used in one
+event loop after the other, and in a process that was forked after the object was made.
 
 Errors:
 
@@ -39,6 +40,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import contextvars
+import copy
 import functools
 import inspect
 import io
@@ -168,6 +170,7 @@ _RUN_EVENTS, _RUN_BYTES = 2000, 1 << 20  # largest number that waits in a run; t
 _RUN_PAUSE = 0.02  # seconds between two requests of a run
 _SHORT_DEADLINE = 5.0  # seconds in which the end of a channel is published when its task is being cancelled
 _REASONS = ("done", "failed", "cancelled")
+_SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
 _LARGE_BODY = 1 << 20  # bytes; aiohttp warns of a larger body in one piece
 _READ_AHEAD_BYTES = 256 << 10
 _EVENTS_AT_ONCE = 5000  # events that a publisher groups by channel at once
@@ -234,7 +237,8 @@ def _call_in_loop(pid: int, loop: asyncio.AbstractEventLoop, call: Callable[[], 
             loop.call_soon_threadsafe(call)
 
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?", re.IGNORECASE)
+# It begins after the scheme: a search for a scheme would begin anew at each letter of a long word.
+_URL = re.compile(r"(://)(?:[^\s/?#'\"]*@)?([^\s?#'\"<>()]*)(?:[?#][^\s'\"<>()]*)?")
 
 
 def _redacted(text: object) -> str:
@@ -294,6 +298,11 @@ class NotAcknowledged(SSEError, TimeoutError):
 class EventTooLarge(SSEError, ValueError):
     """An event is larger than `max_event_bytes`. A reconnect would bring it again, so there is none."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.events: list[Parsed] = []
+        """The events before it that the same call of `EventParser.feed` has completed."""
+
 
 class Parsed(NamedTuple):
     """An event as it is written in the stream."""
@@ -333,7 +342,7 @@ class EventParser:
     def feed(self, chunk: bytes) -> list[Parsed]:
         """Parse the next bytes of the stream; return the events that they complete.
 
-        :raises EventTooLarge: if a line or an event's data is larger than the limit.
+        :raises EventTooLarge: if a line or an event's data is larger than the limit. It has the events before it.
         """
         if self._bom is not None:
             chunk = self._without_bom(chunk)
@@ -348,17 +357,21 @@ class EventParser:
         lines = chunk.split(b"\n")
         rest = lines.pop()
         events: list[Parsed] = []
-        if lines:
-            if self._line:
-                self._line.append(lines[0])
-                lines[0] = b"".join(self._line)
-                self._line.clear()
-                self._line_bytes = 0
-            self._read(lines, events)
-        if rest:
-            self._line.append(rest)
-            self._line_bytes += len(rest)
-            self._check(self._line_bytes - _LONGEST_NAME)
+        try:
+            if lines:
+                if self._line:
+                    self._line.append(lines[0])
+                    lines[0] = b"".join(self._line)
+                    self._line.clear()
+                    self._line_bytes = 0
+                self._read(lines, events)
+            if rest:
+                self._line.append(rest)
+                self._line_bytes += len(rest)
+                self._check(self._line_bytes - _LONGEST_NAME)
+        except EventTooLarge as error:
+            error.events = events
+            raise
         return events
 
     def _without_bom(self, chunk: bytes) -> bytes:
@@ -571,6 +584,14 @@ def _redirect_error(response: aiohttp.ClientResponse, url: URL) -> Refused:
     return Refused(url, response.status, {"detail": detail})
 
 
+def _lost_a_secret(response: aiohttp.ClientResponse) -> bool:
+    """Whether redirects to another origin have removed a token or a cookie from the request."""
+    if not response.history:
+        return False
+    before, after = response.history[0].request_info.headers, response.request_info.headers
+    return any(name in before and name not in after for name in _SECRET_HEADERS)
+
+
 @contextlib.contextmanager
 def _reading_answer(url: str) -> Iterator[None]:
     """A context in which the answer of a hub is read.
@@ -618,7 +639,7 @@ def _converted_errors(url: URL, shown: URL | str) -> Iterator[None]:
         yield
     except SSEError:  # some are OSErrors, too
         raise
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects) as error:
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects, UnicodeError) as error:
         raise SSEError(f"{shown} cannot be connected to: {str(error) or type(error).__name__}") from None
     except aiohttp.ClientHttpProxyError as error:
         raise _proxy_error(error, url) from None
@@ -749,6 +770,8 @@ class _Request:
                 if response.status == 204:
                     return None
                 if response.status != 401 or last:
+                    if response.status in {401, 403} and _lost_a_secret(response):
+                        raise _redirect_error(response.history[0], self.url)
                     await self._refuse(response)
             finally:
                 response.close()
@@ -776,7 +799,7 @@ class _Request:
             headers["Last-Event-ID"] = self.last_event_id
         if self.other_origin:
             # Secrets do not go to another origin, as in a redirect that is followed at once (Fetch, section 4.4).
-            for name in ("Authorization", "Cookie", "Proxy-Authorization"):
+            for name in _SECRET_HEADERS:
                 headers.popall(name, None)
         return headers
 
@@ -861,6 +884,29 @@ class _Incoming:
                 raise _Passing("the connection broke")
 
 
+_WAITS_FOR_ITSELF = "a callback cannot wait for the stream that has called it"
+
+
+class _Turn:
+    """A lock for several tasks that wait for one stream. A callback of the stream, which runs under it, cannot wait for
+    it."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is self._holder:
+            raise RuntimeError(_WAITS_FOR_ITSELF)
+        await self._lock.acquire()
+        self._holder = task
+
+    async def __aexit__(self, *_: object) -> None:
+        self._holder = None
+        self._lock.release()
+
+
 class _Connection:
     """The connection of an `EventSource` in one event loop, or the attempt to make it."""
 
@@ -868,8 +914,8 @@ class _Connection:
         self.loop = loop
         self._pid = os.getpid()
         _FORKED.add(self)
-        # Two tasks may wait for the same source. One of them advances it, and then the other one.
-        self.lock = asyncio.Lock()
+        # Several tasks may wait for the same source. One after the other advances it, or takes the next event from it.
+        self.step, self.take = _Turn(), _Turn()
         self.scopes: set[asyncio.Timeout] = set()  # of the running waits
         self.attempt: asyncio.Task[_Incoming | None] | None = None
         self.incoming: _Incoming | None = None
@@ -993,6 +1039,7 @@ class EventSource:
         self._quiet_since: float | None = None  # beginning of a wait without bytes (monotonic clock)
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
         self._error: SSEError | None = None  # the error that ends the stream, until it is raised
+        self._too_large: EventTooLarge | None = None  # the error after the events that wait
         self._connection: _Connection | None = None
         self._finalizer: weakref.finalize[[], EventSource] | None = None  # closes the connection if this object is left
 
@@ -1019,6 +1066,15 @@ class EventSource:
     async def __anext__(self) -> Event:
         if self._given_back:
             return cast("Event", self._given_back.popleft()[0].result())
+        async with self.turn():
+            return await self.take()
+
+    def turn(self) -> _Turn:
+        """A context for `take`: several tasks get one event after the other, each after its callbacks were called."""
+        return self._current().take
+
+    async def take(self) -> Event:
+        """The next event, without those that were given back."""
         await self._advance_until(lambda connection: bool(self._events) or self._ready_state == READY_STATE_CLOSED)
         if self._ready_state == READY_STATE_CLOSED:
             raise StopAsyncIteration
@@ -1085,6 +1141,12 @@ class EventSource:
         """Whether the next wait ends at once, with what was given back."""
         return bool(self._given_back)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the next wait only says that it has ended: no callback has to be called, and no error raised."""
+        waits = self._given_back or self._due or self._error is not None
+        return self._ready_state == READY_STATE_CLOSED and not waits
+
     def borrow(self, sessions: _Sessions) -> None:
         """Use the sessions of a client, which stay open."""
         self._sessions, self._borrowed = sessions, True
@@ -1094,16 +1156,20 @@ class EventSource:
         while True:
             connection = self._current()
             if self._due:
-                await _call_all(self._due)
+                async with connection.step:
+                    await _call_all(self._due)
             elif self._error is not None:
                 await self._release()
                 error, self._error = self._error, None
-                if error is not None:
-                    raise error
+                try:
+                    if error is not None:
+                        raise error
+                finally:
+                    del error  # a cycle: it refers to this frame
             elif reached(connection):
                 return
             else:
-                async with connection.lock:
+                async with connection.step:
                     if not (self._due or self._error or reached(connection)):
                         await self._step(connection)
 
@@ -1147,6 +1213,8 @@ class EventSource:
             self._pause(_Passing("the attempt was cancelled"))
         else:
             await self._opened(connection, incoming)
+        finally:
+            del attempt  # a cycle: its error refers to this frame
 
     def _request(self) -> _Request:
         other_origin = self._url.origin() != self._origin_url.origin()
@@ -1188,14 +1256,20 @@ class EventSource:
             self._url = following.url.with_user(user).with_password(password) if user else following.url
             self._kwargs.pop("params", None)  # the new URL is complete
             if self._url.origin() != self._origin_url.origin():
-                self._kwargs.pop("auth", None)
+                for secret in ("auth", "cookies"):
+                    self._kwargs.pop(secret, None)
 
     async def _receive(self, connection: _Connection, incoming: _Incoming) -> None:
         """Wait for bytes and queue the events in them. If there are no more, close the connection."""
+        too_large, self._too_large = self._too_large, None
+        if too_large is not None:
+            self._fail(too_large)
+            return
         try:
             arrived = self._parser.feed(await self._some_of(connection, incoming))
         except EventTooLarge as error:
-            self._fail(error)
+            self._too_large = error.with_traceback(None)  # it is raised after the events before it
+            self._events.extend(error.events)
         except _Passing as passing:
             connection.close()
             if self._brought and time.monotonic() - self._opened_at >= _GOOD_AFTER:
@@ -1431,7 +1505,7 @@ class Stream:
         """The reason why the channel has ended: `done`, `failed`, `cancelled` or `abandoned`; None if it is open."""
         self._source = source
         self._ends = ends
-        self._on_lost = on_lost or self._log_loss
+        self._on_lost = on_lost or functools.partial(_log_loss, source)  # no method: this stream would refer to itself
         self._on_notice = on_notice
         self._newest = _id_order(source.last_event_id)  # the highest id that has arrived
         self._due: deque[Call] = deque()  # callbacks that have not been called yet
@@ -1440,14 +1514,18 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
+        if self._source.has_given_back:
+            return await anext(self._source)
+        async with self._source.turn():
+            return await self._take()
+
+    async def _take(self) -> Event:
         while True:
-            if self._source.has_given_back:
-                return await anext(self._source)
             await _call_all(self._due)
             if self.ended is not None:
                 await self.close()
                 raise StopAsyncIteration
-            received = await anext(self._source)
+            received = await self._source.take()
             if received.type in _CONTROL:
                 self._notice(received)
                 continue
@@ -1496,6 +1574,11 @@ class Stream:
         """`READY_STATE_CONNECTING`, `READY_STATE_OPEN` or `READY_STATE_CLOSED`."""
         return self._source.ready_state
 
+    @property
+    def is_over(self) -> bool:
+        """See `EventSource.is_over`."""
+        return self._source.is_over and not self._due
+
     async def close(self) -> None:
         """Close the connection. A waiting iteration ends."""
         self._due.clear()
@@ -1518,10 +1601,10 @@ class Stream:
             self._due.append((self._on_lost, (Lost(str(fields.get("after", "")), str(fields.get("next", ""))),)))
         self._due.append((self._on_notice, (event,)))
 
-    def _log_loss(self, lost: Lost) -> None:
-        url = _redacted(self._source.url)
-        after = lost.after or "an unknown id"
-        logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
+
+def _log_loss(source: EventSource, lost: Lost) -> None:
+    url, after = _redacted(source.url), lost.after or "an unknown id"
+    logger.warning("%s: events after %s are lost; the stream goes on from %s", url, after, lost.next)
 
 
 class SSEClient:
@@ -1553,7 +1636,7 @@ class SSEClient:
             _bearer(token)
         if token is not None and URL(base_url).user is not None:
             raise ValueError("the URL has a user and there is a token; give only one of them")
-        self._base = str(base_url).rstrip("/")
+        self._base = str(URL(base_url)).rstrip("/")  # percent-encoded
         self._token = token
         self._sessions = _Sessions(session)
         self._idle_timeout = idle_timeout
@@ -1562,6 +1645,7 @@ class SSEClient:
         self._options = options
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._requests: set[asyncio.Task[Any]] = set()  # the running ones
+        self._ends: set[asyncio.Task[None]] = set()  # of runs whose tasks do not wait for them
         self._scopes: weakref.WeakKeyDictionary[asyncio.Timeout, asyncio.AbstractEventLoop]  # that `close` ends
         self._scopes = weakref.WeakKeyDictionary()
         self._failures = 0  # publishes in a row that were not acknowledged
@@ -1571,8 +1655,8 @@ class SSEClient:
 
     def forked(self) -> None:
         """Forget the running requests, which belong to the parent process."""
-        _keep_for_ever((self._requests, list(self._scopes)))
-        self._requests, self._scopes = set(), weakref.WeakKeyDictionary()
+        _keep_for_ever((self._requests, self._ends, list(self._scopes)))
+        self._requests, self._ends, self._scopes = set(), set(), weakref.WeakKeyDictionary()
 
     @classmethod
     def sync(cls, base_url: str | URL = DEFAULT_URL, **options: Any) -> SyncClient:
@@ -1587,7 +1671,18 @@ class SSEClient:
 
     async def close(self) -> None:
         """End all streams and close the connections. A publish that is not acknowledged yet raises `NotAcknowledged`,
-        any other request an `SSEError`."""
+        any other request an `SSEError`. The end of a run that was cancelled has up to 5 s to be published."""
+        loop = asyncio.get_running_loop()
+        if any(each.get_loop() is loop for each in self._ends):
+            await asyncio.shield(self._close_after([each for each in self._ends if each.get_loop() is loop]))
+        else:
+            await self._close()
+
+    async def _close_after(self, ends: Sequence[asyncio.Task[None]]) -> None:
+        await asyncio.wait(ends)
+        await self._close()
+
+    async def _close(self) -> None:
         for stream in list(self._streams):
             await stream.close()
         loop = asyncio.get_running_loop()
@@ -1771,7 +1866,8 @@ class SSEClient:
         The next batch is gathered after the last one was acknowledged, so a fast source is not faster than the hub. The
         items of a slow asynchronous source are published at once.
 
-        :param items: see `data` of `publish`. A plain iterable should not wait, because it blocks the event loop.
+        :param items: see `data` of `publish`. A plain iterable should not wait, because it blocks the event loop. An
+            asynchronous generator is closed at the end, also after an error.
         :param deadline: seconds within which each batch must be acknowledged.
         :param on_batch: called with the `Published` of each batch.
         :raises NotAcknowledged: if a batch was not acknowledged in time; the batches before it are published.
@@ -1849,8 +1945,9 @@ class SSEClient:
         """
         query = {"limit": str(limit), **({"after": after} if after else {})}
         answer = await self._get(f"/api/channels/{_path_segment(channel)}/events", query)
+        origin = str(URL(self._base).origin())  # without a user and a password
         with _reading_answer(self._base):
-            return History([_enveloped(e, self._base, e["id"]) for e in answer["events"]], answer["lost"])
+            return History([_enveloped(e, origin, e["id"]) for e in answer["events"]], answer["lost"])
 
     async def health(self) -> dict[str, Any]:
         """The health of the hub. Its `status` is `ok`, `degraded` or `draining`."""
@@ -1973,6 +2070,13 @@ class SSEClient:
         self._not_before = time.monotonic() + delay
         logger.info("%s%s: %s; publishing again in %.1f s", _redacted(self._base), path, passing, delay)
 
+    def _finish_apart(self, end: asyncio.Task[None]) -> None:
+        """Let the task that ends a run go on for 5 s, although no task waits for it any more."""
+        self._ends.add(end)
+        end.add_done_callback(self._ends.discard)
+        timer = end.get_loop().call_later(_SHORT_DEADLINE, end.cancel)
+        end.add_done_callback(lambda _: timer.cancel())
+
     async def _shielded(self, request: Coroutine[Any, Any, T]) -> T:
         """The answer to a request. If the wait for it is cancelled, the request goes on; it ends within 30 s."""
         task = asyncio.create_task(request)
@@ -1987,7 +2091,10 @@ class SSEClient:
             raise
         if task.cancelled():  # the request, and not this task
             raise NotAcknowledged(f"{self._base}: the request was cancelled before the hub had acknowledged it")
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            del task  # a cycle: its error refers to this frame
 
     async def _ask(
         self,
@@ -2127,6 +2234,8 @@ async def _with_pauses(items: Iterable[object] | AsyncIterable[object]) -> Async
     finally:
         if following is not None:
             await _cancelled([following])
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()  # it may hold a cursor of a database
 
 
 class _PendingEvent(NamedTuple):
@@ -2227,36 +2336,62 @@ class Run:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._watch is not None:
+            found, ours = await self._watch.leave(error)
+            if found is not None:
+                self._stop(self._ended_as(found) if isinstance(found, str) else found)
+            if ours:
+                error, self._raised = None, False
+        leaving = asyncio.create_task(self._leave(error))
         try:
-            if self._watch is not None:
-                found, ours = await self._watch.leave(error)
-                if found is not None:
-                    self._stop(self._ended_as(found) if isinstance(found, str) else found)
-                if ours:
-                    error, self._raised = None, False
-            await self._leave(error)
+            await asyncio.wait([leaving])
+            leaving.result()
+        except asyncio.CancelledError:
+            # anyio, on which Starlette and FastAPI run, interrupts every wait of a task that it cancels.
+            self._client._finish_apart(leaving)
+            leaving.add_done_callback(self._log_failure)
+            if not isinstance(error, asyncio.CancelledError):
+                await asyncio.wait([leaving], timeout=_SHORT_DEADLINE)  # the event loop may end with this task
+            raise
         finally:
-            if self._sending is not None:
-                await _cancelled([self._sending])
+            del leaving  # a cycle: its error refers to this frame
 
     async def _leave(self, error: BaseException | None) -> None:
+        """Publish the rest and the end. A task of its own does it: that of the block may be cancelled meanwhile.
+
+        :param error: the error that ends the block.
+        """
         reason = "done"
         if error is not None:
             stopped = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
             reason = "cancelled" if stopped else "failed"
-        if self._error is None:
-            try:
-                async with asyncio.timeout(_SHORT_DEADLINE if reason == "cancelled" else None):
-                    await (self._sent() if self._ending else self.end(reason))
-            except (SSEError, TimeoutError) as failure:
-                if error is None:
-                    raise
-                text = str(failure) or f"no answer within {_SHORT_DEADLINE:g} s"
-                logger.warning("%s: the end (%s) could not be published: %s", _redacted(self._url), reason, text)
-        else:
-            await self._fail(self._error)
-            if error is None and not self._raised:
-                self.check_not_failed()
+        try:
+            if self._error is not None:
+                await self._fail(self._error)
+                if error is None and not self._raised:
+                    self.check_not_failed()
+                return
+            async with asyncio.timeout(_SHORT_DEADLINE if reason == "cancelled" else None):
+                await (self._sent() if self._ending else self.end(reason))
+        except (SSEError, TimeoutError) as failure:
+            if error is None:
+                raise
+            self._warn(str(failure))
+        finally:
+            tasks = [self._sending, None if self._watch is None else self._watch.following]
+            await _cancelled(task for task in tasks if task is not None)
+
+    def _log_failure(self, leaving: asyncio.Task[None]) -> None:
+        """Log the error of a task that leaves this run and for which nobody waits any more."""
+        if leaving.cancelled():
+            self._warn("")
+        elif (failure := leaving.exception()) is not None:
+            self._warn(str(failure))
+
+    def _warn(self, text: str) -> None:
+        url, end = _redacted(self._url), self._ending or "failed"
+        why = text or f"no answer within {_SHORT_DEADLINE:g} s"
+        logger.warning("%s: the end (%s) could not be published: %s", url, end, why)
 
     async def _fail(self, error: SSEError) -> None:
         """End the channel as `failed` if it lacks events, so that no subscriber waits for them for ever."""
@@ -2278,7 +2413,7 @@ class Run:
         """:raises SSEError: if nothing more can be published."""
         if self._error is not None:
             self._raised = True
-            raise self._error.with_traceback(None)  # its traceback would grow with each call
+            raise copy.copy(self._error)  # its traceback would grow with each call, and refer to this run
 
     def _ended_as(self, reason: str) -> Ended:
         problem = {"detail": f"The channel {self.channel} has ended: {reason}.", "reason": reason}
@@ -2287,7 +2422,7 @@ class Run:
     def _stop(self, error: SSEError) -> None:
         """Publish nothing more, because of this error."""
         if self._error is None:
-            self._error = error
+            self._error = copy.copy(error)  # without its traceback, which refers to this run
         if isinstance(self._error, Ended):
             self.ended = self._error.reason
         self._written.clear()
@@ -2296,6 +2431,8 @@ class Run:
 
     def _start_sending(self) -> None:
         if self._sending is None or self._sending.done():
+            if self.lost_its_loop():  # its client was closed, and is used again
+                self._room, self._send_now = asyncio.Event(), asyncio.Event()
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
@@ -2368,7 +2505,7 @@ class _Watch:
         self._stream = stream
         self._dismissed = False
         self._found: SSEError | str | None = None
-        self._following = asyncio.create_task(self._follow())
+        self.following = asyncio.create_task(self._follow())
 
     def dismiss(self) -> None:
         """Do not cancel the task from now on."""
@@ -2388,7 +2525,7 @@ class _Watch:
             self._task.cancel()
 
     async def leave(self, error: BaseException | None) -> tuple[SSEError | str | None, bool]:
-        """Stop following, at the end of the block.
+        """Stop following, at the end of the block. The task `following` may still have to end.
 
         :param error: the error that ends the block.
         :return: two values. The first is the reason for which the task was cancelled: the end of the channel, or the
@@ -2397,7 +2534,7 @@ class _Watch:
         """
         self.dismiss()
         if self._found is None:
-            await _cancelled([self._following])
+            self.following.cancel()
             return None, False
         interrupted = isinstance(error, asyncio.CancelledError)
         if not interrupted:
@@ -2440,13 +2577,16 @@ class Merged(Generic[T]):
         self._waiting: dict[asyncio.Future[T | object], AsyncIterator[T]] = {}
         self._done: deque[asyncio.Future[T | object]] = deque()
         self._failed: tuple[asyncio.Future[T | object], AsyncIterator[T]] | None = None  # its error comes last
-        self._begun = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the running waits
+        self._finalizer: weakref.finalize[..., Merged[T]] | None = None  # ends the waits if this object is left
+        _FORKED.add(self)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
         while True:
+            self._move()
             self._begin()  # in each round: another task may have taken the item, and its source goes on
             if not self._waiting:
                 break
@@ -2476,12 +2616,19 @@ class Merged(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel the waits for the sources. Streams stay open. An asynchronous generator ends if it is waiting."""
+        self._move()
         self._idle.clear()
         self._done.clear()
         failed, self._failed = self._failed, None
         if failed is not None:
             _leave(*failed)
         await self._leave(self._waiting)
+
+    def forked(self) -> None:
+        """Forget the running waits, which belong to the parent process. What has come already is here, too."""
+        if self._loop is not None:
+            _keep_for_ever((self._loop, list(self._waiting)))
+            self._forget_running()
 
     async def _leave(self, waiting: Mapping[asyncio.Future[T | object], AsyncIterator[T]]) -> None:
         """Cancel these waits, and give back what has come."""
@@ -2505,12 +2652,37 @@ class Merged(Generic[T]):
         """Begin to wait for each source for which no wait runs. Not earlier: what comes would have to be kept."""
         if self._failed is not None:
             return
-        if not self._begun:
-            self._begun = True
-            weakref.finalize(self, _abandon, os.getpid(), asyncio.get_running_loop(), self._waiting).atexit = False
         idle, self._idle = self._idle, []
         for iterator in idle:
             self._waiting[asyncio.ensure_future(_next(iterator))] = iterator
+
+    def _move(self) -> None:
+        """Go on in the running event loop, if the last waits were in another one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                left = {each: its for each, its in self._waiting.items() if not _has_come(each)}
+                _abandon(os.getpid(), self._loop, left)
+                self._forget_running()
+            self._loop = loop
+            self._finalizer = weakref.finalize(self, _abandon, os.getpid(), loop, self._waiting)
+            self._finalizer.atexit = False
+
+    def _forget_running(self) -> None:
+        """Forget the event loop and the waits that still run there, or that ended with it."""
+        if self._finalizer is not None:
+            self._finalizer.detach()  # it refers to the event loop
+        self._loop = self._finalizer = None
+        for future, iterator in list(self._waiting.items()):
+            if not _has_come(future):
+                del self._waiting[future]
+                self._idle.append(iterator)
+            elif future not in self._done:
+                self._done.append(future)
+
+
+def _has_come(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled()
 
 
 def _leave(future: asyncio.Future[Any], iterator: AsyncIterator[Any]) -> None:
@@ -2532,7 +2704,7 @@ def _abandon(
     except RuntimeError:
         is_here = False
     for future, iterator in list(waiting.items()):
-        if is_here:  # so that an event is given back before the next wait for its stream
+        if is_here or future.done():  # so that an event is given back before the next wait for its stream
             _leave(future, iterator)
         else:
             _call_in_loop(pid, loop, functools.partial(_leave, future, iterator))
@@ -2555,6 +2727,7 @@ class _Caller:
     def __init__(self) -> None:
         self._due: deque[Callable[[], object]] = deque()  # calls that were not made yet
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._calling: threading.Thread | None = None
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in the thread; return its result, or raise its error."""
@@ -2584,11 +2757,21 @@ class _Caller:
 
     def wait(self, future: concurrent.futures.Future[Any]) -> None:
         """Wait until the future is done, and make the calls that come meanwhile. After an interruption, the next wait
-        makes the remaining calls, and the one that was interrupted."""
+        makes the remaining calls, and the one that was interrupted.
+
+        :raises RuntimeError: in one of these calls.
+        """
+        thread = threading.current_thread()
+        if self._calling is thread:
+            raise RuntimeError(_WAITS_FOR_ITSELF)
         future.add_done_callback(lambda _: self._wakes.put(None))
         while not future.done():
             if self._due:
-                self._due[0]()  # Ctrl-C may come at any moment, so the call is due until it has returned
+                self._calling = thread
+                try:
+                    self._due[0]()  # Ctrl-C may come at any moment, so the call is due until it has returned
+                finally:
+                    self._calling = None
                 self._due.popleft()
             else:
                 self._wakes.get()
@@ -2611,6 +2794,7 @@ class _WorkerThread:
 
 
 _WORKER_THREAD = _WorkerThread()
+_CALLED_BY_ITSELF = "a SyncClient cannot be used in a coroutine that it runs; use its `client` there"
 _CALLER: contextvars.ContextVar[_Caller | _WorkerThread | None] = contextvars.ContextVar("_CALLER", default=None)
 
 
@@ -2663,24 +2847,40 @@ async def _items_of_caller(items: Iterable[object]) -> AsyncGenerator[object, No
             await _cancelled([drawing])
 
 
-class _LoopThread:
-    """An event loop in a thread of its own."""
+_THREADS: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
 
-    def __init__(self, *, inline_names: bool = False) -> None:
+
+def _end_threads() -> None:
+    """End the connections of clients that were not closed well, at the end of the program."""
+    for thread in list(_THREADS):
+        thread.stop()
+
+
+atexit.register(_end_threads)  # the first function that is registered runs last
+
+
+class _LoopThread:
+    """An event loop in a thread of its own.
+
+    :param refusal: the error of a call in this thread, which would wait for itself.
+    """
+
+    def __init__(self, refusal: str, *, inline_names: bool = False) -> None:
+        self._refusal = refusal
         self.loop = asyncio.new_event_loop()
-        if inline_names:
-            self.loop.set_default_executor(_InlineExecutor())
+        self.loop.set_default_executor(_InlineExecutor() if inline_names else _LastingExecutor())
         self._pid = os.getpid()
         self._thread = threading.Thread(target=_run, args=(self.loop,), name="sse_client", daemon=True)
         self._thread.start()
+        _THREADS.add(self)
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
 
-        :raises RuntimeError: in the thread of the loop, which would wait for itself.
+        :raises RuntimeError: in the thread of the loop.
         """
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a SyncClient cannot be used in a coroutine that it runs; use its `client` there")
+            raise RuntimeError(self._refusal)
         return asyncio.run_coroutine_threadsafe(_called(function), self.loop)
 
     def stop(self) -> None:
@@ -2764,20 +2964,28 @@ class SyncClient:
         except BaseException:
             future.cancel()
             raise
+        finally:
+            del future  # a cycle: its error refers to this frame
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread runs: from the first call until this client is closed."""
+        return self._thread is not None
 
     def wait_apart(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """As `wait`, but in an event loop that ends afterwards: nobody may close this client a second time."""
-        caller, thread = _Caller(), _LoopThread()
+        caller, thread = _Caller(), _LoopThread(_CALLED_BY_ITSELF)
 
         async def run() -> T:
             _CALLER.set(caller)
             return await function()
 
+        future = thread.begin(run)
         try:
-            future = thread.begin(run)
             caller.wait(future)
             return self.result(future)
         finally:
+            del future  # a cycle: its error refers to this frame
             thread.stop()
 
     def result(self, future: concurrent.futures.Future[T]) -> T:
@@ -2787,7 +2995,10 @@ class SyncClient:
         """
         if future.cancelled():
             raise SSEError("the client was closed before the call had ended")
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # a cycle: its error refers to this frame
 
     def begin(self, function: Callable[[], Coroutine[Any, Any, T]], caller: _Caller) -> concurrent.futures.Future[T]:
         """Run a coroutine function without waiting for it.
@@ -2801,9 +3012,9 @@ class SyncClient:
 
         with self._lock:
             if self._thread is None:
-                self._thread = _LoopThread()
-                # This also ends the connections well at the end of the program, if the client was not closed.
+                self._thread = _LoopThread(_CALLED_BY_ITSELF)
                 self._stop = weakref.finalize(self, self._thread.stop)
+                self._stop.atexit = False  # `_end_threads` does it later, because functions of `atexit` may publish
             call = self._thread.begin(run)
             self._calls.add(call)
             return call
@@ -2885,6 +3096,8 @@ class SyncStream:
     def __next__(self) -> Event:
         self._begin_anew_after_fork()
         if self._coming is None:
+            if self._stream.is_over:
+                raise StopIteration  # without a thread for it, if its client was closed
             self._coming = self._client.begin(self._stream.__anext__, self._caller)
         self._caller.wait(self._coming)  # after an interruption (Ctrl-C), the next call waits for the same event
         coming, self._coming = self._coming, None
@@ -2892,6 +3105,8 @@ class SyncStream:
             return self._client.result(coming)
         except StopAsyncIteration:
             raise StopIteration from None
+        finally:
+            del coming  # a cycle: its error refers to this frame
 
     def __enter__(self) -> Self:
         self._begin_anew_after_fork()
@@ -2918,7 +3133,9 @@ class SyncStream:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.wait(self._stream.close)
+        # The thread of a client that was closed has taken the connection with it.
+        wait = self._client.wait if self._client.has_thread else self._client.wait_apart
+        wait(self._stream.close)
 
 
 class SyncRun:
@@ -2977,7 +3194,7 @@ class Dropped:
     reason: str
 
 
-@attrs.frozen(slots=True)
+@attrs.define(slots=True)
 class _QueuedEvent:
     """An event in the queue of a `Publisher`."""
 
@@ -2985,6 +3202,30 @@ class _QueuedEvent:
     event: str
     ephemeral: bool
     text: str
+    settled: bool = False
+    """Whether it is published or dropped, although its batch still runs."""
+
+
+class _Queue:
+    """The queue of a `Publisher`, and the thread that publishes it. They begin and end together."""
+
+    def __init__(self) -> None:
+        self.events: deque[_QueuedEvent] = deque()
+        self.size = 0  # of the texts, in characters
+        self.thread = _LoopThread("a Publisher cannot wait in its own thread", inline_names=True)
+        self.stop: Callable[[], object] = self.thread.stop
+        self.working: asyncio.Task[None] | None = None  # the task that publishes
+
+    def take(self, events: Sequence[_QueuedEvent]) -> None:
+        """Remove the first events, which are these."""
+        for each in events:
+            self.events.popleft()
+            self.size -= len(each.text)
+
+    async def drained(self) -> None:
+        """Wait until no task publishes."""
+        while self.working is not None and not self.working.done():
+            await asyncio.wait([self.working])
 
 
 class Publisher:
@@ -3019,10 +3260,8 @@ class Publisher:
         self._client = SSEClient(base_url, **options)
         self._limit, self._limit_bytes = limit, limit_bytes
         self._deadline, self.exit_deadline = deadline, exit_deadline
-        self._on_drop = on_drop or self._log
-        self._queue: deque[_QueuedEvent]
-        self._thread: _LoopThread | None
-        self._working: asyncio.Task[None] | None
+        self._on_drop = on_drop or _log_drop  # no method: this publisher would refer to itself
+        self._queue: _Queue | None
         self._reset()
         _FORKED.add(self)
         atexit.register(_close_at_exit, weakref.ref(self))
@@ -3034,12 +3273,14 @@ class Publisher:
         :raises ValueError: if the data or a name cannot be published; see `SSEClient.publish`.
         """
         queued = _QueuedEvent(_utf8(channel), _utf8(event), ephemeral, _text(data))
+        size = len(queued.text)
         with self._lock:
-            full = len(self._queue) >= self._limit or self._bytes + len(queued.text) > self._limit_bytes
+            queue = self._running()
+            full = len(queue.events) >= self._limit or queue.size + size > self._limit_bytes
             if not full:
-                self._queue.append(queued)
-                self._bytes += len(queued.text)
-                self._running().loop.call_soon_threadsafe(self._work)
+                queue.events.append(queued)
+                queue.size += size  # without a call in between, in which a signal handler could change it
+                queue.thread.loop.call_soon_threadsafe(self._work, queue)
         if full:
             self._drop([queued], f"the queue is full: {self._limit} events or {self._limit_bytes} bytes")
         return not full
@@ -3048,74 +3289,81 @@ class Publisher:
         """Wait until all queued events are published or dropped; return whether that was done in time.
 
         :param timeout: seconds; None for no limit.
+        :raises RuntimeError: in the thread of this publisher: in `on_drop` or a token function.
         """
-        if self._thread is None:
-            return True
-        draining = asyncio.run_coroutine_threadsafe(self._drained(), self._thread.loop)
-        try:
-            draining.result(timeout)
-        except TimeoutError:
-            draining.cancel()
-            return False
-        return True
+        with self._lock:  # so that `close` does not end the thread meanwhile
+            if self._queue is None:
+                return True
+            draining = self._queue.thread.begin(self._queue.drained)
+        return _done_in_time(draining, timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Publish the queued events, end the thread, and drop the events that were not published in time.
+        """Publish the queued events, end the thread, and drop the events that were not published in time. An event that
+        is published from then on has a thread of its own.
 
         :param timeout: seconds for publishing; None for no limit.
+        :raises RuntimeError: see `flush`.
         """
-        done = self.flush(timeout)
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            closing = asyncio.run_coroutine_threadsafe(self._ended(), thread.loop)
-            with contextlib.suppress(TimeoutError):
-                closing.result(_THREAD_PATIENCE)
-            thread.stop()
-        if not done:
-            with self._lock:
-                left, self._queue, self._bytes = list(self._queue), deque(), 0
-            self._drop(left, "the publisher was closed before the hub had acknowledged them")
+        queue = self._taken(timeout)
+        if queue is None:
+            return
+        _done_in_time(queue.thread.begin(functools.partial(self._ended, queue)), _THREAD_PATIENCE)
+        queue.stop()
+        left = [each for each in queue.events if not each.settled]
+        self._drop(left, "the publisher was closed before the hub had acknowledged them")
 
     def forked(self) -> None:
         """Begin again: a child process does not have the thread, and lock and queue belong to its parent."""
-        if self._thread is not None:
-            _keep_for_ever((self._thread, self._working))
+        if self._queue is not None:
+            _keep_for_ever(self._queue)
         self._reset()
 
     def _reset(self) -> None:
         # A signal handler may interrupt `publish` and publish itself. So a thread may acquire the lock again.
         self._lock = threading.RLock()
-        self._queue = deque()
-        self._bytes = 0
-        self._thread = None
-        self._working = None
+        self._queue = None
+        self._ends_with_process = False
 
-    def _running(self) -> _LoopThread:
-        if self._thread is None:
-            self._thread = _LoopThread(inline_names=True)
-            weakref.finalize(self, self._thread.stop).atexit = False
-            if (util := sys.modules.get("multiprocessing.util")) is not None:  # its processes do not run `atexit`
+    def _running(self) -> _Queue:
+        if self._queue is None:
+            queue = _Queue()
+            if self._queue is not None:  # a signal handler has made one meanwhile
+                queue.stop()
+                return self._queue
+            self._queue = queue
+            queue.stop = stop = weakref.finalize(self, queue.thread.stop)
+            stop.atexit = False
+            # The processes of multiprocessing do not run `atexit`.
+            if not self._ends_with_process and (util := sys.modules.get("multiprocessing.util")) is not None:
+                self._ends_with_process = True
                 util.Finalize(None, _close_at_exit, args=(weakref.ref(self),), exitpriority=10)
-        return self._thread
+        return self._queue
 
-    async def _ended(self) -> None:
+    def _taken(self, timeout: float | None) -> _Queue | None:
+        """The queue, as soon as it is empty or the time is over. It is no longer that of this publisher."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            self.flush(None if timeout is None else max(end - time.monotonic(), 0))
+            with self._lock:  # so that no event comes between the last look at the queue and its end
+                queue = self._queue
+                if queue is None or not queue.events or time.monotonic() >= end:
+                    self._queue = None
+                    return queue
+
+    async def _ended(self, queue: _Queue) -> None:
         """Stop publishing. The events stay in the queue."""
-        if self._working is not None:
-            await _cancelled([self._working])
+        if queue.working is not None:
+            await _cancelled([queue.working])
         await self._client.close()
 
-    async def _drained(self) -> None:
-        while self._working is not None and not self._working.done():
-            await asyncio.wait([self._working])
+    def _work(self, queue: _Queue) -> None:
+        if queue.working is None or queue.working.done():
+            queue.working = asyncio.create_task(self._publish_all(queue))
 
-    def _work(self) -> None:
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._publish_all())
-
-    async def _publish_all(self) -> None:
+    async def _publish_all(self, queue: _Queue) -> None:
         while True:
             with self._lock:
-                batch = list(itertools.islice(self._queue, _EVENTS_AT_ONCE))
+                batch = list(itertools.islice(queue.events, _EVENTS_AT_ONCE))
             if not batch:
                 return
             channels: dict[str, list[_QueuedEvent]] = {}
@@ -3125,15 +3373,15 @@ class Publisher:
             for begin in range(0, len(groups), _CHANNELS_AT_ONCE):
                 await asyncio.gather(*map(self._publish_channel, groups[begin : begin + _CHANNELS_AT_ONCE]))
             with self._lock:
-                for each in batch:
-                    self._queue.popleft()
-                    self._bytes -= len(each.text)
+                queue.take(batch)
 
     async def _publish_channel(self, events: Sequence[_QueuedEvent]) -> None:
         for (event, ephemeral), group in itertools.groupby(events, lambda each: (each.event, each.ephemeral)):
             left = list(group)
 
-            def note_batch(published: Published, left: list[_QueuedEvent] = left) -> None:
+            def settle(published: Published, left: list[_QueuedEvent] = left) -> None:
+                for each in left[: published.count]:
+                    each.settled = True
                 del left[: published.count]
 
             try:
@@ -3143,23 +3391,40 @@ class Publisher:
                     event=event,
                     ephemeral=ephemeral,
                     deadline=self._deadline,
-                    on_batch=note_batch,
+                    on_batch=settle,
                 )
             except Exception as error:  # one channel must not stop the others, whatever is wrong with it
+                for each in left:
+                    each.settled = True
                 self._drop(left, f"{type(error).__name__}: {error}")
 
     def _drop(self, events: Sequence[_QueuedEvent], reason: str) -> None:
+        count = len(events)
         with self._lock:
-            self.dropped += len(events)
+            self.dropped += count
         for (channel, event), group in itertools.groupby(events, lambda each: (each.channel, each.event)):
             try:
                 self._on_drop(Dropped(channel, event, tuple(each.text for each in group), reason))
             except Exception:
                 logger.exception("on_drop failed")
 
-    def _log(self, dropped: Dropped) -> None:
-        count, channel = len(dropped.data), dropped.channel
-        logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
+
+def _log_drop(dropped: Dropped) -> None:
+    count, channel = len(dropped.data), dropped.channel
+    logger.warning("%d events for channel %s were dropped: %s", count, channel, dropped.reason)
+
+
+def _done_in_time(future: concurrent.futures.Future[Any], timeout: float | None) -> bool:
+    """Wait for a call in the thread of a publisher; return whether it ended within this time, and by itself.
+
+    :param timeout: seconds; None for no limit.
+    """
+    try:
+        future.result(timeout)
+    except (TimeoutError, concurrent.futures.CancelledError):
+        future.cancel()
+        return False
+    return True
 
 
 def _close_at_exit(reference: weakref.ref[Publisher]) -> None:
@@ -3182,6 +3447,16 @@ class _InlineExecutor(concurrent.futures.ThreadPoolExecutor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+
+class _LastingExecutor(_InlineExecutor):
+    """Runs functions in threads; at the end of a program, in the calling thread."""
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **options: Any) -> concurrent.futures.Future[T]:
+        try:
+            return concurrent.futures.ThreadPoolExecutor.submit(self, function, *arguments, **options)
+        except RuntimeError:  # Python starts no more threads
+            return super().submit(function, *arguments, **options)
 
 
 def main() -> int:

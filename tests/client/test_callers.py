@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pytest
-from eventually import PATIENCE
+from eventually import PATIENCE, eventually
 from hubs import Server
 from programs import ROOT, Program
 from scripted import held, scripted, status, stream
@@ -403,6 +403,73 @@ def test_a_token_function_of_a_run_that_raises_stop_iteration_is_a_passing_fault
         return run.ended
 
     assert within_patience(write) == "done"
+
+
+# Several tasks on one stream
+
+
+def logged(*ids: str) -> str:
+    """Events of a hub with these ids."""
+    value = '{{"id":"{0}","channel":"main","event":"message","data":"a","timestamp":"2026-11-24T12:00:00Z"}}'
+    return "".join(f"id: {id}\ndata: {value.format(id)}\n\n" for id in ids)
+
+
+class Slow:
+    """A callback that waits for its gate at each call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.begun, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, *_: object) -> None:
+        self.calls += 1
+        self.begun.set()
+        await self.gate.wait()
+
+
+@pytest.mark.parametrize("name", ["on_open", "on_message", "on_lost", "on_notice"])
+async def test_several_tasks_get_all_events_in_order_and_each_callback_is_called_once(name: str) -> None:
+    slow = Slow()
+    received: list[str] = []
+    async with scripted(held(LOSS, logged("6-0", "7-0", "8-0"))) as server, SSEClient(server.url) as client:
+        stream = client.stream(**{name: slow})
+
+        async def read() -> None:
+            async for event in stream:
+                received.append(event.last_event_id)
+
+        reading = [asyncio.create_task(read()) for _ in range(3)]
+        await asyncio.wait_for(slow.begun.wait(), PATIENCE)
+        for _ in range(9):  # turns, in which another task could overtake the one that calls
+            await asyncio.sleep(0)
+        assert received == []
+        slow.gate.set()
+        await eventually(lambda: len(received) == 3)
+        await stream.close()
+        await asyncio.wait_for(asyncio.gather(*reading), PATIENCE)
+    assert received == ["6-0", "7-0", "8-0"]
+    calls = {"on_message": 4, "on_notice": 1}  # the notice of the loss is a message of the source, too
+    assert slow.calls == calls.get(name, 1)
+
+
+@pytest.mark.parametrize("name", ["on_open", "on_message", "on_lost", "on_notice"])
+async def test_a_callback_that_waits_for_its_own_stream_is_an_error(name: str) -> None:
+    streams: list[Any] = []
+
+    async def wait(*_: object) -> None:
+        await anext(streams[0])
+
+    def follow(url: str) -> None:
+        with SSEClient.sync(url) as client:
+            events: Any = client.stream(**{name: lambda *_: next(events)})
+            next(events)
+
+    async with scripted(*[held(LOSS, logged("6-0"))] * 2) as server, SSEClient(server.url) as client:
+        streams.append(client.stream(**{name: wait}))
+        with pytest.raises(RuntimeError, match="cannot wait for the stream"):
+            await asyncio.wait_for(anext(streams[0]), PATIENCE)
+        with pytest.raises(RuntimeError, match="cannot wait for the stream"):
+            await asyncio.to_thread(within_patience, lambda: follow(server.url))
 
 
 async def test_a_callback_may_close_its_stream() -> None:

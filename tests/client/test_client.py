@@ -599,3 +599,20 @@ async def test_a_script_may_close_twice(server: Server) -> None:
 
 def test_the_library_logs_below_its_own_name() -> None:
     assert logging.getLogger("sse_client").handlers == []
+
+
+async def test_a_generator_whose_items_cannot_be_published_is_closed() -> None:
+    closed: list[bool] = []
+
+    async def rows() -> AsyncIterator[str]:
+        try:
+            for number in range(2000):
+                yield str(number)
+        finally:
+            closed.append(True)
+
+    generator = rows()
+    async with scripted(status(403, "", "{}")) as server, SSEClient(server.url) as client:
+        with pytest.raises(Refused):
+            await client.publish_many(generator)
+        assert closed == [True]

@@ -17,7 +17,7 @@ from forks import in_a_child
 from hubs import Server
 from programs import Program
 
-from sse_client import EventSource, NotAcknowledged, SSEClient, SyncClient
+from sse_client import EventSource, NotAcknowledged, SSEClient, SyncClient, merge
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
@@ -122,6 +122,61 @@ def test_a_client_is_used_in_one_event_loop_after_the_other(hub: Program) -> Non
 
 async def _next(stream: object) -> str:
     return (await anext(stream)).data  # type: ignore[call-overload, no-any-return]
+
+
+class Count:
+    """An asynchronous iterator of numbers, which a cancellation does not end."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __aiter__(self) -> Count:
+        return self
+
+    async def __anext__(self) -> int:
+        await asyncio.sleep(0)
+        self.number += 1
+        return self.number
+
+
+def test_a_merge_is_used_in_one_event_loop_after_the_other(hub: Program) -> None:
+    client = SSEClient(hub.url)
+    for channel in "ab":
+        asyncio.run(client.publish_many([f"{channel}{number}" for number in range(3)], channel=channel))
+    events = merge(*(client.stream(channel, replay=3) for channel in "ab"))
+    received = [asyncio.run(_next(events)) for _ in range(6)]
+    asyncio.run(client.close())
+    assert sorted(received) == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+def test_what_has_come_to_a_merge_is_handed_out_in_the_next_event_loop() -> None:
+    numbers = merge(*(Count() for _ in range(3)))
+
+    async def take() -> int:
+        number = await anext(numbers)
+        for _ in range(9):  # turns, in which the other numbers come
+            await asyncio.sleep(0)
+        return number
+
+    received = [asyncio.run(take()) for _ in range(6)]
+    assert sorted(received) == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_merge_that_was_used_before_a_fork_continues_in_parent_and_child(client: SyncClient, hub: Program) -> None:
+    client.publish_many(["a0", "a1"], channel="a")
+    client.publish_many(["b0", "b1"], channel="b")
+    events = merge(*(SSEClient(hub.url).stream(channel, replay=2) for channel in "ab"))
+
+    async def take(count: int) -> list[str]:
+        return [await _next(events) for _ in range(count)]
+
+    def the_rest() -> None:
+        assert sorted(first + asyncio.run(take(3))) == ["a0", "a1", "b0", "b1"]
+
+    with asyncio.Runner() as runner:
+        first = runner.run(take(1))
+        assert in_a_child(the_rest) == 0
+        assert sorted(first + runner.run(take(3))) == ["a0", "a1", "b0", "b1"]
 
 
 def run_and_shut_down(act: Coroutine[Any, Any, object]) -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 from eventually import PATIENCE, eventually
 from hubs import Server
 from programs import ROOT, Program, Start, complaints
-from scripted import held, scripted, status
+from scripted import Script, held, scripted, status
 
-from sse_client import Event, EventSource, Refused, SSEClient, merge
+import sse_client
+from sse_client import Event, EventSource, Publisher, Refused, SSEClient, SyncClient, merge
+
+T = TypeVar("T")
 
 
 async def leave_a_hundred_times(server: Server, client: SSEClient) -> None:
@@ -49,8 +57,104 @@ async def test_a_wait_that_is_left_leaves_no_attempt(server: Server) -> None:
 
 def others() -> set[asyncio.Task[object]]:
     """Tasks of the client library that are left."""
-    found = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task for task in found if "sse_client" in str(task.get_coro())}
+    return {task for task in asyncio.all_tasks() if file_of(task) == sse_client.__file__}
+
+
+def file_of(task: asyncio.Task[object]) -> str:
+    """The file with the coroutine of a task."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code.co_filename if code is not None else ""
+
+
+ACKNOWLEDGED = status(
+    200, "Content-Type: application/json\r\n", '{"id":"1-0","channel":"c","event":"message","subscribers":0}'
+)
+REFUSED = status(403, "", "{}")
+
+
+async def read_once(url: str, left: Left) -> None:
+    async for _ in left(left(SSEClient(url)).stream()):
+        break
+
+
+async def read_a_source_once(url: str, left: Left) -> None:
+    async for _ in left(EventSource(url)):
+        break
+
+
+async def publish(url: str, left: Left) -> None:
+    await left(SSEClient(url)).publish("a")
+
+
+async def write(url: str, left: Left) -> None:
+    async with left(left(SSEClient(url)).run("c")) as run:
+        await run.write("a")
+
+
+def publish_without_await(url: str, left: Left) -> None:
+    client = left(SSEClient.sync(url))
+    left(client.client)
+    client.publish("a")
+
+
+def publish_without_waiting(url: str, left: Left) -> None:
+    publisher = left(Publisher(url))
+    publisher.publish("a")
+    publisher.flush()
+
+
+class Left:
+    """Notes objects that are used and then left."""
+
+    def __init__(self) -> None:
+        self.objects: list[weakref.ref[Any]] = []
+
+    def __call__(self, thing: T) -> T:
+        self.objects.append(weakref.ref(thing))
+        return thing
+
+    def alive(self) -> list[str]:
+        return [type(thing).__name__ for each in self.objects if (thing := each()) is not None]
+
+
+VALUE = '{"id":"1-0","channel":"main","event":"message","data":"a","timestamp":"2026-11-24T12:00:00Z"}'
+USES = {
+    "a stream": (read_once, held(f"id: 1-0\ndata: {VALUE}\n\n")),
+    "a stream that is refused": (read_once, REFUSED),
+    "a source": (read_a_source_once, held("data: a\n\n")),
+    "a source that is refused": (read_a_source_once, REFUSED),
+    "a publish": (publish, ACKNOWLEDGED),
+    "a publish that is refused": (publish, REFUSED),
+    "a run": (write, ACKNOWLEDGED),
+    "a run that is refused": (write, REFUSED),
+    "a publish without await": (publish_without_await, ACKNOWLEDGED),
+    "a publish without await that is refused": (publish_without_await, REFUSED),
+    "a publisher": (publish_without_waiting, ACKNOWLEDGED),
+    "a publisher that is refused": (publish_without_waiting, REFUSED),
+}
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collector")
+@pytest.mark.parametrize(("use", "script"), USES.values(), ids=USES)
+async def test_what_is_left_is_freed_and_disconnected_without_the_garbage_collector(
+    use: Callable[[str, Left], Any], script: Script
+) -> None:
+    left = Left()
+    async with scripted(*[script] * 3) as server:
+        with contextlib.suppress(Refused):
+            await (
+                use(server.url, left) if inspect.iscoroutinefunction(use) else asyncio.to_thread(use, server.url, left)
+            )
+        await eventually(lambda: not left.alive() and not others())
+        await asyncio.wait_for(server.left.wait(), PATIENCE)
 
 
 async def test_merged_streams_that_are_left_leave_no_subscriber(server: Server) -> None:
@@ -213,6 +317,23 @@ async def test_a_merge_takes_an_item_of_a_source_only_when_one_is_asked_for() ->
         assert taken == [0]
 
 
+async def test_a_stream_without_await_that_is_left_after_its_client_begins_no_thread(server: Server) -> None:
+    await server.hub.publish("a")
+
+    def leave() -> list[Event]:
+        before = threading.active_count()
+        client = SSEClient.sync(server.url)
+        with client.stream(replay=1) as stream:
+            assert next(stream).data == "a"
+            client.close()
+            rest = list(stream)
+            assert threading.active_count() == before
+        assert threading.active_count() == before
+        return rest
+
+    assert await asyncio.to_thread(leave) == []
+
+
 async def test_a_stream_without_await_that_is_left_leaves_no_subscriber(server: Server) -> None:
     await server.hub.publish("a")
 
@@ -295,3 +416,20 @@ def test_python_has_nothing_to_complain_about(script: str, program: Start) -> No
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", text + script]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, complaints(run.stderr)) == (0, [])
+
+
+AT_EXIT = """
+import asyncio, atexit, sys
+from sse_client import SSEClient
+client = SSEClient.sync(sys.argv[1].replace("127.0.0.1", "localhost"))
+atexit.register(lambda: client.publish("a", channel="c"))
+client.wait(lambda: asyncio.sleep(0))  # begins its thread
+"""
+
+
+def test_a_client_without_await_publishes_at_the_end_of_the_program(client: SyncClient, hub: Program) -> None:
+    """Python starts no more threads then, so the name of the host is resolved without one."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", AT_EXIT, hub.url]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, complaints(run.stderr)) == (0, [])
+    assert [event.data for event in client.history("c").events] == ["a"]

@@ -98,6 +98,12 @@ def test_an_event_of_just_the_limit_is_read_however_it_is_split(stream: bytes) -
         assert len(read(EventParser(max_event_bytes=8), *chunks)) == 1
 
 
+def test_an_error_has_the_events_before_the_one_that_is_too_large() -> None:
+    with pytest.raises(EventTooLarge) as caught:
+        EventParser(max_event_bytes=8).feed(b"id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: 123456789\n\ndata: c\n\n")
+    assert caught.value.events == [Parsed("", "a", "1"), Parsed("", "b", "1")]
+
+
 def test_a_million_empty_lines_of_data_are_over_the_limit() -> None:
     with pytest.raises(EventTooLarge):
         EventParser(max_event_bytes=1000).feed(b"data\n" * 1_000_000)

@@ -17,7 +17,7 @@ import pytest
 from eventually import eventually
 from network import Network
 from programs import ROOT, Program, Start, complaints, free_port
-from scripted import scripted, silent
+from scripted import Connection, scripted, silent, status
 
 from sse_client import Dropped, Event, Publisher, SSEClient
 
@@ -136,6 +136,111 @@ def test_a_signal_handler_publishes_while_the_program_does(hub: Program, publish
     assert publisher.dropped == 0
     assert data(hub, "signals") == ["signal"] * handled
     assert count > 0
+
+
+def publishing_threads() -> int:
+    return [thread.name for thread in threading.enumerate()].count("sse_client")
+
+
+def test_a_signal_handler_that_publishes_during_the_first_publish_uses_the_same_thread(
+    hub: Program, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, before = threading.Thread.start, publishing_threads()
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGALRM)
+        start(thread)
+
+    handler = signal.signal(signal.SIGALRM, lambda *_: publisher.publish("signal", channel="c"))
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    try:
+        publisher.publish("program", channel="c")
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert publishing_threads() == before + 1
+    assert publisher.flush(30)
+    assert data(hub) == ["signal", "program"]
+
+
+class LatePublisher(Publisher):
+    """Publishes an event at the moment at which `close` has seen that everything is published."""
+
+    late = True
+
+    def flush(self, timeout: float | None = None) -> bool:
+        done = super().flush(timeout)
+        if self.late:
+            self.late = False
+            self.publish("late", channel="c")
+        return done
+
+
+def test_an_event_that_is_published_while_the_publisher_is_closed_is_not_lost(hub: Program) -> None:
+    publisher = LatePublisher(hub.url)
+    publisher.publish("early", channel="c")
+    publisher.close(30)
+    assert data(hub) == ["early", "late"]
+    publisher.publish("after", channel="c")
+    publisher.close(30)
+    assert data(hub) == ["early", "late", "after"]
+
+
+def test_events_that_are_published_while_the_publisher_is_closed_come_once_and_in_order(
+    hub: Program, publisher: Publisher
+) -> None:
+    publishing = threading.Thread(target=lambda: [publisher.publish(number, channel="c") for number in range(1000)])
+    publishing.start()
+    while publishing.is_alive():
+        publisher.close()
+    publisher.close()
+    assert data(hub) == [str(number) for number in range(1000)]
+    assert publisher.dropped == 0
+
+
+async def test_a_publisher_that_is_closed_drops_no_event_that_was_acknowledged_and_none_twice() -> None:
+    waiting = asyncio.Event()
+
+    async def answer(connection: Connection) -> None:
+        if "/refused?" in connection.request.path:
+            await status(403)(connection)
+        elif connection.request.body.startswith(b"0\n"):
+            body = '{"ids":["1-0","9-0"],"channel":"c","event":"message","subscribers":0,"count":500}'
+            await status(200, "Content-Type: application/json\r\n", body)(connection)
+        else:
+            waiting.set()
+            await connection.gone()
+
+    dropped: list[Dropped] = []
+    async with scripted(*[answer] * 3) as server:
+        publisher = Publisher(server.url, on_drop=dropped.append)
+        publisher.publish("a", channel="refused")
+        for number in range(700):
+            publisher.publish(number, channel="c")
+        await waiting.wait()
+        await eventually(lambda: dropped)
+        await asyncio.to_thread(publisher.close, 0)
+    assert [(each.channel, each.data) for each in dropped] == [
+        ("refused", ("a",)),
+        ("c", tuple(str(number) for number in range(500, 700))),
+    ]
+    assert publisher.dropped == 201
+
+
+def test_a_publisher_does_not_wait_for_itself(hub: Program) -> None:
+    errors: list[str] = []
+    publisher: Publisher
+
+    def wait(_: Dropped) -> None:
+        for wait in (publisher.flush, publisher.close):
+            with pytest.raises(RuntimeError) as caught:
+                wait(0.1)
+            errors.append(str(caught.value))
+
+    publisher = Publisher(hub.url, on_drop=wait)
+    publisher.publish("a", event="live")  # a type of the hub's own, which it refuses
+    publisher.close(30)
+    assert errors == ["a Publisher cannot wait in its own thread"] * 2
 
 
 SCRIPT = """

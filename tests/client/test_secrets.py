@@ -64,10 +64,32 @@ async def test_logs_and_errors_hold_no_token(caplog: pytest.LogCaptureFixture) -
     assert "SECRET" not in str(caught.value) + caplog.text
 
 
+async def test_the_origin_of_an_event_holds_no_password(server: Server) -> None:
+    await server.hub.publish("a")
+    async with SSEClient(server.url.replace("//", "//user:SECRET@")) as client, client.stream(replay=1) as stream:
+        (retained,) = (await client.history()).events
+        assert retained.origin == (await anext(stream)).origin == server.url
+
+
 @pytest.mark.parametrize("error", [GaveUp("a"), NotAcknowledged("a"), Refused("http://x/", 404, {"detail": "b"})])
 def test_an_error_reaches_another_process_as_it_is(error: SSEError) -> None:
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert (type(again), str(again)) == (type(error), str(error))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["a" * 2_000_000, "://" * 700_000, "a://b@" * 300_000, "a://'" * 400_000, "@" * 2_000_000]
+)
+def test_a_long_text_is_searched_for_secrets_in_time_linear_in_its_length(text: str) -> None:
+    # It would take hours if each letter began another search.
+    assert "SECRET" not in str(SSEError(f"{text} https://user:SECRET@host/path?token=SECRET#SECRET "))
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS", "redis+sentinel", "a" + "1" * 40])
+def test_an_error_shows_of_a_url_all_but_its_secrets(scheme: str) -> None:
+    error = SSEError(f"<{scheme}://user:SECRET@host:80/path?token=SECRET#SECRET> and '{scheme}://host'")
+    assert str(error) == f"<{scheme}://host:80/path> and '{scheme}://host'"
 
 
 async def test_a_check_does_not_show_the_password_of_its_url(server: Server) -> None:

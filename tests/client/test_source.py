@@ -523,15 +523,31 @@ async def test_a_temporary_redirect_after_a_permanent_one_is_not_remembered() ->
 
 
 async def test_no_secret_goes_to_another_origin() -> None:
-    secrets = {"Authorization": "secret", "Cookie": "a=b", "X-Mine": "1"}
-    async with scripted(stream("data: a\n\n"), stream("data: b\n\n")) as other:
-        async with scripted(status(301, f"Location: {other.url}\r\n")) as server:
-            async with source(server.url, headers=secrets) as events:
-                assert await data_of(events) == ["a", "b"]
+    secrets: list[dict[str, Any]] = [
+        {"headers": {"Authorization": "secret", "Cookie": "a=b", "X-Mine": "1"}},
+        {"headers": {"X-Mine": "1"}, "cookies": {"a": "b"}},
+    ]
+    async with scripted(*[stream("data: a\n\n"), stream("data: b\n\n"), status(204)] * 2) as other:
+        for options in secrets:
+            async with scripted(status(301, f"Location: {other.url}\r\n")) as server:
+                async with source(server.url, **options) as events:
+                    assert await data_of(events) == ["a", "b"]
+    assert len(other.requests) == 6
     for request in other.requests:
         assert "authorization" not in request.headers
         assert "cookie" not in request.headers
     assert other.requests[1].headers["x-mine"] == "1"
+
+
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refusal_for_the_lack_of_a_token_that_a_redirect_has_removed_names_the_new_place(code: int) -> None:
+    async with scripted(*[status(code, "", '{"detail":"A token is needed."}')] * 2) as other:
+        async with scripted(*[status(301, f"Location: {other.url}\r\n")] * 2) as server:
+            with pytest.raises(Refused, match=f"moved to {other.url}; use that address") as caught:
+                await source(server.url, headers={"Authorization": "Bearer a"}).connect()
+            assert caught.value.status == 301
+            with pytest.raises(Refused, match="A token is needed"):
+                await source(server.url).connect()
 
 
 async def test_redirects_without_end_are_an_error() -> None:
@@ -540,9 +556,33 @@ async def test_redirects_without_end_are_an_error() -> None:
             await source(server.url).__aenter__()
 
 
-async def test_a_malformed_url_is_an_error() -> None:
+@pytest.mark.parametrize("url", ["ftp://example.org/", "http://a..b/"])
+async def test_a_malformed_url_is_an_error(url: str) -> None:
     with pytest.raises(SSEError, match="cannot be connected to"):
-        await source("ftp://example.org/").__aenter__()
+        await source(url).__aenter__()
+    async with SSEClient(url) as client:
+        with pytest.raises(SSEError, match="cannot be connected to"):
+            await client.publish("a", deadline=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"), [("my hub", "/my%20hub"), ("größe", "/gr%C3%B6%C3%9Fe"), ("a%2Fb/", "/a%2Fb")]
+)
+async def test_the_path_of_a_hub_is_percent_encoded(path: str, sent: str) -> None:
+    async with scripted(status(403, "", "{}")) as server, SSEClient(server.url + path) as client:
+        with pytest.raises(Refused):
+            await client.publish("a", channel="c d")
+    assert server.requests[0].path == f"{sent}/realtime/c%20d?event=message"
+
+
+async def test_events_before_one_that_is_too_large_are_returned_before_the_error() -> None:
+    async with scripted(held("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: " + "x" * 100)) as server:
+        events = source(server.url, max_event_bytes=50)
+        assert [(await anext(events)).data for _ in range(2)] == ["a", "b"]
+        with pytest.raises(EventTooLarge):
+            await anext(events)
+        assert events.last_event_id == "2"
+        assert await anext(events, None) is None
 
 
 # Ending

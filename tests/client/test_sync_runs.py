@@ -113,6 +113,19 @@ def test_a_channel_is_ended_and_forgotten(client: SyncClient) -> None:
     assert whole(client) == (["b"], "failed")
 
 
+def test_a_run_goes_on_after_its_client_was_closed_between_two_writes(client: SyncClient) -> None:
+    with client.run("c") as run:
+        run.write("a")
+        run.flush()
+        run.write("b")
+        run.flush()
+        client.close()
+        for token in TOKENS:
+            run.write(token)
+        run.flush()
+    assert whole(client) == (["a", "b", *TOKENS], "done")
+
+
 def test_ten_threads_write_runs_of_their_own_with_one_client(client: SyncClient) -> None:
     def answer(number: int) -> None:
         with client.run(f"c{number}") as run:
