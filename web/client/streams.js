@@ -3,154 +3,19 @@
 // A topic stays on the stream that it was given to. So what comes for it comes in order, from one place, and an event
 // is known by the topics of its stream that it belongs to.
 
-import { fits, MOST_CHANNELS } from "./address.js";
-import { Connection } from "./connection.js";
-import { channelOf, conflateOf, covers, isAfter, lower } from "./names.js";
+import { MOST_CHANNELS } from "./address.js";
+import { channelOf, conflateOf, isAfter, lower } from "./names.js";
+import { Stream } from "./stream.js";
 
 /** A browser opens six connections to a host over HTTP/1.1. Some are for requests, and for followings in the past. */
 const MOST_STREAMS = 4;
 /** Refusals that may concern one of several channels, or their number. Others concern the request as a whole. */
 const DIVISIBLE = new Set([400, 403, 413, 414, 431]);
-const MOST_ROUTES = 1000;
 
 /**
- * @typedef {import("./connection.js").Received} Received
  * @typedef {import("./types.js").Problem} Problem
- * @typedef {import("./types.js").State} State
- * @typedef {{kind: "events", events: {event: Received, topics: string[]}[], topics: string[], cursor: ?string}
- *   | {kind: "state", topics: string[], state: State, cursor: ?string}
- *   | {kind: "lost", topics: string[], after: string, next: string, anew: boolean}
- *   | {kind: "problem", topics: string[], problem: Problem}
- *   | {kind: "closing", topics: string[]}
- *   | {kind: "ended", topics: string[]}} Message what comes, and for which topics. Of the
- *   topics of `events`, everything up to `cursor` has come, and so it has of those of a state `live`
+ * @typedef {import("./stream.js").Message} Message
  */
-
-/** One connection and its topics. */
-class Stream {
-  /** @type {Set<string>} */
-  topics = new Set();
-  /** Topics that wait for `live`: what comes before it is older than the wish for them. @type {Set<string>} */
-  fresh = new Set();
-  /** By topic: how far it had come before the stream went back for another one. @type {Map<string, string>} */
-  #reached = new Map();
-  /** By channel: the topics that its events belong to. @type {Map<string, string[]>} */
-  #routes = new Map();
-  asking = new AbortController();
-
-  /**
-   * @param {Streams} streams
-   * @param {number} conflate
-   */
-  constructor(streams, conflate) {
-    this.conflate = conflate;
-    const pass = streams.pass;
-    this.connection = new Connection(streams.settings, {
-      events: (events) => this.#pass(events, pass),
-      state: (state) => {
-        if (state.name === "closed" || state.name === "ended") return; // said for each topic, below
-        pass({ kind: "state", topics: [...this.topics], state, cursor: this.connection.cursor });
-      },
-      connected: ({ id, after, lost, anew }) => {
-        const topics = this.#settled;
-        if (anew) this.#reached.clear(); // these ids are higher than all that will come
-        if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
-      },
-      live: () => this.fresh.clear(),
-      lost: (loss) => pass({ kind: "lost", topics: this.#settled, ...loss, anew: false }),
-      problem: (problem) => pass({ kind: "problem", topics: [...this.topics], problem }),
-      closing: () => pass({ kind: "closing", topics: [...this.topics] }),
-      ended: () => streams.noteEnd(this),
-      refused: (problem) => void streams.sortOut(this, problem),
-      facts: streams.factsChanged,
-    });
-  }
-
-  get #settled() {
-    return [...this.topics].filter((topic) => !this.fresh.has(topic));
-  }
-
-  get channels() {
-    return [...this.topics].map(channelOf);
-  }
-
-  /** @param {string} topic */
-  takes(topic, most = MOST_CHANNELS) {
-    return conflateOf(topic) === this.conflate && fits([...this.channels, channelOf(topic)], most);
-  }
-
-  /**
-   * Where a topic goes on; null if it begins now.
-   *
-   * @param {string} topic
-   */
-  cursorOf(topic) {
-    if (this.fresh.has(topic)) return null;
-    const { cursor } = this.connection;
-    const reached = this.#reached.get(topic) ?? cursor;
-    return reached !== null && isAfter(reached, cursor) ? reached : cursor;
-  }
-
-  /**
-   * Let a topic go on after a cursor, from the next beginning on. The others keep theirs.
-   *
-   * @param {string} topic
-   * @param {string} cursor
-   */
-  goOnAfter(topic, cursor) {
-    this.fresh.delete(topic);
-    this.#noteCursors();
-    this.#reached.set(topic, cursor);
-    this.connection.cursor = lower(this.connection.cursor, cursor);
-  }
-
-  #noteCursors() {
-    const cursors = this.#settled.map((topic) => /** @type {const} */ ([topic, this.cursorOf(topic)]));
-    this.#reached.clear();
-    for (const [topic, cursor] of cursors) if (cursor !== null) this.#reached.set(topic, cursor);
-  }
-
-  open() {
-    this.asking.abort();
-    this.asking = new AbortController();
-    this.#routes.clear();
-    this.#noteCursors();
-    // The topic for which the stream was wound back may be gone.
-    const cursor = [...this.#reached.values()].reduce(lower, /** @type {?string} */ (null));
-    this.connection.cursor = cursor;
-    if (cursor === null) this.fresh.clear();
-    this.connection.open({ channels: this.channels, conflate: this.conflate });
-  }
-
-  close() {
-    this.asking.abort();
-    this.connection.close();
-  }
-
-  /**
-   * @param {Received[]} events
-   * @param {(message: Message) => void} pass
-   */
-  #pass(events, pass) {
-    const found = [];
-    for (const event of events) {
-      let topics = this.#topicsOf(event.channel);
-      if (this.fresh.size) topics = topics.filter((topic) => !this.fresh.has(topic));
-      if (topics.length) found.push({ event, topics });
-    }
-    if (found.length) pass({ kind: "events", events: found, topics: this.#settled, cursor: this.connection.cursor });
-  }
-
-  /** @param {string} channel */
-  #topicsOf(channel) {
-    const known = this.#routes.get(channel);
-    if (known) return known;
-    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear();
-    const topics = [...this.topics].filter((topic) => covers(channelOf(topic), channel));
-    this.#routes.set(channel, topics);
-    return topics;
-  }
-}
 
 export class Streams {
   /** @type {Set<Stream>} */
