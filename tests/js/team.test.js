@@ -139,6 +139,26 @@ test("what was on its way to a tab that renews comes to it again", async (t) => 
   assert.deepEqual(member.got, ["before", "on its way"]);
 });
 
+test("tabs without locks, as in a sandboxed frame, have a connection each", async (t) => {
+  let requests = 0;
+  t.mock.method(navigator.locks, "request", () => {
+    requests += 1;
+    if (requests > 100) return new Promise(() => {}); // an endless loop would hold up the timer of the test, too
+    return Promise.reject(new DOMException("denied", "SecurityError"));
+  });
+  const hub = await TestHub.run(t);
+  const name = `team ${(teams += 1)}`;
+  const all = [0, 1].map(() => new Tab(t, hub, name, "main"));
+  await until(() => all.every(({ state }) => state === "live") && hub.streams.size === 2);
+  hub.publish("a");
+  await until(() => all.every(({ got }) => got.includes("a")));
+  assert.ok(requests <= 4, `${requests} requests for locks`);
+  all[0].team.leave();
+  await until(() => hub.streams.size === 1);
+  all[0].team.comeBack();
+  await until(() => hub.streams.size === 2);
+});
+
 // Tabs from before and after a deploy are in one team.
 
 /** Let all that tabs say from now on be as `change` makes it. */
