@@ -139,6 +139,30 @@ test("what was on its way to a tab that renews comes to it again", async (t) => 
   assert.deepEqual(member.got, ["before", "on its way"]);
 });
 
+test("a tab that joins while the leader looks for dead tabs is not taken for one", async (t) => {
+  const every = setInterval;
+  t.mock.method(globalThis, "setInterval", (act, ms) => every(act, ms / 10)); // the leader looks more often
+  const hub = await TestHub.run(t);
+  const name = `team ${(teams += 1)}`;
+  const tab = (channel) => new Tab(t, hub, name, channel);
+  const asked = () => hub.asked.at(-1)?.url.searchParams.getAll("channel").sort();
+  const query = navigator.locks.query.bind(navigator.locks);
+  const joined = new Promise((resolve) => {
+    t.mock.method(navigator.locks, "query", async () => {
+      const answer = await query();
+      if (asked().length === 1) tab("b");
+      await until(() => asked().length > 1); // a busy browser answers late
+      resolve();
+      return answer;
+    });
+  });
+  tab("a");
+  await joined;
+  const last = tab("c");
+  await until(() => last.state === "live");
+  assert.deepEqual(asked(), ["a", "b", "c"]);
+});
+
 test("tabs without locks, as in a sandboxed frame, have a connection each", async (t) => {
   let requests = 0;
   t.mock.method(navigator.locks, "request", () => {

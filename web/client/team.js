@@ -346,9 +346,10 @@ export class Team {
 
   /** Forget tabs that went without a word. */
   async #bury() {
+    const known = [...this.#members.keys()]; // a tab that joins meanwhile may be missing in the answer
     const { held = [] } = await navigator.locks.query();
     const alive = new Set(held.map(({ name }) => name));
-    for (const tab of this.#members.keys()) {
+    for (const tab of known) {
       if (tab !== this.#id && !alive.has(this.#lockOf(tab))) this.#forget(tab);
     }
   }
