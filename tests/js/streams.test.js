@@ -47,6 +47,23 @@ test("a channel that has yet to begin is not taken for one of which everything h
   assert.deepEqual(complete().topics, ["main", "quiet", "other"]);
 });
 
+test("a channel is not closed because a tab joins while another one is found to be refused", async (t) => {
+  const hub = await TestHub.run(t);
+  const { streams, messages } = streamsOf(t, hub);
+  const wanted = new Map([["main", null], ["secret", null]]);
+  hub.refuse = (channels) => {
+    if (channels.length === 1) {
+      streams.want(wanted);
+      streams.repeat();
+    }
+    return channels.includes("secret") ? { status: 403, title: "Forbidden" } : null;
+  };
+  streams.want(wanted);
+  await until(() => messages.some(({ state }) => state?.name === "live"));
+  const closed = messages.filter(({ state }) => state?.name === "closed").flatMap(({ topics }) => topics);
+  assert.deepEqual([...new Set(closed)], ["secret"]);
+});
+
 /** What may happen to a question, other than an answer about its channels. */
 const FAULTS = {
   "a hub that is away": () => ({ status: 503, title: "Unavailable" }),

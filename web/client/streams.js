@@ -82,6 +82,7 @@ export class Streams {
   /** Give the state of each topic again, for a tab that has joined. */
   repeat() {
     for (const { topics, connection } of this.#open) {
+      if (connection.state.name === "closed") continue; // which of its topics are refused is yet to be found out
       this.pass({ kind: "state", topics: [...topics], state: connection.state, cursor: connection.cursor });
     }
     for (const [topic, problem] of this.#refused) this.#tellRefused(topic, problem);
