@@ -23,6 +23,8 @@ const MOST_ROUTES = 1000;
  * @property {() => void} factsChanged
  * @property {(stream: Stream, problem: Problem) => Promise<void>} sortOut the hub refuses this stream
  * @property {(stream: Stream) => void} noteEnd the hub says that nothing more will come by this stream
+ * @property {(stream: Stream, after: ?string) => boolean} separate events after this cursor are gone: the topics that
+ *   had come further may have lost nothing; gives whether they are asked for apart
  */
 
 export class Stream {
@@ -50,6 +52,7 @@ export class Stream {
         pass({ kind: "state", topics: [...this.topics], state, cursor: this.connection.cursor });
       },
       connected: ({ id, after, lost, anew }) => {
+        if (lost && !anew && home.separate(this, after)) return;
         const topics = this.#settled;
         if (anew) this.#reached.clear(); // these ids are higher than all that will come
         if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
@@ -72,9 +75,32 @@ export class Stream {
     return [...this.topics].map(channelOf);
   }
 
+  /**
+   * Whether there is room for these topics.
+   *
+   * @param {string[]} topics
+   */
+  takes(topics, most = MOST_CHANNELS) {
+    const isAlike = topics.every((topic) => conflateOf(topic) === this.conflate);
+    return isAlike && fits([...this.channels, ...topics.map(channelOf)], most);
+  }
+
+  /**
+   * Take a topic, from the next beginning on.
+   *
+   * @param {string} topic
+   * @param {?string} cursor where it goes on; null if it begins now
+   */
+  add(topic, cursor) {
+    this.topics.add(topic);
+    if (cursor === null) this.fresh.add(topic);
+    else this.#goOnAfter(topic, cursor);
+  }
+
   /** @param {string} topic */
-  takes(topic, most = MOST_CHANNELS) {
-    return conflateOf(topic) === this.conflate && fits([...this.channels, channelOf(topic)], most);
+  remove(topic) {
+    this.topics.delete(topic);
+    this.fresh.delete(topic);
   }
 
   /**
@@ -90,16 +116,37 @@ export class Stream {
   }
 
   /**
-   * Let a topic go on after a cursor, from the next beginning on. The others keep theirs.
+   * Let a topic go on after a cursor, if it has come further. The others keep theirs.
    *
+   * @param {string} topic
+   * @param {?string} cursor
+   * @returns {boolean} whether it goes back, from the next beginning on
+   */
+  goBack(topic, cursor) {
+    const reached = this.cursorOf(topic);
+    if (cursor === null || (reached !== null && !isAfter(reached, cursor))) return false;
+    this.#goOnAfter(topic, cursor);
+    return true;
+  }
+
+  /**
    * @param {string} topic
    * @param {string} cursor
    */
-  goOnAfter(topic, cursor) {
+  #goOnAfter(topic, cursor) {
     this.fresh.delete(topic);
     this.#noteCursors();
     this.#reached.set(topic, cursor);
     this.connection.cursor = lower(this.connection.cursor, cursor);
+  }
+
+  /**
+   * The topics that had come further than this cursor, and how far.
+   *
+   * @param {?string} cursor
+   */
+  ahead(cursor) {
+    return [...this.#reached].filter(([topic, reached]) => this.topics.has(topic) && isAfter(reached, cursor));
   }
 
   #noteCursors() {

@@ -57,8 +57,7 @@ export class Streams {
     for (const stream of this.#open) {
       for (const topic of stream.topics) {
         if (wanted.has(topic)) continue;
-        stream.topics.delete(topic);
-        stream.fresh.delete(topic);
+        stream.remove(topic);
         changed.add(stream);
       }
     }
@@ -67,13 +66,7 @@ export class Streams {
       const known = [...this.#open].find(({ topics }) => topics.has(topic));
       const cursor = lower(seen, this.#left.get(topic) ?? null);
       const stream = known ?? this.#place(topic, cursor);
-      if (!stream) continue;
-      if (!known) changed.add(stream);
-      const reached = known?.cursorOf(topic) ?? null;
-      if (cursor !== null && (reached === null || isAfter(reached, cursor))) {
-        stream.goOnAfter(topic, cursor);
-        changed.add(stream);
-      }
+      if (stream && (!known || known.goBack(topic, cursor))) changed.add(stream);
     }
     for (const stream of changed) this.#begin(stream);
     this.factsChanged();
@@ -119,8 +112,8 @@ export class Streams {
    * @param {?string} cursor where it goes on; null if it begins now
    */
   #place(topic, cursor) {
-    let stream = [...this.#open].find((each) => each.takes(topic, this.#most));
-    if (!stream && this.#open.size >= MOST_STREAMS) {
+    let stream = [...this.#open].find((each) => each.takes([topic], this.#most));
+    if (!stream && this.#open.size >= MOST_STREAMS && !this.#join()) {
       this.#refuse(topic, {
         title: "Too many channels",
         status: 0,
@@ -132,8 +125,7 @@ export class Streams {
     }
     this.#left.delete(topic);
     if (!stream) this.#open.add((stream = new Stream(this, conflateOf(topic))));
-    stream.topics.add(topic);
-    if (cursor === null) stream.fresh.add(topic);
+    stream.add(topic, cursor);
     return stream;
   }
 
@@ -198,14 +190,48 @@ export class Streams {
     const changed = new Set([stream]);
     for (const topic of topics.slice(this.#most)) {
       const cursor = stream.cursorOf(topic);
-      stream.topics.delete(topic);
-      stream.fresh.delete(topic);
+      stream.remove(topic);
       const other = this.#place(topic, cursor);
-      if (!other) continue;
-      if (cursor !== null) other.goOnAfter(topic, cursor);
-      changed.add(other);
+      if (other) changed.add(other);
     }
     for (const each of changed) this.#begin(each);
+  }
+
+  /**
+   * A stream that went back for some of its topics has lost events, and the hub does not say of which. Ask for those
+   * that had come further by a stream of their own, if there is room for one.
+   *
+   * @param {Stream} stream
+   * @param {?string} after the cursor that was sent
+   * @returns {boolean} whether the stream begins anew
+   */
+  separate(stream, after) {
+    const ahead = stream.ahead(after);
+    if (!ahead.length || this.#open.size >= MOST_STREAMS) return false;
+    const other = new Stream(this, stream.conflate);
+    this.#open.add(other);
+    for (const [topic, cursor] of ahead) {
+      stream.remove(topic);
+      other.add(topic, cursor);
+    }
+    stream.connection.cursor = after; // `connected` has moved it
+    for (const each of [stream, other]) this.#begin(each);
+    return true;
+  }
+
+  /** Make one stream of two that were separated. @returns {boolean} whether there are any */
+  #join() {
+    for (const stream of this.#open) {
+      const other = [...this.#open].find((each) => each !== stream && stream.takes([...each.topics], this.#most));
+      if (!other) continue;
+      for (const topic of [...other.topics]) {
+        stream.add(topic, other.cursorOf(topic));
+        other.remove(topic);
+      }
+      for (const each of [stream, other]) this.#begin(each);
+      return true;
+    }
+    return false;
   }
 
   /** @param {Stream} stream */
@@ -221,8 +247,7 @@ export class Streams {
    */
   #drop(stream, topic, problem) {
     const cursor = stream.cursorOf(topic);
-    stream.topics.delete(topic);
-    stream.fresh.delete(topic);
+    stream.remove(topic);
     this.#refuse(topic, problem, cursor);
   }
 
