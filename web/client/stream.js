@@ -25,6 +25,7 @@ const MOST_ROUTES = 1000;
  * @property {(stream: Stream) => void} noteEnd the hub says that nothing more will come by this stream
  * @property {(stream: Stream, after: ?string) => boolean} separate events after this cursor are gone: the topics that
  *   had come further may have lost nothing; gives whether they are asked for apart
+ * @property {(id: string) => void} beginAnew the ids of the hub begin anew after this one
  */
 
 export class Stream {
@@ -54,7 +55,10 @@ export class Stream {
       connected: ({ id, after, lost, anew }) => {
         if (lost && !anew && home.separate(this, after)) return;
         const topics = this.#settled;
-        if (anew) this.#reached.clear(); // these ids are higher than all that will come
+        if (anew) {
+          this.#reached.clear(); // these ids are higher than all that will come
+          home.beginAnew(id);
+        }
         if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
       },
       live: () => this.fresh.clear(),

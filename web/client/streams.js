@@ -234,6 +234,20 @@ export class Streams {
     return false;
   }
 
+  /**
+   * The ids of the hub begin anew after this one. Of a topic that has no stream now, nothing would come later until
+   * they have passed its cursor.
+   *
+   * @param {string} id
+   */
+  beginAnew(id) {
+    for (const [topic, cursor] of this.#left) {
+      if (!isAfter(cursor, id)) continue;
+      this.#left.set(topic, id);
+      this.pass({ kind: "lost", topics: [topic], after: cursor, next: id, anew: true });
+    }
+  }
+
   /** @param {Stream} stream */
   noteEnd(stream) {
     this.#open.delete(stream);
