@@ -238,6 +238,17 @@ test("lanes, gaps and losses are bounded, and what is older than the timeline go
   assert.deepEqual([lanes.lanes.size, lanes.gaps.length, lanes.losses.length], [0, 0, 0]);
 });
 
+test("a lane is bounded while nothing is drawn, and keeps what the timeline shows", () => {
+  const lanes = new Lanes(60_000, ["fixed"]);
+  for (const name of ["fixed", "other"]) {
+    for (let ms = 0; ms < 3_600_000; ms += 25) lanes.add(name, ms, false, ms);
+    const bins = lanes.lanes.get(name)?.bins ?? new Map();
+    assert.ok(bins.size <= 2400, `${bins.size} bins`);
+    assert.equal(lanes.near(name, 3_540_000, 0)?.bin.entry, 3_540_025);
+    assert.equal(lanes.near(name, 3_599_990, 0)?.bin.entry, 3_599_975);
+  }
+});
+
 test("a time without a connection lasts until its end is known", () => {
   const lanes = new Lanes(60_000);
   lanes.gap(5, null);
