@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hubs import Server
+from mercures import update
 from network import Network
 from playwright.async_api import Page, expect
 from screen import inspector, lines, newest, opened, rows, stream
@@ -96,6 +99,20 @@ async def test_topics_of_the_mercure_protocol_are_followed(page: Page, server: S
     await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
     await server.post("/.well-known/mercure", data={"topic": "https://example.com/books/1", "data": "a book"})
     await expect(newest(page)).to_have_text("a book")
+
+
+async def test_ids_of_mercure_updates_are_not_taken_for_times(page: Page, server: Server) -> None:
+    """Ids of Discord and Twitter, for example, are whole numbers far above the milliseconds of now."""
+    await opened(page, server.url, "main", ".well-known/mercure?topic=a")
+    await server.hub.publish("of the hub")
+    await expect(lines(page)).to_have_text(["of the hub"])
+    for id in ("1848284719203840000", "1848284719203840000-0"):
+        await update(server, "a", id, id=id)
+    await expect(rows(page)).to_have_count(3)
+    await server.hub.publish("newer")
+    await expect(lines(page)).to_have_text(["newer", "1848284719203840000-0", "1848284719203840000", "of the hub"])
+    timeline = page.locator("#timeline canvas")
+    await expect(timeline).to_have_attribute("aria-label", re.compile("4 events in 2 channels"))
 
 
 async def test_a_stream_is_changed_in_its_place(page: Page, server: Server) -> None:

@@ -189,7 +189,9 @@ export class Stream {
       this.#model.tell("lost", { after: this.#openLoss, next: event.id });
       this.#openLoss = null;
     }
-    this.#model.add(event, { stream: this.text, replayed: !isLive, own: this.spec.form === "plain" });
+    const own = this.spec.form === "plain";
+    const foreign = this.spec.topics.length > 0 || (own && event.id === null); // a plain stream names no times
+    this.#model.add(event, { stream: this.text, replayed: !isLive, own, foreign });
   }
 
   /** @param {Received} event */
