@@ -101,7 +101,7 @@ async def test_another_address_changes_the_page_without_a_reload(page: Page, ser
 
 
 async def test_unknown_values_in_an_address_are_passed_over(page: Page, server: Server) -> None:
-    await page.goto(f"{server.url}/#view=nowhere&theme=mauve&language=xx&streams=main")
+    await page.goto(f"{server.url}/#view=nowhere&theme=mauve&language=xx&constructor=x&__proto__=x&streams=main")
     await expect(stream(page, "main")).to_have_attribute("data-state", "live")
     await page.get_by_role("button", name="Settings").click()
     await expect(page.get_by_label("Theme")).to_have_value("system")
