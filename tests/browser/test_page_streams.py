@@ -89,8 +89,24 @@ async def test_at_most_two_streams_have_a_connection_of_their_own(page: Page, se
     await opened(page, server.url)
     for name in ("a", "b", "c"):
         await choose_options(page, name, form="plain")
+    await expect(page.locator("#options-note")).to_contain_text("At most 2 streams")
     await expect(page.locator("#stream-rows li")).to_have_count(3)
+    await page.locator("#options [name=form]").select_option("envelope")
+    await expect(page.locator("#options-note")).not_to_contain_text("At most 2 streams")
+    await page.locator("#options").get_by_role("button", name="Follow").click()
+    await expect(page.locator("#stream-rows li")).to_have_count(4)
+
+
+async def test_an_address_opens_at_most_two_connections_of_streams(page: Page, server: Server) -> None:
+    own = [f"{name}?plain=1" for name in "abcdef"]
+    await opened(page, server.url, own[0], own[1], "main", more="".join(f"&streams={name}" for name in own[2:]))
+    await expect(page.locator("#stream-rows .name")).to_have_text(["a", "b", "main"])
     await expect(page.locator("#add-answer")).to_contain_text("At most 2 streams")
+    await server.until_subscribers(3)
+    await page.evaluate("location.hash = '#streams=c?plain=1&streams=d?plain=1&streams=e?plain=1&streams=main'")
+    await expect(page.locator("#stream-rows .name")).to_have_text(["main", "c", "d"])
+    await server.until_subscribers(3)
+    assert "streams=e" not in page.url
 
 
 async def test_topics_of_the_mercure_protocol_are_followed(page: Page, server: Server) -> None:
@@ -124,3 +140,27 @@ async def test_a_stream_is_changed_in_its_place(page: Page, server: Server) -> N
     await page.locator("#options").get_by_role("button", name="Follow").click()
     await expect(page.locator("#stream-rows li")).to_have_count(1)
     assert "streams=c%3Ffrom%3Dstart" in page.url
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b"])
+async def test_a_stream_that_is_changed_to_what_is_refused_stays(page: Page, server: Server, name: str) -> None:
+    await opened(page, server.url, "c")
+    await stream(page, "c").locator(".stream").click()
+    await inspector(page).get_by_role("button", name="Change").click()
+    await page.locator("#options [name=name]").fill(name)
+    await page.locator("#options").get_by_role("button", name="Follow").click()
+    await expect(page.locator("#options-note")).to_contain_text("is no channel and no pattern")
+    await expect(page.locator("#stream-rows .name")).to_have_text(["c"])
+    await page.locator("#options [name=name]").fill("d")
+    await page.locator("#options").get_by_role("button", name="Follow").click()
+    await expect(page.locator("#options")).to_be_hidden()
+    await expect(page.locator("#stream-rows .name")).to_have_text(["d"])
+
+
+async def test_a_stream_with_a_connection_of_its_own_can_be_changed(page: Page, server: Server) -> None:
+    await opened(page, server.url, "a?plain=1", "b?plain=1")
+    await stream(page, "a?plain=1").locator(".stream").click()
+    await inspector(page).get_by_role("button", name="Change").click()
+    await page.locator("#options [name=name]").fill("c")
+    await page.locator("#options").get_by_role("button", name="Follow").click()
+    await expect(page.locator("#stream-rows .name")).to_have_text(["b", "c"])
