@@ -28,6 +28,9 @@ for (const name of ["localStorage", "sessionStorage"]) {
 FULL_STORAGE = """
 Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };
 """
+REFUSE_LOCKS = """
+LockManager.prototype.request = async () => { throw new DOMException("refused", "SecurityError"); };
+"""
 HOLD_BACK = """
 const real = fetch;
 window.fetch = async (url, options) => {
@@ -92,8 +95,13 @@ async def test_a_page_whose_words_never_come_is_shown_in_english(browser: Browse
     await context.close()
 
 
-@pytest.mark.parametrize("less", [REFUSE_STORAGE, FULL_STORAGE, FEW_STEPS], ids=["no-storage", "full", "no-history"])
-async def test_the_page_works_without_storage_and_history(context: BrowserContext, server: Server, less: str) -> None:
+LESS = {"no-storage": REFUSE_STORAGE, "full": FULL_STORAGE, "no-locks": REFUSE_LOCKS, "no-history": FEW_STEPS}
+
+
+@pytest.mark.parametrize("less", LESS.values(), ids=LESS)
+async def test_the_page_works_without_storage_locks_and_history(
+    context: BrowserContext, server: Server, less: str
+) -> None:
     page = await context.new_page()
     await page.add_init_script(less)
     await opened(page, server.url)
