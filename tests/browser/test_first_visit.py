@@ -86,6 +86,20 @@ async def test_a_page_in_portuguese_shows_no_english_before(browser: Browser, se
     await context.close()
 
 
+async def test_no_words_wait_for_the_module_that_needs_them(page: Page, server: Server) -> None:
+    arrived = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrived.wait()
+        await route.continue_()
+
+    await page.route("**/dress.js", hold)
+    async with page.expect_request("**/words/lab.js"):
+        await page.goto(server.url, wait_until="commit")
+    arrived.set()
+    await expect(the_state(page)).to_have_attribute("data-state", "live")
+
+
 async def test_a_page_whose_words_never_come_is_shown_in_english(browser: Browser, server: Server) -> None:
     context = await browser.new_context(locale="pt-BR")
     page = await context.new_page()
