@@ -28,6 +28,9 @@ for (const name of ["localStorage", "sessionStorage"]) {
 FULL_STORAGE = """
 Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };
 """
+REFUSE_LOCKS = """
+LockManager.prototype.request = async () => { throw new DOMException("refused", "SecurityError"); };
+"""
 HOLD_BACK = """
 const real = fetch;
 window.fetch = async (url, options) => {
@@ -83,6 +86,20 @@ async def test_a_page_in_portuguese_shows_no_english_before(browser: Browser, se
     await context.close()
 
 
+async def test_no_words_wait_for_the_module_that_needs_them(page: Page, server: Server) -> None:
+    arrived = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrived.wait()
+        await route.continue_()
+
+    await page.route("**/dress.js", hold)
+    async with page.expect_request("**/words/lab.js"):
+        await page.goto(server.url, wait_until="commit")
+    arrived.set()
+    await expect(the_state(page)).to_have_attribute("data-state", "live")
+
+
 async def test_a_page_whose_words_never_come_is_shown_in_english(browser: Browser, server: Server) -> None:
     context = await browser.new_context(locale="pt-BR")
     page = await context.new_page()
@@ -92,8 +109,13 @@ async def test_a_page_whose_words_never_come_is_shown_in_english(browser: Browse
     await context.close()
 
 
-@pytest.mark.parametrize("less", [REFUSE_STORAGE, FULL_STORAGE, FEW_STEPS], ids=["no-storage", "full", "no-history"])
-async def test_the_page_works_without_storage_and_history(context: BrowserContext, server: Server, less: str) -> None:
+LESS = {"no-storage": REFUSE_STORAGE, "full": FULL_STORAGE, "no-locks": REFUSE_LOCKS, "no-history": FEW_STEPS}
+
+
+@pytest.mark.parametrize("less", LESS.values(), ids=LESS)
+async def test_the_page_works_without_storage_locks_and_history(
+    context: BrowserContext, server: Server, less: str
+) -> None:
     page = await context.new_page()
     await page.add_init_script(less)
     await opened(page, server.url)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 from eventually import eventually
 from hubs import Server, serving
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from tokens import SECRET
 
 SEEN = {
@@ -70,6 +73,53 @@ async def test_an_experiment_that_is_left_leaves_nothing(page: Page, server: Ser
     await eventually(lambda: server.hub.statistics().published >= 2)
     await page.goto("about:blank")
     assert await eventually(lambda: _forgotten(server))
+
+
+@pytest.fixture
+async def let_it_forget(page: Page) -> Callable[[], Awaitable[None]]:
+    """Let the hub answer the end of an experiment. It does not before."""
+    answered = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if route.request.method == "DELETE":
+            await answered.wait()
+        await route.continue_()
+
+    async def answer() -> None:
+        async with page.expect_event("requestfinished", lambda request: request.method == "DELETE"):
+            answered.set()
+        await page.evaluate("() => new Promise((resolve) => setTimeout(resolve))")
+
+    await page.route("**/realtime/*", hold)
+    return answer
+
+
+async def begin_to_cut(page: Page, server: Server) -> None:
+    """Start an experiment and let it publish."""
+    await opened(page, server.url, "cut")
+    await page.get_by_role("button", name="Start", exact=True).click()
+    assert await eventually(lambda: server.hub.statistics().published >= 2)
+
+
+async def test_the_lab_may_be_opened_again_while_an_experiment_ends(
+    page: Page, server: Server, let_it_forget: Callable[[], Awaitable[None]]
+) -> None:
+    await begin_to_cut(page, server)
+    async with page.expect_request(lambda request: request.method == "DELETE"):
+        await page.locator('#views [data-view="events"]').click()
+    await page.locator('#views [data-view="lab"]').click()
+    await let_it_forget()
+    await expect(page.locator(".lab-bench h3")).to_have_count(1)
+
+
+async def test_the_experiment_that_was_chosen_last_is_shown(
+    page: Page, server: Server, let_it_forget: Callable[[], Awaitable[None]]
+) -> None:
+    await begin_to_cut(page, server)
+    for name in ("lose", "restart"):
+        await page.locator(f'#lab-place button[name="{name}"]').click()
+    await let_it_forget()
+    await expect(page.locator(".lab-bench h3")).to_have_text("A hub that restarts")
 
 
 async def test_a_visitor_who_may_not_publish_is_told_so(page: Page) -> None:

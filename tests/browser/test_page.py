@@ -101,7 +101,7 @@ async def test_another_address_changes_the_page_without_a_reload(page: Page, ser
 
 
 async def test_unknown_values_in_an_address_are_passed_over(page: Page, server: Server) -> None:
-    await page.goto(f"{server.url}/#view=nowhere&theme=mauve&language=xx&streams=main")
+    await page.goto(f"{server.url}/#view=nowhere&theme=mauve&language=xx&constructor=x&__proto__=x&streams=main")
     await expect(stream(page, "main")).to_have_attribute("data-state", "live")
     await page.get_by_role("button", name="Settings").click()
     await expect(page.get_by_label("Theme")).to_have_value("system")
@@ -261,109 +261,6 @@ async def test_what_is_no_channel_is_refused_with_a_reason(page: Page, server: S
     await expect(page.locator("#stream-rows li")).to_have_count(1)
     if name == "a/b":
         await expect(page.locator("#add-answer")).to_contain_text("is no channel and no pattern")
-
-
-# Options of a stream
-
-
-async def choose_options(page: Page, name: str, **options: str) -> None:
-    await page.get_by_role("button", name="Add a stream with options").click()
-    dialog = page.locator("#options")
-    for key, value in options.items():
-        field = dialog.locator(f"[name={key}]")
-        await (field.select_option(value) if key in ("begin", "form", "protocol") else field.fill(value))
-    await dialog.locator("[name=name]").fill(name)
-    await dialog.get_by_role("button", name="Follow").click()
-
-
-async def _published(server: Server, *data: str, channel: str = "c", event: str = "message") -> list[str]:
-    return [str(await server.hub.publish(each, channel=channel, event=event)) for each in data]
-
-
-@pytest.mark.parametrize(
-    ("options", "seen"),
-    [
-        ({"begin": "replay", "replay": "2"}, ["c", "b"]),
-        ({"begin": "latest"}, ["c"]),
-        ({"begin": "start"}, ["c", "b", "a"]),
-        ({"begin": "now"}, []),
-    ],
-)
-async def test_a_stream_begins_where_it_is_asked_to(
-    page: Page, server: Server, options: dict[str, str], seen: list[str]
-) -> None:
-    await _published(server, "a", "b", "c")
-    await opened(page, server.url)
-    await choose_options(page, "c", **options)
-    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
-    await server.hub.publish("live", channel="c")
-    await expect(lines(page)).to_have_text(["live", *seen])
-
-
-async def test_a_stream_begins_after_an_id(page: Page, server: Server) -> None:
-    _, second, _ = await _published(server, "a", "b", "c")
-    await opened(page, server.url)
-    await choose_options(page, "c", begin="after", after=second)
-    await expect(lines(page)).to_have_text(["c"])
-
-
-async def test_a_stream_of_some_types_brings_only_these(page: Page, server: Server) -> None:
-    await opened(page, server.url)
-    await choose_options(page, "c", types="x, y", begin="now")
-    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
-    for type in ("x", "z", "y"):
-        await server.hub.publish(type, channel="c", event=type)
-    await expect(lines(page)).to_have_text(["y", "x"])
-
-
-async def test_a_conflated_stream_brings_the_newest_value_of_an_interval(page: Page, server: Server) -> None:
-    await opened(page, server.url)
-    await choose_options(page, "c", conflate="500", begin="now")
-    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
-    for n in range(20):
-        await server.hub.publish(str(n), channel="c")
-    await expect(newest(page)).to_have_text("19")
-    assert await rows(page).count() <= 3
-
-
-async def test_a_plain_stream_has_a_connection_of_its_own_and_goes_on_after_a_cut(page: Page, server: Server) -> None:
-    async with Network(server.port) as network:
-        await opened(page, network.url, "c?replay=0&plain=1")
-        await server.hub.publish("a", channel="c")
-        await expect(lines(page)).to_have_text(["a"])
-        await stream(page, "c?replay=0&plain=1").locator(".stream").click()
-        await expect(inspector(page)).to_contain_text("plain=1")
-        network.reset()
-        await server.hub.publish("b", channel="c")
-        await network.mend()
-        await expect(lines(page)).to_have_text(["b", "a"])
-
-
-async def test_at_most_two_streams_have_a_connection_of_their_own(page: Page, server: Server) -> None:
-    await opened(page, server.url)
-    for name in ("a", "b", "c"):
-        await choose_options(page, name, form="plain")
-    await expect(page.locator("#stream-rows li")).to_have_count(3)
-    await expect(page.locator("#add-answer")).to_contain_text("At most 2 streams")
-
-
-async def test_topics_of_the_mercure_protocol_are_followed(page: Page, server: Server) -> None:
-    await opened(page, server.url)
-    await choose_options(page, "https://example.com/books/1", protocol="mercure")
-    await expect(page.locator("#stream-rows li").nth(1)).to_have_attribute("data-state", "live")
-    await server.post("/.well-known/mercure", data={"topic": "https://example.com/books/1", "data": "a book"})
-    await expect(newest(page)).to_have_text("a book")
-
-
-async def test_a_stream_is_changed_in_its_place(page: Page, server: Server) -> None:
-    await opened(page, server.url, "c")
-    await stream(page, "c").locator(".stream").click()
-    await inspector(page).get_by_role("button", name="Change").click()
-    await expect(page.locator("#options [name=name]")).to_have_value("c")
-    await page.locator("#options [name=begin]").select_option("start")
-    await page.locator("#options").get_by_role("button", name="Follow").click()
-    await expect(page.locator("#stream-rows li")).to_have_count(1)
-    assert "streams=c%3Ffrom%3Dstart" in page.url
 
 
 async def test_a_channel_that_ends_is_shown_as_ended_with_its_reason(page: Page, server: Server) -> None:

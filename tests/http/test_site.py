@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hubs import Server
 
@@ -20,6 +23,26 @@ async def test_the_page_runs_no_script_but_its_own(server: Server) -> None:
     response, _ = await server.get("/")
     assert "unsafe-inline" not in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_folder_of_the_page_is_not_read_for_each_request(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response, _ = await server.get("/web/app/page.js")
+    assert response.status == 200
+
+    def forbidden(path: Path) -> Iterator[Path]:
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    for path, status in {
+        "/web/app/page.js": 200,
+        "/web/app/inspect/json.js": 200,
+        "/web/sse.js": 200,
+        "/web/x": 404,
+    }.items():
+        response, _ = await server.get(path)
+        assert response.status == status, path
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,31 @@ test("a channel that was refused and is followed anew begins now", async (t) => 
   assert.deepEqual(got, ["c"]);
 });
 
+test("a channel that was refused while the ids of the hub began anew goes on, after one loss", async (t) => {
+  const hub = await TestHub.run(t);
+  const found = follow(t, hub, "main");
+  let others = 0; // losses
+  found.hub.follow("other", { event: ({ data }) => found.got.push(data), lost: () => (others += 1) });
+  await found.live();
+  for (const data of ["a", "b", "c"]) hub.publish(data);
+  hub.publish("d", "other");
+  await until(() => found.got.length === 4);
+  hub.refuse = (channels) => (channels.includes("main") ? { status: 403, title: "Forbidden" } : null);
+  hub.cut();
+  await until(() => found.states.at(-1).name === "closed" && hub.streams.size === 1);
+  hub.restart();
+  await until(() => others === 1);
+  hub.publish("e", "other");
+  await until(() => found.got.length === 5);
+  hub.refuse = () => null;
+  found.hub.renew();
+  await found.live();
+  hub.publish("f");
+  await until(() => found.got.length === 6);
+  assert.deepEqual(found.got, ["a", "b", "c", "d", "e", "f"]);
+  assert.deepEqual(found.losses, [{ after: "4-0", next: "0-0" }]);
+});
+
 test("a listener that throws is reported, and costs nobody an event", async (t) => {
   const hub = await TestHub.run(t);
   const reported = t.mock.method(console, "error", () => {});

@@ -9,9 +9,11 @@ import { Direct } from "../../web/app/direct.js";
 import { connect } from "../../web/client/sse.js";
 import { until } from "./hub.js";
 
-/** A server that gives every request this answer; how many of its connections are open. */
+/** A server that gives every request this answer; its open connections, and the cursors that it was asked for. */
 async function serving(t, status, headers, body = "", { ends = false } = {}) {
-  const server = createServer((_, response) => {
+  const cursors = []; // that were asked for
+  const server = createServer((request, response) => {
+    cursors.push(request.headers["last-event-id"]);
     response.writeHead(status, headers);
     response.write(body);
     if (ends) response.end();
@@ -26,7 +28,7 @@ async function serving(t, status, headers, body = "", { ends = false } = {}) {
     server.closeAllConnections();
     server.close();
   });
-  return { url: new URL(`http://127.0.0.1:${server.address().port}/`), sockets };
+  return { url: new URL(`http://127.0.0.1:${server.address().port}/`), sockets, cursors };
 }
 
 /** A direct connection to it, and what it says. */
@@ -81,4 +83,13 @@ test("the type of a stream is known in any spelling (RFC 9110, section 8.3.1)", 
   const found = direct(t, server);
   await until(() => found.events.length === 1);
   assert.equal(found.states.at(-1).name, "live");
+});
+
+test("a cursor of any characters is sent as UTF-8", async (t) => {
+  const id = "urn:é:😀";
+  const stream = { "Content-Type": "text/event-stream" };
+  const server = await serving(t, 200, stream, `retry: 20\nid: ${id}\ndata: a\n\n`, { ends: true });
+  direct(t, server);
+  await until(() => server.cursors.length === 2);
+  assert.equal(Buffer.from(server.cursors[1], "latin1").toString("utf8"), id);
 });

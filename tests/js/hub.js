@@ -8,6 +8,7 @@ export class TestHub {
   streams = new Set();
   #log = [];
   #sequence = 0;
+  #trimmed = new Map(); // by channel: the last event that is gone
 
   /** Run one until a test ends. */
   static async run(test, settings = {}) {
@@ -41,8 +42,10 @@ export class TestHub {
     }
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     const after = url.searchParams.get("lastEventId");
-    const cursor = after ?? `${this.#sequence}-0`;
-    const said = { channels, resumed: after !== null, lost: false };
+    const isUnknown = Number.parseInt(after) > this.#sequence;
+    const lost = isUnknown || channels.some((channel) => this.#trimmed.get(channel) > Number.parseInt(after));
+    const cursor = after === null || isUnknown ? `${this.#sequence}-0` : after;
+    const said = { channels, resumed: after !== null && !lost, lost };
     response.write(`retry: 20\nid: ${cursor}\nevent: connected\ndata: ${JSON.stringify(said)}\n\n`);
     if (after !== null) {
       const newer = this.#log.filter(({ id }) => Number.parseInt(id) > Number.parseInt(after));
@@ -60,6 +63,20 @@ export class TestHub {
     this.#log.push(event);
     for (const { response, channels } of this.streams) write(response, channels, event);
     return event.id;
+  }
+
+  /** Keep nothing of what a channel has had. */
+  trim(channel) {
+    this.#log = this.#log.filter((event) => event.channel !== channel);
+    this.#trimmed.set(channel, this.#sequence);
+  }
+
+  /** Be another hub, whose ids begin below those of this one. */
+  restart() {
+    this.#log = [];
+    this.#trimmed.clear();
+    this.#sequence = 0;
+    this.cut();
   }
 
   /** Break all streams off. */

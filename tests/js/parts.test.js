@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { axis, digitsOf } from "../../web/app/chart/axis.js";
-import { Clock, pageNow } from "../../web/app/chart/clock.js";
+import { acceptedAt, Clock, pageNow } from "../../web/app/chart/clock.js";
 import { runs } from "../../web/app/chart/runs.js";
 import { Series } from "../../web/app/chart/series.js";
 import { labels, withUnit } from "../../web/app/chart/units.js";
@@ -13,6 +13,7 @@ import { parts } from "../../web/app/inspect/characters.js";
 import { frame, lines } from "../../web/app/inspect/fields.js";
 import { fault, fields, members, numbers, root } from "../../web/app/inspect/json.js";
 import { PageHub } from "../../web/app/lab/hub.js";
+import { Model } from "../../web/app/model.js";
 import { summary } from "../../web/app/summaries.js";
 import { Lanes } from "../../web/app/timeline/lanes.js";
 import { say } from "../../web/app/words.js";
@@ -205,6 +206,33 @@ test("a clock of the machine that is set does not move the hub's clock", (t) => 
   assert.ok(Math.abs(clock.now() - before) < 1000);
 });
 
+test("only ids of the hub are times, and timestamps of events without an id", () => {
+  const timestamp = "2026-11-24T02:00:00.123Z";
+  const times = [
+    [{ id: "1763949600123-7", timestamp }, 1_763_949_600_123],
+    [{ id: null, timestamp }, Date.parse(timestamp)],
+    [{ id: null, timestamp: "yesterday" }, null],
+    [{ id: "1848284719203840000", timestamp }, null],
+    [{ id: "1848284719203840000-0", timestamp }, null],
+    [{ id: "urn:uuid:0", timestamp }, null],
+    [{ id: "1763949600123-7", timestamp, foreign: true }, null],
+  ];
+  for (const [event, ms] of times) assert.equal(acceptedAt(event), ms, JSON.stringify(event));
+});
+
+// The list of events
+
+test("foreign events stand where they came, whatever their ids say", () => {
+  const model = new Model();
+  const event = { channel: "c", event: "t", data: "", timestamp: "2026-11-24T02:00:00Z" };
+  model.add({ ...event, id: "1763949600123-0" }, { stream: "c" });
+  model.add({ ...event, id: "1848284719203840000-0" }, { stream: "topic", foreign: true });
+  model.add({ ...event, id: "5-0" }, { stream: "topic", foreign: true });
+  model.add({ ...event, id: "1763949600124-0" }, { stream: "c" });
+  const ids = model.events.map(({ id }) => id);
+  assert.deepEqual(ids, ["1763949600123-0", "1848284719203840000-0", "5-0", "1763949600124-0"]);
+});
+
 // The timeline
 
 test("a lane that is wanted from the beginning stays, and stays first", () => {
@@ -236,6 +264,17 @@ test("lanes, gaps and losses are bounded, and what is older than the timeline go
   assert.deepEqual([lanes.lanes.size, lanes.gaps.length, lanes.losses.length], [41, 100, 100]);
   lanes.forget(1_000_000);
   assert.deepEqual([lanes.lanes.size, lanes.gaps.length, lanes.losses.length], [0, 0, 0]);
+});
+
+test("a lane is bounded while nothing is drawn, and keeps what the timeline shows", () => {
+  const lanes = new Lanes(60_000, ["fixed"]);
+  for (const name of ["fixed", "other"]) {
+    for (let ms = 0; ms < 3_600_000; ms += 25) lanes.add(name, ms, false, ms);
+    const bins = lanes.lanes.get(name)?.bins ?? new Map();
+    assert.ok(bins.size <= 2400, `${bins.size} bins`);
+    assert.equal(lanes.near(name, 3_540_000, 0)?.bin.entry, 3_540_025);
+    assert.equal(lanes.near(name, 3_599_990, 0)?.bin.entry, 3_599_975);
+  }
 });
 
 test("a time without a connection lasts until its end is known", () => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Follows } from "../../web/client/following.js";
 import { connect } from "../../web/client/sse.js";
 import { TestHub, until } from "./hub.js";
 
@@ -146,6 +147,22 @@ test("what was too much to hold is lost with a word if a later part is refused",
   await found.live();
   assert.deepEqual([found.problems, found.losses], [["no"], [{ after: id, next: "20002-0" }]]);
   assert.deepEqual(found.got, ["20001", "20002"]);
+});
+
+test("while one channel cannot be had, no more than a limit is held of the others", async (t) => {
+  const hub = await TestHub.run(t, { refuse: () => ({ status: 403, title: "No" }) });
+  const [got, losses] = [[], []];
+  const home = { settings: { base: hub.url }, leave: () => {}, changed: () => {} };
+  const listener = { event: ({ data }) => got.push(data), lost: (loss) => losses.push(loss) };
+  const following = new Follows(home, ["busy", "away"], listener, { replay: 20 });
+  t.after(() => following.close());
+  following.hear(["busy"], { name: "live" });
+  following.hear(["away"], { name: "waiting" });
+  for (let n = 0; n < MANY; n += 1) following.take({ id: `${n}-0`, channel: "busy", event: "t", data: String(n) }, ["busy"]);
+  following.hear(["away"], { name: "live" });
+  await until(() => following.state.name === "live");
+  assert.deepEqual(got, ["20001", "20002"]); // the past, which would have brought the others, is refused
+  assert.deepEqual(losses, [{ after: "", next: "20000-0" }]);
 });
 
 test("a following that is closed when its past is refused asks for nothing more", async (t) => {

@@ -47,6 +47,65 @@ test("a channel that has yet to begin is not taken for one of which everything h
   assert.deepEqual(complete().topics, ["main", "quiet", "other"]);
 });
 
+/** Streams with a busy channel and a quiet one that was refused while the hub forgot what the busy one had had. */
+async function streamsWithALoss(t) {
+  const hub = await TestHub.run(t);
+  const found = streamsOf(t, hub);
+  const wanted = new Map([["busy", null], ["quiet", null]]);
+  const live = () => until(() => found.messages.at(-1)?.state?.name === "live");
+  found.streams.want(wanted);
+  await live();
+  hub.publish("a", "quiet");
+  await until(() => found.data("quiet").length === 1);
+  hub.refuse = (channels) => (channels.includes("quiet") ? { status: 403, title: "Forbidden" } : null);
+  hub.cut();
+  await live();
+  hub.publish("b", "quiet");
+  hub.publish("c", "busy");
+  await until(() => found.data("busy").length === 1);
+  hub.trim("busy");
+  hub.refuse = () => null;
+  found.streams.want(wanted, { renew: true });
+  await until(() => found.data("quiet").length === 2);
+  return { ...found, hub, wanted, losses: found.messages.filter(({ kind }) => kind === "lost") };
+}
+
+test("a channel that was refused for long does not let those beside it report a loss", async (t) => {
+  const { hub, data, losses } = await streamsWithALoss(t);
+  await until(() => hub.streams.size === 2);
+  for (const channel of ["busy", "quiet"]) hub.publish("d", channel);
+  await until(() => data("busy").length === 2 && data("quiet").length === 3);
+  assert.deepEqual([data("busy"), data("quiet"), losses], [["c", "d"], ["a", "b", "d"], []]);
+});
+
+test("channels that were separated share a stream again when there is no other room", async (t) => {
+  const { hub, streams, messages, data, wanted } = await streamsWithALoss(t);
+  const others = ["x 100", "x 200", "x 300"].map((topic) => /** @type {const} */ ([topic, null]));
+  streams.want(new Map([...wanted, ...others]));
+  await until(() => hub.streams.size === 4);
+  assert.deepEqual(streams.facts.map(({ channels }) => channels.length).sort(), [1, 1, 1, 2]);
+  for (const channel of ["busy", "quiet"]) hub.publish("d", channel);
+  await until(() => data("busy").at(-1) === "d" && data("quiet").at(-1) === "d");
+  assert.deepEqual(messages.filter(({ kind }) => kind === "problem").length, 1);
+});
+
+test("a channel is not closed because a tab joins while another one is found to be refused", async (t) => {
+  const hub = await TestHub.run(t);
+  const { streams, messages } = streamsOf(t, hub);
+  const wanted = new Map([["main", null], ["secret", null]]);
+  hub.refuse = (channels) => {
+    if (channels.length === 1) {
+      streams.want(wanted);
+      streams.repeat();
+    }
+    return channels.includes("secret") ? { status: 403, title: "Forbidden" } : null;
+  };
+  streams.want(wanted);
+  await until(() => messages.some(({ state }) => state?.name === "live"));
+  const closed = messages.filter(({ state }) => state?.name === "closed").flatMap(({ topics }) => topics);
+  assert.deepEqual([...new Set(closed)], ["secret"]);
+});
+
 /** What may happen to a question, other than an answer about its channels. */
 const FAULTS = {
   "a hub that is away": () => ({ status: 503, title: "Unavailable" }),

@@ -139,6 +139,50 @@ test("what was on its way to a tab that renews comes to it again", async (t) => 
   assert.deepEqual(member.got, ["before", "on its way"]);
 });
 
+test("a tab that joins while the leader looks for dead tabs is not taken for one", async (t) => {
+  const every = setInterval;
+  t.mock.method(globalThis, "setInterval", (act, ms) => every(act, ms / 10)); // the leader looks more often
+  const hub = await TestHub.run(t);
+  const name = `team ${(teams += 1)}`;
+  const tab = (channel) => new Tab(t, hub, name, channel);
+  const asked = () => hub.asked.at(-1)?.url.searchParams.getAll("channel").sort();
+  const query = navigator.locks.query.bind(navigator.locks);
+  const joined = new Promise((resolve) => {
+    t.mock.method(navigator.locks, "query", async () => {
+      const answer = await query();
+      if (asked().length === 1) tab("b");
+      await until(() => asked().length > 1); // a busy browser answers late
+      resolve();
+      return answer;
+    });
+  });
+  tab("a");
+  await joined;
+  const last = tab("c");
+  await until(() => last.state === "live");
+  assert.deepEqual(asked(), ["a", "b", "c"]);
+});
+
+test("tabs without locks, as in a sandboxed frame, have a connection each", async (t) => {
+  let requests = 0;
+  t.mock.method(navigator.locks, "request", () => {
+    requests += 1;
+    if (requests > 100) return new Promise(() => {}); // an endless loop would hold up the timer of the test, too
+    return Promise.reject(new DOMException("denied", "SecurityError"));
+  });
+  const hub = await TestHub.run(t);
+  const name = `team ${(teams += 1)}`;
+  const all = [0, 1].map(() => new Tab(t, hub, name, "main"));
+  await until(() => all.every(({ state }) => state === "live") && hub.streams.size === 2);
+  hub.publish("a");
+  await until(() => all.every(({ got }) => got.includes("a")));
+  assert.ok(requests <= 4, `${requests} requests for locks`);
+  all[0].team.leave();
+  await until(() => hub.streams.size === 1);
+  all[0].team.comeBack();
+  await until(() => hub.streams.size === 2);
+});
+
 // Tabs from before and after a deploy are in one team.
 
 /** Let all that tabs say from now on be as `change` makes it. */

@@ -103,7 +103,8 @@ export class Direct {
    */
   async #attempt(signal) {
     this.#silence.begin();
-    const headers = { Accept: "text/event-stream", ...(this.last === null ? {} : { "Last-Event-ID": this.last }) };
+    const headers = new Headers({ Accept: "text/event-stream" });
+    if (this.last !== null) headers.set("Last-Event-ID", inBytes(this.last));
     const response = await fetch(this.#url, { headers, signal, cache: "no-store" });
     this.status = response.status;
     this.headers = [...response.headers];
@@ -161,3 +162,11 @@ export class Direct {
     });
   }
 }
+
+/**
+ * A text as a header carries it: each byte of its UTF-8 is a character (WHATWG HTML, section 9.2.3). `fetch` takes none
+ * above U+00FF, and would send the others as Latin-1.
+ *
+ * @param {string} text
+ */
+const inBytes = (text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");

@@ -23,8 +23,9 @@ export const KEPT_BYTES = 64 << 20;
  * @property {string} timestamp
  * @property {Uint8Array} [raw]
  *
- * @typedef {Received & {arrived: number, replayed: boolean, stream: string, note?: boolean, order: Order}} Entry
- *   `arrived`: Unix milliseconds; `stream`: text of the stream that brought it first; `note`: a line of the page's own
+ * @typedef {Received & {arrived: number, replayed: boolean, stream: string, note?: boolean, foreign?: boolean, order: Order}} Entry
+ *   `arrived`: Unix milliseconds; `stream`: text of the stream that brought it first; `note`: a line of the page's own;
+ *   `foreign`: neither id nor timestamp is a time of the hub
  * @typedef {[ms: number, sequence: number, place: number]} Order
  * @typedef {import("./stream.js").Stream} Stream
  * @typedef {import("../client/sse.js").Loss} Loss
@@ -83,20 +84,21 @@ export class Model {
    * Take an event. It is passed over if it came by another stream already.
    *
    * @param {Received} event
-   * @param {{stream: string, replayed?: boolean, note?: boolean, own?: boolean, before?: string}} facts `own`: the
-   *   stream's events are told apart from those of others; `before`: a note stands right before this id
+   * @param {{stream: string, replayed?: boolean, note?: boolean, foreign?: boolean, own?: boolean, before?: string}} facts
+   *   `own`: the stream's events are told apart from those of others; `before`: a note stands right before this id
    * @returns {?Entry}
    */
-  add(event, { stream, replayed = false, note = false, own = false, before }) {
+  add(event, { stream, replayed = false, note = false, foreign = false, own = false, before }) {
     const key = event.id === null ? null : own ? `${stream} ${event.id}` : event.id;
     if (key !== null) {
       if (this.#ids.has(key)) return null;
       this.#ids.add(key);
     }
     const last = this.events.at(-1);
-    const order = before === undefined ? orderOf(event, note, last) : beforeId(before, last);
+    const order = before === undefined ? orderOf(event, note || foreign, last) : beforeId(before, last);
+    const kind = { ...(note ? { note } : {}), ...(foreign ? { foreign } : {}) };
     /** @type {Entry} */
-    const entry = { ...event, arrived: Date.now(), replayed, stream, order, ...(note ? { note } : {}) };
+    const entry = { ...event, arrived: Date.now(), replayed, stream, order, ...kind };
     keys.set(entry, key);
     const at = this.#place(order);
     this.events.splice(at, 0, entry);
@@ -169,17 +171,17 @@ function pair(id) {
 
 /**
  * @param {Received} event
- * @param {boolean} note
+ * @param {boolean} isNow whether it stands where it came, as notes and foreign events do
  * @param {Entry|undefined} last
  * @returns {Order}
  */
-function orderOf({ id, timestamp }, note, last) {
-  const numbers = id === null ? null : pair(id);
+function orderOf({ id, timestamp }, isNow, last) {
+  const numbers = id === null || isNow ? null : pair(id);
   if (numbers) return [...numbers, 0];
   const ms = Date.parse(timestamp);
   const end = last?.order ?? [0, 0, 0];
-  // Notes and foreign ids come now. The clock of the hub gives an ephemeral event its place, as it gives the ids.
-  if (note || id !== null || Number.isNaN(ms)) return [end[0], end[1], end[2] + 1];
+  // The clock of the hub gives an ephemeral event its place, as it gives the ids.
+  if (isNow || id !== null || Number.isNaN(ms)) return [end[0], end[1], end[2] + 1];
   return [ms, Number.MAX_SAFE_INTEGER, 0];
 }
 

@@ -1,42 +1,44 @@
 // The dialog for a stream with options: where it begins, which types, how often, in which form, and topics of the
 // Mercure protocol.
 
-import { find } from "./dom.js";
-import { HISTORY, textOf } from "./specs.js";
+import { find, put } from "./dom.js";
+import { HISTORY, isOwn, textOf } from "./specs.js";
 import { say } from "./words.js";
 
-/** @typedef {import("./specs.js").Spec} Spec */
+/**
+ * @typedef {import("./specs.js").Spec} Spec
+ * @typedef {import("./stream.js").Stream} Stream
+ */
 
 export class StreamOptions {
   #follow;
   #dialog = find("#options", HTMLDialogElement);
   #form = find("#stream-options", HTMLFormElement);
   #note = find("#options-note", HTMLElement);
-  /** Called before the stream is followed that takes the place of another. */
-  #replaces = () => {};
+  /** The stream that is to be changed. @type {Stream|undefined} */
+  #replaced;
 
-  /** @param {(text: string) => boolean} follow gives whether the stream is followed */
+  /**
+   * @param {(text: string, replaced?: Stream) => string} follow gives why the stream is not followed; nothing if it is
+   */
   constructor(follow) {
     this.#follow = follow;
     find("#open-options", HTMLButtonElement).addEventListener("click", () => this.open());
     this.#form.addEventListener("input", () => this.#show());
     this.#form.addEventListener("submit", (submit) => {
       submit.preventDefault();
-      this.#replaces();
-      this.#follow(textOf(this.#spec()));
-      this.#dialog.close();
+      const refused = this.#follow(textOf(this.#spec()), this.#replaced);
+      if (refused) this.#tell(refused, { isBad: true });
+      else this.#dialog.close();
     });
     document.addEventListener("language", () => this.#show());
   }
 
-  /**
-   * @param {Spec} [spec] of a stream that is to be changed
-   * @param {() => void} [replaces]
-   */
-  open(spec, replaces = () => {}) {
-    this.#replaces = replaces;
+  /** @param {Stream} [replaced] that is to be changed */
+  open(replaced) {
+    this.#replaced = replaced;
     this.#form.reset();
-    if (spec) this.#fill(spec);
+    if (replaced) this.#fill(replaced.spec);
     this.#show();
     this.#dialog.showModal();
   }
@@ -76,7 +78,8 @@ export class StreamOptions {
 
   /** Only fields that mean something are there. */
   #show() {
-    const { topics, begin, form, types } = this.#spec();
+    const spec = this.#spec();
+    const { begin } = spec;
     const isMercure = this.#field("protocol").value === "mercure";
     const isShown = {
       begin: !isMercure, replay: !isMercure && begin === "replay", after: begin === "after", types: !isMercure,
@@ -89,7 +92,15 @@ export class StreamOptions {
       if (label) label.hidden = !shown;
     }
     this.#field("after").toggleAttribute("required", begin === "after");
-    const isOwn = form === "plain" || types.length > 0 || topics.length > 0;
-    this.#note.textContent = say(isOwn ? "ownConnection" : "sharedConnection");
+    this.#tell(say(isOwn(spec) ? "ownConnection" : "sharedConnection"));
+  }
+
+  /**
+   * @param {string} words
+   * @param {{isBad?: boolean}} options
+   */
+  #tell(words, { isBad = false } = {}) {
+    put(this.#note, words);
+    this.#note.classList.toggle("bad", isBad);
   }
 }

@@ -35,12 +35,12 @@ model.on("clear", () => timeline.clear());
 new SessionDialog(hub);
 const bar = new ConnectionBar(hub, model);
 const streams = new StreamList(hub, model);
-const options = new StreamOptions((text) => streams.follow(text));
+const options = new StreamOptions((text, replaced) => streams.follow(text, replaced));
 const inspector = new Inspector(model, hub.base, {
   remove: (stream) => streams.remove(stream),
   mute: (stream) => streams.toggleMute(stream),
   only: (stream) => list.only(stream.name),
-  change: (stream) => options.open(stream.spec, () => streams.remove(stream)),
+  change: (stream) => options.open(stream),
 });
 const publish = new PublishForm(hub.base);
 const views = new Views(hub, bar, new Subscribers());

@@ -52,6 +52,9 @@ export function isKnown(text) {
   return [...query.keys()].every((name) => PARAMETERS.includes(name));
 }
 
+/** Whether a stream needs a connection of its own. The others share one. @param {Spec} spec */
+export const isOwn = ({ form, types }) => form === "plain" || types.length > 0;
+
 /**
  * @param {?string} replay
  * @param {string} after

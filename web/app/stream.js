@@ -3,7 +3,7 @@
 import { connect, covers } from "../client/sse.js";
 import { pageNow } from "./chart/clock.js";
 import { Direct } from "./direct.js";
-import { followedOf, ownAddress, specOf, textOf } from "./specs.js";
+import { followedOf, isOwn, ownAddress, specOf, textOf } from "./specs.js";
 import { say } from "./words.js";
 
 const RATE_SECONDS = 5;
@@ -62,7 +62,7 @@ export class Stream {
 
   /** Whether it has a connection of its own. The others share one. */
   get isOwn() {
-    return this.spec.form === "plain" || this.spec.types.length > 0;
+    return isOwn(this.spec);
   }
 
   /** What there is to know about the connection that brings it. @returns {Partial<StreamFacts>|null} */
@@ -189,7 +189,9 @@ export class Stream {
       this.#model.tell("lost", { after: this.#openLoss, next: event.id });
       this.#openLoss = null;
     }
-    this.#model.add(event, { stream: this.text, replayed: !isLive, own: this.spec.form === "plain" });
+    const own = this.spec.form === "plain";
+    const foreign = this.spec.topics.length > 0 || (own && event.id === null); // a plain stream names no times
+    this.#model.add(event, { stream: this.text, replayed: !isLive, own, foreign });
   }
 
   /** @param {Received} event */

@@ -4,7 +4,7 @@ import { Sparkline } from "./chart/sparkline.js";
 import { colourOf } from "./colours.js";
 import { copyOf, find, put } from "./dom.js";
 import { showText } from "./inspect/characters.js";
-import { isKnown, specOf, textOf } from "./specs.js";
+import { isKnown, isOwn, specOf, textOf } from "./specs.js";
 import { standing, why } from "./states.js";
 import { Stream } from "./stream.js";
 import { choose, view } from "./view.js";
@@ -30,14 +30,16 @@ export class StreamList {
   constructor(hub, model) {
     this.#hub = hub;
     this.#model = model;
-    for (const text of [...view.streams]) this.#add(text);
+    this.#addAll(view.streams);
     this.#keep();
     const form = find("#add", HTMLFormElement);
     const field = find("#add input", HTMLInputElement);
     form.addEventListener("submit", (submit) => {
       submit.preventDefault();
       const names = field.value.split(/[\s,]+/).filter(Boolean);
-      if (names.every((name) => this.follow(name))) form.reset();
+      const refused = names.reduce((why, name) => why || this.follow(name), "");
+      this.#tell(refused);
+      if (!refused) form.reset();
     });
     model.on("state", (stream) => this.#show(this.#rows.get(stream.text)));
     model.on("select", () => this.#mark());
@@ -47,24 +49,21 @@ export class StreamList {
   }
 
   /**
-   * Follow a stream; nothing happens if it is followed already. Otherwise the reason is shown.
+   * Follow a stream; nothing happens if it is followed already.
    *
    * @param {string} text see specs.js
-   * @returns {boolean} whether it is followed now
+   * @param {Stream} [replaced] whose place it takes
+   * @returns {string} why it is not followed; nothing if it is
    */
-  follow(text) {
+  follow(text, replaced) {
     const spec = specOf(text);
     const isName = isKnown(text) && (spec.topics.length > 0 || /^[^\s/,?]+$/.test(spec.name));
-    const isOwn = spec.form === "plain" || spec.types.length > 0;
-    const owned = this.#model.streams.filter(({ isOwn: own }) => own).length;
-    let refused = isName ? "" : say("notAName", { name: text.slice(0, 100) });
-    if (isOwn && owned >= MOST_OWN && !this.#rows.has(textOf(spec))) refused = say("tooManyOwn", { n: number(MOST_OWN) });
-    this.#answer.textContent = refused;
-    this.#answer.hidden = !refused;
-    if (refused) return false;
+    if (!isName) return say("notAName", { name: text.slice(0, 100) });
+    if (!this.#hasRoomFor(spec, replaced)) return tooManyOwn();
+    if (replaced) this.remove(replaced);
     this.#add(text);
     this.#keep();
-    return true;
+    return "";
   }
 
   /** @param {Stream} stream */
@@ -84,6 +83,33 @@ export class StreamList {
     choose({ mute: isMuted ? view.mute.filter((each) => each !== text) : [...view.mute, text] });
     this.#showAll();
     this.#model.tell("streams");
+  }
+
+  /**
+   * Whether there is a connection for a stream.
+   *
+   * @param {import("./specs.js").Spec} spec
+   * @param {Stream} [replaced] whose place it takes
+   */
+  #hasRoomFor(spec, replaced) {
+    if (!isOwn(spec) || this.#rows.has(textOf(spec))) return true;
+    return this.#model.streams.filter((stream) => stream.isOwn && stream !== replaced).length < MOST_OWN;
+  }
+
+  /** Follow what an address names, if there are connections for it. @param {readonly string[]} texts */
+  #addAll(texts) {
+    let refused = "";
+    for (const text of texts) {
+      if (this.#hasRoomFor(specOf(text))) this.#add(text);
+      else refused = tooManyOwn();
+    }
+    this.#tell(refused);
+  }
+
+  /** @param {string} refused why a stream is not followed; nothing if all are */
+  #tell(refused) {
+    this.#answer.textContent = refused;
+    this.#answer.hidden = !refused;
   }
 
   /** @param {string} text */
@@ -118,9 +144,9 @@ export class StreamList {
   #adopt() {
     const wanted = view.streams.map((text) => textOf(specOf(text)));
     for (const [text, row] of [...this.#rows]) if (!wanted.includes(text)) this.#drop(row);
-    for (const text of wanted) if (!this.#rows.has(text)) this.#add(text);
+    this.#addAll(wanted.filter((text) => !this.#rows.has(text)));
     this.#showAll();
-    this.#model.tell("streams");
+    this.#keep();
   }
 
   #keep() {
@@ -171,3 +197,5 @@ export class StreamList {
     mute.title = say(isMuted ? "unmute" : "mute");
   }
 }
+
+const tooManyOwn = () => say("tooManyOwn", { n: number(MOST_OWN) });

@@ -39,7 +39,7 @@ const ALLOWED = { view: VIEWS, theme: THEMES, language: ["", ...LANGUAGES] };
 function checked(values) {
   return Object.fromEntries(
     Object.entries(values).filter(([name, value]) => {
-      if (!(name in DEFAULTS)) return false;
+      if (!Object.hasOwn(DEFAULTS, name)) return false;
       if (LISTS.some((list) => list === name)) return Array.isArray(value) && value.every((each) => typeof each === "string");
       return typeof value === "string" && (ALLOWED[/** @type {keyof View} */ (name)]?.includes(value) ?? true);
     }),

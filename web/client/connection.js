@@ -284,7 +284,9 @@ export class Connection {
     this.#silence.look();
     const { ping: said, limit } = this.#silence;
     Object.assign(this.facts, { connectedAt: Date.now(), problem: null, ping: said, silence: limit });
+    const run = this.#run;
     this.on.connected?.({ id, after, lost, anew });
+    if (this.#run !== run) return; // it has begun anew
     if (catching) this.#tell("catching");
     else this.#turnLive();
   }

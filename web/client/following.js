@@ -93,8 +93,8 @@ export class Follows {
     if (this.#closed || topic === undefined || !topics.includes(topic)) return;
     if (!this.#held || this.#pastless.has(topic)) return this.#giveNew(event, topic);
     this.#held.push({ event, topic });
-    if (this.#held.length > MOST_HELD && this.#past) {
-      this.#past.bringMore();
+    if (this.#held.length > MOST_HELD) {
+      this.#past?.bringMore(); // one that has yet to begin brings it anyway
       this.#dropped = event.id ?? this.#dropped;
       this.#held.length = 0;
     }
@@ -125,6 +125,7 @@ export class Follows {
     this.#past.close();
     this.#past = null;
     this.#held = [];
+    this.#dropped = "";
     this.#pastless.clear();
     this.#pending = true;
   }
@@ -177,7 +178,8 @@ export class Follows {
     /** @type {Record<string, string>} */
     const start = from ? { from } : replay ? { replay: String(replay) } : {};
     const channels = this.topics.filter((topic) => this.#states.get(topic)?.name !== "closed").map(channelOf);
-    const past = new Past(this.#home.settings, { channels, conflate, start, cursor: after ?? null }, {
+    const lacks = this.#dropped !== "";
+    const past = new Past(this.#home.settings, { channels, conflate, start, cursor: after ?? null, lacks }, {
       event: (event) => {
         const topic = this.#topicOf(event.channel);
         if (topic === undefined) return;

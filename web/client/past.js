@@ -10,13 +10,13 @@ import { Connection } from "./connection.js";
  * @property {(channels: string[], cursor: ?string) => void} reached everything of these channels up to this id has come
  * @property {(loss: import("./types.js").Loss) => void} lost
  * @property {(problem: import("./types.js").Problem) => void} problem
- * @property {(channels: string[], more: boolean) => void} refused nothing more comes of the past of these; `more`: also
- *   not what `bringMore` was called for
+ * @property {(channels: string[], lacks: boolean) => void} refused nothing more comes of the past of these; `lacks`:
+ *   also not what was too much to hold
  * @property {(channels: string[]) => void} ended the hub says that nothing more will come of these
  * @property {() => void} progress
  * @property {() => void} done
- * @typedef {{channels: string[], cursor: ?string, lacks?: boolean}} Part `lacks`: it has to bring what `bringMore` was
- *   called for
+ * @typedef {{channels: string[], cursor: ?string, lacks: boolean}} Part `lacks`: it has to bring what was too much to
+ *   hold
  */
 
 export class Past {
@@ -32,13 +32,14 @@ export class Past {
 
   /**
    * @param {import("./connection.js").Settings} settings
-   * @param {{channels: string[], conflate: number, start: Record<string, string>, cursor: ?string}} wanted
+   * @param {Part & {conflate: number, start: Record<string, string>}} wanted
    * @param {PastListener} on
    */
   constructor(settings, wanted, on) {
     this.on = on;
     this.wanted = wanted;
-    this.#parts = inParts(wanted.channels).map((channels) => ({ channels, cursor: wanted.cursor }));
+    const { cursor, lacks } = wanted;
+    this.#parts = inParts(wanted.channels).map((channels) => ({ channels, cursor, lacks }));
     this.connection = new Connection(settings, {
       events: (events) => {
         for (const event of events) {
@@ -60,7 +61,7 @@ export class Past {
       refused: (problem) => {
         on.problem(problem);
         const [{ channels, lacks }] = this.#parts;
-        on.refused(channels, Boolean(lacks));
+        on.refused(channels, lacks);
         this.#next();
       },
     });

@@ -3,154 +3,19 @@
 // A topic stays on the stream that it was given to. So what comes for it comes in order, from one place, and an event
 // is known by the topics of its stream that it belongs to.
 
-import { fits, MOST_CHANNELS } from "./address.js";
-import { Connection } from "./connection.js";
-import { channelOf, conflateOf, covers, isAfter, lower } from "./names.js";
+import { MOST_CHANNELS } from "./address.js";
+import { channelOf, conflateOf, isAfter, lower } from "./names.js";
+import { Stream } from "./stream.js";
 
 /** A browser opens six connections to a host over HTTP/1.1. Some are for requests, and for followings in the past. */
 const MOST_STREAMS = 4;
 /** Refusals that may concern one of several channels, or their number. Others concern the request as a whole. */
 const DIVISIBLE = new Set([400, 403, 413, 414, 431]);
-const MOST_ROUTES = 1000;
 
 /**
- * @typedef {import("./connection.js").Received} Received
  * @typedef {import("./types.js").Problem} Problem
- * @typedef {import("./types.js").State} State
- * @typedef {{kind: "events", events: {event: Received, topics: string[]}[], topics: string[], cursor: ?string}
- *   | {kind: "state", topics: string[], state: State, cursor: ?string}
- *   | {kind: "lost", topics: string[], after: string, next: string, anew: boolean}
- *   | {kind: "problem", topics: string[], problem: Problem}
- *   | {kind: "closing", topics: string[]}
- *   | {kind: "ended", topics: string[]}} Message what comes, and for which topics. Of the
- *   topics of `events`, everything up to `cursor` has come, and so it has of those of a state `live`
+ * @typedef {import("./stream.js").Message} Message
  */
-
-/** One connection and its topics. */
-class Stream {
-  /** @type {Set<string>} */
-  topics = new Set();
-  /** Topics that wait for `live`: what comes before it is older than the wish for them. @type {Set<string>} */
-  fresh = new Set();
-  /** By topic: how far it had come before the stream went back for another one. @type {Map<string, string>} */
-  #reached = new Map();
-  /** By channel: the topics that its events belong to. @type {Map<string, string[]>} */
-  #routes = new Map();
-  asking = new AbortController();
-
-  /**
-   * @param {Streams} streams
-   * @param {number} conflate
-   */
-  constructor(streams, conflate) {
-    this.conflate = conflate;
-    const pass = streams.pass;
-    this.connection = new Connection(streams.settings, {
-      events: (events) => this.#pass(events, pass),
-      state: (state) => {
-        if (state.name === "closed" || state.name === "ended") return; // said for each topic, below
-        pass({ kind: "state", topics: [...this.topics], state, cursor: this.connection.cursor });
-      },
-      connected: ({ id, after, lost, anew }) => {
-        const topics = this.#settled;
-        if (anew) this.#reached.clear(); // these ids are higher than all that will come
-        if (lost && topics.length) pass({ kind: "lost", topics, after: after ?? "", next: id, anew });
-      },
-      live: () => this.fresh.clear(),
-      lost: (loss) => pass({ kind: "lost", topics: this.#settled, ...loss, anew: false }),
-      problem: (problem) => pass({ kind: "problem", topics: [...this.topics], problem }),
-      closing: () => pass({ kind: "closing", topics: [...this.topics] }),
-      ended: () => streams.noteEnd(this),
-      refused: (problem) => void streams.sortOut(this, problem),
-      facts: streams.factsChanged,
-    });
-  }
-
-  get #settled() {
-    return [...this.topics].filter((topic) => !this.fresh.has(topic));
-  }
-
-  get channels() {
-    return [...this.topics].map(channelOf);
-  }
-
-  /** @param {string} topic */
-  takes(topic, most = MOST_CHANNELS) {
-    return conflateOf(topic) === this.conflate && fits([...this.channels, channelOf(topic)], most);
-  }
-
-  /**
-   * Where a topic goes on; null if it begins now.
-   *
-   * @param {string} topic
-   */
-  cursorOf(topic) {
-    if (this.fresh.has(topic)) return null;
-    const { cursor } = this.connection;
-    const reached = this.#reached.get(topic) ?? cursor;
-    return reached !== null && isAfter(reached, cursor) ? reached : cursor;
-  }
-
-  /**
-   * Let a topic go on after a cursor, from the next beginning on. The others keep theirs.
-   *
-   * @param {string} topic
-   * @param {string} cursor
-   */
-  goOnAfter(topic, cursor) {
-    this.fresh.delete(topic);
-    this.#noteCursors();
-    this.#reached.set(topic, cursor);
-    this.connection.cursor = lower(this.connection.cursor, cursor);
-  }
-
-  #noteCursors() {
-    const cursors = this.#settled.map((topic) => /** @type {const} */ ([topic, this.cursorOf(topic)]));
-    this.#reached.clear();
-    for (const [topic, cursor] of cursors) if (cursor !== null) this.#reached.set(topic, cursor);
-  }
-
-  open() {
-    this.asking.abort();
-    this.asking = new AbortController();
-    this.#routes.clear();
-    this.#noteCursors();
-    // The topic for which the stream was wound back may be gone.
-    const cursor = [...this.#reached.values()].reduce(lower, /** @type {?string} */ (null));
-    this.connection.cursor = cursor;
-    if (cursor === null) this.fresh.clear();
-    this.connection.open({ channels: this.channels, conflate: this.conflate });
-  }
-
-  close() {
-    this.asking.abort();
-    this.connection.close();
-  }
-
-  /**
-   * @param {Received[]} events
-   * @param {(message: Message) => void} pass
-   */
-  #pass(events, pass) {
-    const found = [];
-    for (const event of events) {
-      let topics = this.#topicsOf(event.channel);
-      if (this.fresh.size) topics = topics.filter((topic) => !this.fresh.has(topic));
-      if (topics.length) found.push({ event, topics });
-    }
-    if (found.length) pass({ kind: "events", events: found, topics: this.#settled, cursor: this.connection.cursor });
-  }
-
-  /** @param {string} channel */
-  #topicsOf(channel) {
-    const known = this.#routes.get(channel);
-    if (known) return known;
-    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear();
-    const topics = [...this.topics].filter((topic) => covers(channelOf(topic), channel));
-    this.#routes.set(channel, topics);
-    return topics;
-  }
-}
 
 export class Streams {
   /** @type {Set<Stream>} */
@@ -192,8 +57,7 @@ export class Streams {
     for (const stream of this.#open) {
       for (const topic of stream.topics) {
         if (wanted.has(topic)) continue;
-        stream.topics.delete(topic);
-        stream.fresh.delete(topic);
+        stream.remove(topic);
         changed.add(stream);
       }
     }
@@ -202,13 +66,7 @@ export class Streams {
       const known = [...this.#open].find(({ topics }) => topics.has(topic));
       const cursor = lower(seen, this.#left.get(topic) ?? null);
       const stream = known ?? this.#place(topic, cursor);
-      if (!stream) continue;
-      if (!known) changed.add(stream);
-      const reached = known?.cursorOf(topic) ?? null;
-      if (cursor !== null && (reached === null || isAfter(reached, cursor))) {
-        stream.goOnAfter(topic, cursor);
-        changed.add(stream);
-      }
+      if (stream && (!known || known.goBack(topic, cursor))) changed.add(stream);
     }
     for (const stream of changed) this.#begin(stream);
     this.factsChanged();
@@ -217,6 +75,7 @@ export class Streams {
   /** Give the state of each topic again, for a tab that has joined. */
   repeat() {
     for (const { topics, connection } of this.#open) {
+      if (connection.state.name === "closed") continue; // which of its topics are refused is yet to be found out
       this.pass({ kind: "state", topics: [...topics], state: connection.state, cursor: connection.cursor });
     }
     for (const [topic, problem] of this.#refused) this.#tellRefused(topic, problem);
@@ -253,8 +112,8 @@ export class Streams {
    * @param {?string} cursor where it goes on; null if it begins now
    */
   #place(topic, cursor) {
-    let stream = [...this.#open].find((each) => each.takes(topic, this.#most));
-    if (!stream && this.#open.size >= MOST_STREAMS) {
+    let stream = [...this.#open].find((each) => each.takes([topic], this.#most));
+    if (!stream && this.#open.size >= MOST_STREAMS && !this.#join()) {
       this.#refuse(topic, {
         title: "Too many channels",
         status: 0,
@@ -266,8 +125,7 @@ export class Streams {
     }
     this.#left.delete(topic);
     if (!stream) this.#open.add((stream = new Stream(this, conflateOf(topic))));
-    stream.topics.add(topic);
-    if (cursor === null) stream.fresh.add(topic);
+    stream.add(topic, cursor);
     return stream;
   }
 
@@ -332,14 +190,62 @@ export class Streams {
     const changed = new Set([stream]);
     for (const topic of topics.slice(this.#most)) {
       const cursor = stream.cursorOf(topic);
-      stream.topics.delete(topic);
-      stream.fresh.delete(topic);
+      stream.remove(topic);
       const other = this.#place(topic, cursor);
-      if (!other) continue;
-      if (cursor !== null) other.goOnAfter(topic, cursor);
-      changed.add(other);
+      if (other) changed.add(other);
     }
     for (const each of changed) this.#begin(each);
+  }
+
+  /**
+   * A stream that went back for some of its topics has lost events, and the hub does not say of which. Ask for those
+   * that had come further by a stream of their own, if there is room for one.
+   *
+   * @param {Stream} stream
+   * @param {?string} after the cursor that was sent
+   * @returns {boolean} whether the stream begins anew
+   */
+  separate(stream, after) {
+    const ahead = stream.ahead(after);
+    if (!ahead.length || this.#open.size >= MOST_STREAMS) return false;
+    const other = new Stream(this, stream.conflate);
+    this.#open.add(other);
+    for (const [topic, cursor] of ahead) {
+      stream.remove(topic);
+      other.add(topic, cursor);
+    }
+    stream.connection.cursor = after; // `connected` has moved it
+    for (const each of [stream, other]) this.#begin(each);
+    return true;
+  }
+
+  /** Make one stream of two that were separated. @returns {boolean} whether there are any */
+  #join() {
+    for (const stream of this.#open) {
+      const other = [...this.#open].find((each) => each !== stream && stream.takes([...each.topics], this.#most));
+      if (!other) continue;
+      for (const topic of [...other.topics]) {
+        stream.add(topic, other.cursorOf(topic));
+        other.remove(topic);
+      }
+      for (const each of [stream, other]) this.#begin(each);
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * The ids of the hub begin anew after this one. Of a topic that has no stream now, nothing would come later until
+   * they have passed its cursor.
+   *
+   * @param {string} id
+   */
+  beginAnew(id) {
+    for (const [topic, cursor] of this.#left) {
+      if (!isAfter(cursor, id)) continue;
+      this.#left.set(topic, id);
+      this.pass({ kind: "lost", topics: [topic], after: cursor, next: id, anew: true });
+    }
   }
 
   /** @param {Stream} stream */
@@ -355,8 +261,7 @@ export class Streams {
    */
   #drop(stream, topic, problem) {
     const cursor = stream.cursorOf(topic);
-    stream.topics.delete(topic);
-    stream.fresh.delete(topic);
+    stream.remove(topic);
     this.#refuse(topic, problem, cursor);
   }
 

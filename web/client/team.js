@@ -170,19 +170,28 @@ export class Team {
     this.#standing.abort();
     const standing = (this.#standing = new AbortController());
     const options = steal ? { steal } : { signal: standing.signal };
+    let isDenied = false;
     try {
       await navigator.locks.request(this.name, options, () => {
         if (membership.signal.aborted) return undefined;
         this.#lead();
         return new Promise((resolve) => (this.#release = () => resolve(undefined)));
       });
-    } catch {
-      // Somebody has stolen the lock, or this tab stands in another way.
+    } catch (error) {
+      isDenied = !isAbort(error); // otherwise somebody has stolen the lock, or this tab stands in another way
     }
     if (membership.signal.aborted || this.#standing !== standing) return;
     this.#stepDown();
+    if (isDenied) return this.#leadAlone();
     this.want();
     void this.#stand();
+  }
+
+  /** This browser gives the page no locks, as in a sandboxed frame. To ask again would bring the same error at once. */
+  #leadAlone() {
+    this.#channel?.close();
+    this.#channel = null;
+    this.#lead();
   }
 
   #lead() {
@@ -337,9 +346,10 @@ export class Team {
 
   /** Forget tabs that went without a word. */
   async #bury() {
+    const known = [...this.#members.keys()]; // a tab that joins meanwhile may be missing in the answer
     const { held = [] } = await navigator.locks.query();
     const alive = new Set(held.map(({ name }) => name));
-    for (const tab of this.#members.keys()) {
+    for (const tab of known) {
       if (tab !== this.#id && !alive.has(this.#lockOf(tab))) this.#forget(tab);
     }
   }
@@ -363,6 +373,9 @@ export class Team {
     this.#say({ kind: "ask" });
   }
 }
+
+/** @param {unknown} error */
+const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /** @param {Spoken["kind"]} kind */
 function isLeaders(kind) {

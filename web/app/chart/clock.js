@@ -9,6 +9,18 @@ const TOLERANCE_MS = 1500;
  */
 export const pageNow = () => performance.timeOrigin + performance.now();
 
+/**
+ * When the hub accepted an event, in Unix milliseconds: an id of the hub says it, and the timestamp of an event without
+ * one. It is null where neither is a time of the hub: a publisher of the Mercure protocol gives an update any id.
+ *
+ * @param {{id: ?string, timestamp: string, foreign?: boolean}} event
+ */
+export function acceptedAt({ id, timestamp, foreign = false }) {
+  if (foreign || (id !== null && !/^\d{13}-\d+$/.test(id))) return null;
+  const ms = id === null ? Date.parse(timestamp) : Number.parseInt(id);
+  return Number.isNaN(ms) ? null : ms;
+}
+
 export class Clock {
   /** Milliseconds by which the hub's clock is ahead. @type {?number} */
   #ahead = null;
@@ -20,7 +32,6 @@ export class Clock {
    * @param {number} now Unix time of this page
    */
   hear(ms, now = pageNow()) {
-    if (!Number.isFinite(ms)) return;
     // The event that took the shortest way tells most about the difference.
     this.#ahead = Math.max(this.#ahead ?? -Infinity, ms - now);
   }

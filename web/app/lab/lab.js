@@ -47,8 +47,8 @@ export function lab(element, { base }) {
   const place = make("div", "lab-place");
   /** @type {?Bench} */
   let bench = null;
-  const choose = async (/** @type {Listed} */ listed) => {
-    await bench?.close();
+  const choose = (/** @type {Listed} */ listed) => {
+    void bench?.close();
     bench = new Bench(listed, address);
     place.replaceChildren(bench.element);
     for (const each of list.querySelectorAll("button")) each.setAttribute("aria-pressed", String(each.name === listed.name));
@@ -58,17 +58,18 @@ export function lab(element, { base }) {
     press.name = listed.name;
     return make("li", "", press);
   }));
-  element.classList.add("lab");
-  element.replaceChildren(worded("p", "labAbout", "lab-about"), make("div", "lab-split", list, place));
-  translate(element);
-  void choose(EXPERIMENTS[0]);
+  // Its own element: the lab may be opened again while the hub has yet to answer the end of an experiment.
+  const root = make("div", "lab", worded("p", "labAbout", "lab-about"), make("div", "lab-split", list, place));
+  translate(root);
+  element.append(root);
+  choose(EXPERIMENTS[0]);
   const leave = () => void bench?.close();
   addEventListener("pagehide", leave);
   return {
     async close() {
       removeEventListener("pagehide", leave);
+      root.remove();
       await bench?.close();
-      element.replaceChildren();
     },
   };
 }

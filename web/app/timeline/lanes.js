@@ -2,6 +2,7 @@
 // events cost no more than one; and the times without a connection, and the losses.
 
 const BINS = 1200; // over the width of the timeline
+const MOST_BINS = 2 * BINS; // of a lane
 const MOST_LANES = 40;
 /** The lane of all channels that have none of their own. No channel has an empty name. */
 export const OTHERS = "";
@@ -18,6 +19,11 @@ const MOST_RANGES = 100;
 /**
  * @typedef {{from: number, to: number, channel: ?string}} Range  Unix milliseconds; infinite where an end is unknown
  */
+
+/** @type {(bins: Map<number, unknown>, first: number) => void} */
+function dropBefore(bins, first) {
+  for (const at of bins.keys()) if (at < first) bins.delete(at);
+}
 
 /** @template E events */
 export class Lanes {
@@ -52,6 +58,8 @@ export class Lanes {
     bin.entry = entry;
     lane.bins.set(at, bin);
     lane.newest = Math.max(lane.newest, ms);
+    // While the timeline is not drawn, nobody calls `forget`.
+    if (lane.bins.size > MOST_BINS) dropBefore(lane.bins, Math.max(...lane.bins.keys()) - BINS);
   }
 
   /**
@@ -97,7 +105,7 @@ export class Lanes {
   forget(from) {
     const first = Math.floor(from / this.binMs);
     for (const [name, { bins, newest }] of this.lanes) {
-      for (const at of bins.keys()) if (at < first) bins.delete(at);
+      dropBefore(bins, first);
       if (newest < from - this.spanMs) this.lanes.delete(name);
     }
     this.gaps = this.gaps.filter(({ to }) => to >= from);

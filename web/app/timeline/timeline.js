@@ -1,7 +1,7 @@
 // The timeline: a lane for each channel, a tick for each event. What was replayed is hollow; times without a
 // connection are hatched over all lanes, and losses over the lane that has them.
 
-import { Clock } from "../chart/clock.js";
+import { acceptedAt, Clock } from "../chart/clock.js";
 import { cleared, colour, soon, stroke, watch } from "../chart/pictures.js";
 import { showText } from "../inspect/characters.js";
 import { make } from "../make.js";
@@ -18,7 +18,7 @@ const STILL_MS = 500; // while none come
 const TOLD_MS = 5000;
 
 /**
- * @typedef {{id: ?string, channel: string, event: string, timestamp: string}} Shown
+ * @typedef {{id: ?string, channel: string, event: string, timestamp: string, foreign?: boolean}} Shown
  */
 /**
  * @template {Shown} E
@@ -81,10 +81,9 @@ export class Timeline {
    * @param {{replayed?: boolean}} options
    */
   add(entry, { replayed = false } = {}) {
-    const ms = timeOf(entry);
-    if (!Number.isFinite(ms)) return;
-    if (!replayed) this.#clock.hear(ms);
-    this.#lanes.add(entry.channel, ms, replayed, entry);
+    const ms = acceptedAt(entry);
+    if (ms !== null && !replayed) this.#clock.hear(ms);
+    this.#lanes.add(entry.channel, ms ?? this.#clock.now(), replayed, entry);
     this.#soon();
   }
 
@@ -269,9 +268,6 @@ export class Timeline {
     }));
   }
 }
-
-/** When an event was accepted: its id says it, and an ephemeral event its timestamp. @param {Shown} entry */
-const timeOf = ({ id, timestamp }) => (id ? Number.parseInt(id) : Date.parse(timestamp));
 
 /** A round number of seconds that is not below a time. @type {(ms: number) => number} */
 const stepOf = (ms) => [1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000].find((step) => step >= ms) ?? 60_000;
