@@ -199,24 +199,31 @@ def test_events_that_are_published_while_the_publisher_is_closed_come_once_and_i
 
 
 async def test_a_publisher_that_is_closed_drops_no_event_that_was_acknowledged_and_none_twice() -> None:
-    waiting = asyncio.Event()
+    begun, queued, waiting = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def answer(connection: Connection) -> None:
-        if "/refused?" in connection.request.path:
+        path, body = connection.request.path, connection.request.body
+        if "/refused?" in path:
             await status(403)(connection)
-        elif connection.request.body.startswith(b"0\n"):
-            body = '{"ids":["1-0","9-0"],"channel":"c","event":"message","subscribers":0,"count":500}'
-            await status(200, "Content-Type: application/json\r\n", body)(connection)
+        elif "/first?" in path or body.startswith(b"0\n"):
+            begun.set()
+            await queued.wait()
+            count = len(body.splitlines())
+            text = f'{{"id":"1-0","channel":"c","event":"message","subscribers":0,"count":{count}}}'
+            await status(200, "Content-Type: application/json\r\n", text)(connection)
         else:
             waiting.set()
             await connection.gone()
 
     dropped: list[Dropped] = []
-    async with scripted(*[answer] * 3) as server:
+    async with scripted(*[answer] * 4) as server:
         publisher = Publisher(server.url, on_drop=dropped.append)
+        publisher.publish("a", channel="first")
+        await begun.wait()  # so that all others come into one batch
         publisher.publish("a", channel="refused")
         for number in range(700):
             publisher.publish(number, channel="c")
+        queued.set()
         await waiting.wait()
         await eventually(lambda: dropped)
         await asyncio.to_thread(publisher.close, 0)
