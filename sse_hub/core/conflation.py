@@ -26,6 +26,9 @@ __all__ = ["MOST_FRESH", "Conflation", "Frames"]
 MOST_FRESH = 500
 """Largest number of fresh subscribers of an audience. Each needs a write of its own. With one more, the release comes
 early."""
+_MOST_BYTES = 4 << 20
+"""Largest size of the data that are gathered. With more, the release comes early: a reader may give an interval of a
+minute, and the log's limits do not count what waits here."""
 
 
 class Frames:
@@ -38,20 +41,28 @@ class Frames:
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
         self._events: dict[object, Event] = {}
+        self._size = 0  # of the data, in characters
         self.superseded = 0
         """Events left out because a newer one supersedes them."""
 
     def __len__(self) -> int:
         return len(self._events)
 
+    @property
+    def are_large(self) -> bool:
+        """Whether they should not wait for more."""
+        return self._size > _MOST_BYTES
+
     def add(self, event: Event) -> None:
         """Add an event. If the subscription conflates, those that it supersedes go."""
         key: object = len(self._events)
         if self._subscription.conflate_ms:
             key = event.channel, event.type
-            if self._events.pop(key, None) is not None:
+            if (former := self._events.pop(key, None)) is not None:
                 self.superseded += 1
+                self._size -= len(former.data)
         self._events[key] = event
+        self._size += len(event.data)
 
     def take_superseded(self) -> int:
         """The number of events left out since the last call."""
@@ -60,7 +71,7 @@ class Frames:
 
     def take(self) -> list[tuple[EventId | None, bytes]]:
         """Return all frames and keep none."""
-        events, self._events = self._events, {}
+        events, self._events, self._size = self._events, {}, 0
         return [(event.id, encode(self._subscription, event)) for event in events.values()]
 
 

@@ -86,10 +86,15 @@ class Delivery:
                 self.finish(audience)  # this event is of the channel's next life
             audience.add(event, wanted=wanted)
             if audience.interval_ms:
-                self._conflation.gather(audience)
+                self._gather(audience)
             else:
                 self._note_pending(audience)
         return len(concerned)
+
+    def _gather(self, audience: Audience) -> None:
+        self._conflation.gather(audience)
+        if audience.gathered is not None and audience.gathered.frames.are_large:
+            self.release_now(audience)
 
     def finish(self, audience: Audience) -> None:
         """If the channel of an audience has ended, flush the groups that still wait for the event `end`. Nothing comes

@@ -201,9 +201,11 @@ class Gathered:
         """Return the frames of the gathered events, up to the log's head. Fresh subscribers get those that they have
         not read."""
         frames = self.frames.take()
+        own: dict[EventId, bytes] = {}  # many have joined in the same moment
         for subscriber, cursor in self.fresh.items():
-            own = [data for id, data in frames if id is None or id > cursor]
-            self.joining.setdefault(subscriber.group, {})[subscriber] = wrap(subscription, own)
+            if cursor not in own:
+                own[cursor] = wrap(subscription, [data for id, data in frames if id is None or id > cursor])
+            self.joining.setdefault(subscriber.group, {})[subscriber] = own[cursor]
         self.fresh, self.reached = {}, head
         return [data for _, data in frames]
 

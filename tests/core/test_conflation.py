@@ -63,6 +63,33 @@ def test_more_than_a_few_fresh_subscribers_make_the_release_come_early(rig: Rig)
     assert first.data == ["a", "b"]
 
 
+def test_megabytes_of_different_values_make_the_release_come_early(rig: Rig) -> None:
+    connection, _ = rig.subscribe(conflate_ms=60_000)
+    rig.publish("first")
+    release(rig, 1000)
+    values = [str(number) * 100_000 for number in range(10)]
+    for number in range(100):
+        rig.publish(values[number % 10], type=f"type-{number}")
+    rig.turn()
+    sent = [event.data for event in connection.received if event.type.startswith("type-")]
+    assert len(sent) > 50
+    release(rig, 61_000)
+    sent = [event.data for event in connection.received if event.type.startswith("type-")]
+    assert sent == values * 10
+
+
+def test_values_that_supersede_each_other_wait_for_their_interval_however_large(rig: Rig) -> None:
+    connection, _ = rig.subscribe(conflate_ms=60_000)
+    rig.publish("first")
+    release(rig, 1000)
+    for number in range(100):
+        rig.publish(str(number % 10) * 100_000)
+    rig.turn()
+    assert connection.data == ["first"]
+    release(rig, 61_000)
+    assert connection.data == ["first", "9" * 100_000]
+
+
 def test_a_subscriber_that_leaves_while_values_wait_gets_nothing_more(rig: Rig) -> None:
     rig.subscribe(conflate_ms=100)
     rig.publish("a")
