@@ -176,19 +176,23 @@ class Job:
     def _interrupt(self, number: int) -> None:
         if self._is_leaving:
             return  # the channel is being ended, which has a time limit of its own
-        if self._process is None or self._ended.is_set():
+        if not self._signal(number):
             self._is_leaving = True
             raise KeyboardInterrupt  # only the hub keeps this process
         self.interrupted = True
-        self._signal(number)
 
-    def _signal(self, number: int) -> None:
-        if self._process is not None and not self._ended.is_set():
-            with contextlib.suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self._process.get_pid(), number)
-                else:
-                    self._process.send_signal(number)
+    def _signal(self, number: int) -> bool:
+        """Send a signal to the command; return whether it still runs."""
+        if self._process is None or self._ended.is_set():
+            return False
+        try:
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.get_pid(), number)
+            else:
+                self._process.send_signal(number)
+        except ProcessLookupError:  # it has ended, and the event loop has yet to be informed
+            return False
+        return True
 
     async def _read(self, protocol: _Protocol) -> None:
         assert protocol.stdout is not None

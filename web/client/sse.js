@@ -11,8 +11,8 @@
  *     following.close();
  *
  * types.d.ts describes all of it. The parts: `parser.js` reads bytes, `request.js` asks for a stream, `connection.js`
- * has one after the other, `stream.js` sorts what comes by channels, `streams.js` has several of these, `team.js` shares
- * them between tabs, `past.js` brings older events, and `following.js` hands them out.
+ * has one after the other, `stream.js` sorts what comes by channels, `streams.js` has several of these, `team.js`
+ * shares them between tabs, `past.js` brings older events, and `following.js` hands them out.
  */
 
 import { Follows } from "./following.js";
