@@ -1,4 +1,4 @@
-"""Networks between a client and a server: TCP proxies that behave like networks and HTTP proxies."""
+"""A network between a client and a server: a TCP proxy that can fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-__all__ = ["HttpProxy", "Network"]
+__all__ = ["Network"]
 
 
 class Network:
@@ -112,48 +112,4 @@ class Network:
                 await asyncio.sleep(len(data) / self.bytes_per_second)
             writer.write(data)
             await writer.drain()
-        writer.close()
-
-
-class HttpProxy(Network):
-    """A proxy that takes one request a connection.
-
-    :param hold_bytes: of an answer are collected before they are passed on, or its end is.
-    :param idle: seconds after which a quiet connection is cut.
-    :param change: what is done to answers.
-    :param refuse: a method that is answered 405.
-    """
-
-    def __init__(
-        self,
-        port: int,
-        *,
-        hold_bytes: int = 0,
-        idle: float | None = None,
-        change: Callable[[bytes], bytes] = bytes,
-        refuse: str = "",
-    ) -> None:
-        super().__init__(port)
-        self._hold_bytes = hold_bytes
-        self._idle = idle
-        self._change = change
-        self._refuse = refuse
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        if self._refuse and request.startswith(self._refuse.encode()):
-            writer.write(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            await writer.drain()
-        else:
-            await super()._connect(reader, writer, request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-
-    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held = b""
-        with contextlib.suppress(TimeoutError):
-            while data := await asyncio.wait_for(reader.read(1 << 16), self._idle):
-                held += self._change(data)
-                if len(held) >= self._hold_bytes:
-                    writer.write(held)
-                    held = b""
-        writer.write(held)
         writer.close()

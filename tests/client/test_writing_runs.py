@@ -100,7 +100,7 @@ async def test_data_that_cannot_be_published_is_an_error_at_once_and_the_run_goe
     assert await text(client) == (["a", "b"], "done")
 
 
-async def test_ten_thousand_tokens_as_fast_as_they_come_are_few_requests(server: Server) -> None:
+async def test_ten_thousand_tokens_as_fast_as_they_come_are_few_requests() -> None:
     tokens = [f"{number} " for number in range(10_000)]
     async with serving(history=20_000) as server, SSEClient(server.url) as client:
         async with client.run("c") as run:

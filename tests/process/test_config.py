@@ -143,7 +143,7 @@ def test_config_check_says_what_is_wrong_in_one_line(file: Path) -> None:
     assert check(str(file.parent / "none.toml"))[0] == 2
 
 
-def test_a_bad_file_ends_the_server_with_one_line_and_status_2(file: Path, program: Start) -> None:
+def test_a_bad_file_ends_the_server_with_one_line_and_status_2(file: Path) -> None:
     file.write_text("hystory = 1")
     run = subprocess.run(
         [sys.executable, str(ROOT / "sse_server.py"), "--config", str(file)],
