@@ -7,32 +7,41 @@ the next one goes out at once.
 A subscriber that joins while events are gathered has already read those up to the log's head of that moment. It is
 *fresh* until the next release, which gives it only the later ones.
 
+A turn of the event loop has no time to encode 30,000 values. So before a release, they are encoded in steps. If too
+much waits, the release comes before the end of the interval, and if it gets twice as much meanwhile, in one go.
+
 Nothing here reads a clock. `Delivery.release` is called with the time, and says when to call it next: one timer for all
 audiences, and none while nothing is published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import accumulate
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .due import Due
 from .events import Event, EventId
 from .subscription import Subscription
-from .wire import encode
+from .wire import encode, wrap
 
-__all__ = ["MOST_FRESH", "Conflation", "Frames"]
+__all__ = ["ENCODED", "MOST_FRESH", "Conflation", "NewestEvents", "Released"]
 
 MOST_FRESH = 500
 """Largest number of fresh subscribers of an audience. Each needs a write of its own. With one more, the release comes
 early."""
+ENCODED = 1000
+"""Events encoded in one step. It takes about a millisecond."""
 _MOST_BYTES = 4 << 20
 """Largest size of the data that are gathered. With more, the release comes early: a reader may give an interval of a
 minute, and the log's limits do not count what waits here."""
+_LAST = EventId(1 << 64, 0)
+"""Above every id."""
 
 
-class Frames:
-    """Frames of a subscription, each with its id, in the order in which they came.
+class NewestEvents:
+    """Events for a subscription, in the order in which they came. If it conflates, the newest of each channel and type.
 
     A superseded event is never encoded. Encoding is a quarter of the cost of a publish, and with conflation nearly all
     events are superseded (`python -m bench values`).
@@ -42,6 +51,7 @@ class Frames:
         self._subscription = subscription
         self._events: dict[object, Event] = {}
         self._size = 0  # of the data, in characters
+        self._to_encode: Iterator[Event] | None = None
         self.superseded = 0
         """Events left out because a newer one supersedes them."""
 
@@ -50,8 +60,13 @@ class Frames:
 
     @property
     def are_large(self) -> bool:
-        """Whether they should not wait for more."""
+        """Whether they should not wait for the end of the interval."""
         return self._size > _MOST_BYTES
+
+    @property
+    def are_too_large(self) -> bool:
+        """Whether they should not wait at all."""
+        return self._size > 2 * _MOST_BYTES
 
     def add(self, event: Event) -> None:
         """Add an event. If the subscription conflates, those that it supersedes go."""
@@ -69,10 +84,67 @@ class Frames:
         superseded, self.superseded = self.superseded, 0
         return superseded
 
-    def take(self) -> list[tuple[EventId | None, bytes]]:
-        """Return all frames and keep none."""
-        events, self._events, self._size = self._events, {}, 0
-        return [(event.id, encode(self._subscription, event)) for event in events.values()]
+    def encode_some(self, most: int) -> int:
+        """Encode some of the events that `take` will return; return their number. It is less than `most` when all are
+        encoded, except those that were added since the first step."""
+        if self._to_encode is None:
+            self._to_encode = iter(list(self._events.values()))
+        encoded = 0
+        for event in self._to_encode:
+            if (event.envelope if self._subscription.envelope else event.frame) is None:
+                encode(self._subscription, event)
+                encoded += 1
+                if encoded == most:
+                    break
+        return encoded
+
+    def take(self) -> Sequence[Event]:
+        """Return all events and keep none."""
+        events, self._events, self._size, self._to_encode = self._events, {}, 0, None
+        return list(events.values())
+
+
+class Part(NamedTuple):
+    """The end of what was released."""
+
+    events: int
+    data: bytes
+
+
+class Released:
+    """Events that were gathered, as the bytes of one release."""
+
+    def __init__(self, subscription: Subscription, events: Sequence[Event]) -> None:
+        self._subscription = subscription
+        self._events = events
+        self._frames = [encode(subscription, event) for event in events]
+        self._starts: Sequence[int] = ()
+        self._ids: Sequence[EventId] = ()
+        self._last_part = _LAST, Part(0, b"")
+        self.data = b"".join(self._frames)
+        """All frames."""
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def after(self, cursor: EventId) -> Part:
+        """The events after a cursor, as bytes for the transport. Events without an id come with the next one that has
+        an id."""
+        known, part = self._last_part
+        if cursor != known:  # many have joined at the same moment
+            if not self._starts:
+                self._starts, self._ids = list(accumulate(map(len, self._frames), initial=0)), self._find_ids()
+            begin = bisect_right(self._ids, cursor)
+            part = Part(len(self) - begin, wrap(self._subscription, [self.data[self._starts[begin] :]]))
+            self._last_part = cursor, part
+        return part
+
+    def _find_ids(self) -> Sequence[EventId]:
+        ids, following = [], _LAST
+        for event in reversed(self._events):
+            following = event.id or following
+            ids.append(following)
+        return ids[::-1]
 
 
 class Gathering(Hashable, Protocol):

@@ -14,11 +14,13 @@ stream ends because its channel has ended.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
-from .conflation import MOST_FRESH, Conflation
+from .audiences import Audiences
+from .conflation import ENCODED, MOST_FRESH, Conflation
 from .events import Event, EventId
-from .groups import Audience, Audiences, Group, Subscriber
+from .groups import Audience, Group, Subscriber
 from .log import Log
 from .pages import PAGE_BYTES
 
@@ -30,12 +32,16 @@ requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
 TURN_COST = 5000
 """The cost of the events that a turn has time for, about 3 ms. It is counted in audiences that get an event, at 0.6 µs
 each."""
+_JOINING_BYTES = 1 << 20
+"""Bytes for joiners of a group in a turn. Each gets a part of its own of the last release, which may be megabytes."""
 _LITTLE = 1000
 """Cost of events that nobody gets, for which no flush is needed. One for each would take a tenth of their time."""
 _STEP = 500
 """Audiences that get a ping in one step."""
-_TURN_AUDIENCES = 100
-"""Conflating audiences released in a turn of the event loop."""
+_RELEASE = 10
+"""The cost of a release besides its events, in events that are encoded. 100 of them are a step."""
+_ENCODED_BEFORE = 8
+"""Events that are already encoded, which cost as much in a release as to encode one."""
 
 
 class Delivery:
@@ -72,6 +78,7 @@ class Delivery:
         self.spent = 0
         """The cost of the events that came since the last flush."""
         self._conflation = Conflation[Audience](lambda: self.wake())
+        self._releasing: dict[Audience, None] = {}  # some of their gathered events are encoded
 
     @property
     def is_full(self) -> bool:
@@ -93,8 +100,8 @@ class Delivery:
 
     def _gather(self, audience: Audience) -> None:
         self._conflation.gather(audience)
-        if audience.gathered is not None and audience.gathered.frames.are_large:
-            self.release_now(audience)
+        if audience.gathered is not None and audience.gathered.events.are_large:
+            self._release_early(audience, at_once=audience.gathered.events.are_too_large)
 
     def finish(self, audience: Audience) -> None:
         """If the channel of an audience has ended, flush the groups that still wait for the event `end`. Nothing comes
@@ -120,7 +127,7 @@ class Delivery:
                 continue
             if self._early < TURN_WRITES:
                 self._early += max(len(group.live), 1)
-                self.flush_group(group)
+                self.flush_group(group, most_joining_bytes=_JOINING_BYTES)
             else:
                 self.large[group] = None
 
@@ -130,8 +137,10 @@ class Delivery:
         writes = self._early = self.spent = 0
         while self._pending and writes < TURN_WRITES:
             group = next(iter(self._pending))
-            writes += max(len(group.live), 1)
-            self.flush_group(group)
+            writes += max(len(group.live) + len(group.joining), 1)
+            self.flush_group(group, most_joining_bytes=_JOINING_BYTES)
+            if group.joining:
+                break
         self.flush_soon()
 
     def flush_soon(self) -> None:
@@ -141,8 +150,11 @@ class Delivery:
             self._scheduled = True
             self._schedule(self.flush)
 
-    def flush_group(self, group: Group) -> None:
-        """Hand a group what is pending for it."""
+    def flush_group(self, group: Group, *, most_joining_bytes: int = sys.maxsize) -> None:
+        """Hand a group what is pending for it.
+
+        :param most_joining_bytes: if joiners have got more, the other ones join with the next flush.
+        """
         self._forget_pending(group)
         if not group.is_pending:
             return
@@ -153,25 +165,35 @@ class Delivery:
             group.flushed_bytes += len(data)
             full = [subscriber for subscriber in group.live if not subscriber.write(data)]
             self.count(count * len(group.live), len(data) * len(group.live))
+            for joiner in group.joining:
+                joiner.count(-len(data))  # it is LIVE, but does not get these
         if group.joining:
-            full += self._join(group, len(data))
+            full += self._join(group, most_joining_bytes)
         reached = self._log.head if audience.gathered is None else audience.gathered.reached
         for subscriber in full:
             self._full(subscriber, reached)
-        if group.ending:
+        if group.joining:
+            self._pending[group] = None
+        elif group.ending:
             group.ending = False
             for subscriber in [*group.live, *(each for each in full if each.group is group)]:
                 self._ended(subscriber)
 
-    def _join(self, group: Group, flushed_bytes: int) -> list[Subscriber]:
-        """Write to each fresh subscriber the frames that it has not read; from now on it gets the same bytes as its
-        group. Return the subscribers whose connection is full."""
-        assert group.audience.gathered is not None
-        full = []
-        for subscriber, own in group.audience.gathered.joining.pop(group).items():
+    def _join(self, group: Group, most_bytes: int) -> list[Subscriber]:
+        """Write to joiners the events that they have not read; from now on they get the same bytes as their group.
+        Return the subscribers whose connection is full."""
+        gathered = group.audience.gathered
+        assert gathered is not None
+        full: list[Subscriber] = []
+        while most_bytes > 0 and (released := gathered.released) is not None and group.joining:
+            subscriber, joiner = next(iter(group.joining.items()))
+            part = released.after(joiner.cursor)
+            own = part.data + joiner.notices if joiner.notices else part.data
+            most_bytes -= len(own)
+            gathered.discard(subscriber)
             group.live.append(subscriber)
-            subscriber.count(len(own) - flushed_bytes)
-            self.count(1, len(own))
+            subscriber.count(len(own))
+            self.count(part.events, len(own))
             if own and not subscriber.write(own):
                 full.append(subscriber)
         return full
@@ -181,6 +203,7 @@ class Delivery:
         self._forget_pending(group)
         if not group.audience.groups:
             self._conflation.forget(group.audience)
+            self._releasing.pop(group.audience, None)
 
     def _forget_pending(self, group: Group) -> None:
         self._pending.pop(group, None)
@@ -200,22 +223,42 @@ class Delivery:
     # Conflation
 
     def release(self, now_ms: float) -> float | None:
-        """Release the gathered events of conflating audiences whose interval is over, and flush them soon. Return the
-        time for the next call; None if `wake` will be called first."""
-        for _ in range(_TURN_AUDIENCES):
-            audience = None if self.large else self._conflation.pop(now_ms)  # a release can be large, too
+        """Release the gathered events of conflating audiences whose interval is over, as many as one turn of the event
+        loop has time for, and flush them soon. Return the time for the next call; None if `wake` will be called
+        first."""
+        left = ENCODED
+        while left > 0 and not self.large:  # a release can be large, too
+            audience = next(iter(self._releasing), None) or self._conflation.pop(now_ms)
             if audience is None:
                 break
-            self.release_now(audience)
+            assert audience.gathered is not None
+            events = audience.gathered.events
+            encoded = events.encode_some(left)
+            left -= encoded
+            if left > 0:
+                left -= _RELEASE + len(events) // _ENCODED_BEFORE
+                self.release_now(audience)
+            else:
+                self._releasing[audience] = None
         self.flush_soon()
-        return self._conflation.next_ms(now_ms)
+        return now_ms if self._releasing else self._conflation.next_ms(now_ms)
+
+    def _release_early(self, audience: Audience, *, at_once: bool) -> None:
+        """Release the gathered events of an audience before its interval is over."""
+        if at_once:
+            self.release_now(audience)
+            self.flush_soon()
+        elif audience not in self._releasing:
+            self._releasing[audience] = None
+            self.wake()
 
     def release_now(self, audience: Audience) -> None:
         """Make the gathered events of an audience pending, for the next flush."""
+        self._releasing.pop(audience, None)
         for group in [group for group in audience.groups if group.joining]:
             self.flush_group(group)  # those that join get the frames of this release with the others
         if audience.gathered is not None:
-            self.conflated += audience.gathered.frames.take_superseded() * len(audience.live)
+            self.conflated += audience.gathered.events.take_superseded() * len(audience.live)
             audience.gathered.losses = self._log.floors.losses
         audience.release(self._log.head)
         self._note_pending(audience)
@@ -225,11 +268,10 @@ class Delivery:
         gathered events; return whether it waits."""
         audience = subscriber.group.audience
         gathered = audience.gathered
-        if gathered is None or not len(gathered.frames):
+        if gathered is None or not len(gathered.events):
             return False
         if len(gathered.fresh) >= MOST_FRESH:
-            self.release_now(audience)
-            self.flush_soon()
+            self._release_early(audience, at_once=len(gathered.fresh) >= 2 * MOST_FRESH)
         gathered.fresh[subscriber] = self._log.head
         return True
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .conflation import Frames
+from .conflation import NewestEvents, Released
 from .ends import End
 from .events import END, LOWEST_ID, Event, EventId
 from .ports import Connection, Finish
-from .routing import Router
 from .subscription import Subscription
-from .wire import Compressors, SharedStream, encode, wrap
+from .wire import SharedStream, encode, wrap
 
-__all__ = ["Audience", "Audiences", "Group", "StartPosition", "State", "Subscriber"]
+__all__ = ["Audience", "Group", "StartPosition", "State", "Subscriber"]
 
 
 class State(Enum):
@@ -149,28 +148,38 @@ class Group:
         return bool(self.pending_bytes or self.ending or self.joining)
 
     @property
-    def joining(self) -> Mapping[Subscriber, bytes]:
+    def joining(self) -> Mapping[Subscriber, Joiner]:
         """See `Gathered.joining`."""
         gathered = self.audience.gathered
         return _NOBODY if gathered is None else gathered.joining.get(self, _NOBODY)
 
 
-_NOBODY: Mapping[Subscriber, bytes] = MappingProxyType({})
+class Joiner(NamedTuple):
+    """A subscriber that was fresh at the last release."""
+
+    cursor: EventId
+    notices: bytes = b""
+    """Bytes that are not an event, for after the release."""
+
+
+_NOBODY: Mapping[Subscriber, Joiner] = MappingProxyType({})
 
 
 class Gathered:
     """The part of an audience that only conflation needs. Ten thousand audiences without conflation do without it."""
 
-    __slots__ = ("frames", "fresh", "joining", "losses", "reached")
+    __slots__ = ("events", "fresh", "joining", "losses", "reached", "released")
 
     def __init__(self, subscription: Subscription) -> None:
-        self.frames = Frames(subscription)
+        self.events = NewestEvents(subscription)
         """The events for the next release."""
+        self.released: Released | None = None
+        """The last release, while some of its joiners have not got it."""
         self.fresh: dict[Subscriber, EventId] = {}
         """LIVE subscribers that have read some of these events, each up to this id."""
-        self.joining: dict[Group, dict[Subscriber, bytes]] = {}
-        """By group, subscribers that were fresh at the last release, and the bytes that each gets in place of the
-        pending ones."""
+        self.joining: dict[Group, dict[Subscriber, Joiner]] = {}
+        """By group, subscribers that get a part of the last release in place of the pending bytes. Each part is made
+        when it is written: together, 500 large parts would take a gigabyte."""
         self.reached = LOWEST_ID
         """The head of the log at the last release."""
         self.losses = 0
@@ -188,26 +197,25 @@ class Gathered:
         some.pop(subscriber, None)
         if not some:
             self.joining.pop(subscriber.group, None)
+        if not self.joining:
+            self.released = None
 
     def add_notice(self, data: bytes) -> None:
         """Give bytes that are not an event to the subscribers that wait."""
         for subscriber in self.fresh:
             subscriber.write(data)
         for some in self.joining.values():
-            for subscriber in some:
-                some[subscriber] += data
+            for subscriber, joiner in some.items():
+                some[subscriber] = joiner._replace(notices=joiner.notices + data)
 
-    def release(self, subscription: Subscription, head: EventId) -> Sequence[bytes]:
-        """Return the frames of the gathered events, up to the log's head. Fresh subscribers get those that they have
-        not read."""
-        frames = self.frames.take()
-        own: dict[EventId, bytes] = {}  # many have joined in the same moment
+    def release(self, subscription: Subscription, head: EventId) -> Released:
+        """Return the gathered events, up to the log's head. Fresh subscribers get those that they have not read."""
+        released = Released(subscription, self.events.take())
         for subscriber, cursor in self.fresh.items():
-            if cursor not in own:
-                own[cursor] = wrap(subscription, [data for id, data in frames if id is None or id > cursor])
-            self.joining.setdefault(subscriber.group, {})[subscriber] = own[cursor]
+            self.joining.setdefault(subscriber.group, {})[subscriber] = Joiner(cursor)
+            self.released = released
         self.fresh, self.reached = {}, head
-        return [data for _, data in frames]
+        return released
 
 
 class Audience:
@@ -238,7 +246,7 @@ class Audience:
     @property
     def has_gathered(self) -> bool:
         """Whether there is anything for the next release. A plain stream gets no event `end`, but it ends there."""
-        return self.gathered is not None and (len(self.gathered.frames) > 0 or self.has_ended)
+        return self.gathered is not None and (len(self.gathered.events) > 0 or self.has_ended)
 
     @property
     def live(self) -> list[Subscriber]:
@@ -254,7 +262,7 @@ class Audience:
         subscription = self.subscription
         if wanted or subscription.wants(event):
             if self.gathered is not None:
-                self.gathered.frames.add(event)
+                self.gathered.events.add(event)
             else:
                 self._add(encode(subscription, event), events=1)
         if event.type == END and subscription.only is not None:
@@ -270,8 +278,10 @@ class Audience:
 
     def release(self, head: EventId) -> None:
         """Add the gathered events, up to the log's head."""
-        for data in () if self.gathered is None else self.gathered.release(self.subscription, head):
-            self._add(data, events=1)
+        if self.gathered is not None:
+            released = self.gathered.release(self.subscription, head)
+            if len(released):
+                self._add(released.data, events=len(released))
         if self.has_ended:
             self._end()
 
@@ -305,95 +315,3 @@ class Audience:
         """Begin the shared stream again with a key frame, for a reader that has not read it so far."""
         if self.shared is not None:
             self.shared.reset()
-
-
-class Audiences:
-    """All audiences, and the way from a channel to its audiences.
-
-    :param most: subscribers in a group.
-    :param router: finds the audiences of an event; by default, by its channel.
-    """
-
-    def __init__(self, most: int, router: Router[Audience] | None = None) -> None:
-        self._most = most
-        self._audiences: dict[Subscription, Audience] = {}
-        self._unshared: dict[Audience, None] = {}
-        self._router = Router[Audience]() if router is None else router
-        self._compressors = Compressors()
-        self.changed: dict[Subscription, None] | None = None
-        """The subscriptions whose audiences have changed. A reader empties it; without a reader it is None."""
-
-    def __iter__(self) -> Iterator[Audience]:
-        return iter(self._audiences.values())
-
-    def __len__(self) -> int:
-        return len(self._audiences)
-
-    def concerned(self, channel: str) -> Sequence[Audience]:
-        """The audiences whose subscription covers the channel."""
-        return self._router.route(channel)
-
-    @property
-    def are_decided(self) -> bool:
-        """Whether `concerned_by` finds only audiences that want the event."""
-        return self._router.decides
-
-    def concerned_by(self, event: Event) -> Collection[Audience]:
-        """The audiences that may want the event."""
-        return self._router.route_event(event)
-
-    def forget(self, channel: str) -> None:
-        """Forget the route of a channel that is no longer used."""
-        self._router.forget(channel)
-
-    def channels(self, after: str, most: int) -> list[str]:
-        """Names of channels that are subscribed to by name, sorted, beginning after a name."""
-        return self._router.names(after, most)
-
-    def unshared(self) -> list[Audience]:
-        """The audiences that wait to join a shared stream."""
-        return list(self._unshared)
-
-    def enter(self, subscription: Subscription) -> Group:
-        """Add a member to a group of this subscription's audience; return the group."""
-        audience = self._audiences.get(subscription)
-        if audience is None:
-            is_shared = subscription.gzip and not subscription.unshared
-            stream = SharedStream(self._compressors, subscription) if is_shared else None
-            audience = self._audiences[subscription] = Audience(subscription, stream)
-            self._router.add(audience)
-            if subscription.unshared:
-                self._unshared[audience] = None
-        group = next((group for group in reversed(audience.groups) if group.members < self._most), None)
-        if group is None:
-            group = Group(audience)
-            audience.groups.append(group)
-        group.members += 1
-        audience.members += 1
-        self._note_changed(subscription)
-        return group
-
-    def leave(self, group: Group) -> bool:
-        """Remove a member from a group; return whether the group is gone because it was the last one."""
-        audience = group.audience
-        group.members -= 1
-        audience.members -= 1
-        self._note_changed(audience.subscription)
-        if group.members:
-            return False
-        audience.groups.remove(group)
-        if not audience.groups:
-            del self._audiences[audience.subscription]
-            self._unshared.pop(audience, None)
-            self._router.remove(audience)
-            audience.reset_shared()
-        return True
-
-    def members(self, subscription: Subscription) -> int:
-        """The number of subscribers with this subscription."""
-        audience = self._audiences.get(subscription)
-        return 0 if audience is None else audience.members
-
-    def _note_changed(self, subscription: Subscription) -> None:
-        if self.changed is not None:
-            self.changed[subscription] = None

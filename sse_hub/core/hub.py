@@ -44,10 +44,11 @@ from dataclasses import replace
 from operator import attrgetter
 
 from .accepting import Accepting
+from .audiences import Audiences
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS
 from .events import LOWEST_ID, EventId, compact_json
-from .groups import Audience, Audiences, Group, StartPosition, State, Subscriber
+from .groups import Audience, Group, StartPosition, State, Subscriber
 from .log import Log
 from .pages import EncodedPage, LogPages
 from .ports import Archive, Catalogue, Connection

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .conflation import Frames
+from .conflation import NewestEvents
 from .events import END, LOWEST_ID, Event, EventId
 from .latest import superseded_in
 from .log import Log
@@ -75,7 +75,7 @@ class EncodedPage(NamedTuple):
         :param end: the cursor of a page that holds all of the events.
         :param superseded: finds out whether a later page has a newer event of the same channel and type.
         """
-        frames = Frames(subscription)
+        newest = NewestEvents(subscription)
         only = subscription.only
         ended = False
         highest = max(floors.values(), default=after)
@@ -97,18 +97,18 @@ class EncodedPage(NamedTuple):
             looked_at += 1
             if subscription.wants(event) and subscription.covers(event.channel):
                 if subscription.conflate_ms and superseded(event):
-                    frames.superseded += 1
+                    newest.superseded += 1
                 else:
-                    frames.add(event)
+                    newest.add(event)
                     size += len(encode(subscription, event))
             if event.type == END and event.channel == only:
                 ended = True
                 break
         reached = reached if full else max(reached, end)
-        kept = frames.take()
-        data = wrap(subscription, [frame for _, frame in kept])
+        kept = newest.take()
+        data = wrap(subscription, [encode(subscription, event) for event in kept])
         cost = _PAGE + looked_at * PAGE_EVENTS // most
-        return cls(reached, len(kept), data, full, floors, following, losses, ended, frames.superseded, cost)
+        return cls(reached, len(kept), data, full, floors, following, losses, ended, newest.superseded, cost)
 
 
 class PageCache:

@@ -17,6 +17,9 @@ __all__ = ["Start", "end_of", "exists"]
 
 _STEP = 500
 """Channels whose newest event is looked up in one step, for one pattern."""
+_MOST_BYTES = 32 << 20
+"""Largest size of the newest events of all channels that are read for one subscriber, and that the log does not hold
+for all."""
 
 
 class Start(NamedTuple):
@@ -120,7 +123,8 @@ class Start(NamedTuple):
         """Begin at the head, with the newest event of each channel. Events that are published meanwhile come after the
         head."""
         position = _position_in(hub, hub.log.head)
-        newest: list[tuple[EventId, Event]] = []  # a heap, so that no step looks at all of them
+        newest: list[tuple[EventId, Event, int]] = []  # a heap, so that no step looks at all of them
+        own_bytes = 0
         after: str | None = ""
         step = subscription.share_of(_STEP)
         while after is not None:
@@ -131,11 +135,16 @@ class Start(NamedTuple):
                 await pause()
             for event in events:
                 if event.id is not None and event.id <= position.cursor:
-                    heappush(newest, (event.id, event))
-            while len(newest) > hub.max_replay:
-                heappop(newest)
+                    channel = hub.log.get(event.channel)
+                    in_log = None if channel is None else channel.newest
+                    is_shared = in_log is not None and in_log.id == event.id
+                    size = 0 if is_shared else len(event.data)
+                    heappush(newest, (event.id, in_log if in_log is not None and is_shared else event, size))
+                    own_bytes += size
+            while len(newest) > hub.max_replay or own_bytes > _MOST_BYTES:
+                own_bytes -= heappop(newest)[-1]
                 position = position._replace(lost=True)
-        return position._replace(first=[event for _, event in sorted(newest)])
+        return position._replace(first=[event for _, event, _ in sorted(newest)])
 
     @staticmethod
     async def _back(

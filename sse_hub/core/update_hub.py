@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .audiences import Audiences
 from .delivery import TURN_WRITES
 from .events import Event, EventId
-from .groups import Audience, Audiences, State, Subscriber
+from .groups import Audience, State, Subscriber
 from .hub import Hub
 from .log import Log
 from .topic_routing import TopicRouter

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from ..core.events import END, Event, EventId, check_channel, check_type
 
-__all__ = ["TAIL_BYTES", "TAIL_EVENTS", "event_of_entry", "has_valid_names"]
+__all__ = ["LATEST_BYTES", "TAIL_BYTES", "TAIL_EVENTS", "event_of_entry", "has_valid_names"]
 
 TAIL_EVENTS = 10_000
 TAIL_BYTES = 32 << 20
 """Largest number of events that a store reads into the hub's log at the start, and their size. It takes some tenths of
 a second. Older events are read when a subscriber needs them."""
+LATEST_BYTES = 1 << 20
+"""Size of the newest events of channels at which a step of `replay=latest` ends."""
 
 
 @functools.lru_cache(4096)  # of each event that is read: the same few names

@@ -17,7 +17,7 @@ from ..core.events import LOWEST_ID, Event, EventId
 from ..core.pages import PAGE_BYTES, PAGE_EVENTS
 from ..core.ports import Page, Retained
 from ..core.subscription import LAST, Subscription, spans
-from .entries import has_valid_names
+from .entries import LATEST_BYTES, has_valid_names
 
 __all__ = ["Gate", "Reader", "connect", "following"]
 
@@ -135,9 +135,17 @@ class Reader:
         select = f"SELECT {_COLUMNS} FROM events WHERE channel = ? {wanted} ORDER BY ms DESC, seq DESC LIMIT 1"  # noqa: S608 - constants
         with self._snapshot() as connection:
             names = _names(connection, subscription, after, count)
-            rows = (connection.execute(select, (n, *types)).fetchone() for n in names if subscription.covers(n))
-            events = [None if row is None else _event(*row) for row in rows]
-        return [e for e in events if e is not None], names[-1] if len(names) == count else None
+            events: list[Event] = []
+            size = 0
+            for name in names:
+                row = connection.execute(select, (name, *types)).fetchone() if subscription.covers(name) else None
+                event = None if row is None else _event(*row)
+                if event is not None:
+                    events.append(event)
+                    size += len(event.data)
+                    if size >= LATEST_BYTES:
+                        return events, name
+        return events, names[-1] if len(names) == count else None
 
     def channels(self, after: str, count: int) -> list[Retained]:
         """See `ports.Archive`."""

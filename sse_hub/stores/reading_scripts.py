@@ -196,11 +196,11 @@ return {first or '', lost and 1 or 0, found, above(first and preceding(first) or
 LATEST = (
     _READING
     + """
--- ARGV: largest number of channels; largest number of entries of a channel to look at; types as JSON; then ranges of
--- names: first, last, ... Returns the names, and the newest wanted entry of each.
-local p, most, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+-- ARGV: most channels; most bytes; most entries of a channel to look at; types as JSON; then ranges of names: first,
+-- last, ... Returns the names, the newest wanted entry of each, and whether there may be more names.
+local p, most, bytes, look = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local wanted, any, names, found = {}, true, {}, {}
-for _, type in ipairs(cjson.decode(ARGV[3])) do wanted[type], any = true, false end
+for _, type in ipairs(cjson.decode(ARGV[4])) do wanted[type], any = true, false end
 local function newest(channel)
   for i = 1, any and 1 or look do
     local id = redis.call('LINDEX', p .. ':channel:' .. channel, -i)
@@ -211,16 +211,19 @@ local function newest(channel)
     end
   end
 end
-for i = 4, #ARGV - 1, 2 do
+for i = 5, #ARGV - 1, 2 do
   local left = most - #names
-  if left < 1 then break end
   for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
     names[#names + 1] = channel
     local entry = newest(channel)
-    if entry then found[#found + 1] = entry end
+    if entry then
+      found[#found + 1] = entry
+      bytes = bytes - #(field(entry, 'd') or '')
+    end
+    if bytes <= 0 or #names == most then return {names, found, 1} end
   end
 end
-return {names, found}
+return {names, found, 0}
 """
 )
 

@@ -28,7 +28,7 @@ from ..core.subscription import Subscription
 from ..tasks import Background, end, in_slices
 from .append_arguments import arguments_of, events_of, ids_of
 from .batches import Append, Batches, clean
-from .entries import event_of_entry, has_valid_names
+from .entries import LATEST_BYTES, event_of_entry, has_valid_names
 from .follower import Follower, floors_of
 from .node_scripts import EXCHANGE, LEASE, LEAVE, counts_of
 from .reading_scripts import BEGINNING, CHANNELS, HEADS, LAST, LATEST, PAGE, STATE, ranges
@@ -208,11 +208,12 @@ class RedisStore:
     async def latest(self, subscription: Subscription, after: str, count: int) -> tuple[Sequence[Event], str | None]:
         """Look up the channels' lists, and the last entries in them."""
         types = json.dumps(sorted(subscription.types), ensure_ascii=False)
-        found, entries = await self._read(LATEST, count, _LOOK, types, *ranges(subscription, after))
+        limits = (count, LATEST_BYTES, _LOOK)
+        found, entries, more = await self._read(LATEST, *limits, types, *ranges(subscription, after))
         names = set(found)
         events = [event_of_entry(id, dict(zip(fields[::2], fields[1::2], strict=True))) for id, fields in entries]
         wanted = [event for event in events if event is not None and event.channel in names]
-        going_on = found[-1] if len(found) == count else None  # the ranges are sorted
+        going_on = found[-1] if more else None  # the ranges are sorted
         return [event for event in wanted if subscription.covers(event.channel)], going_on
 
     async def state(self, channel: str) -> ChannelState:

@@ -53,29 +53,132 @@ def test_all_of_an_audience_get_the_same_bytes(rig: Rig) -> None:
 
 
 def test_more_than_a_few_fresh_subscribers_make_the_release_come_early(rig: Rig) -> None:
+    calls: list[None] = []
     first, _ = rig.subscribe(conflate_ms=100)
     rig.publish("a")
     release(rig, 1000)
     rig.publish("b")
+    rig.hub.delivery.wake = lambda: calls.append(None)
     for _ in range(501):
         rig.subscribe(conflate_ms=100)
-    rig.turn()
+    assert len(calls) == 1
+    release(rig, 1001)
     assert first.data == ["a", "b"]
 
 
+def test_twice_as_many_fresh_subscribers_are_not_kept_waiting_for_a_release(rig: Rig) -> None:
+    rig.subscribe(conflate_ms=100)
+    rig.publish("a")
+    release(rig, 1000)
+    rig.publish("b")
+    fresh = [rig.subscribe(conflate_ms=100)[0] for _ in range(1001)]
+    rig.publish("c")
+    rig.turn()
+    rig.publish("d")
+    release(rig, 1100)
+    assert all(connection.data == ["c", "d"] or connection.data == ["d"] for connection in fresh)
+
+
+def many_types(connection: Connection) -> list[str]:
+    return [event.data for event in connection.received if event.type.startswith("type-")]
+
+
 def test_megabytes_of_different_values_make_the_release_come_early(rig: Rig) -> None:
+    calls: list[None] = []
     connection, _ = rig.subscribe(conflate_ms=60_000)
     rig.publish("first")
     release(rig, 1000)
-    values = [str(number) * 100_000 for number in range(10)]
-    for number in range(100):
-        rig.publish(values[number % 10], type=f"type-{number}")
+    rig.hub.delivery.wake = lambda: calls.append(None)
+    values = [str(number % 10) * 100_000 for number in range(50)]
+    for number, value in enumerate(values):
+        rig.publish(value, type=f"type-{number}")
+    assert len(calls) == 1
+    release(rig, 1001)
+    assert many_types(connection) == values
+
+
+def test_twice_as_many_megabytes_wait_for_no_release(rig: Rig) -> None:
+    connection, _ = rig.subscribe(conflate_ms=60_000)
+    rig.publish("first")
+    release(rig, 1000)
+    values = [str(number % 10) * 100_000 for number in range(100)]
+    for number, value in enumerate(values):
+        rig.publish(value, type=f"type-{number}")
     rig.turn()
-    sent = [event.data for event in connection.received if event.type.startswith("type-")]
-    assert len(sent) > 50
+    assert len(many_types(connection)) > 50
     release(rig, 61_000)
-    sent = [event.data for event in connection.received if event.type.startswith("type-")]
-    assert sent == values * 10
+    assert many_types(connection) == values
+
+
+def test_a_release_of_many_values_takes_several_turns(rig: Rig) -> None:
+    connection, _ = rig.subscribe("*", conflate_ms=100)
+    values = [f"value {number}" for number in range(3500)]
+    for number, value in enumerate(values):
+        rig.publish(value, channel=f"c{number}")
+    for now_ms in (1000, 1001, 1002):
+        assert release(rig, now_ms) == now_ms
+        assert connection.data == []
+    assert release(rig, 1003) == 1100
+    assert connection.data == values
+
+
+def test_values_published_during_a_release_supersede_those_that_are_encoded(rig: Rig) -> None:
+    connection, _ = rig.subscribe("*", conflate_ms=100)
+    for number in range(1500):
+        rig.publish("former", channel=f"c{number}")
+    release(rig, 1000)
+    rig.publish("newest", channel="c0")
+    release(rig, 1001)
+    assert connection.data == ["former"] * 1499 + ["newest"]
+
+
+def test_large_parts_of_a_release_are_written_in_several_turns(rig: Rig) -> None:
+    rig.subscribe("*", conflate_ms=100)
+    fresh = []
+    for number in range(10):
+        rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
+        fresh.append(rig.subscribe("*", conflate_ms=100))
+    rig.hub.delivery.release(1000)
+    turns = []
+    while rig.turns:
+        before = sum(len(connection.written) for connection, _ in fresh)
+        rig.turns.pop()()
+        turns.append(sum(len(connection.written) for connection, _ in fresh) - before)
+    assert max(turns) <= 2
+    assert sum(turns) >= 7
+    for number, (connection, subscriber) in enumerate(fresh):
+        assert [int(value) for value in connection.data] == list(range(number + 1, 10))
+        assert subscriber.handed_bytes == sum(map(len, connection.written))
+
+
+def test_a_joiner_gets_its_part_of_a_release_before_the_next_one(rig: Rig) -> None:
+    rig.subscribe("*", conflate_ms=100)
+    fresh = []
+    for number in range(10):
+        rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
+        fresh.append(rig.subscribe("*", conflate_ms=100))
+    rig.hub.delivery.release(1000)
+    rig.turns.pop()()
+    rig.publish("next")
+    release(rig, 1100)
+    for number, (connection, subscriber) in enumerate(fresh):
+        assert connection.data[-1] == "next"
+        assert [int(value) for value in connection.data[:-1]] == list(range(number + 1, 10))
+        assert subscriber.handed_bytes == sum(map(len, connection.written))
+
+
+def test_fresh_subscribers_get_only_the_end_of_a_release(rig: Rig) -> None:
+    rig.subscribe("*", conflate_ms=100)
+    fresh = []
+    for number in range(10):
+        rig.publish(str(number), channel=f"c{number}")
+        fresh.append(rig.subscribe("*", conflate_ms=100)[0])
+        rig.publish(f"{number} (ephemeral)", channel=f"e{number}", ephemeral=True)
+    release(rig, 1000)
+    for number, connection in enumerate(fresh):
+        later = [value for each in range(number + 1, 10) for value in (str(each), f"{each} (ephemeral)")]
+        assert connection.data == [f"{number} (ephemeral)", *later]
+    assert rig.hub.statistics().delivered == 20 + sum(1 + 2 * (9 - number) for number in range(10))
 
 
 def test_values_that_supersede_each_other_wait_for_their_interval_however_large(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from hubs import NDJSON, Remote, Server, serving
 
 from sse_hub.core.ends import Ended
 from sse_hub.core.rules import Rule
+from sse_hub.core.subscription import Subscription
 
 REASONS = ["done", "failed", "cancelled"]
 
@@ -291,6 +292,40 @@ async def test_replay_latest_gives_each_of_a_thousand_channels_once_where_patter
         async with server.stream("/stream?channel=s.*&channel=s.1*&channel=*%C3%A9&replay=latest&envelope=1") as stream:
             events = await stream.until("live")
         assert [event.json()["channel"] for event in events[1:-1]] == names
+
+
+async def test_replay_latest_gives_megabytes_of_values_once_each(store: str) -> None:
+    async with serving(store=store) as server:
+        for number in range(10):
+            await server.hub.publish(str(number).ljust(400_000), channel=f"s.{number % 7}")
+        async with server.stream("/stream?channel=s.*&replay=latest") as stream:
+            values = [int(value) for value in await stream.replay()]
+    assert values == [*range(3, 10)]
+
+
+async def test_a_step_of_replay_latest_ends_after_a_megabyte(durable: str) -> None:
+    async with serving(store=durable) as server:
+        for number in range(8):
+            await server.hub.publish(str(number).ljust(400_000), channel=f"s.{number}")
+        catalogue = server.hub.catalogue
+        assert catalogue is not None
+        subscription, steps = Subscription(frozenset({"s.*"})), []
+        after: str | None = ""
+        while after is not None:
+            events, after = await catalogue.latest(subscription, after, 100)
+            steps.append([event.channel for event in events])
+    assert steps == [["s.0", "s.1", "s.2"], ["s.3", "s.4", "s.5"], ["s.6", "s.7"]]
+
+
+async def test_replay_latest_of_many_megabytes_that_the_log_does_not_hold_leaves_out_the_oldest(durable: str) -> None:
+    async with serving(store=durable, max_retained_bytes=2_000_000) as server:
+        for number in range(36):
+            await server.hub.publish(str(number).ljust(1_000_000), channel=f"s.{number}")
+        async with server.stream("/stream?channel=s.*&replay=latest") as stream:
+            connected, *events = await stream.until("live")
+    assert connected.json()["lost"] is True
+    assert [int(event.data) for event in events[:-1]] == [*range(36 - len(events) + 1, 36)]
+    assert 25 < len(events) < 36
 
 
 async def test_delete_forgets_the_events_and_the_end_and_informs_followers(store: str) -> None:
