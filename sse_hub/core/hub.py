@@ -48,6 +48,7 @@ from .audiences import Audiences
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS
 from .events import LOWEST_ID, EventId, compact_json
+from .gap import Gap
 from .groups import Audience, Group, StartPosition, State, Subscriber
 from .log import Log
 from .pages import EncodedPage, LogPages
@@ -116,14 +117,12 @@ class Hub(Publishing, Accepting):
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
         """Note that the hub will never get events of these channels up to these ids."""
-        highest: dict[Audience, EventId] = {}
-        for channel, floor in floors.items():
-            for audience in self.audiences.concerned(channel):
-                highest[audience] = max(floor, highest.get(audience, floor))
-        for audience, floor in highest.items():
-            self._inform_lost(audience, floor)
-        for channel, floor in floors.items():
-            self.log.lose(channel, floor)
+        gap = Gap(floors)
+        for audience in list(self.audiences):  # plain ones leave
+            floor = gap.floor_of(audience.subscription)
+            if floor > LOWEST_ID:
+                self._inform_lost(audience, floor)
+        self.log.lose(floors)
 
     def forget(self, channel: str, floor: EventId) -> None:
         """Forget what is retained of a channel, its end included, up to this id; it begins anew."""

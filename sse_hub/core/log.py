@@ -10,7 +10,7 @@ and nothing reads a clock: time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from .channel import Channel, Expired
@@ -79,17 +79,20 @@ class Log(Reading):
         self._runs.clear()
         self.retained = self._data_bytes = 0
 
-    def lose(self, name: str, floor: EventId) -> None:
-        """Note that the events of a channel up to the floor are gone; forget its older events."""
-        channel = self._channels.get(name)
-        if channel is None:
-            if floor > self.floors.of(name):
-                self.floors.raise_to(name, floor)
-        elif floor > channel.floor:
-            self._detach(channel)
-            channel.floor = max(channel.floor, floor)
-            channel.last = max(channel.last, floor)
-            self.floors.raise_to(name, channel.floor)
+    def lose(self, floors: Mapping[str, EventId]) -> None:
+        """Note that the events of these channels up to the floors are gone; forget their older events."""
+        unknown = {}
+        for name, floor in floors.items():
+            channel = self._channels.get(name)
+            if channel is None:
+                if floor > self.floors.of(name):
+                    unknown[name] = floor
+            elif floor > channel.floor:
+                self._detach(channel)
+                channel.floor = max(channel.floor, floor)
+                channel.last = max(channel.last, floor)
+                self.floors.raise_to(name, channel.floor)
+        self.floors.raise_all(unknown)
 
     def forget(self, name: str, floor: EventId) -> None:
         """Forget a channel, its end included. Events above the floor are a new beginning."""

@@ -23,6 +23,7 @@ checksum, like a connection that breaks. Decoders have returned all data by then
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Sequence
 
@@ -77,6 +78,7 @@ def encode(subscription: Subscription, event: Event) -> bytes:
     return event.frame
 
 
+@functools.lru_cache(16)  # ten thousand audiences can lose the same events
 def lost_notice(after: EventId, following: EventId) -> bytes:
     """The event `lost`: between these two ids, events are gone. It has no id, so a client whose connection breaks here
     still has its old cursor and is informed again."""
