@@ -14,8 +14,8 @@ stream ends because its channel has ended.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
+from math import inf
 
 from .audiences import Audiences
 from .conflation import ENCODED, MOST_FRESH, Conflation
@@ -150,7 +150,7 @@ class Delivery:
             self._scheduled = True
             self._schedule(self.flush)
 
-    def flush_group(self, group: Group, *, most_joining_bytes: int = sys.maxsize) -> None:
+    def flush_group(self, group: Group, *, most_joining_bytes: float = inf) -> None:
         """Hand a group what is pending for it.
 
         :param most_joining_bytes: if joiners have got more, the other ones join with the next flush.
@@ -179,7 +179,7 @@ class Delivery:
             for subscriber in [*group.live, *(each for each in full if each.group is group)]:
                 self._ended(subscriber)
 
-    def _join(self, group: Group, most_bytes: int) -> list[Subscriber]:
+    def _join(self, group: Group, most_bytes: float) -> list[Subscriber]:
         """Write to joiners the events that they have not read; from now on they get the same bytes as their group.
         Return the subscribers whose connection is full."""
         gathered = group.audience.gathered
