@@ -123,5 +123,9 @@ class Rig:
         while live and self.hub.advance(subscriber):
             pass
         if live and gzip:
-            self.hub.join_shared()
+            self.join_shared()
         return connection, subscriber
+
+    def join_shared(self) -> None:
+        for _ in self.hub.join_shared():
+            pass

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from .delivery import Delivery
 from .ends import reason_of
-from .events import END, Event
+from .events import END, Event, EventId
 from .log import Log
 
 __all__ = ["Accepting"]
@@ -32,6 +32,7 @@ class Accepting:
     log: Log
     delivery: Delivery
     _published: int
+    _passed_over: int
     _ended: Counter[str]
 
     def deliver(self, events: Sequence[Event]) -> Iterator[None]:
@@ -52,6 +53,14 @@ class Accepting:
             self._published += 1
             self._note_accepted(event)
         self._make_room()
+
+    def pass_to(self, id: EventId) -> None:
+        """Note that no event up to this id is to come any more."""
+        self.log.head = max(self.log.head, id)
+
+    def pass_over(self, entries: int) -> None:
+        """Count entries of the store that do not belong to this hub."""
+        self._passed_over += entries
 
     def _note_accepted(self, event: Event) -> None:
         """Note an event in the turn in which it enters the log."""

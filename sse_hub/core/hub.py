@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
 
@@ -59,6 +59,9 @@ from .subscription import Subscription
 from .wire import frame, lost_notice, wrap
 
 __all__ = ["Hub", "State", "Subscriber"]
+
+_JOIN_STEP = 250
+"""Subscribers that join shared streams in one step, at 5 to 10 µs each."""
 
 
 class Hub(Publishing, Accepting):
@@ -143,14 +146,6 @@ class Hub(Publishing, Accepting):
         elif live:
             self.delivery.add_notice(audience, lost_notice(self.log.head, floor.next()))
 
-    def pass_to(self, id: EventId) -> None:
-        """Note that no event up to this id is to come any more."""
-        self.log.head = max(self.log.head, id)
-
-    def pass_over(self, entries: int) -> None:
-        """Count entries of the store that do not belong to this hub."""
-        self._passed_over += entries
-
     # What delivery asks
 
     def _fall_behind(self, subscriber: Subscriber, cursor: EventId) -> None:
@@ -221,11 +216,16 @@ class Hub(Publishing, Accepting):
         subscriber.write, subscriber.finish = _refuse, _ignore  # the connection may hold it: a cycle
         self._leave(subscriber.group)
 
-    def join_shared(self) -> None:
-        """Let subscribers that are LIVE beside a shared deflate stream join it, all of them at one key frame. This is
-        called about once a second, which limits the number of key frames."""
+    def join_shared(self) -> Iterator[None]:
+        """Let subscribers that are LIVE beside a shared deflate stream join it, in steps, those of a step at one key
+        frame. This is done about once a second, which limits the number of key frames."""
+        joined = 0
         for audience in self.audiences.unshared():
             for group in list(audience.groups):
+                if joined >= _JOIN_STEP:
+                    joined = 0
+                    yield
+                joined += max(len(group.live), 1)
                 self.delivery.flush_group(group)
                 for subscriber in list(group.live):
                     self._leave_live(subscriber)

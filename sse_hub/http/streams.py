@@ -341,14 +341,14 @@ class Streams:
         Runs until it is cancelled."""
         next_ping = time.monotonic() + self._settings.ping
         while True:
-            until_ping = max(next_ping - time.monotonic(), 0.0)
-            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, until_ping))
+            await asyncio.sleep(min(1.0, self._settings.send_timeout / 4, max(next_ping - time.monotonic(), 0.0)))
             if time.monotonic() >= next_ping:
                 next_ping = time.monotonic() + self._settings.ping
                 await self._ping()
             while self._hub.expire(time.time_ns() // 1_000_000):
                 await pause()
-            self._hub.join_shared()
+            for _ in self._hub.join_shared():
+                await pause()
             now = time.monotonic()
             async for connection in self._connections():
                 if connection.stalled_seconds(now) >= self._settings.send_timeout:

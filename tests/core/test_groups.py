@@ -46,6 +46,24 @@ def test_a_large_event_comes_once_to_each_of_several_groups_that_share_a_deflate
         assert [data.split()[0] for data in connection.data] == [large, *map(str, range(600))]
 
 
+def test_subscribers_join_a_shared_stream_in_steps(rig: Rig) -> None:
+    joiners = [rig.subscribe(gzip=True, live=False) for _ in range(600)]
+    for _, subscriber in joiners:
+        while rig.hub.advance(subscriber):
+            pass
+    steps = 0
+    for _ in rig.hub.join_shared():
+        steps += 1
+        rig.publish(f"between steps {steps}")
+    assert steps == 2
+    rig.turn()
+    rig.publish("after them")
+    rig.turn()
+    for connection, _ in joiners:
+        assert connection.data == ["between steps 1", "between steps 2", "after them"]
+    assert len({connection.written[-1] for connection, _ in joiners}) == 1
+
+
 def test_data_that_repeat_are_sent_as_a_reference(rig: Rig) -> None:
     connection, _ = rig.subscribe(gzip=True)
     for number in range(20):
@@ -85,7 +103,7 @@ def test_until_it_joins_a_new_subscriber_gets_separate_deflate_blocks_and_costs_
     rig.publish(words(1))
     rig.turn()
     assert len(early.written[-1]) < len(late.written[-1])
-    rig.hub.join_shared()
+    rig.join_shared()
     rig.publish(words(2))
     rig.turn()
     assert early.written[-1] is late.written[-1]
@@ -141,7 +159,7 @@ def test_a_subscriber_that_joins_a_new_group_does_not_get_what_other_groups_stil
     while rig.hub.advance(subscriber):
         pass
     rig.publish("one")
-    rig.hub.join_shared()
+    rig.join_shared()
     rig.turn()
     rig.publish("two")
     rig.turn()

@@ -333,7 +333,7 @@ class EveryHistory(RuleBasedStateMachine):
 
     @rule()
     def share(self) -> None:
-        self.rig.hub.join_shared()
+        self.rig.join_shared()
 
     @rule()
     def ping(self) -> None:
