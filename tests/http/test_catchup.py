@@ -7,7 +7,9 @@ import gc
 from pathlib import Path
 
 import pytest
+from eventually import PATIENCE
 from hubs import NDJSON, serving
+from redis_server import RedisServer
 
 from sse_hub.core.events import Draft, EventId
 from sse_hub.core.hub import Hub
@@ -129,3 +131,21 @@ async def test_a_read_that_fails_after_its_last_subscriber_has_left_troubles_nob
         await server.health()  # meanwhile the read fails
         gc.collect()  # asyncio reports an error that nobody has taken when its task is collected
         assert "never retrieved" not in caplog.text
+
+
+async def test_a_stream_that_waits_for_the_store_gets_pings(redis: RedisServer) -> None:
+    count = 200
+    async with serving(store=redis.store, cache=1, ping=0.1, max_body=1 << 20) as server:
+        for number in range(count):  # more than the connection takes at once
+            await server.hub.publish(str(number).ljust(100_000), channel="old")
+        async with server.stream("/realtime/old?from=start") as stream:
+            await stream.until("connected")
+            redis.freeze()
+            try:
+                data = b""
+                while b"\n: ping\n" not in data:
+                    data = data[-10:] + await asyncio.wait_for(stream.response.content.readany(), PATIENCE)
+            finally:
+                redis.thaw()
+            while b"event: live\n" not in data:
+                data = data[-20:] + await asyncio.wait_for(stream.response.content.readany(), PATIENCE)
