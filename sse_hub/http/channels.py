@@ -12,6 +12,7 @@ from ..core.events import check_pattern, literals
 from ..core.hub import Hub
 from ..core.subscription import Subscription
 from ..rights import Grant
+from ..tasks import in_slices
 from .access import allow_subscribe, grant_of
 from .answers import send_json
 from .app_keys import HUB
@@ -67,12 +68,13 @@ async def _page(hub: Hub, nodes: Nodes, grant: Grant, pattern: str, after: str, 
             stored = {each.channel: (each.events, str(each.first), str(each.last)) for each in page}
             lists.append(list(stored))
         names = _merged(lists)
-        for count, name in enumerate(names, 1):
-            if wanted.covers(name):
-                retained = _logged(hub, name) if hub.archive is None else stored.get(name, (0, None, None))
-                found.append(Channel(name, nodes.subscribers(name), *retained))
-            if count % step == 0:
-                await asyncio.sleep(0)
+        covered: list[str] = []
+        async for some in in_slices(names, step):
+            covered += filter(wanted.covers, some)
+        del covered[limit + 1 - len(found) :]
+        for name, subscribers in zip(covered, await nodes.counts(covered), strict=True):
+            retained = _logged(hub, name) if hub.archive is None else stored.get(name, (0, None, None))
+            found.append(Channel(name, subscribers, *retained))
         if not names or (names[-1] > beginning and not names[-1].startswith(beginning)):
             break
         after = names[-1]

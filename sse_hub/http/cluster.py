@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -30,6 +30,8 @@ __all__ = ["NODES", "Nodes", "storing"]
 _LEASE = "demo"
 _STEP = 200
 """Largest number of subscriptions that are looked at in one turn of the event loop."""
+_LOOKS = 2000
+"""Largest number of subscriptions whose subscribers are counted in one turn: 2 ms if the channel has no route yet."""
 
 
 class _RemoteAudience:
@@ -62,6 +64,21 @@ class Nodes(Exchange):
         """How many subscribers follow the channel, on all nodes."""
         here = self._hub.subscribers(channel)
         return here + sum(each.members for each in self._router.route(channel)) if self._entries else here
+
+    async def counts(self, channels: Sequence[str]) -> Sequence[int]:
+        """How many subscribers follow each of these channels. A thousand channels that ten thousand different
+        subscriptions cover take half a second, so the event loop does other work meanwhile."""
+        found: list[int] = []
+        looked_at = 0
+        for channel in channels:
+            if looked_at >= _LOOKS:
+                looked_at = 0
+                await asyncio.sleep(0)
+            found.append(self.subscribers(channel))
+            looked_at += 1 + len(self._hub.audiences.concerned(channel))
+            if self._entries:
+                looked_at += len(self._router.route(channel))
+        return found
 
     def channels(self, after: str, most: int) -> list[str]:
         """Sorted names of the channels that subscribers of other nodes follow by name: at most `most`, from the first

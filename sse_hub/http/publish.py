@@ -180,7 +180,8 @@ def idempotency_key(request: web.Request) -> str | None:
 
 async def _publish(app: web.Application, wanted: _Request, key: str = "") -> bytes:
     hub, nodes, shape = app[HUB], app[NODES], wanted.shape
-    answered = [(draft.channel, draft.type, nodes.subscribers(draft.channel)) for draft in wanted.answered]
+    counts = await nodes.counts([draft.channel for draft in wanted.answered])
+    answered = [(draft.channel, draft.type, count) for draft, count in zip(wanted.answered, counts, strict=True)]
     begun = time.perf_counter()
     if key and isinstance(hub.store, IdempotentStore):
         # The first publish with this key may have had another body. Its answer is in its ids and its memo.

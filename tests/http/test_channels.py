@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 from calls import counted_calls
 from hubs import Server, serving
+from rig import Connection
 from tokens import SECRET, bearer
+from turns import turns_during
 
 from sse_hub.core.events import Draft
+from sse_hub.core.groups import StartPosition
+from sse_hub.core.subscription import Subscription
 
 
 async def test_a_channel_is_listed_with_its_subscribers_events_and_ids(server: Server) -> None:
@@ -80,6 +84,18 @@ async def test_a_token_of_many_patterns_lists_channels_as_quickly_as_another(gua
         _, answer = await guarded.get("/api/channels", headers=headers)
     assert answer["channels"] == []
     assert calls.count < 50_000
+
+
+@pytest.mark.usefixtures("no_loop_debug")
+async def test_counting_the_subscribers_of_channels_that_thousands_of_subscriptions_cover_takes_many_turns(
+    server: Server,
+) -> None:
+    for number in range(2000):
+        subscription = Subscription(frozenset({"*", f"user.{number:04}"}))
+        server.hub.subscribe(subscription, Connection(), StartPosition(server.hub.log.head))
+    names = [f"c.{number}" for number in range(50)]
+    assert await turns_during(server.get("/api/channels?limit=50&match=user.*")) > 50
+    assert await turns_during(server.post("/api/broadcast", json={"message": 1, "channel": names})) > 50
 
 
 @pytest.mark.parametrize("query", ["match=a%2Fb", "limit=0", "limit=1001", "limit=x", "match=" + "*a" * 9])
