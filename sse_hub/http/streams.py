@@ -57,8 +57,8 @@ subscribers do not wait for all of them."""
 SEARCHES = 2
 """Largest number of steps in one turn that look for the beginnings of streams. Each takes up to a few milliseconds."""
 _ABORT_PATIENCE = 1.0
-_STEP = 1000
-"""Largest number of connections that are looked at in one turn of the event loop."""
+_STEP = 200
+"""Largest number of connections that are looked at in one turn of the event loop. Ending all of them takes 8 ms."""
 _GONE = (
     "The beginning that this request asks for is gone, and a stream with plain=1 cannot report that. Without plain=1, "
     "the stream reports it (`lost`) and begins with the oldest event that is retained."
@@ -364,7 +364,7 @@ class Streams:
         :param limit: seconds after which streams are aborted whose client has not accepted it.
         """
         self.draining = True
-        for connection in list(self._open.values()):
+        async for connection in self._connections():
             self._end_drained(connection)
         if not self._open:
             return
