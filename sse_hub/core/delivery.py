@@ -20,7 +20,7 @@ from math import inf
 from .audiences import Audiences
 from .conflation import ENCODED, MOST_FRESH, Conflation
 from .events import Event, EventId
-from .groups import Audience, Group, Subscriber
+from .groups import Audience, Group, Joiner, Subscriber
 from .log import Log
 from .pages import PAGE_BYTES
 
@@ -32,6 +32,11 @@ requests wait 0.3 ms for them; 10,000 in one go, 50 ms."""
 TURN_COST = 5000
 """The cost of the events that a turn has time for, about 3 ms. It is counted in audiences that get an event, at 0.6 µs
 each."""
+_LARGE = 4 << 10
+_WRITE_BYTES = 16 << 10
+_DEFLATE_BYTES = 512
+"""Bytes to write to a connection, and to deflate, that cost as much as a write of a few bytes. Less than `_LARGE` costs
+nothing."""
 _JOINING_BYTES = 1 << 20
 """Bytes for joiners of a group in a turn. Each gets a part of its own of the last release, which may be megabytes."""
 _LITTLE = 1000
@@ -78,7 +83,8 @@ class Delivery:
         self.spent = 0
         """The cost of the events that came since the last flush."""
         self._conflation = Conflation[Audience](lambda: self.wake())
-        self._releasing: dict[Audience, None] = {}  # some of their gathered events are encoded
+        self._releasing: dict[Audience, None] = {}  # those of which some gathered events are encoded, or will be next
+        self._held: dict[Audience, None] = {}  # those whose release waits until the joiners have got the last one
 
     @property
     def is_full(self) -> bool:
@@ -126,7 +132,7 @@ class Delivery:
             if group.pending_bytes < PAGE_BYTES:
                 continue
             if self._early < TURN_WRITES:
-                self._early += max(len(group.live), 1)
+                self._early += _cost(group)
                 self.flush_group(group, most_joining_bytes=_JOINING_BYTES)
             else:
                 self.large[group] = None
@@ -137,7 +143,7 @@ class Delivery:
         writes = self._early = self.spent = 0
         while self._pending and writes < TURN_WRITES:
             group = next(iter(self._pending))
-            writes += max(len(group.live) + len(group.joining), 1)
+            writes += _cost(group)
             self.flush_group(group, most_joining_bytes=_JOINING_BYTES)
             if group.joining:
                 break
@@ -156,8 +162,14 @@ class Delivery:
         :param most_joining_bytes: if joiners have got more, the other ones join with the next flush.
         """
         self._forget_pending(group)
-        if not group.is_pending:
-            return
+        if group.is_pending:
+            self._write(group, most_joining_bytes)
+        if group.joining:
+            self._pending[group] = None
+        else:
+            self._resume(group.audience)
+
+    def _write(self, group: Group, most_joining_bytes: float) -> None:
         count, audience = group.pending_events, group.audience
         data = group.take_pending()
         full: list[Subscriber] = []
@@ -172,31 +184,49 @@ class Delivery:
         reached = self._log.head if audience.gathered is None else audience.gathered.reached
         for subscriber in full:
             self._full(subscriber, reached)
-        if group.joining:
-            self._pending[group] = None
-        elif group.ending:
+        if group.ending and not group.joining:
             group.ending = False
             for subscriber in [*group.live, *(each for each in full if each.group is group)]:
                 self._ended(subscriber)
 
+    def _resume(self, audience: Audience) -> None:
+        """Let an audience be released whose release has waited for joiners, if there are none any more."""
+        if audience in self._held and audience.gathered is not None and not audience.gathered.joining:
+            del self._held[audience]
+            self._release_early(audience, at_once=False)
+
+    def flush_subscriber(self, subscriber: Subscriber) -> None:
+        """Hand a LIVE subscriber what is pending for it, and its group what it would get at the same time."""
+        group = subscriber.group
+        joiner = group.joining.get(subscriber)
+        self.flush_group(group, most_joining_bytes=0)
+        if joiner is not None:
+            self._join_one(subscriber, joiner)
+
     def _join(self, group: Group, most_bytes: float) -> list[Subscriber]:
-        """Write to joiners the events that they have not read; from now on they get the same bytes as their group.
-        Return the subscribers whose connection is full."""
-        gathered = group.audience.gathered
-        assert gathered is not None
+        """Write to joiners the events that they have not read. Return the subscribers whose connection is full."""
         full: list[Subscriber] = []
-        while most_bytes > 0 and (released := gathered.released) is not None and group.joining:
+        while most_bytes > 0 and group.joining:
             subscriber, joiner = next(iter(group.joining.items()))
-            part = released.after(joiner.cursor)
-            own = part.data + joiner.notices if joiner.notices else part.data
-            most_bytes -= len(own)
-            gathered.discard(subscriber)
-            group.live.append(subscriber)
-            subscriber.count(len(own))
-            self.count(part.events, len(own))
-            if own and not subscriber.write(own):
+            size_bytes, can_take = self._join_one(subscriber, joiner)
+            most_bytes -= size_bytes
+            if not can_take:
                 full.append(subscriber)
         return full
+
+    def _join_one(self, subscriber: Subscriber, joiner: Joiner) -> tuple[int, bool]:
+        """Write to a joiner the events that it has not read; from now on it gets the same bytes as its group. Return
+        the number of bytes, and whether its connection can take more."""
+        gathered = subscriber.group.audience.gathered
+        assert gathered is not None
+        assert gathered.released is not None
+        part = gathered.released.after(joiner.cursor)
+        own = part.data + joiner.notices if joiner.notices else part.data
+        gathered.discard(subscriber)
+        subscriber.group.live.append(subscriber)
+        subscriber.count(len(own))
+        self.count(part.events, len(own))
+        return len(own), subscriber.write(own) if own else True
 
     def forget_group(self, group: Group) -> None:
         """Forget a group that has no members any more."""
@@ -204,6 +234,9 @@ class Delivery:
         if not group.audience.groups:
             self._conflation.forget(group.audience)
             self._releasing.pop(group.audience, None)
+            self._held.pop(group.audience, None)
+        else:
+            self._resume(group.audience)
 
     def _forget_pending(self, group: Group) -> None:
         self._pending.pop(group, None)
@@ -232,6 +265,10 @@ class Delivery:
             if audience is None:
                 break
             assert audience.gathered is not None
+            if audience.gathered.joining:
+                self._releasing.pop(audience, None)
+                self._held[audience] = None
+                continue
             events = audience.gathered.events
             encoded = events.encode_some(left)
             left -= encoded
@@ -255,6 +292,7 @@ class Delivery:
     def release_now(self, audience: Audience) -> None:
         """Make the gathered events of an audience pending, for the next flush."""
         self._releasing.pop(audience, None)
+        self._held.pop(audience, None)
         for group in [group for group in audience.groups if group.joining]:
             self.flush_group(group)  # those that join get the frames of this release with the others
         if audience.gathered is not None:
@@ -279,3 +317,13 @@ class Delivery:
         """Count what was handed to connections."""
         self.delivered += events
         self.delivered_bytes += size_bytes
+
+
+def _cost(group: Group) -> int:
+    """The cost of a group's flush, in writes of a few bytes."""
+    writes, size = len(group.live), group.pending_bytes
+    if group.audience.gathered is not None:
+        writes += len(group.joining)
+    if size < _LARGE:
+        return writes or 1
+    return max(writes, 1) * (1 + size // _WRITE_BYTES) + (size // _DEFLATE_BYTES if group.subscription.gzip else 0)

@@ -25,7 +25,10 @@ from .subscription import LAST, Subscription, spans
 __all__ = ["Floors"]
 
 _STEP = 2000
-"""Channels looked at in a step."""
+"""Channels looked at in a step, for one pattern."""
+_MOST_TRIED = 5000
+"""The same for all of a search without steps. After that, the subscription counts as concerned: a loss may be reported
+too often, and never too seldom."""
 _FEW = 100
 """Number of rises that are all looked at. The channels of a pattern are looked up only if there are more."""
 
@@ -112,8 +115,9 @@ class Floors:
             return
         yield not self._common.anew
         rises = list(self._rises.items())
-        for begin in range(0, len(rises), _STEP):
-            some = rises[begin : begin + _STEP]
+        step = subscription.share_of(_STEP)
+        for begin in range(0, len(rises), step):
+            some = rises[begin : begin + step]
             yield any(not rise.anew and subscription.covers(name) for name, rise in some)
 
     def search(self, subscription: Subscription, cursor: EventId) -> Iterator[bool]:
@@ -129,8 +133,9 @@ class Floors:
             yield True  # the subscription covers every channel, so also the one with the highest floor
             return
         rises = list(self._rises.items())
-        for begin in range(0, len(rises), _STEP):
-            some = rises[begin : begin + _STEP]
+        step = subscription.share_of(_STEP)
+        for begin in range(0, len(rises), step):
+            some = rises[begin : begin + step]
             yield any(rise.floor > cursor and subscription.covers(name) for name, rise in some)
 
     def risen(self, subscription: Subscription, cursor: EventId, since: int) -> EventId | None:
@@ -144,11 +149,16 @@ class Floors:
         found = None
         if self._common.number > since and self._common.floor > cursor:
             found = self._common.floor
+        left = subscription.share_of(_MOST_TRIED)
         for name, floor in self._risen_since(subscription, since):
-            if floor > cursor and (found is None or floor > found) and subscription.covers(name):
-                found = floor
-                if found == self.top:
-                    break
+            if floor > cursor and (found is None or floor > found):
+                left -= 1
+                if left < 0:
+                    return self.top
+                if subscription.covers(name):
+                    found = floor
+                    if found == self.top:
+                        break
         return found
 
     def _risen_since(self, subscription: Subscription, since: int) -> Iterator[tuple[str, EventId]]:

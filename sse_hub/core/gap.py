@@ -45,7 +45,7 @@ class Gap:
             elif subscription.granted is None:
                 found = max(found, self._of_pattern(name))
             else:
-                found = max(found, self._search(name, subscription.covers))
+                found = max(found, self._search(name, subscription.covers, 1 + len(subscription.granted) // 4))
         return found
 
     def _of_pattern(self, pattern: str) -> EventId:
@@ -55,10 +55,10 @@ class Gap:
             floor = self._of_patterns[pattern] = self._search(pattern, partial(matches, pattern))
         return floor
 
-    def _search(self, pattern: str, covers: Callable[[str], bool]) -> EventId:
+    def _search(self, pattern: str, covers: Callable[[str], bool], patterns: int = 1) -> EventId:
         beginning, _ = literals(pattern)
         begin, end = bisect_left(self._names, beginning), bisect_right(self._names, beginning + LAST)
-        self._looks += end - begin
+        self._looks += (end - begin) * patterns
         if self._looks > _MOST_LOOKS:
             return self._top if begin < end else LOWEST_ID
         return max((self._floors[name] for name in self._names[begin:end] if covers(name)), default=LOWEST_ID)

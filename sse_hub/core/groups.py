@@ -14,7 +14,7 @@ from .ports import Connection, Finish
 from .subscription import Subscription
 from .wire import SharedStream, encode, wrap
 
-__all__ = ["Audience", "Group", "StartPosition", "State", "Subscriber"]
+__all__ = ["Audience", "Group", "Joiner", "StartPosition", "State", "Subscriber"]
 
 
 class State(Enum):

@@ -172,7 +172,7 @@ class Hub(Publishing, Accepting):
     def flush_to(self, subscriber: Subscriber) -> None:
         """Write the pending bytes of a LIVE subscriber's group, so that something else can be written after them."""
         if subscriber.state is State.LIVE:
-            self.delivery.flush_group(subscriber.group)
+            self.delivery.flush_subscriber(subscriber)
 
     # Subscribing
 
@@ -330,7 +330,7 @@ class Hub(Publishing, Accepting):
         group = subscriber.group
         if not self.delivery.make_fresh(subscriber):
             group.audience.flush_shared()  # the others get these bytes before it joins: it has read them
-            self.delivery.flush_group(group)
+            self.delivery.flush_group(group, most_joining_bytes=0)
             group.audience.reset_shared()  # later bytes refer only to bytes that the joiner has
             group.live.append(subscriber)
         self._live += 1

@@ -175,13 +175,13 @@ class Log(Reading):
         """After the rules were replaced, give some channels their new rule, and let them be due; return how many."""
         if self._version != self.rules.version:
             self._version, self._unreviewed = self.rules.version, list(self._channels.values())
-        begin = max(len(self._unreviewed) - max(most, 0), 0)
+        begin = max(len(self._unreviewed) - max(most // self.rules.cost, 1), 0)
         some, self._unreviewed = self._unreviewed[begin:], self._unreviewed[:begin]
         for channel in some:
             if self._channels.get(channel.name) is channel:
                 channel.rule = self.rules.of(channel.name)
                 self._due.at(channel, 0)
-        return len(some)
+        return len(some) * self.rules.cost
 
     def _set_due(self, channel: Channel) -> None:
         """Let the channel be due when something in it may expire: never, while its last event is kept for ever."""

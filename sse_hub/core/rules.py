@@ -87,6 +87,11 @@ class Rules:
         self.version += 1
 
     @property
+    def cost(self) -> int:
+        """The cost of finding a channel's rule for the first time. With few rules, it is 1."""
+        return 1 + len(self._rules) // 4
+
+    @property
     def any_idle(self) -> bool:
         """Whether a rule ends channels that are silent."""
         return any(rule.idle_end is not None for rule in self._rules)

@@ -157,14 +157,55 @@ def test_a_joiner_gets_its_part_of_a_release_before_the_next_one(rig: Rig) -> No
     for number in range(10):
         rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
         fresh.append(rig.subscribe("*", conflate_ms=100))
+    calls: list[None] = []
     rig.hub.delivery.release(1000)
     rig.turns.pop()()
     rig.publish("next")
-    release(rig, 1100)
+    rig.hub.delivery.wake = lambda: calls.append(None)
+    before = [len(connection.written) for connection, _ in fresh]
+    rig.hub.delivery.release(1100)
+    assert [len(connection.written) for connection, _ in fresh] == before
+    rig.turn()
+    assert len(calls) == 1
+    release(rig, 1101)
     for number, (connection, subscriber) in enumerate(fresh):
         assert connection.data[-1] == "next"
         assert [int(value) for value in connection.data[:-1]] == list(range(number + 1, 10))
         assert subscriber.handed_bytes == sum(map(len, connection.written))
+
+
+def test_a_release_that_waits_for_joiners_comes_when_they_have_left(rig: Rig) -> None:
+    stays, _ = rig.subscribe("*", conflate_ms=100)
+    joiners = []
+    for number in range(150):  # three groups
+        rig.publish(f"{number} ".ljust(30_000), channel=f"c{number}")
+        joiners.append(rig.subscribe("*", conflate_ms=100))
+    rig.hub.delivery.release(1000)
+    rig.publish("next")
+    rig.hub.delivery.release(1100)
+    calls: list[None] = []
+    rig.hub.delivery.wake = lambda: calls.append(None)
+    for _, subscriber in joiners:
+        rig.hub.unsubscribe(subscriber)
+    rig.turn()
+    assert len(calls) == 1
+    release(rig, 1101)
+    assert stays.data[-1] == "next"
+
+
+def test_one_stream_that_ends_does_not_hurry_the_joiners_beside_it(rig: Rig) -> None:
+    rig.subscribe("*", conflate_ms=100)
+    joiners = []
+    for number in range(10):
+        rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
+        joiners.append(rig.subscribe("*", conflate_ms=100))
+    rig.hub.delivery.release(1000)
+    before = sum(len(connection.written) for connection, _ in joiners)
+    connection, subscriber = joiners[7]
+    rig.hub.flush_to(subscriber)
+    rig.hub.unsubscribe(subscriber)
+    assert [int(value) for value in connection.data] == [8, 9]
+    assert sum(len(connection.written) for connection, _ in joiners) == before + 1
 
 
 def test_fresh_subscribers_get_only_the_end_of_a_release(rig: Rig) -> None:

@@ -86,3 +86,22 @@ def test_forgotten_floors_are_looked_for_no_more() -> None:
     assert floors.risen(to("alerts.*"), EventId(2499, 0), seen) is None
     floors.restart(EventId(9000, 0))
     assert floors.risen(to("sensors.1*"), ORIGIN, seen) == EventId(9000, 0)
+
+
+def test_a_search_for_many_patterns_takes_smaller_steps() -> None:
+    floors = Floors(ORIGIN, 10_000)
+    for number in range(3000):
+        floors.raise_to(f"sensors.{number}", EventId(2000 + number, 0))
+    many = to(*(f"sensors.*.{number}" for number in range(100)))
+    for search in (lambda names: floors.search(names, ORIGIN), floors.beginnings):
+        assert len(list(search(many))) > 5 * len(list(search(to("sensors.*.0"))))
+
+
+def test_after_many_rises_that_many_patterns_may_match_they_count_as_concerned() -> None:
+    floors = Floors(ORIGIN, 10_000)
+    seen = floors.losses
+    for number in range(4000):
+        floors.raise_to(f"sensors.{number}", EventId(2000 + number, 0))
+    many = to(*(f"sensors.*.{number}" for number in range(100)))
+    assert floors.risen(many, ORIGIN, seen) == EventId(5999, 0)
+    assert floors.risen(to("sensors.*.0"), ORIGIN, seen) is None

@@ -165,3 +165,16 @@ def test_a_subscriber_that_joins_a_new_group_does_not_get_what_other_groups_stil
     rig.turn()
     for connection in [*connections, joiner]:
         assert connection.data == ["one", "two"]
+
+
+def test_a_turn_writes_large_events_to_few_groups_and_deflates_them_for_fewer(rig: Rig) -> None:
+    for gzip, most in ((False, 10), (True, 1)):
+        connections = [rig.subscribe("large", f"{gzip}.{number}", gzip=gzip)[0] for number in range(20)]
+        before = [len(connection.written) for connection in connections]
+        rig.publish(str(gzip).ljust(200_000), channel="large")
+        written = [sum(len(each.written) for each in connections) - sum(before)]
+        while rig.turns:
+            rig.turns.pop(0)()
+            written.append(sum(len(each.written) for each in connections) - sum(before) - sum(written))
+        assert sum(written) == 20
+        assert max(written) <= most

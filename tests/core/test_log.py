@@ -297,6 +297,19 @@ def test_new_rules_wait_while_a_large_channel_is_cleared_away() -> None:
     assert all(channel.rule.history == 5 for channel in log)
 
 
+def test_many_rules_are_applied_to_few_channels_in_a_step() -> None:
+    rules = Rules(Rule(history=10))
+    log = Log(EventId(1, 0), rules)
+    for number in range(1000):
+        log.append(Draft(f"c{number}", "message", "x").accepted(EventId(1000 + number, 0), 1000 + number))
+    rules.replace([*(Rule(match=f"other{number}*") for number in range(100)), Rule(match="c*", history=5)])
+    assert log.expire(2000).more
+    assert 0 < sum(channel.rule.history == 5 for channel in log) < 100
+    while log.expire(2000).more:
+        pass
+    assert all(channel.rule.history == 5 for channel in log)
+
+
 @pytest.mark.parametrize("channels", [100, 600])
 def test_a_pattern_of_a_good_part_of_many_channels_has_all_its_events_in_order(channels: int) -> None:
     names = [f"{'sst'[number % 3]}.{number}" for number in range(channels)]

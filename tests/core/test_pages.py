@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from small_logs import event, log_of
 
 from sse_hub.core.events import Draft, Event, EventId
@@ -105,3 +107,13 @@ def test_the_floors_of_pages_count_as_bytes() -> None:
         floors = {f"{start}.{number}": id(start) for number in range(20_000)}
         pages.add(SUBSCRIPTION, id(start), EncodedPage(id(start + 1), 0, b"", floors=floors))
     assert sum(pages.get(SUBSCRIPTION, id(start)) is not None for start in range(20)) == 8
+
+
+def test_a_page_costs_more_with_its_bytes_and_much_more_if_they_are_deflated() -> None:
+    large = events(1, 1, "x" * (1 << 20))
+    small, plain = (
+        EncodedPage.of(SUBSCRIPTION, events(1, 1), id(0), id(9)),
+        EncodedPage.of(SUBSCRIPTION, large, id(0), id(9)),
+    )
+    deflated = EncodedPage.of(replace(SUBSCRIPTION, gzip=True), large, id(0), id(9))
+    assert small.cost < plain.cost < 1000 < deflated.cost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from calls import counted_calls
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -64,3 +65,13 @@ IndexAndSearch.TestCase.settings = settings(max_examples=200, stateful_step_coun
 
 
 TestIndexAndSearch = IndexAndSearch.TestCase
+
+
+def test_a_new_route_asks_no_subscription_without_grants_for_its_patterns() -> None:
+    router = Router[Entry]()
+    for number in range(200):
+        others = (f"room{number}.{each}.*" for each in range(20))
+        router.add(Entry(Subscription(frozenset({"news.*", *others}))))
+    with counted_calls() as calls:
+        assert len(router.route("news.a")) == 200
+    assert calls.count < 2000
