@@ -41,6 +41,10 @@ _NEXT = b"\ndata: "
 _CRS, _LFS, _NEXTS = b"\r" * 16, b"\n" * 16, _NEXT * 16
 _LEVEL = 6
 _RAW = -15  # a window of 32 kB, and neither header nor checksum
+_LARGE = 64 << 10
+"""Characters of data above which the frame of an event is kept only for a while."""
+_LARGE_BYTES = 32 << 20
+"""Bytes of the large frames that are kept."""
 _COMPRESSORS = 256
 """Compressors kept at once, at 256 kB each. Dropping one costs only a key frame."""
 
@@ -68,14 +72,45 @@ def frame(data: str, *, id: EventId | str | None = None, type: str | None = None
 
 
 def encode(subscription: Subscription, event: Event) -> bytes:
-    """An event's frame in the form of the subscription. It is made once and kept."""
+    """An event's frame in the form of the subscription. It is made once and kept, if it is small."""
     if subscription.envelope:
         if event.envelope is None:
-            event.envelope = frame(compact_json(event.as_json()), id=event.id)
+            if len(event.data) > _LARGE:
+                return _large_frames.get(event, envelope=True)
+            event.envelope = _frame_of(event, envelope=True)
         return event.envelope
     if event.frame is None:
-        event.frame = frame(event.data, id=event.id, type=None if event.type == "message" else event.type)
+        if len(event.data) > _LARGE:
+            return _large_frames.get(event, envelope=False)
+        event.frame = _frame_of(event, envelope=False)
     return event.frame
+
+
+def _frame_of(event: Event, *, envelope: bool) -> bytes:
+    if envelope:
+        return frame(compact_json(event.as_json()), id=event.id)
+    return frame(event.data, id=event.id, type=None if event.type == "message" else event.type)
+
+
+class _LargeFrames:
+    """The frames of large events that were used last. If they stayed with the events, a log of 1 GiB of line breaks
+    would take 8 GiB."""
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[tuple[int, bool], tuple[Event, bytes]] = LRUCache(_LARGE_BYTES, lambda kept: len(kept[1]))
+
+    def get(self, event: Event, *, envelope: bool) -> bytes:
+        """The frame of the event, which is kept if there is room for it."""
+        key = id(event), envelope  # it is that of the event, because the cache keeps the event, too
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = event, _frame_of(event, envelope=envelope)
+            if len(kept[1]) <= _LARGE_BYTES:
+                self._kept[key] = kept
+        return kept[1]
+
+
+_large_frames = _LargeFrames()
 
 
 @functools.lru_cache(16)  # ten thousand audiences can lose the same events

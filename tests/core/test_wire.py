@@ -167,3 +167,17 @@ def test_a_compressor_is_kept_while_it_is_among_those_used_last() -> None:
     assert compressors.of(one) is kept
     compressors.drop(one)
     assert compressors.of(one) is not kept
+
+
+@pytest.mark.parametrize("envelope", [False, True])
+def test_the_frames_of_large_events_are_not_kept_as_long_as_the_events(envelope: bool) -> None:
+    events = [Draft("c", "message", "\n" * 500_000).accepted(EventId(number, 0), number) for number in range(1, 61)]
+    subscription = Subscription(frozenset({"c"}), envelope=envelope)
+    tracemalloc.start()
+    try:
+        for event in events:
+            assert encode(subscription, event) is encode(subscription, event)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 34 << 20
