@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from cachetools import LRUCache
 
@@ -33,6 +34,8 @@ from .events import Event, EventId, compact_json
 from .subscription import Subscription
 
 __all__ = ["Compressors", "SharedStream", "encode", "first", "frame", "lost_notice", "wrap"]
+
+Source = TypeVar("Source")
 
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """RFC 1952, section 2.3: deflate, without name and time, unknown system."""
@@ -43,8 +46,10 @@ _LEVEL = 6
 _RAW = -15  # a window of 32 kB, and neither header nor checksum
 _LARGE = 64 << 10
 """Characters of data above which the frame of an event is kept only for a while."""
-_LARGE_BYTES = 32 << 20
-"""Bytes of the large frames that are kept."""
+_LARGE_CHUNK = 256 << 10
+"""Size above which a chunk is shared by all audiences that get the same frame. It is more than a page."""
+_KEPT_BYTES = 32 << 20
+"""Size of the large frames and chunks that are kept."""
 _COMPRESSORS = 256
 """Compressors kept at once, at 256 kB each. Dropping one costs only a key frame."""
 
@@ -76,41 +81,43 @@ def encode(subscription: Subscription, event: Event) -> bytes:
     if subscription.envelope:
         if event.envelope is None:
             if len(event.data) > _LARGE:
-                return _large_frames.get(event, envelope=True)
-            event.envelope = _frame_of(event, envelope=True)
+                return _kept.get(event, _enveloped)
+            event.envelope = _enveloped(event)
         return event.envelope
     if event.frame is None:
         if len(event.data) > _LARGE:
-            return _large_frames.get(event, envelope=False)
-        event.frame = _frame_of(event, envelope=False)
+            return _kept.get(event, _framed)
+        event.frame = _framed(event)
     return event.frame
 
 
-def _frame_of(event: Event, *, envelope: bool) -> bytes:
-    if envelope:
-        return frame(compact_json(event.as_json()), id=event.id)
+def _enveloped(event: Event) -> bytes:
+    return frame(compact_json(event.as_json()), id=event.id)
+
+
+def _framed(event: Event) -> bytes:
     return frame(event.data, id=event.id, type=None if event.type == "message" else event.type)
 
 
-class _LargeFrames:
-    """The frames of large events that were used last. If they stayed with the events, a log of 1 GiB of line breaks
-    would take 8 GiB."""
+class _Kept:
+    """Large bytes that were used last, with what they were made from. If the frames of large events stayed with them, a
+    log of 1 GiB of line breaks would take 8 GiB."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[tuple[int, bool], tuple[Event, bytes]] = LRUCache(_LARGE_BYTES, lambda kept: len(kept[1]))
+        self._made: LRUCache[object, tuple[object, bytes]] = LRUCache(_KEPT_BYTES, lambda kept: len(kept[1]))
 
-    def get(self, event: Event, *, envelope: bool) -> bytes:
-        """The frame of the event, which is kept if there is room for it."""
-        key = id(event), envelope  # it is that of the event, because the cache keeps the event, too
-        kept = self._kept.get(key)
+    def get(self, source: Source, make: Callable[[Source], bytes]) -> bytes:
+        """What `make` makes from the source."""
+        key = id(source), make  # it is that of this source, because the source is kept, too
+        kept = self._made.get(key)
         if kept is None:
-            kept = event, _frame_of(event, envelope=envelope)
-            if len(kept[1]) <= _LARGE_BYTES:
-                self._kept[key] = kept
+            kept = source, make(source)
+            if len(kept[1]) <= _KEPT_BYTES:
+                self._made[key] = kept
         return kept[1]
 
 
-_large_frames = _LargeFrames()
+_kept = _Kept()
 
 
 @functools.lru_cache(16)  # ten thousand audiences can lose the same events
@@ -134,7 +141,13 @@ def first(subscription: Subscription, frame: bytes) -> bytes:
 def _chunk(subscription: Subscription, data: bytes) -> bytes:
     """The data as a chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1), if the subscription needs
     chunks."""
-    return b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if subscription.chunked and data else data
+    if not subscription.chunked or not data:
+        return data
+    return _chunked(data) if len(data) <= _LARGE_CHUNK else _kept.get(data, _chunked)
+
+
+def _chunked(data: bytes) -> bytes:
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
 def _deflate(data: bytes) -> bytes:

@@ -181,3 +181,9 @@ def test_the_frames_of_large_events_are_not_kept_as_long_as_the_events(envelope:
     finally:
         tracemalloc.stop()
     assert taken < 34 << 20
+
+
+def test_a_large_frame_is_the_same_chunk_for_all_audiences() -> None:
+    event = Draft("c", "message", "x" * 500_000).accepted(EventId(1, 0), 1)
+    one, other = (Subscription(frozenset({"c", name})) for name in "ab")
+    assert wrap(one, [encode(one, event)]) is wrap(other, [encode(other, event)])
