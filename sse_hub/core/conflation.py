@@ -8,7 +8,7 @@ A subscriber that joins while events are gathered has already read those up to t
 *fresh* until the next release, which gives it only the later ones.
 
 A turn of the event loop has no time to encode 30,000 values. So before a release, they are encoded in steps. If too
-much waits, the release comes before the end of the interval, and if it gets twice as much meanwhile, in one go.
+much waits, the release comes before the end of the interval. If twice as much waits, nothing waits for the steps.
 
 Nothing here reads a clock. `Delivery.release` is called with the time, and says when to call it next: one timer for all
 audiences, and none while nothing is published.
@@ -32,7 +32,8 @@ MOST_FRESH = 500
 """Largest number of fresh subscribers of an audience. Each needs a write of its own. With one more, the release comes
 early."""
 ENCODED = 1000
-"""Events encoded in one step. It takes about a millisecond."""
+_BYTES = 256
+"""Events encoded in one step, which takes about a millisecond; and bytes of data that cost as much as another event."""
 _MOST_BYTES = 4 << 20
 """Largest size of the data that are gathered. With more, the release comes early: a reader may give an interval of a
 minute, and the log's limits do not count what waits here."""
@@ -52,6 +53,7 @@ class NewestEvents:
         self._events: dict[object, Event] = {}
         self._size = 0  # of the data, in characters
         self._to_encode: Iterator[Event] | None = None
+        self._encoded: dict[int, bytes] = {}  # frames of large events by `id`; the others keep theirs
         self.superseded = 0
         """Events left out because a newer one supersedes them."""
 
@@ -85,23 +87,26 @@ class NewestEvents:
         return superseded
 
     def encode_some(self, most: int) -> int:
-        """Encode some of the events that `take` will return; return their number. It is less than `most` when all are
+        """Encode some of the events that `take` will return; return the cost. It is less than `most` when all are
         encoded, except those that were added since the first step."""
         if self._to_encode is None:
             self._to_encode = iter(list(self._events.values()))
-        encoded = 0
+        cost = 0
         for event in self._to_encode:
             if (event.envelope if self._subscription.envelope else event.frame) is None:
-                encode(self._subscription, event)
-                encoded += 1
-                if encoded == most:
+                frame = encode(self._subscription, event)
+                if (event.envelope if self._subscription.envelope else event.frame) is None:
+                    self._encoded[id(event)] = frame
+                cost += 1 + len(event.data) // _BYTES
+                if cost >= most:
                     break
-        return encoded
+        return cost
 
-    def take(self) -> Sequence[Event]:
-        """Return all events and keep none."""
+    def take(self) -> Sequence[tuple[Event, bytes]]:
+        """Return all events with their frames and keep none."""
         events, self._events, self._size, self._to_encode = self._events, {}, 0, None
-        return list(events.values())
+        encoded, self._encoded = self._encoded, {}
+        return [(e, encoded.get(id(e)) or encode(self._subscription, e)) for e in events.values()]
 
 
 class Part(NamedTuple):
@@ -114,10 +119,10 @@ class Part(NamedTuple):
 class Released:
     """Events that were gathered, as the bytes of one release."""
 
-    def __init__(self, subscription: Subscription, events: Sequence[Event]) -> None:
+    def __init__(self, subscription: Subscription, events: Sequence[tuple[Event, bytes]]) -> None:
         self._subscription = subscription
-        self._events = events
-        self._frames = [encode(subscription, event) for event in events]
+        self._events = [event for event, _ in events]
+        self._frames = [frame for _, frame in events]
         self._starts: Sequence[int] = ()
         self._ids: Sequence[EventId] = ()
         self._last_part = _LAST, Part(0, b"")

@@ -35,8 +35,8 @@ each."""
 _LARGE = 4 << 10
 _WRITE_BYTES = 16 << 10
 _DEFLATE_BYTES = 512
-"""Bytes to write to a connection, and to deflate, that cost as much as a write of a few bytes. Less than `_LARGE` costs
-nothing."""
+"""Bytes to write to a connection, and to deflate, that cost as much as a write of a few bytes. Fewer than `_LARGE` are
+not counted."""
 _JOINING_BYTES = 1 << 20
 """Bytes for joiners of a group in a turn. Each gets a part of its own of the last release, which may be megabytes."""
 _LITTLE = 1000
@@ -184,8 +184,8 @@ class Delivery:
         reached = self._log.head if audience.gathered is None else audience.gathered.reached
         for subscriber in full:
             self._full(subscriber, reached)
-        if group.ending and not group.joining:
-            group.ending = False
+        if group.ending:
+            group.ending = bool(group.joining)  # those get the end later; a full connection has it now and is BEHIND
             for subscriber in [*group.live, *(each for each in full if each.group is group)]:
                 self._ended(subscriber)
 
@@ -271,7 +271,7 @@ class Delivery:
                 continue
             events = audience.gathered.events
             encoded = events.encode_some(left)
-            left -= encoded
+            left -= encoded  # at least the rest if there is more to encode
             if left > 0:
                 left -= _RELEASE + len(events) // _ENCODED_BEFORE
                 self.release_now(audience)

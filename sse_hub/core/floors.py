@@ -153,7 +153,7 @@ class Floors:
         for name, floor in self._risen_since(subscription, since):
             if floor > cursor and (found is None or floor > found):
                 left -= 1
-                if left < 0:
+                if left < 0 and not subscription.plain:  # a plain stream would be broken off
                     return self.top
                 if subscription.covers(name):
                     found = floor

@@ -42,6 +42,8 @@ class Gap:
                 floor = self._floors.get(name, LOWEST_ID)
                 if floor > found and subscription.covers(name):
                     found = floor
+            elif subscription.plain:  # it would be broken off: it is not enough that it may be concerned
+                found = max(found, self._search(name, subscription.covers, 0))
             elif subscription.granted is None:
                 found = max(found, self._of_pattern(name))
             else:
@@ -59,6 +61,6 @@ class Gap:
         beginning, _ = literals(pattern)
         begin, end = bisect_left(self._names, beginning), bisect_right(self._names, beginning + LAST)
         self._looks += (end - begin) * patterns
-        if self._looks > _MOST_LOOKS:
+        if patterns and self._looks > _MOST_LOOKS:
             return self._top if begin < end else LOWEST_ID
         return max((self._floors[name] for name in self._names[begin:end] if covers(name)), default=LOWEST_ID)

@@ -172,7 +172,7 @@ class Log(Reading):
         return Expired(forgotten, left <= 0)
 
     def _review(self, most: int) -> int:
-        """After the rules were replaced, give some channels their new rule, and let them be due; return how many."""
+        """After the rules were replaced, give some channels their new rule, and let them be due; return the cost."""
         if self._version != self.rules.version:
             self._version, self._unreviewed = self.rules.version, list(self._channels.values())
         begin = max(len(self._unreviewed) - max(most // self.rules.cost, 1), 0)

@@ -109,7 +109,7 @@ class EncodedPage(NamedTuple):
                 break
         reached = reached if full else max(reached, end)
         kept = newest.take()
-        frames = [encode(subscription, event) for event in kept]
+        frames = [frame for _, frame in kept]
         data = wrap(subscription, frames)
         cost = _PAGE + looked_at * PAGE_EVENTS // most + len(data) // _BYTES
         if subscription.gzip:

@@ -18,8 +18,7 @@ __all__ = ["Start", "end_of", "exists"]
 _STEP = 500
 """Channels whose newest event is looked up in one step, for one pattern."""
 _MOST_BYTES = 32 << 20
-"""Largest size of the newest events of all channels that are read for one subscriber, and that the log does not hold
-for all."""
+"""Largest size of the newest events that are kept for one subscriber, besides those that the log holds for all."""
 
 
 class Start(NamedTuple):
@@ -123,7 +122,8 @@ class Start(NamedTuple):
         """Begin at the head, with the newest event of each channel. Events that are published meanwhile come after the
         head."""
         position = _position_in(hub, hub.log.head)
-        newest: list[tuple[EventId, Event, int]] = []  # a heap, so that no step looks at all of them
+        shared: list[tuple[EventId, Event]] = []  # heaps, so that no step looks at all of them; these are in the log
+        own: list[tuple[EventId, Event]] = []
         own_bytes = 0
         after: str | None = ""
         step = subscription.share_of(_STEP)
@@ -134,17 +134,24 @@ class Start(NamedTuple):
                 events, after = latest(hub.log, subscription, after, step)
                 await pause()
             for event in events:
-                if event.id is not None and event.id <= position.cursor:
-                    channel = hub.log.get(event.channel)
-                    in_log = None if channel is None else channel.newest
-                    is_shared = in_log is not None and in_log.id == event.id
-                    size = 0 if is_shared else len(event.data)
-                    heappush(newest, (event.id, in_log if in_log is not None and is_shared else event, size))
-                    own_bytes += size
-            while len(newest) > hub.max_replay or own_bytes > _MOST_BYTES:
-                own_bytes -= heappop(newest)[-1]
+                if event.id is None or event.id > position.cursor:
+                    continue
+                channel = hub.log.get(event.channel)
+                in_log = None if channel is None else channel.newest
+                if in_log is not None and in_log.id == event.id:
+                    heappush(shared, (event.id, in_log))
+                elif hub.catalogue is None:
+                    heappush(shared, (event.id, event))
+                else:
+                    heappush(own, (event.id, event))
+                    own_bytes += len(event.data)
+            while own_bytes > _MOST_BYTES or len(own) + len(shared) > hub.max_replay:
+                if own and (own_bytes > _MOST_BYTES or not shared or own[0][0] < shared[0][0]):
+                    own_bytes -= len(heappop(own)[1].data)
+                else:
+                    heappop(shared)
                 position = position._replace(lost=True)
-        return position._replace(first=[event for _, event, _ in sorted(newest)])
+        return position._replace(first=[event for _, event in sorted([*shared, *own])])
 
     @staticmethod
     async def _back(

@@ -104,7 +104,7 @@ class _Kept:
     log of 1 GiB of line breaks would take 8 GiB."""
 
     def __init__(self) -> None:
-        self._made: LRUCache[object, tuple[object, bytes]] = LRUCache(_KEPT_BYTES, lambda kept: len(kept[1]))
+        self._made: LRUCache[object, tuple[object, bytes]] = LRUCache(_KEPT_BYTES, _size)
 
     def get(self, source: Source, make: Callable[[Source], bytes]) -> bytes:
         """What `make` makes from the source."""
@@ -112,9 +112,14 @@ class _Kept:
         kept = self._made.get(key)
         if kept is None:
             kept = source, make(source)
-            if len(kept[1]) <= _KEPT_BYTES:
+            if _size(kept) <= _KEPT_BYTES:
                 self._made[key] = kept
         return kept[1]
+
+
+def _size(kept: tuple[object, bytes]) -> int:
+    source, made = kept
+    return len(made) + (len(source) if isinstance(source, bytes) else 0)
 
 
 _kept = _Kept()
@@ -130,6 +135,8 @@ def lost_notice(after: EventId, following: EventId) -> bytes:
 def wrap(subscription: Subscription, frames: Sequence[bytes]) -> bytes:
     """Frames as bytes for the transport."""
     data = b"".join(frames)
+    if len(frames) == 1 and len(data) > _LARGE_CHUNK and subscription.chunked and not subscription.gzip:
+        return _kept.get(data, _chunked)
     return _chunk(subscription, _deflate(data) if subscription.gzip and data else data)
 
 
@@ -141,9 +148,7 @@ def first(subscription: Subscription, frame: bytes) -> bytes:
 def _chunk(subscription: Subscription, data: bytes) -> bytes:
     """The data as a chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1), if the subscription needs
     chunks."""
-    if not subscription.chunked or not data:
-        return data
-    return _chunked(data) if len(data) <= _LARGE_CHUNK else _kept.get(data, _chunked)
+    return _chunked(data) if subscription.chunked and data else data
 
 
 def _chunked(data: bytes) -> bytes:

@@ -206,6 +206,7 @@ local function newest(channel)
     local id = redis.call('LINDEX', p .. ':channel:' .. channel, -i)
     if not id then return end
     local entry = redis.call('XRANGE', p .. ':events', id, id)[1]
+    bytes = bytes - #(entry and field(entry, 'd') or '')
     for j = 1, entry and #entry[2] - 1 or 0, 2 do
       if entry[2][j] == 't' and (any or wanted[entry[2][j + 1]]) then return entry end
     end
@@ -216,10 +217,7 @@ for i = 5, #ARGV - 1, 2 do
   for _, channel in ipairs(redis.call('ZRANGEBYLEX', p .. ':channels', ARGV[i], ARGV[i + 1], 'LIMIT', 0, left)) do
     names[#names + 1] = channel
     local entry = newest(channel)
-    if entry then
-      found[#found + 1] = entry
-      bytes = bytes - #(field(entry, 'd') or '')
-    end
+    if entry then found[#found + 1] = entry end
     if bytes <= 0 or #names == most then return {names, found, 1} end
   end
 end

@@ -17,6 +17,13 @@ def release(rig: Rig, now_ms: float) -> float | None:
     return next_ms
 
 
+def release_large(rig: Rig, now_ms: float) -> None:
+    """Release values that are so large that they are encoded in several steps."""
+    rig.turn()
+    while rig.hub.delivery.release(now_ms) == now_ms and not rig.turns:
+        pass
+
+
 def test_after_quiet_an_event_goes_out_at_once_and_the_next_after_the_interval(rig: Rig) -> None:
     connection, _ = rig.subscribe(conflate_ms=100)
     rig.publish("a")
@@ -93,7 +100,8 @@ def test_megabytes_of_different_values_make_the_release_come_early(rig: Rig) -> 
     for number, value in enumerate(values):
         rig.publish(value, type=f"type-{number}")
     assert len(calls) == 1
-    release(rig, 1001)
+    release_large(rig, 1001)
+    rig.turn()
     assert many_types(connection) == values
 
 
@@ -106,7 +114,8 @@ def test_twice_as_many_megabytes_wait_for_no_release(rig: Rig) -> None:
         rig.publish(value, type=f"type-{number}")
     rig.turn()
     assert len(many_types(connection)) > 50
-    release(rig, 61_000)
+    release_large(rig, 61_000)
+    rig.turn()
     assert many_types(connection) == values
 
 
@@ -138,7 +147,7 @@ def test_large_parts_of_a_release_are_written_in_several_turns(rig: Rig) -> None
     for number in range(10):
         rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
         fresh.append(rig.subscribe("*", conflate_ms=100))
-    rig.hub.delivery.release(1000)
+    release_large(rig, 1000)
     turns = []
     while rig.turns:
         before = sum(len(connection.written) for connection, _ in fresh)
@@ -158,7 +167,7 @@ def test_a_joiner_gets_its_part_of_a_release_before_the_next_one(rig: Rig) -> No
         rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
         fresh.append(rig.subscribe("*", conflate_ms=100))
     calls: list[None] = []
-    rig.hub.delivery.release(1000)
+    release_large(rig, 1000)
     rig.turns.pop()()
     rig.publish("next")
     rig.hub.delivery.wake = lambda: calls.append(None)
@@ -180,7 +189,7 @@ def test_a_release_that_waits_for_joiners_comes_when_they_have_left(rig: Rig) ->
     for number in range(150):  # three groups
         rig.publish(f"{number} ".ljust(30_000), channel=f"c{number}")
         joiners.append(rig.subscribe("*", conflate_ms=100))
-    rig.hub.delivery.release(1000)
+    release_large(rig, 1000)
     rig.publish("next")
     rig.hub.delivery.release(1100)
     calls: list[None] = []
@@ -199,13 +208,30 @@ def test_one_stream_that_ends_does_not_hurry_the_joiners_beside_it(rig: Rig) -> 
     for number in range(10):
         rig.publish(f"{number} ".ljust(300_000), channel=f"c{number}")
         joiners.append(rig.subscribe("*", conflate_ms=100))
-    rig.hub.delivery.release(1000)
+    release_large(rig, 1000)
     before = sum(len(connection.written) for connection, _ in joiners)
     connection, subscriber = joiners[7]
     rig.hub.flush_to(subscriber)
     rig.hub.unsubscribe(subscriber)
     assert [int(value) for value in connection.data] == [8, 9]
     assert sum(len(connection.written) for connection, _ in joiners) == before + 1
+
+
+def test_a_full_connection_ends_with_its_channel_although_joiners_are_still_to_get_their_part(rig: Rig) -> None:
+    first, _ = rig.subscribe(conflate_ms=100)
+    connections = [first]
+    for number in range(3):
+        rig.publish(str(number).ljust(1_100_000), type=f"t{number}")
+        connections.append(rig.subscribe(conflate_ms=100)[0])
+    rig.publish("last".ljust(1_100_000))
+    rig.turn()
+    done(rig.hub.end("main"))
+    for connection in connections:
+        connection.can_take = False
+    release_large(rig, 1000)
+    rig.turn()
+    assert [connection.finished for connection in connections] == [True] * 4
+    assert all(connection.received[-1].type == "end" for connection in connections)
 
 
 def test_fresh_subscribers_get_only_the_end_of_a_release(rig: Rig) -> None:

@@ -40,9 +40,30 @@ def test_a_gap_in_many_channels_does_not_cost_more_for_each_subscription_of_all_
     connections = [rig.subscribe("*", f"user.{number}")[0] for number in range(100)]
     gone = EventId(5000, 0)
     with counted_calls() as few:
-        rig.hub.lose({"sensor.0": gone})
+        rig.hub.lose({f"a.{number}": gone for number in range(200)})
     with counted_calls() as many:
-        rig.hub.lose({f"sensor.{number}": gone.next() for number in range(1, 101)})
+        rig.hub.lose({f"b.{number}": gone.next() for number in range(1000)})
     rig.turn()
-    assert many.count < few.count + 100 * 20
+    assert many.count < few.count + 800 * 20
     assert all([event.type for event in connection.received] == ["lost", "lost"] for connection in connections)
+
+
+def test_a_plain_stream_that_has_lost_nothing_goes_on_however_many_patterns_were_tried(rig: Rig) -> None:
+    for number in range(25):
+        rig.subscribe(f"sensor*x{number}")
+    plain, _ = rig.subscribe("sensor*y", plain=True)
+    for number in range(30):
+        rig.subscribe("*", f"user.{number}")
+    rig.hub.lose({f"sensor.{number}": EventId(5000, 0) for number in range(1000)})
+    assert plain.finished is None
+
+
+def test_a_gap_in_one_channel_asks_no_subscription_of_others(rig: Rig) -> None:
+    for number in range(300):
+        rig.subscribe(*(f"user.{number}.{each}.*" for each in range(50)))
+    concerned, _ = rig.subscribe("sensor.*")
+    with counted_calls() as calls:
+        rig.hub.lose({"sensor.1": EventId(5000, 0)})
+    rig.turn()
+    assert calls.count < 200
+    assert [event.type for event in concerned.received] == ["lost"]

@@ -187,3 +187,12 @@ async def test_a_step_of_a_hundred_patterns_looks_at_fewer_channels(rig: Rig) ->
     position = await Start(latest=True).locate(rig.hub, Subscription(patterns), pause)
     assert len(position.first) == 500
     assert pauses[0] > 10
+
+
+async def test_a_replay_of_latest_values_of_a_type_loses_none_that_the_log_holds(rig: Rig) -> None:
+    for number in range(40):
+        rig.publish(str(number).ljust(1 << 20), channel=f"c{number}", type="value")
+        rig.publish("small", channel=f"c{number}", type="note")
+    position = await Start(latest=True).locate(rig.hub, Subscription(frozenset({"*"}), frozenset({"value"})), no_pause)
+    assert not position.lost
+    assert [int(event.data) for event in position.first] == list(range(40))
