@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from .events import Event
+from .events import LOWEST_ID, Event, EventId
+from .gap import Gap
 from .groups import Audience, Group
 from .routing import Router
 from .subscription import Subscription
 from .wire import Compressors, SharedStream
 
 __all__ = ["Audiences"]
+
+_MOST_LOOKS = 10_000
+"""Largest number of audiences that are found by lost channels. If there are more, each audience is asked once."""
 
 
 class Audiences:
@@ -47,6 +51,21 @@ class Audiences:
     def concerned_by(self, event: Event) -> Collection[Audience]:
         """The audiences that may want the event."""
         return self._router.route_event(event)
+
+    def that_lost(self, floors: Mapping[str, EventId]) -> Mapping[Audience, EventId]:
+        """The audiences that have lost events of these channels up to these ids, each with its highest id."""
+        highest: dict[Audience, EventId] = {}
+        looks = 0
+        for channel, floor in floors.items():
+            concerned = self.concerned(channel)
+            looks += 1 + len(concerned)
+            if looks > _MOST_LOOKS:
+                gap = Gap(floors)
+                found = ((audience, gap.floor_of(audience.subscription)) for audience in self)
+                return {audience: floor for audience, floor in found if floor > LOWEST_ID}
+            for audience in concerned:
+                highest[audience] = max(floor, highest.get(audience, floor))
+        return highest
 
     def forget(self, channel: str) -> None:
         """Forget the route of a channel that is no longer used."""

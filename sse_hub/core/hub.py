@@ -48,7 +48,6 @@ from .audiences import Audiences
 from .delivery import Delivery
 from .ends import ABANDONED, REASONS
 from .events import LOWEST_ID, EventId, compact_json
-from .gap import Gap
 from .groups import Audience, Group, StartPosition, State, Subscriber
 from .log import Log
 from .pages import EncodedPage, LogPages
@@ -60,8 +59,6 @@ from .wire import frame, lost_notice, wrap
 
 __all__ = ["Hub", "State", "Subscriber"]
 
-_MOST_LOOKS = 10_000
-"""Largest number of audiences that are found by lost channels. If there are more, each audience is asked once."""
 _JOIN_STEP = 250
 """Subscribers that join shared streams in one step, at 5 to 10 µs each."""
 
@@ -122,23 +119,9 @@ class Hub(Publishing, Accepting):
 
     def lose(self, floors: Mapping[str, EventId]) -> None:
         """Note that the hub will never get events of these channels up to these ids."""
-        for audience, floor in self._concerned_by_loss(floors).items():  # plain ones leave
+        for audience, floor in self.audiences.that_lost(floors).items():  # plain ones leave
             self._inform_lost(audience, floor)
         self.log.lose(floors)
-
-    def _concerned_by_loss(self, floors: Mapping[str, EventId]) -> Mapping[Audience, EventId]:
-        highest: dict[Audience, EventId] = {}
-        looks = 0
-        for channel, floor in floors.items():
-            concerned = self.audiences.concerned(channel)
-            looks += 1 + len(concerned)
-            if looks > _MOST_LOOKS:
-                gap = Gap(floors)
-                found = ((audience, gap.floor_of(audience.subscription)) for audience in self.audiences)
-                return {audience: floor for audience, floor in found if floor > LOWEST_ID}
-            for audience in concerned:
-                highest[audience] = max(floor, highest.get(audience, floor))
-        return highest
 
     def forget(self, channel: str, floor: EventId) -> None:
         """Forget what is retained of a channel, its end included, up to this id; it begins anew."""
