@@ -131,9 +131,11 @@ class Hub(Publishing, Accepting):
         """Forget what is retained of a channel, its end included, up to this id; it begins anew."""
         known = self.log.get(channel)
         if self.catalogue is not None or (known is not None and known.newest is not None):
-            for audience in self.audiences.concerned(channel):
+            for audience in (concerned := self.audiences.concerned(channel)):
                 self.delivery.finish(audience)
                 self._inform_lost(audience, floor)
+            self.delivery.spent += 2 * len(concerned)  # each costs as much as two events
+            self.delivery.flush_soon()
         self.log.forget(channel, floor)
         self._forget_routes([channel])
 

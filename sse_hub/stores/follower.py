@@ -128,6 +128,7 @@ class Follower:
                 await self._deliver(events, previous)
                 events = []
                 self._hub.forget(entry.channel, entry.floor)
+                await asyncio.sleep(0)  # for ten thousand audiences, each of these takes 14 ms
             self._ordinal, previous = int(ordinal), entry.id
         await self._deliver(events, EventId.parse(entries[-1][0]))
 

@@ -175,6 +175,7 @@ class SqliteStore:
             if each.floor is not None:
                 await self._deliver(events)
                 self._hub.forget(append.forget, each.floor)
+                await asyncio.sleep(0)  # for ten thousand audiences, each of these takes 14 ms
                 events = []
         await self._deliver(events)
         return [each.refused or each for each in appended]

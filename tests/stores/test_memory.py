@@ -137,3 +137,16 @@ async def test_a_batch_goes_on_to_its_end_if_its_publisher_is_cancelled() -> Non
     publishing.cancel()
     await memory.store.close()
     assert memory.hub.log.retained == 50
+
+
+async def test_channels_that_are_forgotten_at_once_share_the_time_of_a_turn() -> None:
+    memory = Memory()
+    for number in range(3000):
+        subscription = Subscription(frozenset({"run.*", f"user.{number}"}))
+        memory.hub.advance(memory.hub.subscribe(subscription, Connection(), StartPosition(memory.hub.log.head)))
+    await memory.publish(20)
+    forgetting = asyncio.gather(*(memory.store.forget(f"run.{number}") for number in range(20)))
+    assert await most_in_a_turn(forgetting, lambda: memory.hub.statistics().lost) == 3000
+    assert memory.hub.statistics().lost == 20 * 3000
+    await memory.hub.publish("b", channel="run.7")
+    assert memory.hub.log.retained == 1
