@@ -132,6 +132,7 @@ class Connection(asyncio.Protocol):
         """The client has left, or the stream has ended and all its bytes are sent."""
         if isinstance(error, TimeoutError) and self.ended == "left":  # TCP_USER_TIMEOUT
             self.ended = "stalled"
+        self.paused = True  # until the hub has forgotten its subscriber, which may take some turns of the event loop
         self._closed(self)
 
     def end(self, last_bytes: bytes, reason: str) -> None:

@@ -172,8 +172,8 @@ class MercureStreams(Streams):
         # Updates that the headers have promised may be gone by now.
         return self.draining or (subscriber.lost and not position.lost)
 
-    def _note_closed(self, connection: Connection) -> None:
-        super()._note_closed(connection)
+    def _forget(self, connection: Connection) -> None:
+        super()._forget(connection)
         self._connections_of.pop(connection.subscriber, None)
         self._subscriptions.end(connection.info.id)
 
