@@ -53,9 +53,9 @@ HANDSHAKES = 8
 subscribers do not wait for all of them."""
 SEARCHES = 2
 """Largest number of steps in one turn that look for the beginnings of streams. Each takes up to a few milliseconds."""
-_CLOSED = 100
+CLOSED = 100
 """Closed connections that are forgotten in one turn of the event loop: about 3 ms, most of it for the lines of the log.
-All connections of a proxy that restarts close at once."""
+All connections of a proxy that restarts close at once. As many are closed in one turn after a loss."""
 _ABORT_PATIENCE = 1.0
 _STEP = 200
 """Largest number of connections that are looked at in one turn of the event loop. Ending all of them takes 8 ms."""
@@ -92,7 +92,8 @@ class Streams:
         self._handshakes, self._searches = Turns(HANDSHAKES), Turns(SEARCHES)
         self._all_closed = asyncio.Event()
         self._releases = Releases(hub)
-        self._gone = Soon(self._forget, _CLOSED)
+        self._gone = Soon(self._forget, CLOSED)
+        self._break_off = Soon(Connection.break_off, CLOSED).add
         if sibling is not None:
             self._slots, self._ids = sibling._slots, sibling._ids
             self._handshakes, self._searches = sibling._handshakes, sibling._searches
@@ -158,7 +159,7 @@ class Streams:
             await self._handshakes.take()
             if self.draining:
                 return self.unavailable("The server is ending.", subscription)
-            connection = await handshake.begin(request, info, self._wake, self._closed)
+            connection = await handshake.begin(request, info, self._wake, self._closed, self._break_off)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
             return self.unavailable(error.reason, subscription)

@@ -235,3 +235,18 @@ async def test_all_streams_that_end_with_the_server_have_their_line(caplog: pyte
         await stack.enter_async_context(crowd(server.port, 300, get("/stream")))
         await server.until_subscribers(300)
     assert caplog.messages.count("stream ends") == 300
+
+
+async def test_plain_streams_that_lose_events_at_once_break_off_in_steps() -> None:
+    async with serving() as server, crowd(server.port, 400, get("/stream?channel=run&plain=1")) as clients:
+        await server.until_subscribers(400)
+        await server.hub.publish("a", channel="run")
+        for client in clients:
+            await client.until(b"a\n\n")
+        broken = [asyncio.create_task(client.rest()) for client in clients]
+
+        async def forget() -> None:
+            await server.hub.store.forget("run")
+            await asyncio.wait(broken)
+
+        assert await most_in_a_turn(forget(), lambda: sum(task.done() for task in broken)) <= 200
