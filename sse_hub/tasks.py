@@ -8,9 +8,9 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["Background", "Turns", "end", "in_slices"]
+__all__ = ["Background", "Soon", "Turns", "end", "in_slices"]
 
 Item = TypeVar("Item")
 
@@ -91,6 +91,38 @@ class Turns:
                 self._free -= 1
         if self._free < self._most:
             asyncio.get_running_loop().call_soon(self._begin_next)
+
+
+class Soon(Generic[Item]):
+    """Does something with items soon, with a few of them in each turn of the event loop, in the order of the calls.
+
+    :param do: called with each item. If it raises an error, the event loop logs it, and the others follow.
+    :param most: the items of one turn.
+    """
+
+    def __init__(self, do: Callable[[Item], None], most: int) -> None:
+        self._do = do
+        self._most = most
+        self._waiting = deque[Item]()
+        self._scheduled = False
+
+    def add(self, item: Item) -> None:
+        """Do it with this item, in the next turn that has a place."""
+        self._waiting.append(item)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        try:
+            for _ in range(min(self._most, len(self._waiting))):
+                self._do(self._waiting.popleft())
+        finally:
+            self._scheduled = False
+            self._schedule()
 
 
 async def in_slices(items: Sequence[Item], size: int) -> AsyncIterator[Sequence[Item]]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+from eventually import eventually
+from turns import most_in_a_turn
 
-from sse_hub.tasks import Background, Turns, end, in_slices
+from sse_hub.tasks import Background, Soon, Turns, end, in_slices
 
 
 async def test_a_task_that_fails_is_logged_once_and_started_again_and_the_restart_is_counted(
@@ -75,6 +77,33 @@ async def test_a_turn_is_free_again_after_it_has_passed() -> None:
         for _ in range(3):
             await turns.take()
             await asyncio.sleep(0)
+
+
+async def test_items_are_done_soon_in_the_order_of_the_calls_and_only_so_many_in_a_turn() -> None:
+    done: list[int] = []
+
+    def do(item: int) -> None:
+        done.append(item)
+        if item < 3:
+            soon.add(item + 10)  # while there are no others, and while there are
+
+    soon = Soon(do, 3)
+    soon.add(0)
+    assert not done
+    await eventually(lambda: len(done) == 2)
+    for item in range(1, 10):
+        soon.add(item)
+    assert await most_in_a_turn(eventually(lambda: len(done) == 13), lambda: len(done)) == 3
+    assert done == [0, 10, *range(1, 10), 11, 12]
+
+
+async def test_an_item_that_fails_is_logged_and_the_others_follow(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[int] = []
+    soon = Soon[int](lambda item: done.append(10 // item), 2)
+    for item in (5, 0, 2, 1):
+        soon.add(item)
+    await eventually(lambda: done == [2, 5, 10])
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 
 
 @pytest.mark.parametrize(("count", "slices", "turns"), [(0, [], 0), (3, [3], 0), (7, [3, 3, 1], 2)])

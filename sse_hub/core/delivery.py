@@ -14,7 +14,7 @@ stream ends because its channel has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 from .audiences import Audiences
@@ -117,6 +117,18 @@ class Delivery:
         for group in [group for group in audience.groups if group.ending]:
             self.flush_group(group)
         audience.is_ending = False
+
+    def are_ending(self, audiences: Iterable[Audience]) -> bool:
+        """Whether the channel of these audiences has ended, and more of their streams still wait for the event `end`
+        than a turn of the event loop has time for. Then a flush follows soon."""
+        waiting = 0
+        for audience in audiences:
+            if audience.has_ended:
+                self.release_now(audience)
+            if audience.is_ending:
+                waiting += sum(len(group.live) + len(group.joining) for group in audience.groups if group.ending)
+        self.flush_soon()
+        return waiting > TURN_WRITES
 
     def add_notice(self, audience: Audience, notice: bytes) -> None:
         """Hand bytes that are not an event to an audience, in the next flush."""

@@ -123,13 +123,18 @@ class Hub(Publishing, Accepting):
             self._inform_lost(audience, floor)
         self.log.lose(floors)
 
-    def forget(self, channel: str, floor: EventId) -> None:
-        """Forget what is retained of a channel, its end included, up to this id; it begins anew."""
+    def forget(self, channel: str, floor: EventId) -> Iterator[None]:
+        """Forget what is retained of a channel, its end included, up to this id; it begins anew. This is done in steps,
+        like `deliver`: if many streams still have to end with the channel, they end first."""
         known = self.log.get(channel)
         if self.catalogue is not None or (known is not None and known.newest is not None):
-            for audience in self.audiences.concerned(channel):
+            while self.delivery.are_ending(concerned := self.audiences.concerned(channel)):
+                yield
+            for audience in concerned:
                 self.delivery.finish(audience)
                 self._inform_lost(audience, floor)
+            self.delivery.spent += 2 * len(concerned)  # each costs as much as two events
+            self.delivery.flush_soon()
         self.log.forget(channel, floor)
         self._forget_routes([channel])
 
@@ -138,7 +143,7 @@ class Hub(Publishing, Accepting):
         self._lost += len(live)
         if audience.subscription.plain:
             for subscriber in live:
-                self._break_off(subscriber)
+                self._finish(subscriber, complete=False)
         elif live:
             self.delivery.add_notice(audience, lost_notice(self.log.head, floor.next()))
 
@@ -153,17 +158,12 @@ class Hub(Publishing, Accepting):
         known = losses if gathered is None else max(subscriber.losses, gathered.losses)
         subscriber.losses = subscriber.complete = known
 
-    def _finish(self, subscriber: Subscriber) -> None:
-        """End its stream: its channel has ended, and it has every event."""
+    def _finish(self, subscriber: Subscriber, *, complete: bool = True) -> None:
+        """End its stream. It is complete if its channel has ended and it has every event. It breaks off if it has lost
+        events and cannot be informed."""
         finish = subscriber.finish
         self.unsubscribe(subscriber)
-        finish(complete=True)
-
-    def _break_off(self, subscriber: Subscriber) -> None:
-        """Break its stream off: it has lost events, and cannot be informed."""
-        finish = subscriber.finish
-        self.unsubscribe(subscriber)
-        finish(complete=False)
+        finish(complete=complete)
 
     def flush_to(self, subscriber: Subscriber) -> None:
         """Write the pending bytes of a LIVE subscriber's group, so that something else can be written after them."""
@@ -257,7 +257,7 @@ class Hub(Publishing, Accepting):
             return True
         notice = self._notice_loss(subscriber)
         if notice and subscriber.subscription.plain:
-            self._break_off(subscriber)
+            self._finish(subscriber, complete=False)
             return False
         page = self.pages.after(subscriber.subscription, subscriber.cursor)
         caught_up = not page.full and page.reached >= self.log.head
@@ -274,7 +274,7 @@ class Hub(Publishing, Accepting):
         lost = any(floor > informed.get(channel, LOWEST_ID) for channel, floor in page.floors.items())
         if lost and subscriber.subscription.plain:
             self._lost += 1
-            self._break_off(subscriber)
+            self._finish(subscriber, complete=False)
             return
         notice = self._notice(subscriber, page.following) if lost else b""
         self._hand(subscriber, notice, page, caught_up=False)

@@ -64,12 +64,14 @@ class Connection(asyncio.Protocol):
     :param info: its client.
     :param wake: called with the connection when it can take bytes again.
     :param closed: called with the connection when it is gone.
+    :param break_off_soon: called with the connection when it has lost events; `break_off` has to follow.
     :param head: the headers of the answer, which are not sent yet.
     """
 
     __slots__ = (
         "_accepted_at",
         "_accepted_bytes",
+        "_break_off_soon",
         "_closed",
         "_head",
         "_transport",
@@ -89,6 +91,7 @@ class Connection(asyncio.Protocol):
         info: SubscriberInfo,
         wake: Callable[[Connection], None],
         closed: Callable[[Connection], None],
+        break_off_soon: Callable[[Connection], None],
         head: bytes,
     ) -> None:
         self.paused = paused
@@ -98,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._wake = wake
         self._closed = closed
+        self._break_off_soon = break_off_soon
         self._head = head
         self._accepted_bytes = 0
         self._accepted_at = time.monotonic()
@@ -132,6 +136,7 @@ class Connection(asyncio.Protocol):
         """The client has left, or the stream has ended and all its bytes are sent."""
         if isinstance(error, TimeoutError) and self.ended == "left":  # TCP_USER_TIMEOUT
             self.ended = "stalled"
+        self.paused = True  # until the hub has forgotten its subscriber, which may take some turns of the event loop
         self._closed(self)
 
     def end(self, last_bytes: bytes, reason: str) -> None:
@@ -155,7 +160,11 @@ class Connection(asyncio.Protocol):
         if complete:
             self.end(b"", "complete")
         else:
-            self._break_off("incomplete")
+            self._break_off_soon(self)
+
+    def break_off(self) -> None:
+        """Let the stream end in such a way that its client knows that something is missing."""
+        self._break_off("incomplete")
 
     def _break_off(self, reason: str) -> None:
         if self._transport.is_closing():
@@ -211,6 +220,7 @@ class Handshake(EventSourceResponse):
         info: SubscriberInfo,
         wake: Callable[[Connection], None],
         closed: Callable[[Connection], None],
+        break_off_soon: Callable[[Connection], None],
     ) -> Connection:
         """Make the headers and take the connection over from aiohttp; the handler returns this response afterwards.
         `Connection.write_first` sends the headers.
@@ -225,7 +235,7 @@ class Handshake(EventSourceResponse):
             raise ConnectionResetError("the client has left")
         limit_silence(request, self._settings)
         self.is_taken_over = True
-        connection = Connection(transport, protocol.writing_paused, info, wake, closed, head)
+        connection = Connection(transport, protocol.writing_paused, info, wake, closed, break_off_soon, head)
         request.content.feed_eof()  # aiohttp would wait for the rest of a body, which now goes to `data_received`
         protocol.transport = None  # so that aiohttp does not close it
         # Only after the handler and its middlewares: `connection_lost` cancels them with `handler_cancellation`.

@@ -23,13 +23,14 @@ from ..core.updates import TopicSubscription, cursor_of
 from ..limits import Refusal, TemplateSlots
 from ..metrics import Metrics
 from ..settings import Settings
+from ..tasks import Soon
 from ..topic_grants import TopicGrant
 from ..worker import Worker
 from .connection import Connection, Handshake
 from .mercure_subscriptions import Subscriptions
 from .problems import Problem
 from .requests import last, listed, quality
-from .streams import Streams, pause
+from .streams import CLOSED, Streams, pause
 
 __all__ = ["EARLIEST", "MERCURE_STREAMS", "STREAM_HEADERS", "MercureStreams", "wanted_id"]
 
@@ -84,6 +85,7 @@ class MercureStreams(Streams):
         self._labels = Labels(hub, settings.mercure_history)
         self._subscriptions = subscriptions
         self._connections_of: dict[Subscriber, Connection] = {}
+        self._lossy = Soon(self._end_lossy, CLOSED)
         hub.on_loss = self._end_after_loss
 
     async def follow(
@@ -172,15 +174,18 @@ class MercureStreams(Streams):
         # Updates that the headers have promised may be gone by now.
         return self.draining or (subscriber.lost and not position.lost)
 
-    def _note_closed(self, connection: Connection) -> None:
-        super()._note_closed(connection)
+    def _forget(self, connection: Connection) -> None:
+        super()._forget(connection)
         self._connections_of.pop(connection.subscriber, None)
         self._subscriptions.end(connection.info.id)
 
     def _end_after_loss(self, subscriber: Subscriber) -> None:
         """End the stream of a subscriber that has lost updates."""
         self._hub.unsubscribe(subscriber)
-        self._connections_of[subscriber].end(self._retry_field(), "lost")
+        self._lossy.add(self._connections_of[subscriber])
+
+    def _end_lossy(self, connection: Connection) -> None:
+        connection.end(self._retry_field(), "lost")
 
     def _end(self, connection: Connection, problem: Problem, reason: str) -> None:
         self._end_with(connection, self._retry_field(), reason)

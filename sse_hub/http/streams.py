@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 import math
 import random
 import time
@@ -28,11 +27,10 @@ from ..core.start import Start
 from ..core.subscription import Subscription
 from ..core.wire import first, frame, wrap
 from ..limits import Refusal, SubscriberSlots
-from ..logs import log_line
 from ..metrics import Metrics
 from ..rights import Grant
 from ..settings import Settings
-from ..tasks import Turns, end
+from ..tasks import Soon, Turns, end
 from ..topic_grants import TopicGrant
 from ..worker import MAX_WORKERS, Worker
 from . import schemas
@@ -46,16 +44,18 @@ from .peer import address_of
 from .problems import Problem
 from .request_log import REQUEST_ID
 from .sessions import Sessions
+from .stream_log import StreamLog
 
 __all__ = ["STREAMS", "Streams", "pause", "sweeping"]
-
-logger = logging.getLogger("sse_hub.streams")
 
 HANDSHAKES = 8
 """Largest number of streams that are opened in one turn of the event loop. A thousand take 0.2 s; with this limit, live
 subscribers do not wait for all of them."""
 SEARCHES = 2
 """Largest number of steps in one turn that look for the beginnings of streams. Each takes up to a few milliseconds."""
+CLOSED = 100
+"""Closed connections that are forgotten in one turn of the event loop: about 3 ms, most of it for the lines of the log.
+All connections of a proxy that restarts close at once. As many are closed in one turn after a loss."""
 _ABORT_PATIENCE = 1.0
 _STEP = 200
 """Largest number of connections that are looked at in one turn of the event loop. Ending all of them takes 8 ms."""
@@ -82,6 +82,7 @@ class Streams:
         self._hub = hub
         self._settings = settings
         self._metrics = metrics
+        self._log = StreamLog(metrics)
         self._catch_up = CatchUp(hub)
         self._open = SortedDict[int, Connection]()  # by the id of their subscriber
         self._sessions = Sessions()
@@ -91,6 +92,8 @@ class Streams:
         self._handshakes, self._searches = Turns(HANDSHAKES), Turns(SEARCHES)
         self._all_closed = asyncio.Event()
         self._releases = Releases(hub)
+        self._gone = Soon(self._forget, CLOSED)
+        self._break_off = Soon(Connection.break_off, CLOSED).add
         if sibling is not None:
             self._slots, self._ids = sibling._slots, sibling._ids
             self._handshakes, self._searches = sibling._handshakes, sibling._searches
@@ -156,7 +159,7 @@ class Streams:
             await self._handshakes.take()
             if self.draining:
                 return self.unavailable("The server is ending.", subscription)
-            connection = await handshake.begin(request, info, self._wake, self._closed)
+            connection = await handshake.begin(request, info, self._wake, self._closed, self._break_off)
         except StoreUnavailable as error:
             self._metrics.store_errors.inc()
             return self.unavailable(error.reason, subscription)
@@ -178,7 +181,7 @@ class Streams:
         connection.subscriber = subscriber
         self._open[connection.info.id] = connection
         self._all_closed.clear()
-        self._note_begin(connection.info, subscriber, start)
+        self._log.begin(connection.info, subscriber, start)
         connected = b"" if subscription.plain else self._connected(subscriber, connection.info.channels, position.shown)
         connection.write_first(first(subscription, connected))
         if self._ends_at_once(subscriber, position):
@@ -193,44 +196,19 @@ class Streams:
         return self.draining
 
     def _note_closed(self, connection: Connection) -> None:
+        """Let another stream have the place of a connection that is gone. The connection is forgotten soon."""
+        self._release(connection.info.address, connection.info.channels)
+        self._gone.add(connection)
+
+    def _forget(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self._hub.unsubscribe(connection.subscriber)
         self._catch_up.forget(connection)
-        self._release(connection.info.address, connection.info.channels)
         del self._open[connection.info.id]
         self._sessions.discard(connection.info.session, connection.info.id)
         if not self._open:
             self._all_closed.set()
-        self._note_end(connection)
-
-    def _note_begin(self, info: SubscriberInfo, subscriber: Subscriber, start: Start) -> None:
-        replayed = "replayed" if start.replay or start.latest or start.from_start else None
-        outcome = "lost" if subscriber.lost else "resumed" if subscriber.resumed else replayed
-        if outcome is not None:
-            self._metrics.replays[outcome].inc()
-        log_line(
-            logger,
-            logging.INFO,
-            "stream begins",
-            id=info.id,
-            address=info.address,
-            channels=info.channels[:10],
-            **({} if outcome is None else {"start": outcome}),
-            **({} if info.grant.subject is None else {"subject": info.grant.subject}),
-        )
-
-    def _note_end(self, connection: Connection) -> None:
-        self._metrics.ended[connection.ended].inc()
-        log_line(
-            logger,
-            logging.INFO,
-            "stream ends",
-            id=connection.info.id,
-            request=connection.info.request,
-            reason=connection.ended,
-            seconds=round(time.time() - connection.info.since_ms / 1000, 3),
-            bytes=connection.subscriber.handed_bytes,
-        )
+        self._log.end(connection)
 
     def subscribers(self, after: int, most: int) -> list[schemas.Subscriber]:
         """The subscribers with an id above `after`, in order."""

@@ -23,7 +23,7 @@ from ..core.events import LOWEST_ID, Event, EventId, check_channel
 from ..core.hub import Hub
 from ..core.subscription import Subscription
 from ..tasks import in_slices
-from .batches import deliver_in_slices
+from .batches import deliver_in_slices, forget_in_steps
 from .entries import TAIL_BYTES, TAIL_EVENTS, event_of_entry
 from .redis_connection import STREAM_REPLACED, RedisConnection, RedisFailed
 from .scripts import BEGIN
@@ -127,7 +127,7 @@ class Follower:
             elif entry.floor > floor:  # else the loss is that of a gap, and subscribers are informed of it already
                 await self._deliver(events, previous)
                 events = []
-                self._hub.forget(entry.channel, entry.floor)
+                await forget_in_steps(self._hub, entry.channel, entry.floor)
             self._ordinal, previous = int(ordinal), entry.id
         await self._deliver(events, EventId.parse(entries[-1][0]))
 

@@ -10,7 +10,7 @@ from ..core.ends import ABANDONED, Ended, Idle, end_draft
 from ..core.events import END, Draft, Event
 from ..core.hub import Hub
 from ..tasks import Background, end, in_slices
-from .batches import SLICE, Append, Batches, deliver_in_slices
+from .batches import SLICE, Append, Batches, deliver_in_slices, forget_in_steps
 
 __all__ = ["MemoryStore"]
 
@@ -89,10 +89,11 @@ class MemoryStore:
             await self.abandon()
 
     async def _put(self, append: Append) -> Sequence[Event]:
-        if len(append.drafts) > SLICE or not self._batches.idle:
+        full = append.forget and self._hub.delivery.is_full
+        if len(append.drafts) > SLICE or full or not self._batches.idle:
             return await self._batches.put(append)
         events = self._make(self._check(append), self._clock())
-        steps = self._hub.deliver(events)
+        steps = self._hub.forget(append.forget, self._head) if append.forget else self._hub.deliver(events)
         for _ in steps:  # this turn has no time for all of it: later publishes wait for its end
             await self._batches.put(Append((), rest=steps))
         return events
@@ -107,6 +108,8 @@ class MemoryStore:
             except Ended as ended:
                 results.append(ended)
                 continue
+            if append.forget:
+                await forget_in_steps(self._hub, append.forget, self._head)
             events: list[Event] = []
             async for some in in_slices(drafts, SLICE):
                 made = self._make(some, now_ms)
@@ -122,7 +125,6 @@ class MemoryStore:
         """
         if append.forget:
             self._idle.discard(append.forget)
-            self._hub.forget(append.forget, self._head)
         drafts = append.drafts
         if append.if_idle and not (
             self._idle.is_silent(drafts[0].channel) and self._hub.log.get(drafts[0].channel) is not None

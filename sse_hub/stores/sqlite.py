@@ -25,7 +25,7 @@ from ..core.hub import Hub
 from ..core.ports import ChannelState, Page, Retained, StoreUnavailable
 from ..core.subscription import Subscription
 from ..tasks import Background, end, in_slices
-from .batches import SLICE, Append, Batches, clean, deliver_in_slices
+from .batches import SLICE, Append, Batches, clean, deliver_in_slices, forget_in_steps
 from .database import Appended, Content, Database
 from .reading import Reader
 
@@ -174,7 +174,7 @@ class SqliteStore:
             events += each.events
             if each.floor is not None:
                 await self._deliver(events)
-                self._hub.forget(append.forget, each.floor)
+                await forget_in_steps(self._hub, append.forget, each.floor)
                 events = []
         await self._deliver(events)
         return [each.refused or each for each in appended]

@@ -9,8 +9,9 @@ import pytest
 from eventually import eventually
 from hubs import Server, Stream, serving
 from mercures import PATH, follow, pairs, update, with_token
-from sockets import get, raw
+from sockets import crowd, get, raw
 from tokens import SECRET, bearer
+from turns import most_in_a_turn
 from yarl import URL
 
 from sse_hub.http.app_keys import UPDATES
@@ -311,6 +312,20 @@ async def test_a_subscriber_that_has_lost_updates_is_disconnected_and_resumes_wi
         async with follow(server, "t", lastEventID=last) as stream:
             assert stream.response.headers["Last-Event-ID"] == "earliest"
             assert (await stream.next()).id == "n35"
+
+
+async def test_streams_that_lose_updates_at_once_end_in_steps() -> None:
+    query = "&".join(f"{name}={value}" for name, value in pairs("t"))
+    async with serving() as server, crowd(server.port, 400, get(f"{PATH}?{query}")) as clients:
+        for client in clients:
+            await client.until(b"retry: ")
+        ended = [asyncio.create_task(client.rest()) for client in clients]
+
+        async def lose() -> None:
+            server.app[UPDATES].restart(server.app[UPDATES].log.head)
+            await asyncio.wait(ended)
+
+        assert await most_in_a_turn(lose(), lambda: sum(task.done() for task in ended)) <= 200
 
 
 async def test_a_token_that_expires_ends_its_stream() -> None:

@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
 from aiohttp import web
 from eventually import PATIENCE, eventually
 from hubs import Server, running, serving
-from sockets import get, raw
+from sockets import crowd, get, raw
 from tokens import bearer
+from turns import most_in_a_turn
 from wire import parse, unchunked
 
 from sse_hub.http.streams import STREAMS
@@ -208,3 +210,43 @@ async def test_a_stream_ends_with_its_token_and_says_so(guarded: Server) -> None
     assert [event.type for event in events] == ["connected", "error"]
     assert json.loads(events[1].data)["status"] == 401
     assert "expired" in json.loads(events[1].data)["detail"]
+
+
+async def test_connections_that_close_at_once_are_forgotten_in_steps_and_each_has_its_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "sse_hub.streams")
+    async with serving() as server:
+        async with crowd(server.port, 300, get("/stream")) as clients:
+            await server.until_subscribers(300)
+
+            async def close() -> None:
+                for client in clients:
+                    client.abort()
+                await server.until_subscribers(0)
+
+            assert await most_in_a_turn(close(), lambda: -server.hub.statistics().subscribers) <= 100
+        assert caplog.messages.count("stream ends") == 300
+
+
+async def test_all_streams_that_end_with_the_server_have_their_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sse_hub.streams")
+    async with serving() as server, AsyncExitStack() as stack:
+        await stack.enter_async_context(crowd(server.port, 300, get("/stream")))
+        await server.until_subscribers(300)
+    assert caplog.messages.count("stream ends") == 300
+
+
+async def test_plain_streams_that_lose_events_at_once_break_off_in_steps() -> None:
+    async with serving() as server, crowd(server.port, 400, get("/stream?channel=run&plain=1")) as clients:
+        await server.until_subscribers(400)
+        await server.hub.publish("a", channel="run")
+        for client in clients:
+            await client.until(b"a\n\n")
+        broken = [asyncio.create_task(client.rest()) for client in clients]
+
+        async def forget() -> None:
+            await server.hub.store.forget("run")
+            await asyncio.wait(broken)
+
+        assert await most_in_a_turn(forget(), lambda: sum(task.done() for task in broken)) <= 200

@@ -13,9 +13,10 @@ from hubs import NDJSON, Remote, serving
 from network import Network
 from programs import Start
 from redis_server import RedisServer
+from turns import most_in_a_turn
 from wire import Received
 
-from sse_hub.core.events import EventId
+from sse_hub.core.events import Draft, EventId
 from sse_hub.core.rules import Rule
 
 
@@ -213,6 +214,31 @@ async def test_a_gap_before_a_forgotten_channel_is_a_loss(redis: RedisServer) ->
             assert "lost" in [event.type for event in events]
             events = await forgotten.until_data("after")
             assert [event.type for event in events] == ["lost", "message"]
+
+
+async def test_channels_that_were_forgotten_while_a_node_was_cut_off_are_forgotten_in_different_turns(
+    redis: RedisServer,
+) -> None:
+    async with Network(redis.port) as network, serving(store=redis.url) as there:
+        async with (
+            serving(store=f"redis://127.0.0.1:{network.port}/0") as here,
+            here.stream("/stream?channel=*") as stream,
+        ):
+            await stream.until("connected")
+            await there.hub.publish_all([Draft(f"run.{number}", "message", "x") for number in range(20)])
+            await stream.take(20)
+            network.cut()
+            for number in range(20):
+                await there.hub.store.forget(f"run.{number}")
+            await there.hub.publish("after")
+
+            async def catch_up() -> None:
+                await here.until_status("degraded")
+                await network.mend()
+                assert [event.type for event in await stream.take(21)] == ["lost"] * 20 + ["message"]
+
+            assert await most_in_a_turn(catch_up(), lambda: here.hub.statistics().lost) == 1
+            assert here.hub.log.retained == 1
 
 
 async def test_the_newest_entries_deleted_by_hand_while_a_node_was_cut_off_are_a_loss(redis: RedisServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
+import pytest
 from rig import Connection
 from turns import most_in_a_turn, turns_during
 
@@ -137,3 +138,39 @@ async def test_a_batch_goes_on_to_its_end_if_its_publisher_is_cancelled() -> Non
     publishing.cancel()
     await memory.store.close()
     assert memory.hub.log.retained == 50
+
+
+async def test_channels_that_are_forgotten_at_once_share_the_time_of_a_turn() -> None:
+    memory = Memory()
+    for number in range(3000):
+        subscription = Subscription(frozenset({"run.*", f"user.{number}"}))
+        memory.hub.advance(memory.hub.subscribe(subscription, Connection(), StartPosition(memory.hub.log.head)))
+    await memory.publish(20)
+    forgetting = asyncio.gather(*(memory.store.forget(f"run.{number}") for number in range(20)))
+    assert await most_in_a_turn(forgetting, lambda: memory.hub.statistics().lost) == 3000
+    assert memory.hub.statistics().lost == 20 * 3000
+    await memory.hub.publish("b", channel="run.7")
+    assert memory.hub.log.retained == 1
+
+
+@pytest.mark.parametrize("conflate_ms", [0, 60_000])
+async def test_many_streams_that_end_with_a_channel_end_in_steps_before_it_is_forgotten(conflate_ms: int) -> None:
+    memory = Memory()
+    connections = [Connection() for _ in range(2000)]
+    for connection in connections:
+        subscription = Subscription(frozenset({"run"}), chunked=False, conflate_ms=conflate_ms)
+        memory.hub.advance(memory.hub.subscribe(subscription, connection, StartPosition(memory.hub.log.head)))
+
+    async def end_and_forget() -> None:
+        await memory.hub.publish("a", channel="run")
+        await memory.hub.end("run")
+        forgetting = asyncio.create_task(memory.store.forget("run"))
+        await asyncio.sleep(0)
+        await memory.hub.publish("next life", channel="run")
+        await forgetting
+
+    assert await most_in_a_turn(end_and_forget(), lambda: -memory.hub.statistics().subscribers) < 250
+    for connection in connections:
+        assert [event.type for event in connection.received] == ["message", "end"]
+        assert connection.finished is True
+    assert memory.hub.log.retained == 1

@@ -273,3 +273,12 @@ async def test_ephemeral_batches_that_come_at_once_are_made_a_few_events_in_a_tu
     assert await most_in_a_turn(asyncio.gather(*(store.append(drafts) for _ in range(4))), lambda: made) <= 2 * SLICE
     assert hub.statistics().published == 12_000
     await store.close()
+
+
+async def test_channels_that_are_forgotten_at_once_are_forgotten_in_different_turns(tmp_path: Path) -> None:
+    async with serving(store=f"sqlite:{tmp_path}/events.db") as server, server.stream("/stream?channel=*") as stream:
+        await stream.until("connected")
+        await server.hub.publish_all([Draft(f"run.{number}", "message", "x") for number in range(20)])
+        forgetting = asyncio.gather(*(server.hub.store.forget(f"run.{number}") for number in range(20)))
+        assert await most_in_a_turn(forgetting, lambda: server.hub.statistics().lost) == 1
+        assert [event.type for event in await stream.take(40)] == ["message"] * 20 + ["lost"] * 20
