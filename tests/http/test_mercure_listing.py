@@ -16,13 +16,20 @@ from eventually import eventually
 from hubs import Remote, Server, Stream, serving
 from mercures import PATH, follow, update, with_token
 from programs import Start
+from shared_store import SharedStore
 from tokens import SECRET
+from turns import most_in_a_turn, turns_during
 from yarl import URL
 
-from sse_hub.core.events import Event
+from sse_hub.core.events import LOWEST_ID, Event
+from sse_hub.core.log import Log
+from sse_hub.core.ports import Exchanged
+from sse_hub.core.update_hub import UpdateHub
 from sse_hub.http.app_keys import UPDATES
 from sse_hub.http.mercure_documents import Subscribed
 from sse_hub.http.mercure_elsewhere import Elsewhere
+from sse_hub.http.mercure_subscriptions import Subscriptions
+from sse_hub.topic_grants import TopicGrant
 
 BOOK = "https://e.com/{x}"
 LIST = f"{PATH}/subscriptions"
@@ -358,3 +365,40 @@ async def test_subscriptions_that_come_and_go_at_a_node_without_others_leave_not
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 50_000
+
+
+def announcing_to(store: SharedStore) -> Subscriptions:
+    """The subscriptions of a node whose updates go to this store."""
+    hub = UpdateHub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon)
+    hub.store = store
+    return Subscriptions(hub, enabled=True)
+
+
+async def test_few_subscriptions_are_announced_in_a_turn_however_many_topics_a_subscriber_has() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    topics = [f"t{number}" for number in range(100)]
+    for id in range(50):
+        subscriptions.begin(id, topics, TopicGrant())
+    assert await most_in_a_turn(subscriptions.finish(), lambda: len(store.appended)) <= 200
+    assert [topic for draft in store.appended for topic in topics if f'"{topic}\\"' in draft.data] == topics * 50
+
+
+async def test_a_subscriber_with_thousands_of_topics_is_announced_whole_and_in_many_turns() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    subscriptions.begin(1, [f"t{number}" for number in range(4000)], TopicGrant())
+    assert await turns_during(subscriptions.finish()) >= 20
+    assert len(store.appended) == 4000
+
+
+async def test_a_subscription_that_ends_before_it_is_announced_is_never_announced() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    subscriptions.begin(1, [f"t{number}" for number in range(4000)], TopicGrant())
+    finishing = asyncio.create_task(subscriptions.finish())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    subscriptions.end(1)
+    await finishing
+    assert store.appended == []
