@@ -13,9 +13,8 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
 
 from aiohttp import web
 
@@ -40,6 +39,19 @@ _RETRY = 1.0
 _LAST_PATIENCE = 1.0
 
 logger = logging.getLogger("sse_hub.streams")
+
+
+class _Active:
+    """Documents that are made while they are looked at."""
+
+    def __init__(self, here: Sequence[Subscribed], elsewhere: Sequence[Document]) -> None:
+        self._here = here
+        self._elsewhere = elsewhere
+
+    def __iter__(self) -> Iterator[Document]:
+        for subscribed in self._here:
+            yield from subscribed.documents()
+        yield from self._elsewhere
 
 
 class Subscriptions:
@@ -99,10 +111,9 @@ class Subscriptions:
             self._waiting[id, True] = self._open[id]
             self._wake.set()
 
-    def active(self) -> Iterator[Document]:
-        """The documents of the active subscriptions of all nodes."""
-        here, elsewhere = list(self._open.values()), list(self.elsewhere.active.values())
-        return chain((document for subscribed in here for document in subscribed.documents()), elsewhere)
+    def active(self) -> Iterable[Document]:
+        """The documents of the subscriptions of all nodes that are active now. Later ones do not change it."""
+        return _Active(list(self._open.values()), list(self.elsewhere.active.values()))
 
     @property
     def last_id(self) -> str | None:
