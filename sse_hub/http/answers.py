@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 from aiohttp import web
@@ -19,13 +20,13 @@ from .patience import limit_silence
 from .peer import address_of, is_secure
 from .request_log import REQUEST_ID
 
-__all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json"]
+__all__ = ["FRESH", "Acknowledgement", "acknowledge", "json_answer", "send_json", "send_parts"]
 
 FRESH = {"Cache-Control": "no-store"}
 """For answers that are outdated at once."""
 _JSON = "application/json; charset=utf-8"
 _SLOWEST = 16 << 10
-"""Bytes a second that a client has to read of a large answer. Its bytes count among those of all requests meanwhile."""
+"""Bytes a second that a client has to read of a large answer."""
 _OWN_SIGNALS, _OWN_MIDDLEWARES = 2, 1
 """The numbers of signals and middlewares of the hub's own application: see `create_app`."""
 
@@ -116,27 +117,42 @@ def _header_block(version: HttpVersion, keep_alive: bool, secure: bool, origin: 
 
 
 async def send_json(request: web.Request, value: msgspec.Struct) -> web.StreamResponse:
-    """Send an answer that may be large. All large answers together may hold a limited number of bytes. A client that
-    reads nothing, or very slowly, is disconnected. One that others need the room of is disconnected, too.
+    """Send an answer that may be large; see `send_parts`. All of these together may hold a limited number of bytes. A
+    client is disconnected, too, if others need the room of its answer.
 
     :raises BudgetExceeded: if all requests and answers together hold too many bytes, and none of them can be dropped.
     """
     body = msgspec.json.encode(value)
-    response = web.StreamResponse(headers={"Content-Type": _JSON, **FRESH})
-    response.content_length = len(body)
+    headers = {"Content-Type": _JSON, **FRESH}
+    with request.app[BUDGET].reserve() as reservation:
+        if request.method != "HEAD":
+            reservation.add(len(body))
+            reservation.arrive(lambda: _give_up(request))
+        return await send_parts(request, headers, len(body), _one_part(body))
+
+
+async def _one_part(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def send_parts(
+    request: web.Request, headers: Mapping[str, str], length_bytes: int, parts: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send an answer that is made in parts, each when the client has taken the ones before it. A client that reads
+    nothing, or very slowly, is disconnected."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = length_bytes
     if request.method == "HEAD":  # it gets no body (RFC 9110, section 9.3.2)
         return response
-    with request.app[BUDGET].reserve() as reservation:
-        reservation.add(len(body))
-        reservation.arrive(lambda: _give_up(request))
-        with contextlib.suppress(ConnectionError):  # the client has left
-            await response.prepare(request)
-            limit_silence(request, request.app[SETTINGS])
-            try:
-                async with asyncio.timeout(request.app[SETTINGS].send_timeout + len(body) / _SLOWEST):
-                    await response.write(body)
-            except TimeoutError:
-                _abort(request)
+    with contextlib.suppress(ConnectionError):  # the client has left
+        await response.prepare(request)
+        limit_silence(request, request.app[SETTINGS])
+        try:
+            async with asyncio.timeout(request.app[SETTINGS].send_timeout + length_bytes / _SLOWEST):
+                async for part in parts:
+                    await response.write(part)
+        except TimeoutError:
+            _abort(request)
     return response
 
 

@@ -27,6 +27,7 @@ _MOST_ENDED = 10_000
 """Largest number of ended subscriptions that are remembered, because their node may report them once more."""
 _AT_ONCE = 100
 _STEP = 200
+"""Largest number of reports, and of their subscriptions, that are looked at in one turn of the event loop: 1 ms."""
 
 
 class Elsewhere(Exchange):
@@ -109,16 +110,21 @@ class Elsewhere(Exchange):
 
     async def _set_counts(self, node: str, counts: Mapping[str, int]) -> None:
         known = self._counts_by_node.setdefault(node, {})
-        for number, (text, count) in enumerate(counts.items(), 1):
+        looked_at = 0
+        for text, count in counts.items():
             if (text in known) != bool(count):
                 subscribed = Subscribed.read(text)
                 for document in subscribed.documents() if subscribed is not None else ():
                     self._count(document, 1 if count else -1)
+                    looked_at += 1
+                    if looked_at % _STEP == 0:
+                        await asyncio.sleep(0)
             if count:
                 known[text] = count
             else:
                 known.pop(text, None)
-            if number % _STEP == 0:
+            looked_at += 1
+            if looked_at % _STEP == 0:
                 await asyncio.sleep(0)
 
     def _count(self, document: Document, change: int) -> None:

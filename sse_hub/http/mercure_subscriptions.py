@@ -13,13 +13,12 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
 
 from aiohttp import web
 
-from ..core.events import Event
+from ..core.events import Draft, Event
 from ..core.ports import Cluster, StoreUnavailable
 from ..core.update_hub import UpdateHub
 from ..core.updates import name_of
@@ -32,13 +31,27 @@ from .mercure_elsewhere import Elsewhere
 
 __all__ = ["MERCURE_SUBSCRIPTIONS", "Subscriptions", "announcing"]
 
-_AT_ONCE = 100
-"""Subscribers whose subscriptions are published together."""
+_AT_ONCE = 200
+"""Subscriptions that are published together, and whose updates are made in one turn of the event loop: 4 ms with a
+payload of 3 kB."""
 _RETRY = 1.0
 """Seconds until a store that was away is tried again."""
 _LAST_PATIENCE = 1.0
 
 logger = logging.getLogger("sse_hub.streams")
+
+
+class _Active:
+    """Documents that are made while they are looked at."""
+
+    def __init__(self, here: Sequence[Subscribed], elsewhere: Sequence[Document]) -> None:
+        self._here = here
+        self._elsewhere = elsewhere
+
+    def __iter__(self) -> Iterator[Document]:
+        for subscribed in self._here:
+            yield from subscribed.documents()
+        yield from self._elsewhere
 
 
 class Subscriptions:
@@ -98,10 +111,9 @@ class Subscriptions:
             self._waiting[id, True] = self._open[id]
             self._wake.set()
 
-    def active(self) -> Iterator[Document]:
-        """The documents of the active subscriptions of all nodes."""
-        here, elsewhere = list(self._open.values()), list(self.elsewhere.active.values())
-        return chain((document for subscribed in here for document in subscribed.documents()), elsewhere)
+    def active(self) -> Iterable[Document]:
+        """The documents of the subscriptions of all nodes that are active now. Later ones do not change it."""
+        return _Active(list(self._open.values()), list(self.elsewhere.active.values()))
 
     @property
     def last_id(self) -> str | None:
@@ -127,10 +139,14 @@ class Subscriptions:
                 await self._publish()
 
     async def _publish(self) -> None:
-        some = [(key, self._waiting.pop(key)) for key in list(islice(self._waiting, _AT_ONCE))]
-        drafts = [draft_of(each, active=active) for (_, active), subscribed in some for each in subscribed.documents()]
+        await asyncio.sleep(0)  # a store that has no work appends at once
+        some = self._next()
+        drafts = {key: await _drafts(subscribed, active=key[1]) for key, subscribed in some}
+        some = [each for each in some if self._waiting.pop(each[0], None)]  # others have ended meanwhile
+        if not some:
+            return
         try:
-            await self._hub.store.append(drafts)
+            await self._hub.store.append([draft for key, _ in some for draft in drafts[key]])
         except StoreUnavailable as error:
             log_line(logger, logging.WARNING, f"subscriptions cannot be announced now: {error.reason}")
             for key, subscribed in some:
@@ -140,12 +156,33 @@ class Subscriptions:
                     self._waiting[key] = subscribed
             await asyncio.sleep(_RETRY)
 
+    def _next(self) -> list[tuple[tuple[int, bool], Subscribed]]:
+        """The next waiting ones: those of one subscriber, or of several with at most `_AT_ONCE` subscriptions."""
+        some: list[tuple[tuple[int, bool], Subscribed]] = []
+        count = 0
+        for key, subscribed in self._waiting.items():
+            count += len(subscribed.topics)
+            if some and count > _AT_ONCE:
+                break
+            some.append((key, subscribed))
+        return some
+
     async def finish(self) -> None:
         """Publish the remaining updates, before the store is closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_PATIENCE):
                 while self._waiting:
                     await self._publish()
+
+
+async def _drafts(subscribed: Subscribed, *, active: bool) -> list[Draft]:
+    """The updates about the subscriptions of one subscriber."""
+    drafts: list[Draft] = []
+    for document in subscribed.documents():
+        if drafts and len(drafts) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        drafts.append(draft_of(document, active=active))
+    return drafts
 
 
 MERCURE_SUBSCRIPTIONS: web.AppKey[Subscriptions] = web.AppKey("mercure subscriptions", Subscriptions)

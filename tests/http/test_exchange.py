@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable
 from contextlib import suppress
 
 from eventually import eventually
+from shared_store import SharedStore
+from turns import most_in_a_turn
 
-from sse_hub.core.events import LOWEST_ID, Draft, Event
+from sse_hub.core.events import LOWEST_ID
 from sse_hub.core.hub import Hub
 from sse_hub.core.log import Log
 from sse_hub.core.ports import Cluster, Exchanged, StoreUnavailable
@@ -19,40 +22,6 @@ from sse_hub.http.mercure_documents import Subscribed
 from sse_hub.http.mercure_elsewhere import Elsewhere
 
 ALONE = Exchanged(frozenset(), (), False)
-
-
-class SharedStore:
-    """A store that is shared with another node.
-
-    :param exchanged: its answer to every exchange.
-    :param lease: called for every lease.
-    """
-
-    trouble = None
-
-    def __init__(self, exchanged: Exchanged, lease: Callable[[], bool]) -> None:
-        self.appended: list[Draft] = []
-        self._exchanged = exchanged
-        self._lease = lease
-
-    async def open(self) -> None:
-        pass
-
-    async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
-        self.appended += drafts
-        return []
-
-    async def forget(self, channel: str) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    async def lease(self, name: str) -> bool:
-        return self._lease()
-
-    async def exchange(self, changes: Mapping[str, int], *, all: bool) -> Exchanged:
-        return self._exchanged
 
 
 async def exchanging_until(condition: Callable[[], bool], exchange: Exchange, store: Cluster) -> None:
@@ -91,3 +60,27 @@ async def test_a_subscription_that_ends_while_the_lease_is_asked_for_is_not_ende
         elsewhere.note(document)
     await exchanging_until(lambda: not elsewhere.active, elsewhere, store)
     assert ["urn:other" in draft.data for draft in store.appended] == [True]
+
+
+async def test_few_patterns_of_other_nodes_are_noted_in_a_turn_however_many_a_subscription_has() -> None:
+    patterns = 300
+    keys = [json.dumps([["alerts", *(f"r{i}.{j}.*" for j in range(patterns))], None]) for i in range(50)]
+    hub = Hub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon)
+    hub.store = store = SharedStore(
+        Exchanged(frozenset({"other"}), [("other", dict.fromkeys(keys, 1), True)], False), lambda: True
+    )
+    nodes = Nodes(hub)
+    noting = exchanging_until(lambda: nodes.subscribers("alerts") == len(keys), nodes, store)
+    assert patterns * await most_in_a_turn(noting, lambda: nodes.subscribers("alerts")) < 3000
+
+
+async def test_few_subscriptions_of_other_nodes_are_noted_in_a_turn_however_many_topics_a_subscriber_has() -> None:
+    topics = [f"t{number}" for number in range(100)]
+    texts = [Subscribed(f"urn:{number}", topics, None).text for number in range(50)]
+    hub = UpdateHub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon)
+    hub.store = store = SharedStore(
+        Exchanged(frozenset({"other"}), [("other", dict.fromkeys(texts, 1), True)], False), lambda: True
+    )
+    elsewhere = Elsewhere(hub)
+    noting = exchanging_until(lambda: len(elsewhere.active) == 5000, elsewhere, store)
+    assert await most_in_a_turn(noting, lambda: len(elsewhere.active)) < 500

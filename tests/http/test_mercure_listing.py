@@ -16,13 +16,21 @@ from eventually import eventually
 from hubs import Remote, Server, Stream, serving
 from mercures import PATH, follow, update, with_token
 from programs import Start
+from shared_store import SharedStore
+from sockets import get, raw
 from tokens import SECRET
+from turns import most_in_a_turn, turns_during
 from yarl import URL
 
-from sse_hub.core.events import Event
+from sse_hub.core.events import LOWEST_ID, Event
+from sse_hub.core.log import Log
+from sse_hub.core.ports import Exchanged
+from sse_hub.core.update_hub import UpdateHub
 from sse_hub.http.app_keys import UPDATES
 from sse_hub.http.mercure_documents import Subscribed
 from sse_hub.http.mercure_elsewhere import Elsewhere
+from sse_hub.http.mercure_subscriptions import MERCURE_SUBSCRIPTIONS, Subscriptions
+from sse_hub.topic_grants import TopicGrant
 
 BOOK = "https://e.com/{x}"
 LIST = f"{PATH}/subscriptions"
@@ -358,3 +366,87 @@ async def test_subscriptions_that_come_and_go_at_a_node_without_others_leave_not
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 50_000
+
+
+def announcing_to(store: SharedStore) -> Subscriptions:
+    """The subscriptions of a node whose updates go to this store."""
+    hub = UpdateHub(Log(LOWEST_ID), asyncio.get_running_loop().call_soon)
+    hub.store = store
+    return Subscriptions(hub, enabled=True)
+
+
+async def test_few_subscriptions_are_announced_in_a_turn_however_many_topics_a_subscriber_has() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    topics = [f"t{number}" for number in range(100)]
+    for id in range(50):
+        subscriptions.begin(id, topics, TopicGrant())
+    assert await most_in_a_turn(subscriptions.finish(), lambda: len(store.appended)) <= 200
+    assert [topic for draft in store.appended for topic in topics if f'"{topic}\\"' in draft.data] == topics * 50
+
+
+async def test_a_subscriber_with_thousands_of_topics_is_announced_whole_and_in_many_turns() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    subscriptions.begin(1, [f"t{number}" for number in range(4000)], TopicGrant())
+    assert await turns_during(subscriptions.finish()) >= 20
+    assert len(store.appended) == 4000
+
+
+async def test_a_subscription_that_ends_before_it_is_announced_is_never_announced() -> None:
+    store = SharedStore(Exchanged(frozenset(), (), False), lambda: True)
+    subscriptions = announcing_to(store)
+    subscriptions.begin(1, [f"t{number}" for number in range(4000)], TopicGrant())
+    finishing = asyncio.create_task(subscriptions.finish())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    subscriptions.end(1)
+    await finishing
+    assert store.appended == []
+
+
+def subscribe_many(server: Server, subscribers: int, payload: object) -> list[str]:
+    """Let subscribers of a hundred topics each begin, with this payload in their tokens; the topics."""
+    topics = [f"t{number}" for number in range(100)]
+    for id in range(subscribers):
+        server.app[MERCURE_SUBSCRIPTIONS].begin(id, topics, TopicGrant(payload=payload))
+    return topics
+
+
+async def test_a_large_list_is_whole_and_has_a_length_also_in_the_answer_to_head() -> None:
+    async with serving(mercure_subscriptions=True, anonymous="all", mercure_history=10) as server:
+        topics = subscribe_many(server, 20, payload="x" * 1000)
+        await server.app[MERCURE_SUBSCRIPTIONS].finish()
+        head, _ = await server.ask("HEAD", LIST)
+        async with server.client.get(server.url + LIST) as answer:
+            body = await answer.read()
+        assert [each["topic"] for each in json.loads(body)["subscriptions"]] == topics * 20
+        assert len(body) > 1 << 20
+        for response in (head, answer):
+            assert response.headers["Content-Length"] == str(len(body))
+            assert response.headers["Content-Type"] == "application/ld+json"
+            assert response.headers["ETag"] == answer.headers["ETag"]
+        async with server.client.get(f"{server.url}{LIST}/t7") as answer:
+            assert {each["topic"] for each in (await answer.json(content_type=None))["subscriptions"]} == {"t7"}
+
+
+async def test_a_large_list_is_sent_without_a_copy_of_it_in_memory() -> None:
+    async with serving(mercure_subscriptions=True, anonymous="all", mercure_history=10) as server:
+        subscribe_many(server, 50, payload="x" * 3000)
+        await server.app[MERCURE_SUBSCRIPTIONS].finish()
+        length = 0
+        tracemalloc.start()
+        async with server.client.get(server.url + LIST) as answer:
+            async for part in answer.content.iter_any():
+                length += len(part)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < length / 2
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_large_list_harms_no_other() -> None:
+    async with serving(mercure_subscriptions=True, anonymous="all", mercure_history=10) as server:
+        subscribe_many(server, 50, payload="x" * 3000)
+        async with raw(server.port, get(LIST), window_bytes=20_000) as leaving:
+            await leaving.until(b'"subscriptions":[')
+        assert len((await listed(server))["subscriptions"]) == 5000
