@@ -94,35 +94,39 @@ class Turns:
 
 
 class Soon(Generic[Item]):
-    """Does something with items soon, with a few of them in each turn of the event loop, in the order of the calls.
+    """Does something with items, with a few of them in each turn of the event loop, in the order of the calls. An item
+    that finds its turn free is done at once.
 
-    :param do: called with each item. If it raises an error, the event loop logs it, and the others follow.
+    :param do: called with each item. If it raises an error for one that has waited, the event loop logs it, and the
+        others follow.
     :param most: the items of one turn.
     """
 
     def __init__(self, do: Callable[[Item], None], most: int) -> None:
         self._do = do
         self._most = most
+        self._free = most
         self._waiting = deque[Item]()
-        self._scheduled = False
 
     def add(self, item: Item) -> None:
-        """Do it with this item, in the next turn that has a place."""
-        self._waiting.append(item)
-        self._schedule()
+        """Do it with this item, in this turn or in the next one that has a place."""
+        if self._free == self._most:
+            asyncio.get_running_loop().call_soon(self._do_next)
+        if self._free and not self._waiting:
+            self._free -= 1
+            self._do(item)
+        else:
+            self._waiting.append(item)
 
-    def _schedule(self) -> None:
-        if self._waiting and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
+    def _do_next(self) -> None:
+        self._free = self._most
         try:
-            for _ in range(min(self._most, len(self._waiting))):
+            while self._waiting and self._free:
+                self._free -= 1
                 self._do(self._waiting.popleft())
         finally:
-            self._scheduled = False
-            self._schedule()
+            if self._free < self._most:
+                asyncio.get_running_loop().call_soon(self._do_next)
 
 
 async def in_slices(items: Sequence[Item], size: int) -> AsyncIterator[Sequence[Item]]:

@@ -196,7 +196,8 @@ class Streams:
         return self.draining
 
     def _note_closed(self, connection: Connection) -> None:
-        """Let another stream have the place of a connection that is gone. The connection is forgotten soon."""
+        """Let another stream have the place of a connection that is gone. It is forgotten in the next turn
+        of the event loop that has time for it, or at once."""
         self._release(connection.info.address, connection.info.channels)
         self._gone.add(connection)
 
