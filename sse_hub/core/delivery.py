@@ -155,9 +155,10 @@ class Delivery:
         writes = self._early = self.spent = 0
         while self._pending and writes < TURN_WRITES:
             group = next(iter(self._pending))
-            writes += _cost(group)
+            is_small = group.pending_bytes < _LARGE and group.audience.gathered is None
+            writes += (len(group.live) or 1) if is_small else _cost(group)
             self.flush_group(group, most_joining_bytes=_JOINING_BYTES)
-            if group.joining:
+            if not is_small and group.joining:
                 break
         self.flush_soon()
 
@@ -174,14 +175,9 @@ class Delivery:
         :param most_joining_bytes: if joiners have got more, the other ones join with the next flush.
         """
         self._forget_pending(group)
-        if group.is_pending:
-            self._write(group, most_joining_bytes)
-        if group.joining:
-            self._pending[group] = None
-        else:
+        if not group.is_pending:
             self._resume(group.audience)
-
-    def _write(self, group: Group, most_joining_bytes: float) -> None:
+            return
         count, audience = group.pending_events, group.audience
         data = group.take_pending()
         full: list[Subscriber] = []
@@ -189,17 +185,23 @@ class Delivery:
             group.flushed_bytes += len(data)
             full = [subscriber for subscriber in group.live if not subscriber.write(data)]
             self.count(count * len(group.live), len(data) * len(group.live))
+        reached = self._log.head
+        if audience.gathered is not None:
+            reached = audience.gathered.reached
             for joiner in group.joining:
                 joiner.count(-len(data))  # it is LIVE, but does not get these
-        if group.joining:
             full += self._join(group, most_joining_bytes)
-        reached = self._log.head if audience.gathered is None else audience.gathered.reached
         for subscriber in full:
             self._full(subscriber, reached)
         if group.ending:
             group.ending = bool(group.joining)  # those get the end later; a full connection has it now and is BEHIND
             for subscriber in [*group.live, *(each for each in full if each.group is group)]:
                 self._ended(subscriber)
+        if audience.gathered is not None:
+            if group.joining:
+                self._pending[group] = None
+            else:
+                self._resume(audience)
 
     def _resume(self, audience: Audience) -> None:
         """Let an audience be released whose release has waited for joiners, if there are none any more."""
