@@ -5,7 +5,8 @@ its groups, as the same bytes; an event that was superseded meanwhile is never s
 the next one goes out at once.
 
 A subscriber that joins while events are gathered has already read those up to the log's head of that moment. It is
-*fresh* until the next release, which gives it only the later ones.
+*fresh* until the next release, which gives it only the later ones. The release after that waits until all of these
+subscribers have got their parts.
 
 A turn of the event loop has no time to encode 30,000 values. So before a release, they are encoded in steps. If too
 much waits, the release comes before the end of the interval. If twice as much waits, nothing waits for the steps.
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from itertools import accumulate
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .due import Due
@@ -53,7 +53,7 @@ class NewestEvents:
         self._events: dict[object, Event] = {}
         self._size = 0  # of the data, in characters
         self._to_encode: Iterator[Event] | None = None
-        self._encoded: dict[int, bytes] = {}  # frames of large events by `id`; the others keep theirs
+        self._encoded: dict[Event, bytes] = {}  # the frames of large events; the others keep theirs
         self.superseded = 0
         """Events left out because a newer one supersedes them."""
 
@@ -93,20 +93,23 @@ class NewestEvents:
             self._to_encode = iter(list(self._events.values()))
         cost = 0
         for event in self._to_encode:
-            if (event.envelope if self._subscription.envelope else event.frame) is None:
+            if not self._has_frame(event):
                 frame = encode(self._subscription, event)
-                if (event.envelope if self._subscription.envelope else event.frame) is None:
-                    self._encoded[id(event)] = frame
+                if not self._has_frame(event):
+                    self._encoded[event] = frame
                 cost += 1 + len(event.data) // _BYTES
                 if cost >= most:
                     break
         return cost
 
+    def _has_frame(self, event: Event) -> bool:
+        return (event.envelope if self._subscription.envelope else event.frame) is not None
+
     def take(self) -> Sequence[tuple[Event, bytes]]:
         """Return all events with their frames and keep none."""
         events, self._events, self._size, self._to_encode = self._events, {}, 0, None
         encoded, self._encoded = self._encoded, {}
-        return [(e, encoded.get(id(e)) or encode(self._subscription, e)) for e in events.values()]
+        return [(e, encoded.get(e) or encode(self._subscription, e)) for e in events.values()]
 
 
 class Part(NamedTuple):
@@ -123,7 +126,6 @@ class Released:
         self._subscription = subscription
         self._events = [event for event, _ in events]
         self._frames = [frame for _, frame in events]
-        self._starts: Sequence[int] = ()
         self._ids: Sequence[EventId] = ()
         self._last_part = _LAST, Part(0, b"")
         self.data = b"".join(self._frames)
@@ -137,10 +139,9 @@ class Released:
         an id."""
         known, part = self._last_part
         if cursor != known:  # many have joined at the same moment
-            if not self._starts:
-                self._starts, self._ids = list(accumulate(map(len, self._frames), initial=0)), self._find_ids()
+            self._ids = self._ids or self._find_ids()
             begin = bisect_right(self._ids, cursor)
-            part = Part(len(self) - begin, wrap(self._subscription, [self.data[self._starts[begin] :]]))
+            part = Part(len(self) - begin, wrap(self._subscription, self._frames[begin:]))
             self._last_part = cursor, part
         return part
 

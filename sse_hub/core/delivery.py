@@ -284,9 +284,8 @@ class Delivery:
                 self._held[audience] = None
                 continue
             events = audience.gathered.events
-            encoded = events.encode_some(left)
-            left -= encoded  # at least the rest if there is more to encode
-            if left > 0:
+            left -= events.encode_some(left)
+            if left > 0:  # all are encoded
                 left -= _RELEASE + len(events) // _ENCODED_BEFORE
                 self.release_now(audience)
             else:

@@ -89,7 +89,7 @@ class Floors:
             self.losses += 1
             self._rises.pop(name, None)
             self._rises[name] = _Rise(floor, self.losses, False)
-        self.top = max(self.top, *floors.values()) if floors else self.top
+        self.top = max(self.top, max(floors.values(), default=self.top))
         self._limit()
 
     def restart(self, origin: EventId) -> None:

@@ -1,8 +1,8 @@
 """A gap: events of some channels that a hub will never get.
 
 A node that stood still for a minute may have lost events of ten thousand channels, and ten thousand audiences may
-follow them. So a gap is asked for the names of each audience, and no channel for its audiences: a thousand channels
-that concern ten thousand audiences would hold the event loop for seconds.
+follow them. To look for the audiences of each channel would hold the event loop for seconds. So each audience looks for
+its names in the gap.
 """
 
 from __future__ import annotations

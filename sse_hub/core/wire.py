@@ -26,6 +26,7 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import TypeVar
 
 from cachetools import LRUCache
@@ -105,15 +106,18 @@ class _Kept:
 
     def __init__(self) -> None:
         self._made: LRUCache[object, tuple[object, bytes]] = LRUCache(_KEPT_BYTES, _size)
+        self._lock = Lock()  # a process may have several hubs, each in a thread: see testing.py
 
     def get(self, source: Source, make: Callable[[Source], bytes]) -> bytes:
         """What `make` makes from the source."""
         key = id(source), make  # it is that of this source, because the source is kept, too
-        kept = self._made.get(key)
+        with self._lock:
+            kept = self._made.get(key)
         if kept is None:
             kept = source, make(source)
             if _size(kept) <= _KEPT_BYTES:
-                self._made[key] = kept
+                with self._lock:
+                    self._made[key] = kept
         return kept[1]
 
 

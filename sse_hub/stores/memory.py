@@ -89,8 +89,8 @@ class MemoryStore:
             await self.abandon()
 
     async def _put(self, append: Append) -> Sequence[Event]:
-        full = append.forget and self._hub.delivery.is_full
-        if len(append.drafts) > SLICE or full or not self._batches.idle:
+        has_to_wait = bool(append.forget) and self._hub.delivery.is_full
+        if len(append.drafts) > SLICE or has_to_wait or not self._batches.idle:
             return await self._batches.put(append)
         events = self._make(self._check(append), self._clock())
         steps = self._hub.forget(append.forget, self._head) if append.forget else self._hub.deliver(events)
